@@ -1,0 +1,171 @@
+/* cmd_eval.c -- pha eval: the four numbers with their protocol, or logits of given tokens */
+#include <math.h>
+
+#include "command.h"
+
+typedef struct Options {
+    pha_eval_options o;
+    const char *tokens, *logits;
+    bool json, quiet;
+} Options;
+
+static const char *const modes[] = {"windows", "sliding", "carried"};
+
+/* How the numbers came about, in a sentence. */
+static void protocol(char *text, size_t size, pha_eval_mode mode, const pha_eval_result *r)
+{
+    if (mode == PHA_EVAL_SLIDING)
+        snprintf(text, size, "overlapping windows of %d tokens, stride %d, state zero in each; NOT COMPARABLE with the protocol",
+                 (int)r->context, (int)r->stride);
+    else if (mode == PHA_EVAL_CARRIED)
+        snprintf(text, size, "windows of %d tokens, state carried from window to window; NOT COMPARABLE with the protocol",
+                 (int)r->context);
+    else
+        snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each, every target scored once",
+                 (int)r->context, (int)(r->stride ? r->stride : r->context));
+}
+
+static void print_json(const Options *a, const pha_eval_result *r)
+{
+    char text[256];
+    protocol(text, sizeof text, a->o.mode, r);
+    json_t *loss = json_array(), *n = json_array(), *all = json_object();
+    for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
+        json_array_append_new(loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
+        json_array_append_new(n, json_integer((json_int_t)r->bucket_tokens[i]));
+    }
+    json_object_set_new(all, "model", json_string(a->o.model));
+    json_object_set_new(all, "data", json_string(a->o.data));
+    json_object_set_new(all, "split", json_string(a->o.split));
+    json_object_set_new(all, "protocol", json_string(text));
+    json_object_set_new(all, "comparable", json_boolean(a->o.mode == PHA_EVAL_WINDOWS));
+    json_object_set_new(all, "mode", json_string(modes[a->o.mode]));
+    json_object_set_new(all, "window", json_integer(r->context));
+    json_object_set_new(all, "stride", json_integer(r->stride));
+    json_object_set_new(all, "tokenizer_hash", talk_hash(r->tokenizer_hash));
+    json_object_set_new(all, "tokens", json_integer((json_int_t)r->tokens));
+    json_object_set_new(all, "words", r->words ? json_integer((json_int_t)r->words) : json_null());
+    json_object_set_new(all, "bytes", r->bytes ? json_integer((json_int_t)r->bytes) : json_null());
+    json_object_set_new(all, "nll", talk_real(r->nll));
+    json_object_set_new(all, "token_ppl", talk_real(r->token_ppl));
+    json_object_set_new(all, "word_ppl", talk_real(r->word_ppl));
+    json_object_set_new(all, "bits_per_byte", talk_real(r->bits_per_byte));
+    json_object_set_new(all, "accuracy", talk_real(r->accuracy));
+    json_object_set_new(all, "loss_by_position", loss);
+    json_object_set_new(all, "tokens_by_position", n);
+    json_object_set_new(all, "seconds", talk_real(r->seconds));
+    json_object_set_new(all, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
+    talk_json(all);
+}
+
+static void print_real(const char *name, double value, const char *format)
+{
+    char text[48];
+    snprintf(text, sizeof text, format, value);
+    printf("%-18s %s\n", name, isfinite(value) ? text : "- (only a part of the text was scored)");
+}
+
+static void print_positions(const pha_eval_result *r)
+{
+    double highest = 0;
+    for (int i = 0; i < PHA_EVAL_BUCKETS; i++)
+        if (r->bucket_tokens[i] && r->bucket_loss[i] > highest) highest = r->bucket_loss[i];
+    printf("loss by position in the window\n");
+    for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
+        if (!r->bucket_tokens[i]) continue;
+        long low = (long)r->context * i / PHA_EVAL_BUCKETS, high = (long)r->context * (i + 1) / PHA_EVAL_BUCKETS - 1;
+        printf("  %6ld..%-6ld %8.4f  ", low, high, r->bucket_loss[i]);
+        for (int k = 0; highest > 0 && k < (int)(40 * r->bucket_loss[i] / highest + 0.5); k++) putchar('#');
+        putchar('\n');
+    }
+}
+
+static void print_text(const Options *a, const pha_eval_result *r)
+{
+    char text[256], n[32];
+    protocol(text, sizeof text, a->o.mode, r);
+    printf("%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
+    printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
+    printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
+    if (r->words) printf("%-18s %s\n", "words", talk_count(n, r->words));
+    if (r->bytes) printf("%-18s %s\n", "bytes", talk_count(n, r->bytes));
+    print_real("token perplexity", r->token_ppl, "%.4f");
+    print_real("word perplexity", r->word_ppl, "%.4f");
+    print_real("bits per byte", r->bits_per_byte, "%.5f");
+    print_real("accuracy", 100 * r->accuracy, "%.3f %%");
+    print_positions(r);
+    talk_note("%s tokens in %s, peak memory %s", talk_count(n, r->tokens), talk_seconds(text, r->seconds),
+              talk_bytes(text + 64, (double)r->peak_bytes));
+}
+
+static int check(const Call *call, const Options *a)
+{
+    if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
+    if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
+    if (!a->tokens && !a->o.data) return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
+    if (a->o.mode == PHA_EVAL_SLIDING && a->o.stride == 0)
+        return usage_error(call, "--mode sliding needs --stride N, less than --context");
+    if (a->o.mode != PHA_EVAL_SLIDING && a->o.stride) return usage_error(call, "--stride is for --mode sliding");
+    if (a->o.stride > a->o.context)
+        return usage_error(call, "--stride %d is above --context %d", (int)a->o.stride, (int)a->o.context);
+    return PHA_OK;
+}
+
+static int run(Call *call, void *options)
+{
+    Options *a = options;
+    pha_eval_result result = {0};
+    int bad = check(call, a);
+    if (bad) return bad;
+    signals_install(false);
+    if (a->tokens) return library_error(call, pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads));
+    a->o.progress = talk_progress_unless(a->quiet);
+    pha_status status = pha_eval(&a->o, &result);
+    talk_progress_end();
+    if (status) return library_error(call, status);
+    if (a->json) print_json(a, &result);
+    else print_text(a, &result);
+    return PHA_OK;
+}
+
+static const Option table[] = {
+    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, o.model), .arg = "DIR", .required = true,
+     .help = "model folder"},
+    {.name = "data", .letter = 'd', .kind = OPTION_PATH, FIELD(Options, o.data), .arg = "DIR",
+     .help = "data folder that `pha prepare` wrote with the model's tokenizer"},
+    {.name = "split", .kind = OPTION_STRING, FIELD(Options, o.split), .fallback = "valid", .arg = "train|valid|test",
+     .help = "what to score"},
+    {.name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(Options, o.context), .fallback = "1024", .low = 1, .high = 1 << 20,
+     .also = "window,seq-len,block-size", .help = "tokens in a window"},
+    {.name = "mode", .kind = OPTION_ENUM, FIELD(Options, o.mode), .choices = "windows|sliding|carried", .base = PHA_EVAL_WINDOWS,
+     .fallback = "windows", .help = "sliding and carried are not comparable with the protocol"},
+    {.name = "stride", .kind = OPTION_INT, FIELD(Options, o.stride), .low = 1, .high = 1 << 20, .help = "of --mode sliding"},
+    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1, .high = 65536,
+     .also = "batch-size", .help = "windows that run at once"},
+    {.name = "max-tokens", .kind = OPTION_INT, FIELD(Options, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
+     .help = "score only the first tokens of the split"},
+    OPTION_PRECISION(Options, o.precision),
+    {.name = "tokens", .kind = OPTION_PATH, FIELD(Options, tokens), .arg = "FILE.npy", .help = "token ids (B, T), integers"},
+    {.name = "logits", .kind = OPTION_PATH, FIELD(Options, logits), .arg = "FILE.npy",
+     .help = "write the logits of --tokens here (B, T, V), fp32"},
+    OPTION_THREADS(Options, o.threads),
+    OPTION_JSON(Options, json),
+    OPTION_QUIET(Options, quiet),
+    {0},
+};
+
+const Command command_eval = {
+    .name = "eval",
+    .summary = "measure a model's perplexity",
+    .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --tokens FILE.npy --logits FILE.npy",
+    .about = "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
+             "share of targets that equal the most likely token, and the loss by position in the window.\n\n"
+             "The protocol: the split is one stream, cut into windows without overlap; every target except the stream's first "
+             "token is scored once; losses are summed in double.\n\n"
+             "With --tokens and --logits it writes logits, to compare with another implementation.",
+    .examples = "pha eval --model run/model --data data --split test --json\n"
+                "pha eval --model run/model --tokens in.npy --logits out.npy",
+    .options = table,
+    .size = sizeof(Options),
+    .run = run,
+};

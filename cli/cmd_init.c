@@ -1,0 +1,51 @@
+/* cmd_init.c -- pha init: an untrained model folder */
+#include "command.h"
+
+typedef struct Options {
+    const char *config, *tokenizer, *out;
+    uint64_t seed;
+    bool json;
+} Options;
+
+static int run(Call *call, void *options)
+{
+    Options *a = options;
+    pha_model *model = NULL;
+    pha_model_info info = {0};
+    char text[32];
+    int bad = find_config(call, a->config, &a->config);
+    if (bad) return bad;
+    pha_status status = pha_model_init(a->config, a->seed, a->tokenizer, a->out);
+    if (!status) status = pha_model_open(&model, a->out);
+    if (status) return library_error(call, status);
+    pha_model_get_info(model, &info);
+    if (a->json)
+        talk_json(json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:I}", "out", a->out, "arch", info.arch, "parameters",
+                            (json_int_t)info.parameters, "vocab_size", (int)info.vocab_size, "d_model", (int)info.d_model,
+                            "n_layer", (int)info.n_layer, "seed", (json_int_t)a->seed));
+    else
+        printf("%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters), (unsigned long long)a->seed);
+    pha_model_close(model);
+    return PHA_OK;
+}
+
+static const Option table[] = {
+    {.name = "config", .letter = 'c', .kind = OPTION_PATH, FIELD(Options, config), .arg = "NAME|FILE", .required = true,
+     .help = "a preset's name (pha-125m) or a config.json"},
+    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true, .help = "model folder to write"},
+    OPTION_SEED(Options, seed, "every tensor is a function of the seed and its name"),
+    {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, tokenizer), .help = "tokenizer to put into the folder"},
+    OPTION_JSON(Options, json),
+    {0},
+};
+
+const Command command_init = {
+    .name = "init",
+    .summary = "write an untrained model",
+    .usage = "--config NAME|FILE --out DIR [--seed N] [--tokenizer PATH]",
+    .about = "Writes a model folder with random weights, as training would start from.",
+    .examples = "pha init --config pha-125m --seed 1 --out untrained",
+    .options = table,
+    .size = sizeof(Options),
+    .run = run,
+};

@@ -1,0 +1,30 @@
+/* command.h -- the list of commands and the few things that several of them share */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "option.h"
+#include "talk.h"
+
+#define COMMAND(name) extern const Command command_##name;
+#include "commands.def"
+#undef COMMAND
+
+extern const Command *const commands[];
+extern const size_t n_commands;
+const Command *find_command(const char *name);       /* NULL: none */
+int unknown_command(const char *name);               /* says so, with a suggestion; returns the exit code */
+void help_all(FILE *out);                            /* `pha help` */
+
+/* config.c: a file or folder as it is; otherwise a name without a slash is looked for as NAME.json in the folders of
+ * presets (beside the program, installed). Returns 0 or an exit code; *out belongs to the call. */
+int find_config(Call *call, const char *name, const char **out);
+
+/* signals.c: the first SIGINT or SIGTERM asks the library to stop, the second one ends the process. Interactive: every
+ * SIGINT only asks to stop, and is counted. */
+void signals_install(bool interactive);
+int signals_count(void); /* of SIGINT so far */
+
+/* Reads a file, or stdin for "-", whole (at most 1 GB). Memory from malloc. Returns 0 or an exit code. */
+int read_all(const Call *call, const char *path, char **text, size_t *size);
+
+#endif

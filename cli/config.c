@@ -1,0 +1,105 @@
+/* config.c -- finds the configurations that come with pha by name, and reads whole files */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command.h"
+
+#define LIMIT (1u << 30) /* bytes of a file read whole */
+
+/* Where presets may lie, best first; "@" stands for the program's folder. */
+static const char *const folders[] = {
+    "configs",
+    "@/configs",
+    "@/../configs",
+    "@/../share/pha/configs",
+#ifdef PHA_CONFIG_DIR
+    PHA_CONFIG_DIR,
+#endif
+};
+#define FOLDERS (sizeof folders / sizeof folders[0])
+
+static void folder_path(size_t i, char *path, size_t size)
+{
+    char self[1024];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[n > 0 ? n : 0] = 0;
+    char *slash = strrchr(self, '/');
+    if (slash) *slash = 0;
+    if (folders[i][0] == '@') snprintf(path, size, "%s%s", slash ? self : ".", folders[i] + 1);
+    else snprintf(path, size, "%s", folders[i]);
+}
+
+/* The nearest preset's name into `name`; false if there is none. */
+static bool nearest_preset(const char *wanted, char name[256])
+{
+    char path[1200], *names[256];
+    size_t n = 0;
+    for (size_t i = 0; i < FOLDERS; i++) {
+        folder_path(i, path, sizeof path);
+        DIR *dir = opendir(path);
+        for (struct dirent *e; dir && n < 256 && (e = readdir(dir));) {
+            size_t length = strlen(e->d_name);
+            if (length < 6 || strcmp(e->d_name + length - 5, ".json")) continue;
+            char *copy = strndup(e->d_name, length - 5);
+            if (copy) names[n++] = copy;
+        }
+        if (dir) closedir(dir);
+    }
+    const char *near = nearest(wanted, (const char *const *)names, n);
+    if (near) snprintf(name, 256, "%s", near);
+    while (n > 0) free(names[--n]);
+    return near != NULL;
+}
+
+int find_config(Call *call, const char *name, const char **out)
+{
+    char path[1500], folder[1200], near[256];
+    struct stat st;
+    *out = name;
+    size_t length = strlen(name);
+    bool bare = length && !strchr(name, '/') && !(length > 5 && strcmp(name + length - 5, ".json") == 0);
+    if (!bare || stat(name, &st) == 0) return 0; /* the library says what is wrong with a path */
+    for (size_t i = 0; i < FOLDERS; i++) {
+        folder_path(i, folder, sizeof folder);
+        snprintf(path, sizeof path, "%s/%.256s.json", folder, name);
+        if (stat(path, &st) == 0) {
+            *out = option_copy(call, path, strlen(path));
+            return 0;
+        }
+    }
+    if (nearest_preset(name, near)) usage_error(call, "there is no configuration %s; did you mean %s?", name, near);
+    else usage_error(call, "there is no configuration %s: neither a file nor one of the names in configs/", name);
+    return PHA_BAD_INPUT;
+}
+
+int read_all(const Call *call, const char *path, char **text, size_t *size)
+{
+    bool standard = strcmp(path, "-") == 0;
+    FILE *file = standard ? stdin : fopen(path, "rb");
+    size_t capacity = 1 << 16;
+    int code = PHA_OK;
+    *text = malloc(capacity), *size = 0;
+    if (!file) {
+        usage_error(call, "%s: %s", path, strerror(errno));
+        free(*text), *text = NULL;
+        return PHA_IO;
+    }
+    for (size_t n = 1; *text && n > 0 && !code;) {
+        n = fread(*text + *size, 1, capacity - *size - 1, file);
+        *size += n;
+        if (*size + 1 < capacity) continue;
+        char *more = capacity < LIMIT ? realloc(*text, capacity *= 2) : NULL;
+        if (more) *text = more;
+        else code = usage_error(call, "%s: longer than 1 GB, or out of memory", path), code = PHA_NO_MEMORY;
+    }
+    if (!*text) code = PHA_NO_MEMORY;
+    if (!code && ferror(file)) usage_error(call, "%s: %s", path, strerror(errno)), code = PHA_IO;
+    if (!standard) fclose(file);
+    if (code) free(*text), *text = NULL;
+    else (*text)[*size] = 0;
+    return code;
+}

@@ -1,0 +1,172 @@
+/* talk.c -- messages and progress for a person, JSON for programs */
+#include "talk.h"
+
+#include <math.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#define PLAIN_EVERY 5.0   /* seconds between lines of progress in a file */
+#define REWRITE_EVERY 0.1 /* on a terminal */
+
+static struct {
+    bool open;        /* a rewritten line is on the terminal */
+    double last;      /* when something was printed */
+    char phase[64];
+} shown;
+
+bool talk_colour(FILE *file)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(fileno(file)) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
+}
+
+const char *talk_bold(FILE *file)
+{
+    return talk_colour(file) ? "\033[1m" : "";
+}
+
+const char *talk_plain(FILE *file)
+{
+    return talk_colour(file) ? "\033[0m" : "";
+}
+
+void talk_error(const char *who, const char *text)
+{
+    talk_progress_end();
+    fflush(stdout);
+    fprintf(stderr, "%s%s:%s %s\n", talk_colour(stderr) ? "\033[1;31m" : "", who, talk_plain(stderr), text);
+}
+
+void talk_note(const char *format, ...)
+{
+    va_list args;
+    talk_progress_end();
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fputc('\n', stderr);
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------------ */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static size_t width(void)
+{
+    struct winsize size;
+    return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+/* At most `columns` characters of UTF-8 text. */
+static int cut(const char *text, size_t columns)
+{
+    size_t i = 0;
+    for (size_t n = 0; text[i]; i++)
+        if (((unsigned char)text[i] & 0xc0) != 0x80 && n++ == columns) break;
+    return (int)i;
+}
+
+void talk_progress(void *user, const pha_progress *p)
+{
+    (void)user;
+    bool terminal = isatty(STDERR_FILENO), new_phase = p->phase && strncmp(shown.phase, p->phase, sizeof shown.phase - 1);
+    bool done = p->total > 0 && p->done >= p->total;
+    double t = now(), every = terminal ? REWRITE_EVERY : PLAIN_EVERY;
+    if (!new_phase && !done && shown.last > 0 && t - shown.last < every) return;
+    if (new_phase) {
+        talk_progress_end();
+        snprintf(shown.phase, sizeof shown.phase, "%s", p->phase);
+    }
+    char own[160];
+    const char *line = p->line;
+    if (!line || !*line) {
+        double share = p->total > 0 ? 100 * p->done / p->total : 0;
+        char left[32];
+        snprintf(own, sizeof own, "%s %3.0f%%  %.4g of %.4g %s  %.4g/s  %s left", p->phase ? p->phase : "", share, p->done,
+                 p->total, p->unit ? p->unit : "", p->rate, p->seconds_left < 0 ? "?" : talk_seconds(left, p->seconds_left));
+        line = own;
+    }
+    shown.last = t;
+    if (!terminal) {
+        fprintf(stderr, "%s\n", line);
+        return;
+    }
+    fprintf(stderr, "\r\033[K%.*s", cut(line, width() - 1), line);
+    fflush(stderr);
+    shown.open = true;
+}
+
+void talk_progress_end(void)
+{
+    if (shown.open) fputc('\n', stderr);
+    shown.open = false;
+}
+
+pha_progress_fn *talk_progress_unless(bool quiet)
+{
+    return quiet ? NULL : talk_progress;
+}
+
+/* ---- JSON ---------------------------------------------------------------------------------------------------------- */
+
+void talk_json(json_t *json)
+{
+    if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) != 0)
+        talk_error("pha", "out of memory while writing JSON");
+    putchar('\n');
+    json_decref(json);
+}
+
+json_t *talk_real(double value)
+{
+    return isfinite(value) ? json_real(value) : json_null();
+}
+
+json_t *talk_hash(uint64_t hash)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016llx", (unsigned long long)hash);
+    return json_string(text);
+}
+
+/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+
+const char *talk_count(char text[32], uint64_t n)
+{
+    char digits[24];
+    int size = snprintf(digits, sizeof digits, "%llu", (unsigned long long)n), at = 0;
+    for (int i = 0; i < size; i++) {
+        if (i && (size - i) % 3 == 0) text[at++] = ',';
+        text[at++] = digits[i];
+    }
+    text[at] = 0;
+    return text;
+}
+
+const char *talk_seconds(char text[32], double seconds)
+{
+    long s = (long)(seconds + 0.5);
+    if (seconds < 10) snprintf(text, 32, "%.1fs", seconds);
+    else if (s < 60) snprintf(text, 32, "%lds", s);
+    else if (s < 3600) snprintf(text, 32, "%ldm %02lds", s / 60, s % 60);
+    else snprintf(text, 32, "%ldh %02ldm", s / 3600, s / 60 % 60);
+    return text;
+}
+
+const char *talk_bytes(char text[32], double bytes)
+{
+    static const char *const units[] = {"B", "kB", "MB", "GB", "TB"};
+    int i = 0;
+    while (bytes >= 1000 && i < 4) bytes /= 1000, i++;
+    snprintf(text, 32, "%.*f %s", i ? 1 : 0, bytes, units[i]);
+    return text;
+}

@@ -1,0 +1,39 @@
+/* talk.h -- what the command says to a person on stderr, and JSON results on stdout */
+#ifndef CLI_TALK_H
+#define CLI_TALK_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pha.h"
+
+/* Colour: only on a terminal, never with NO_COLOR or TERM=dumb. */
+bool talk_colour(FILE *file);
+const char *talk_bold(FILE *file); /* the escape sequence, or "" */
+const char *talk_plain(FILE *file);
+
+/* "who: text" on a line of its own, on stderr. */
+void talk_error(const char *who, const char *text);
+void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* A pha_progress_fn: on a terminal one line that is rewritten, otherwise plain lines every few seconds. `user` is
+ * ignored. talk_progress_end finishes the rewritten line. */
+void talk_progress(void *user, const pha_progress *progress);
+void talk_progress_end(void);
+/* The function for an options struct: NULL if quiet. */
+pha_progress_fn *talk_progress_unless(bool quiet);
+
+/* Prints and releases; keys in the order in which they were added. */
+void talk_json(json_t *json);
+json_t *talk_real(double value); /* null where it is not finite */
+json_t *talk_hash(uint64_t hash); /* sixteen hex digits */
+
+/* 1234567 -> "1,234,567"; text has room for 32. */
+const char *talk_count(char text[32], uint64_t n);
+/* 123.4 -> "2m 03s" */
+const char *talk_seconds(char text[32], double seconds);
+const char *talk_bytes(char text[32], double bytes);
+
+#endif

@@ -1,0 +1,138 @@
+/* detect.c -- asks the processor once; the only file with CPU tests
+ *
+ * __builtin_cpu_supports also asks whether the operating system saves the wide registers.
+ */
+#include "backend/cpu/detect.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TABLE(isa) extern const pha__cpu_row pha__cpu_table_##isa[]
+TABLE(generic);
+
+static bool always(void)
+{
+    return true;
+}
+
+#if PHA__HAVE_neon
+TABLE(neon); /* part of every 64-bit Arm processor */
+#endif
+
+#if PHA__HAVE_avx2
+TABLE(avx2);
+
+static bool has_avx2(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+}
+#endif
+
+#if PHA__HAVE_avx512
+TABLE(avx512);
+
+static bool has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+}
+#endif
+
+static pha__cpu_table_info tables[] = {
+    /* from the plainest to the best */
+    {"generic", pha__cpu_table_generic, false},
+#if PHA__HAVE_neon
+    {"neon", pha__cpu_table_neon, false},
+#endif
+#if PHA__HAVE_avx2
+    {"avx2", pha__cpu_table_avx2, false},
+#endif
+#if PHA__HAVE_avx512
+    {"avx512", pha__cpu_table_avx512, false},
+#endif
+};
+
+static bool (*const supported[])(void) = {
+    always,
+#if PHA__HAVE_neon
+    always,
+#endif
+#if PHA__HAVE_avx2
+    has_avx2,
+#endif
+#if PHA__HAVE_avx512
+    has_avx512,
+#endif
+};
+
+enum { N = sizeof tables / sizeof tables[0] };
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static const pha__cpu_table_info *chosen;
+static char problem[256]; /* "": none */
+
+static void list_names(char *out, size_t size, bool only_supported)
+{
+    size_t used = 0;
+    out[0] = 0;
+    for (int i = 0; i < N; i++) {
+        if (only_supported && !tables[i].supported) continue;
+        int n = snprintf(out + used, size - used, "%s%s", used ? ", " : "", tables[i].isa);
+        if (n < 0 || (size_t)n >= size - used) return;
+        used += (size_t)n;
+    }
+}
+
+static void choose(void)
+{
+    for (int i = 0; i < N; i++) {
+        tables[i].supported = supported[i]();
+        if (tables[i].supported) chosen = &tables[i];
+    }
+    const char *name = getenv("PHA_ISA");
+    if (!name || !*name) return;
+
+    char names[100];
+    for (int i = 0; i < N; i++) {
+        if (strcmp(name, tables[i].isa) != 0) continue;
+        if (tables[i].supported) {
+            chosen = &tables[i];
+            return;
+        }
+        list_names(names, sizeof names, true);
+        snprintf(problem, sizeof problem, "PHA_ISA=%s: this machine does not support it; it can run: %s", name, names);
+        return;
+    }
+    list_names(names, sizeof names, false);
+    snprintf(problem, sizeof problem, "PHA_ISA=%.60s: no such instruction set in this build; it has: %s", name, names);
+}
+
+pha_status pha__cpu_select(void)
+{
+    pthread_once(&once, choose);
+    if (problem[0]) FAIL(USAGE, "%s", problem);
+    return PHA_OK;
+}
+
+const pha__kernel *pha__cpu_kernel(const pha__op *op)
+{
+    pthread_once(&once, choose);
+    for (const pha__cpu_row *row = chosen->rows; row->op; row++)
+        if (row->op == op) return row->kernel;
+    return NULL;
+}
+
+const char *pha__cpu_isa(void)
+{
+    pthread_once(&once, choose);
+    return chosen->isa;
+}
+
+size_t pha__cpu_tables(const pha__cpu_table_info **out)
+{
+    pthread_once(&once, choose);
+    *out = tables;
+    return N;
+}

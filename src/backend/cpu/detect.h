@@ -1,0 +1,33 @@
+/* detect.h -- which instruction set the kernels run on
+ *
+ * Each instruction set that was compiled in has one table of kernels (table.c). The best set that the processor and the
+ * operating system support is taken once per process; PHA_ISA=generic|avx2|avx512|neon overrides it.
+ */
+#ifndef PHA__DETECT_H
+#define PHA__DETECT_H
+
+#include "ops/op.h"
+
+typedef struct pha__cpu_row {
+    const pha__op *op;
+    const pha__kernel *kernel;
+} pha__cpu_row;
+
+typedef struct pha__cpu_table_info {
+    const char *isa;
+    const pha__cpu_row *rows; /* ended by {NULL, NULL} */
+    bool supported;           /* this machine can run it */
+} pha__cpu_table_info;
+
+/* Makes the choice; later calls repeat the first answer. Fails if PHA_ISA names no set or one that can't run here. */
+pha_status pha__cpu_select(void);
+
+/* The kernel of the chosen set (if the choice failed: of the best set); NULL: op is not in ops.def. */
+const pha__kernel *pha__cpu_kernel(const pha__op *op);
+
+const char *pha__cpu_isa(void); /* name of that set */
+
+/* All sets that were compiled in, from the plainest to the best; returns their number. */
+size_t pha__cpu_tables(const pha__cpu_table_info **out);
+
+#endif

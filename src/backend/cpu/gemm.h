@@ -1,0 +1,30 @@
+/* gemm.h -- the matrix product of the instruction set being compiled: C (m, n) = A (m, k) B (k, n), or C += A B
+ *
+ * A(i, p) is element i * a_row + p * a_col of a, likewise B(p, j); one of the two strides of each is 1. fp32 arithmetic;
+ * a, b and c may be stored as bf16 (accumulation over k is fp32 throughout). The work is cut into tasks by the shape
+ * alone and the order of the sum over k is fixed: the result does not depend on the number of threads.
+ */
+#ifndef PHA__GEMM_H
+#define PHA__GEMM_H
+
+#include "ops/op.h"
+
+typedef struct pha__gemm {
+    int64_t m, n, k;
+    const void *a, *b;
+    void *c;
+    int64_t a_row, a_col, b_row, b_col, c_row; /* strides in elements; columns of c are contiguous */
+    pha__dtype a_type, b_type, c_type;
+    bool add; /* C += A B */
+} pha__gemm;
+
+#define pha__gemm_tasks PHA__ISA_NAME(pha__gemm_tasks)
+#define pha__gemm_scratch PHA__ISA_NAME(pha__gemm_scratch)
+#define pha__gemm_run PHA__ISA_NAME(pha__gemm_run)
+
+int64_t pha__gemm_tasks(const pha__gemm *g);
+/* Bytes of scratch per thread, enough for every gemm with at most these m, n, k and any strides and types. */
+size_t pha__gemm_scratch(int64_t m, int64_t n, int64_t k);
+void pha__gemm_run(const pha__gemm *g, int64_t begin, int64_t end, void *scratch);
+
+#endif

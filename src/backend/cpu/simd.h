@@ -1,0 +1,173 @@
+/* simd.h -- the vector of the instruction set being compiled
+ *
+ * vf is a vector of VF floats, vi of VF 32-bit integers. + - * / and comparisons are the compiler's own operators on
+ * vector types. Kernels are written once over this header and compiled once per instruction set; a new instruction set
+ * is one block here, one line in CMake and one in detect.c.
+ */
+#ifndef PHA__SIMD_H
+#define PHA__SIMD_H
+
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#define PHA__INLINE static inline __attribute__((always_inline))
+
+#if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
+#define VF 16
+#elif defined(__AVX2__) && defined(__FMA__)
+#define VF 8
+#else
+#define VF 4
+#endif
+
+#if VF == 16 || defined(__aarch64__)
+#define VREGS 32 /* vector registers: how large a tile of accumulators may be */
+#else
+#define VREGS 16
+#endif
+
+typedef float vf __attribute__((vector_size(VF * 4)));
+typedef int32_t vi __attribute__((vector_size(VF * 4)));
+typedef float vf_any __attribute__((vector_size(VF * 4), aligned(1), may_alias));
+typedef uint16_t vh __attribute__((vector_size(VF * 2)));
+typedef uint16_t vh_any __attribute__((vector_size(VF * 2), aligned(1), may_alias));
+
+PHA__INLINE vf vf_set1(float x) { return x - (vf){0}; }
+PHA__INLINE vf vf_zero(void) { return (vf){0}; }
+PHA__INLINE vf vf_load(const float *p) { return *(const vf_any *)p; }
+PHA__INLINE void vf_store(float *p, vf v) { *(vf_any *)p = v; }
+
+#if VF == 16 /* ------------------------------------------------------------------------------------------- AVX-512 */
+
+PHA__INLINE __mmask16 vf_mask(int n) { return (__mmask16)((1u << n) - 1); }
+PHA__INLINE vf vf_load_n(const float *p, int n) { return (vf)_mm512_maskz_loadu_ps(vf_mask(n), p); }
+PHA__INLINE void vf_store_n(float *p, vf v, int n) { _mm512_mask_storeu_ps(p, vf_mask(n), (__m512)v); }
+PHA__INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+PHA__INLINE vf vf_max(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+PHA__INLINE vf vf_min(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+PHA__INLINE vf vf_sqrt(vf a) { return (vf)_mm512_sqrt_ps((__m512)a); }
+PHA__INLINE float vf_sum(vf a) { return _mm512_reduce_add_ps((__m512)a); }
+PHA__INLINE float vf_hmax(vf a) { return _mm512_reduce_max_ps((__m512)a); }
+
+#elif VF == 8 /* --------------------------------------------------------------------------------------------- AVX2 */
+
+PHA__INLINE __m256i vf_mask(int n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+PHA__INLINE vf vf_load_n(const float *p, int n) { return (vf)_mm256_maskload_ps(p, vf_mask(n)); }
+PHA__INLINE void vf_store_n(float *p, vf v, int n) { _mm256_maskstore_ps(p, vf_mask(n), (__m256)v); }
+PHA__INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+PHA__INLINE vf vf_max(vf a, vf b) { return (vf)_mm256_max_ps((__m256)a, (__m256)b); }
+PHA__INLINE vf vf_min(vf a, vf b) { return (vf)_mm256_min_ps((__m256)a, (__m256)b); }
+PHA__INLINE vf vf_sqrt(vf a) { return (vf)_mm256_sqrt_ps((__m256)a); }
+PHA__INLINE float vf_sum(vf a)
+{
+    __m128 s = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    s = _mm_add_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_add_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+PHA__INLINE float vf_hmax(vf a)
+{
+    __m128 s = _mm_max_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    s = _mm_max_ps(s, _mm_movehl_ps(s, s));
+    return _mm_cvtss_f32(_mm_max_ss(s, _mm_shuffle_ps(s, s, 1)));
+}
+
+#else /* -------------------------------------------------------------------------------- NEON, SSE2, anything else */
+
+PHA__INLINE vf vf_load_n(const float *p, int n)
+{
+    vf v = {0};
+    for (int i = 0; i < n; i++) v[i] = p[i];
+    return v;
+}
+PHA__INLINE void vf_store_n(float *p, vf v, int n)
+{
+    for (int i = 0; i < n; i++) p[i] = v[i];
+}
+#if defined(__ARM_NEON)
+PHA__INLINE vf vf_fma(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+PHA__INLINE vf vf_max(vf a, vf b) { return (vf)vmaxq_f32((float32x4_t)a, (float32x4_t)b); }
+PHA__INLINE vf vf_min(vf a, vf b) { return (vf)vminq_f32((float32x4_t)a, (float32x4_t)b); }
+PHA__INLINE vf vf_sqrt(vf a) { return (vf)vsqrtq_f32((float32x4_t)a); }
+#else
+PHA__INLINE vf vf_fma(vf a, vf b, vf c) { return a * b + c; }
+PHA__INLINE vf vf_max(vf a, vf b) { vi m = a > b; return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+PHA__INLINE vf vf_min(vf a, vf b) { vi m = a < b; return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+PHA__INLINE vf vf_sqrt(vf a)
+{
+    for (int i = 0; i < VF; i++) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+#endif
+PHA__INLINE float vf_sum(vf a) { return (a[0] + a[2]) + (a[1] + a[3]); }
+PHA__INLINE float vf_hmax(vf a)
+{
+    float x = a[0] > a[1] ? a[0] : a[1], y = a[2] > a[3] ? a[2] : a[3];
+    return x > y ? x : y;
+}
+
+#endif /* ---------------------------------------------------------------------------------------- for all of them */
+
+/* where m (all ones or all zeros per lane) a, else b */
+PHA__INLINE vf vf_select(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
+
+/* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */
+PHA__INLINE float bf16_to_f32(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+PHA__INLINE uint16_t f32_to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+PHA__INLINE vf vf_load_bf16(const uint16_t *p)
+{
+    return (vf)(__builtin_convertvector(*(const vh_any *)p, vi) << 16);
+}
+PHA__INLINE void vf_store_bf16(uint16_t *p, vf v)
+{
+    vi u = (vi)v, nan = (u & 0x7fffffff) > 0x7f800000;
+    vi r = (u + 0x7fff + (u >> 16 & 1)) >> 16, q = u >> 16 | 0x40;
+    *(vh_any *)p = __builtin_convertvector((r & ~nan) | (q & nan), vh);
+}
+
+/* e^x: 2^n e^r with |r| <= ln2/2 and a polynomial of degree 6 (about 1 ulp). 0 below -87.3, inf above 88.7. */
+PHA__INLINE vf vf_exp(vf x)
+{
+    const vf magic = vf_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */
+    vf c = vf_min(vf_set1(88.72283f), vf_max(vf_set1(-87.3f), x)); /* in this order NaN stays NaN */
+    vf t = vf_fma(c, vf_set1(1.44269504f), magic), n = t - magic;
+    vf r = vf_fma(n, vf_set1(-0.693145752f), c);
+    r = vf_fma(n, vf_set1(-1.42860677e-6f), r);
+    vf p = vf_set1(1.38533e-3f);
+    p = vf_fma(p, r, vf_set1(8.363285e-3f));
+    p = vf_fma(p, r, vf_set1(4.1666687e-2f));
+    p = vf_fma(p, r, vf_set1(1.6666655e-1f));
+    p = vf_fma(p, r, vf_set1(0.5f));
+    p = vf_fma(p, r, vf_set1(1.0f));
+    p = vf_fma(p, r, vf_set1(1.0f));
+    vi k = (vi)t - (vi)magic; /* n as an integer, -126..128: the scale is applied in two halves */
+    vi h = k >> 1;
+    p = p * (vf)((h + 127) << 23) * (vf)((k - h + 127) << 23);
+    return vf_select(x < vf_set1(-87.3f), vf_zero(), p);
+}
+
+/* 1 / (1 + e^-x), and x times it */
+PHA__INLINE vf vf_sigmoid(vf x) { return vf_set1(1.0f) / (vf_set1(1.0f) + vf_exp(-x)); }
+PHA__INLINE vf vf_silu(vf x) { return x / (vf_set1(1.0f) + vf_exp(-x)); }
+
+#endif

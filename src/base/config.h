@@ -1,0 +1,47 @@
+/* config.h -- the configuration of a model: plain data (keys of config.json, spec names in brackets)
+ *
+ * io/config.c reads and writes it; an architecture declares in its row which keys it uses, and any other key in a file
+ * is an error.
+ */
+#ifndef PHA__CONFIG_H
+#define PHA__CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define PHA__MAX_LAYER 256
+
+enum { PHA__BRANCH_ATTN = 1, PHA__BRANCH_GSS = 2, PHA__BRANCH_AUX = 4 };
+typedef enum { PHA__RES_POST, PHA__RES_POST_RAW, PHA__RES_PRE, PHA__RES_PRE_ALPHA, PHA__RES_PRE_INV } pha__residual_mode;
+typedef enum { PHA__BIAS_ZERO, PHA__BIAS_NONE, PHA__BIAS_MATCHED } pha__gate_bias;
+typedef enum { PHA__WB_INIT, PHA__WB_NONE, PHA__WB_FIXED } pha__wb_scale;
+typedef enum { PHA__MIX_LEARNED, PHA__MIX_UNIFORM, PHA__MIX_DYNAMIC } pha__mix_mode;
+typedef enum { PHA__QK_COSINE, PHA__QK_RMS, PHA__QK_DOT } pha__qk_mode;
+typedef enum { PHA__ROPE_HALF, PHA__ROPE_INTERLEAVED } pha__rope_mode;
+typedef enum { PHA__FILTER_SILU, PHA__FILTER_NONE, PHA__FILTER_NORM, PHA__FILTER_CONV4 } pha__gss_filter;
+
+typedef struct pha__config {
+    char arch[16];                /* pha, seq, ... : a name of models.def */
+    int32_t vocab_size;           /* V */
+    int32_t d_model;              /* D */
+    int32_t n_layer;              /* L */
+    int32_t n_head, n_kv_head;    /* Hq, Hkv */
+    int32_t d_state;              /* S */
+    int32_t d_ffn, d_aux;         /* F1, F2 */
+    int32_t branches;             /* mask of PHA__BRANCH_* */
+    int32_t residual;             /* pha__residual_mode */
+    bool main_residual;
+    double alpha;                 /* 0 in the file or null: (2 L)^(1/4); here always the value */
+    double embed_std;
+    int32_t gate_bias, wb_scale;
+    bool seq_norm;
+    int32_t window[PHA__MAX_LAYER]; /* per layer, 0: unlimited */
+    int32_t mix, qk;
+    bool branch_gain;
+    double rope_theta;
+    int32_t rope;
+    int32_t gss_filter;           /* feature filter, spec A7 */
+    double dropout;               /* of training, not a key of config.json */
+} pha__config;
+
+#endif

@@ -1,0 +1,20 @@
+/* fault.h -- the system calls that change the file system, in one place, with the faults that tests ask for (fs.h) */
+#ifndef PHA__FAULT_H
+#define PHA__FAULT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* As the system calls: -1 and errno on failure. EINTR is retried. */
+int pha__sys_create(const char *path, int flags); /* open(2) with O_CREAT and mode 0666 */
+ssize_t pha__sys_write(int fd, const void *data, size_t size);
+ssize_t pha__sys_pwrite(int fd, const void *data, size_t size, uint64_t offset);
+int pha__sys_truncate(int fd);
+int pha__sys_sync(int fd);
+int pha__sys_rename(const char *from, const char *to);
+int pha__sys_exchange(const char *a, const char *b); /* swaps two names at once; ENOSYS or EINVAL where unsupported */
+int pha__sys_mkdir(const char *path);
+int pha__sys_remove(const char *path); /* a file or an empty folder */
+
+#endif

@@ -1,0 +1,66 @@
+/* fs.h -- files: mapping, and writing so that nothing is ever half there
+ *
+ * A file is written beside its final name, synced and renamed; a folder likewise. Every message names the path and
+ * says what the system said.
+ */
+#ifndef PHA__FS_H
+#define PHA__FS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/status.h"
+
+/* A read-only map of a whole file. An empty file has data != NULL, size 0. */
+typedef struct pha__map {
+    const unsigned char *data;
+    size_t size;
+    char *path;
+} pha__map;
+
+pha_status pha__map_open(pha__map *map, const char *path);
+void pha__map_close(pha__map *map); /* a zeroed map is allowed */
+
+/* Reads a whole file into memory with a terminating zero byte; fails if it is larger than `limit` bytes. */
+pha_status pha__read_file(char **out, size_t *size, const char *path, size_t limit);
+
+/* A file being written beside `path`. After an error every further call returns that error; commit syncs, renames and
+ * frees, abort removes and frees. */
+typedef struct pha__writer pha__writer;
+pha_status pha__writer_open(pha__writer **out, const char *path);
+pha_status pha__writer_write(pha__writer *w, const void *data, size_t size);
+pha_status pha__writer_printf(pha__writer *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Overwrites bytes already written (a header that is known at the end). */
+pha_status pha__writer_patch(pha__writer *w, uint64_t offset, const void *data, size_t size);
+uint64_t pha__writer_size(const pha__writer *w);
+pha_status pha__writer_commit(pha__writer *w);
+void pha__writer_abort(pha__writer *w); /* NULL is allowed */
+
+pha_status pha__write_file(const char *path, const void *data, size_t size);
+
+/* Appends to an existing or new file and flushes (log lines). */
+pha_status pha__append_file(const char *path, const void *data, size_t size);
+
+bool pha__exists(const char *path);
+bool pha__is_dir(const char *path);
+int64_t pha__file_size(const char *path); /* -1: not a regular file */
+pha_status pha__mkdirs(const char *path);
+/* Syncs the folder that holds path, so that a rename in it lasts. */
+pha_status pha__sync_parent(const char *path);
+/* rename(2) of a folder over `to`, an old `to` being replaced; the parent is synced. */
+pha_status pha__replace_dir(const char *from, const char *to);
+pha_status pha__remove_tree(const char *path); /* a path that does not exist is fine */
+
+/* Names in a folder, sorted bytewise, without "." and ".."; free with pha__free_list. */
+pha_status pha__list_dir(char ***names, size_t *n, const char *path);
+void pha__free_list(char **names, size_t n);
+
+/* "dir/name" in fresh memory (pha__free); NULL if out of memory. */
+char *pha__path_join(const char *dir, const char *name);
+
+/* For tests: PHA_FAULT_WRITE=n in the environment kills the process (as kill -9 does) at the n-th system call that
+ * changes the file system; PHA_FAULT_ENOSPC=n lets the n-th and all later ones fail as a full disk does. */
+
+#endif

@@ -1,0 +1,56 @@
+/* status.c -- the message of a thread's last failure, status texts, version */
+#include "base/status.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MESSAGE_SIZE 1024
+
+static _Thread_local char message[MESSAGE_SIZE];
+
+/* A message may be made from the old message, so it is put together beside it. */
+pha_status pha__fail(pha_status code, const char *format, ...)
+{
+    char text[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    memcpy(message, text, sizeof text);
+    return code;
+}
+
+pha_status pha__fail_in(pha_status code, const char *format, ...)
+{
+    char text[MESSAGE_SIZE];
+    va_list args;
+    va_start(args, format);
+    int n = vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (n < 0) n = 0;
+    int room = MESSAGE_SIZE - 3 - n; /* behind ": " */
+    if (room > 0) snprintf(text + n, sizeof text - (size_t)n, ": %.*s", room, message);
+    memcpy(message, text, sizeof text);
+    return code;
+}
+
+const char *pha_errmsg(void) { return message; }
+
+const char *pha_status_text(pha_status status)
+{
+    switch (status) {
+#define X(name, value, text) case PHA_##name: return text;
+        PHA_STATUS_MAP(X)
+#undef X
+    }
+    return "unknown status";
+}
+
+#define TEXT2(a) #a
+#define TEXT(a) TEXT2(a)
+
+const char *pha_version(void)
+{
+    return TEXT(PHA_VERSION_MAJOR) "." TEXT(PHA_VERSION_MINOR) "." TEXT(PHA_VERSION_PATCH);
+}

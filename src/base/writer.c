@@ -1,0 +1,201 @@
+/* writer.c -- a file written beside its final name, synced and renamed
+ *
+ * The file beside is PATH.tmp, so that what a killed process left is overwritten by the next attempt. A lock on it, which
+ * dies with the process, keeps two processes from writing the same file at once.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fault.h"
+#include "base/fs.h"
+#include "base/mem.h"
+
+#define BUFFER ((size_t)256 << 10)
+
+struct pha__writer {
+    int fd;
+    pha_status status;  /* of the first failure */
+    char error[512];    /* its message */
+    uint64_t flushed;   /* bytes that the system has */
+    size_t used;        /* bytes in the buffer */
+    char *path, *beside;
+    unsigned char buffer[];
+};
+
+/* Makes the failure that was just recorded stick. */
+static pha_status keep(pha__writer *w, pha_status status)
+{
+    w->status = status;
+    strncpy(w->error, pha_errmsg(), sizeof w->error - 1);
+    return status;
+}
+
+static pha_status fail(pha__writer *w, const char *what)
+{
+    return keep(w, pha__fail(PHA_IO, "%s: %s: %s", w->path, what, strerror(errno)));
+}
+
+static pha_status failed_before(const pha__writer *w) { return pha__fail(w->status, "%s", w->error); }
+
+static void release(pha__writer *w)
+{
+    if (w->fd >= 0) close(w->fd);
+    pha__free(w->path);
+    pha__free(w->beside);
+    pha__free(w);
+}
+
+/* Opens and locks PATH.tmp. Between the two another process may have renamed it away: then once more. */
+static pha_status open_beside(pha__writer *w)
+{
+    for (;;) {
+        struct stat mine, named;
+        w->fd = pha__sys_create(w->beside, O_RDWR | O_NOFOLLOW);
+        if (w->fd < 0) return fail(w, "cannot create");
+        if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+            return fail(w, "another process is writing it");
+        if (fstat(w->fd, &mine) != 0) return fail(w, "cannot create");
+        if (stat(w->beside, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) break;
+        close(w->fd);
+    }
+    if (pha__sys_truncate(w->fd) != 0) return fail(w, "cannot empty the file beside it");
+    return PHA_OK;
+}
+
+pha_status pha__writer_open(pha__writer **out, const char *path)
+{
+    *out = NULL;
+    pha__writer *w = pha__alloc(1, sizeof *w + BUFFER);
+    if (!w) return PHA_NO_MEMORY;
+    memset(w, 0, sizeof *w);
+    w->fd = -1;
+    w->path = pha__strdup(path);
+    w->beside = pha__alloc(strlen(path) + 5, 1);
+    pha_status status = PHA_NO_MEMORY;
+    if (w->path && w->beside) {
+        strcpy(w->beside, path);
+        strcat(w->beside, ".tmp");
+        status = open_beside(w);
+    }
+    if (status != PHA_OK) release(w);
+    else *out = w;
+    return status;
+}
+
+static pha_status write_all(pha__writer *w, const unsigned char *data, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = pha__sys_write(w->fd, data, size);
+        if (n < 0) return fail(w, "cannot write");
+        data += n;
+        size -= (size_t)n;
+        w->flushed += (uint64_t)n;
+    }
+    return PHA_OK;
+}
+
+static pha_status flush(pha__writer *w)
+{
+    size_t used = w->used;
+    w->used = 0;
+    return write_all(w, w->buffer, used);
+}
+
+pha_status pha__writer_write(pha__writer *w, const void *data, size_t size)
+{
+    if (w->status != PHA_OK) return failed_before(w);
+    if (size > BUFFER - w->used) TRY(flush(w));
+    if (size >= BUFFER) return write_all(w, data, size);
+    if (size) memcpy(w->buffer + w->used, data, size);
+    w->used += size;
+    return PHA_OK;
+}
+
+pha_status pha__writer_printf(pha__writer *w, const char *format, ...)
+{
+    char small[512], *text = small;
+    va_list args, again;
+    va_start(args, format);
+    va_copy(again, args);
+    int n = vsnprintf(small, sizeof small, format, args);
+    va_end(args);
+    if (n >= (int)sizeof small) {
+        text = pha__alloc((size_t)n + 1, 1);
+        if (text) vsnprintf(text, (size_t)n + 1, format, again);
+    }
+    va_end(again);
+    pha_status status = !text || n < 0 ? PHA_NO_MEMORY : pha__writer_write(w, text, (size_t)n);
+    if ((!text || n < 0) && w->status == PHA_OK) keep(w, status); /* a text with a hole must not be committed */
+    if (text != small) pha__free(text);
+    return status;
+}
+
+pha_status pha__writer_patch(pha__writer *w, uint64_t offset, const void *data, size_t size)
+{
+    if (w->status != PHA_OK) return failed_before(w);
+    TRY(flush(w));
+    if (size > w->flushed || offset > w->flushed - size)
+        return keep(w, pha__fail(PHA_FAILED, "%s: patch of %zu bytes at %llu is behind the end", w->path, size,
+                                 (unsigned long long)offset));
+    for (const unsigned char *p = data; size > 0;) {
+        ssize_t n = pha__sys_pwrite(w->fd, p, size, offset);
+        if (n < 0) return fail(w, "cannot write");
+        p += n;
+        offset += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return PHA_OK;
+}
+
+uint64_t pha__writer_size(const pha__writer *w) { return w->flushed + w->used; }
+
+static pha_status finish(pha__writer *w)
+{
+    if (w->status != PHA_OK) return failed_before(w);
+    TRY(flush(w));
+    if (pha__sys_sync(w->fd) != 0) return fail(w, "cannot sync");
+    if (pha__sys_rename(w->beside, w->path) != 0) return fail(w, "cannot rename the new file to it");
+    return pha__sync_parent(w->path);
+}
+
+pha_status pha__writer_commit(pha__writer *w)
+{
+    pha_status status = finish(w);
+    if (status == PHA_OK) release(w);
+    else pha__writer_abort(w);
+    return status;
+}
+
+void pha__writer_abort(pha__writer *w)
+{
+    if (!w) return;
+    pha__sys_remove(w->beside);
+    release(w);
+}
+
+pha_status pha__write_file(const char *path, const void *data, size_t size)
+{
+    pha__writer *w;
+    TRY(pha__writer_open(&w, path));
+    pha__writer_write(w, data, size); /* a failure sticks and comes back from commit */
+    return pha__writer_commit(w);
+}
+
+pha_status pha__append_file(const char *path, const void *data, size_t size)
+{
+    int fd = pha__sys_create(path, O_WRONLY | O_APPEND);
+    if (fd < 0) FAIL(IO, "%s: cannot open for appending: %s", path, strerror(errno));
+    pha_status status = PHA_OK;
+    for (const unsigned char *p = data; size > 0 && status == PHA_OK;) {
+        ssize_t n = pha__sys_write(fd, p, size);
+        if (n < 0) status = pha__fail(PHA_IO, "%s: cannot append: %s", path, strerror(errno));
+        else p += n, size -= (size_t)n;
+    }
+    if (close(fd) != 0 && status == PHA_OK) status = pha__fail(PHA_IO, "%s: cannot append: %s", path, strerror(errno));
+    return status;
+}

@@ -1,0 +1,121 @@
+/* data_json.c -- data.json of a data folder: what its splits hold */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "io/tokens.h"
+
+enum { VERSION = 1 };
+static const size_t LIMIT = 1 << 20;
+static const int64_t MOST = (int64_t)1 << 62;
+
+static json_t *split_json(const pha__split_info *s)
+{
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "words",
+                     (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents", (json_int_t)s->documents,
+                     "tokens_per_word", s->words ? (double)s->tokens / (double)s->words : 0.0);
+}
+
+static json_t *data_json(const pha__data *data)
+{
+    char hash[17];
+    snprintf(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
+    json_t *splits = json_object();
+    for (size_t i = 0; i < data->n; i++) json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
+    char seed[24]; /* a string: it may be larger than a JSON integer here */
+    snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
+    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size", (int)data->vocab_size,
+                     "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits", splits);
+}
+
+pha_status pha__data_write(const char *folder, const pha__data *data)
+{
+    json_t *json = data_json(data);
+    char *path = pha__path_join(folder, "data.json");
+    pha_status status = PHA_OK;
+    if (!json || !path) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory for data.json", folder);
+    if (status == PHA_OK) status = pha__json_save(json, path);
+    json_decref(json);
+    pha__free(path);
+    return status;
+}
+
+static pha_status read_count(uint64_t *out, const json_t *object, const char *key, const char *where)
+{
+    int64_t value;
+    TRY(pha__json_int(&value, object, key, 0, MOST, where));
+    *out = (uint64_t)value;
+    return PHA_OK;
+}
+
+static pha_status read_splits(pha__data *data, json_t *splits, const char *where)
+{
+    const char *name;
+    json_t *object;
+    json_object_foreach(splits, name, object) {
+        if (data->n == PHA__DATA_SPLITS || strlen(name) > 15) FAIL(BAD_INPUT, "%s: unexpected split '%s'", where, name);
+        if (!json_is_object(object)) FAIL(BAD_INPUT, "%s: split '%s' is not an object", where, name);
+        strcpy(data->split[data->n].name, name);
+        pha__split_info *info = &data->split[data->n++].info;
+        TRY(read_count(&info->tokens, object, "tokens", where));
+        TRY(read_count(&info->bytes, object, "bytes", where));
+        TRY(read_count(&info->words, object, "words", where));
+        TRY(read_count(&info->lines, object, "lines", where));
+        TRY(read_count(&info->documents, object, "documents", where));
+    }
+    return PHA_OK;
+}
+
+static pha_status read_data(pha__data *data, const json_t *json, const char *where)
+{
+    const char *format, *hash, *seed, *joined;
+    int64_t version, vocab;
+    TRY(pha__json_string(&format, json, "format", where));
+    TRY(pha__json_int(&version, json, "version", 0, INT32_MAX, where));
+    if (strcmp(format, "pha-data") != 0) FAIL(BAD_INPUT, "%s: not the data.json of a data folder of pha", where);
+    if (version != VERSION) FAIL(BAD_INPUT, "%s: format version %d, this program reads %d; run pha prepare again", where, (int)version, VERSION);
+    TRY(pha__json_int(&vocab, json, "vocab_size", 1, INT32_MAX, where));
+    TRY(pha__json_string(&hash, json, "tokenizer_hash", where));
+    TRY(pha__json_string(&seed, json, "seed", where));
+    TRY(pha__json_string(&joined, json, "joined", where));
+    data->vocab_size = (int32_t)vocab;
+    int end = 0;
+    if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
+        FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
+    if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1) FAIL(BAD_INPUT, "%s: seed is not a number", where);
+    if ((size_t)snprintf(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
+        FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
+    json_t *splits = json_object_get(json, "splits");
+    if (!json_is_object(splits)) FAIL(BAD_INPUT, "%s: 'splits' is missing", where);
+    return read_splits(data, splits, where);
+}
+
+pha_status pha__data_read(pha__data *out, const char *folder)
+{
+    memset(out, 0, sizeof *out);
+    char *path = pha__path_join(folder, "data.json");
+    if (!path) FAIL(NO_MEMORY, "%s: out of memory", folder);
+    json_t *json = NULL;
+    pha_status status = pha__json_load(&json, path, LIMIT);
+    if (status == PHA_OK && !json_is_object(json)) status = pha__fail(PHA_BAD_INPUT, "%s: not a JSON object", path);
+    if (status == PHA_OK) status = read_data(out, json, path);
+    json_decref(json);
+    pha__free(path);
+    return status;
+}
+
+pha_status pha__data_info(pha__split_info *out, const char *folder, const char *split)
+{
+    memset(out, 0, sizeof *out);
+    pha__data data;
+    TRY(pha__data_read(&data, folder));
+    for (size_t i = 0; i < data.n; i++) {
+        if (strcmp(data.split[i].name, split) != 0) continue;
+        *out = data.split[i].info;
+        return PHA_OK;
+    }
+    FAIL(BAD_INPUT, "%s: data.json has no split '%s'", folder, split);
+}

@@ -1,0 +1,55 @@
+/* tokenizer.h -- byte-level BPE: text to token ids and back
+ *
+ * Loads GPT-2's files (vocab.bpe + encoder.json, merges.txt + vocab.json) and Hugging Face tokenizer.json; trains a new
+ * vocabulary. A tokenizer is read-only after opening and may be shared between threads; encoding works in a context that
+ * belongs to one thread.
+ */
+#ifndef PHA__TOKENIZER_H
+#define PHA__TOKENIZER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+typedef struct pha__tokenizer pha__tokenizer;
+
+/* path: a tokenizer.json, or a folder that holds tokenizer.json, vocab.bpe + encoder.json, or merges.txt + vocab.json, or
+ * one of those two files (the other is looked for beside it), or the word "bytes" (256 byte tokens and <|endoftext|>). */
+pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path);
+void pha__tokenizer_close(pha__tokenizer *t);
+/* Writes tokenizer.json (Hugging Face layout, readable by the tokenizers package). */
+pha_status pha__tokenizer_save(const pha__tokenizer *t, const char *path);
+
+int32_t pha__tokenizer_size(const pha__tokenizer *t);            /* V: ids are 0..V-1 */
+int32_t pha__tokenizer_eot(const pha__tokenizer *t);             /* id of <|endoftext|>, -1: none */
+uint64_t pha__tokenizer_hash(const pha__tokenizer *t);           /* of vocabulary, merges, pattern and special tokens */
+/* The bytes of one token (special tokens: their text). NULL for an id out of range. Not zero-terminated. */
+const unsigned char *pha__tokenizer_bytes(const pha__tokenizer *t, int32_t id, size_t *size);
+int32_t pha__tokenizer_special(const pha__tokenizer *t, const char *text); /* id, -1: no such special token */
+
+/* Encoding. `special`: text of special tokens in the input becomes their ids (else it is ordinary text). */
+typedef struct pha__encoder pha__encoder;
+pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t);
+void pha__encoder_close(pha__encoder *e);
+/* Encodes a whole text. *ids belongs to the encoder and is valid until its next call. Any bytes are accepted and come
+ * back exactly (but for the space that a tokenizer.json with add_prefix_space asks for). Time is linear in the text but for
+ * the longest word, n log n in its length. Added tokens that aren't special are found in any case. */
+pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool special, const int32_t **ids, size_t *n);
+
+/* Training of a vocabulary: feed text in any pieces, then finish. Memory is bounded: word counts are kept for at most
+ * `max_words` distinct words (0: 4 million; the rarest are dropped when it is reached, and a note is logged). Deterministic:
+ * ties between pairs go to the pair that is bytewise smaller. */
+typedef struct pha__bpe_trainer pha__bpe_trainer;
+pha_status pha__bpe_trainer_open(pha__bpe_trainer **out, int32_t vocab_size, size_t max_words);
+pha_status pha__bpe_trainer_feed(pha__bpe_trainer *b, const void *text, size_t size); /* one document or part of one */
+/* Ends a document: no word goes on into what is fed next. Optional if documents end with a line end. */
+pha_status pha__bpe_trainer_break(pha__bpe_trainer *b);
+/* `progress` (may be NULL) is called now and then with merges done and wanted. The result has 256 bytes, merges, then
+ * <|endoftext|>, V = vocab_size if the text allows (less, with a note, if no pair is left). */
+pha_status pha__bpe_trainer_finish(pha__bpe_trainer *b, pha__tokenizer **out,
+                                   void (*progress)(void *context, int32_t done, int32_t wanted), void *context);
+void pha__bpe_trainer_close(pha__bpe_trainer *b);
+
+#endif

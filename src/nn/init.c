@@ -1,0 +1,82 @@
+/* init.c -- initial values of parameters (pha.md 5); every number is a function of (seed, path) */
+#include <math.h>
+
+#include "base/rng.h"
+#include "nn/nn.h"
+
+static void fill_normal(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    pha__fill_normal(out, (int64_t)rows * width, arg[0], seed, path);
+}
+
+static void fill_constant(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    (void)seed, (void)path;
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) out[i] = (float)arg[0];
+}
+
+static void fill_xavier(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    pha__fill_normal(out, (int64_t)rows * width, arg[0] * sqrt(2.0 / ((double)rows + width)), seed, path);
+}
+
+/* rho_c = Delta_j (n + 1): n = c mod 16, Delta_j log-spaced from 1e-3 to 1e-1 over the S/16 groups j */
+static double rate(int32_t c, int32_t S)
+{
+    int32_t groups = S / 16, j = c / 16;
+    double delta = pow(10.0, -3.0 + (groups > 1 ? 2.0 * j / (groups - 1) : 0.0));
+    return delta * (c % 16 + 1);
+}
+
+static void fill_theta(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    (void)rows, (void)arg, (void)seed, (void)path;
+    for (int32_t c = 0; c < width; c++) out[c] = (float)log(rate(c, width));
+}
+
+/* logit(e^-rho) = -ln(e^rho - 1): gate and transition forget at the same rate */
+static double gate_bias(int32_t c, int32_t S, double matched) { return matched != 0 ? -log(expm1(rate(c, S))) : 0.0; }
+
+static void fill_gate_bias(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    (void)rows, (void)seed, (void)path;
+    for (int32_t c = 0; c < width; c++) out[c] = (float)gate_bias(c, width, arg[0]);
+}
+
+/* s_c = sqrt(1 - lambda_c^2) / g_c: white input gives every channel of the state about the same variance */
+static double input_scale(int32_t c, int32_t S, double matched)
+{
+    double g = 1.0 / (1.0 + exp(-gate_bias(c, S, matched))), lambda = g * exp(-rate(c, S));
+    return sqrt(1.0 - lambda * lambda) / g;
+}
+
+static void fill_input_scale(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    (void)rows, (void)seed, (void)path;
+    for (int32_t c = 0; c < width; c++) out[c] = (float)input_scale(c, width, arg[1]);
+}
+
+static void fill_input_scaled(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    fill_xavier(out, rows, width, arg, seed, path);
+    for (int32_t c = 0; c < rows; c++) {
+        float s = (float)input_scale(c, rows, arg[1]);
+        for (int32_t i = 0; i < width; i++) out[(int64_t)c * width + i] *= s;
+    }
+}
+
+pha__init pha__init_normal(double std) { return (pha__init){fill_normal, {std}}; }
+pha__init pha__init_constant(double value) { return (pha__init){fill_constant, {value}}; }
+pha__init pha__init_xavier(double gain) { return (pha__init){fill_xavier, {gain}}; }
+pha__init pha__init_theta(void) { return (pha__init){fill_theta, {0}}; }
+pha__init pha__init_gate_bias(pha__gate_bias bias) { return (pha__init){fill_gate_bias, {bias == PHA__BIAS_MATCHED}}; }
+pha__init pha__init_input_scaled(double gain, pha__gate_bias bias)
+{
+    return (pha__init){fill_input_scaled, {gain, bias == PHA__BIAS_MATCHED}};
+}
+pha__init pha__init_input_scale(pha__gate_bias bias)
+{
+    return (pha__init){fill_input_scale, {0, bias == PHA__BIAS_MATCHED}};
+}
+
+double pha__beta(const pha__config *c) { return pow(8.0 * c->n_layer, -0.25); }

@@ -1,0 +1,72 @@
+/* nn.h -- pieces with parameters, from which the models are written
+ *
+ * Each records one equation under a name; a parameter is declared where the equation uses it, and its path is its key in
+ * the checkpoint. Values are (B, T, W). The short names below are for model files, which read as the paper does.
+ */
+#ifndef PHA__NN_H
+#define PHA__NN_H
+
+#include "base/config.h"
+#include "program/program.h"
+
+#define RMS_EPS 1e-6f /* pha.md 1 */
+
+/* Dropout masks are named by place: 8 sites per layer, the embedding being layer -1. */
+static inline uint32_t dropout_site(Params p, int site) { return (uint32_t)((p.layer + 1) * 8 + site); }
+
+static inline int32_t width(Var x) { return x->width; }
+static inline Params sub(Params p, const char *name) { return pha__sub(p, name); }
+
+/* ---- initial values (init.c; pha.md 5) ---- */
+pha__init pha__init_normal(double std);
+pha__init pha__init_constant(double value);
+pha__init pha__init_xavier(double gain);                   /* std = gain sqrt(2 / (rows + width)) */
+pha__init pha__init_theta(void);                           /* S4D-Real rates from LegS: theta_c = ln rho_c */
+pha__init pha__init_gate_bias(pha__gate_bias bias);        /* zero, or matched to the rates */
+pha__init pha__init_input_scaled(double gain, pha__gate_bias bias); /* Xavier with row c multiplied by s_c */
+pha__init pha__init_input_scale(pha__gate_bias bias);      /* the factors s_c themselves */
+double pha__beta(const pha__config *c);                    /* DeepNorm: (8 L)^(-1/4) */
+
+/* ---- pieces ---- */
+Var pha__linear_at(Params p, const char *name, Var x, int32_t n, pha__init init, const char *file, int line);
+#define linear(p, name, x, n, init) pha__linear_at(p, name, x, n, init, __FILE__, __LINE__)
+
+/* RMSNorm with gain `name`. */
+Var pha__rmsnorm_at(Params p, const char *name, Var x, double gain, const char *file, int line);
+#define rmsnorm(p, name, x) pha__rmsnorm_at(p, name, x, 1.0, __FILE__, __LINE__)
+
+/* Grouped-query attention with rotary positions and the configured query/key normalisation (pha.md 2.2). */
+Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer);
+#define gqa(...) pha__gqa(__VA_ARGS__)
+
+/* Gated state space (pha.md 2.3). */
+Var pha__gss(Params p, const char *name, Var x, const pha__config *c);
+#define gss(...) pha__gss(__VA_ARGS__)
+
+/* W_down (SiLU(W_gate x) * W_up x) with hidden width n (pha.md 2.4). */
+Var pha__swiglu(Params p, const char *name, Var x, int32_t n, const pha__config *c);
+#define swiglu(...) pha__swiglu(__VA_ARGS__)
+
+/* One branch of a mix: its output and its path segment ("attn": gain attn_norm). */
+typedef struct Branch {
+    const char *name;
+    Var z;
+} Branch;
+
+/* alpha base + beta drop(sum_k w_k RMSNorm_k(z_k)); n = 1: no weights. u: what dynamic mixing reads (pha.md 2, 2.1, 10). */
+Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
+             const pha__config *c, int site);
+#define mix(...) pha__mix(__VA_ARGS__)
+
+/* alpha a + beta drop(b) */
+Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site);
+
+/* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and the
+ * factors of base and of the new term. */
+typedef struct Residual {
+    Var base;
+    double alpha, beta;
+} Residual;
+Residual pha__residual_mode_of(const pha__config *c, Var x, Var u, bool first);
+
+#endif

@@ -1,0 +1,56 @@
+/* attention.c -- the row of attention: shapes, what backward keeps, state, cost */
+#include "ops/attention/attention.h"
+
+static pha_status shape(pha__shape *s)
+{
+    const pha__attention_attr *c = s->attr;
+    if (c->n_head < 1 || c->n_kv_head < 1 || c->n_head % c->n_kv_head != 0)
+        FAIL(BAD_INPUT, "%d query heads cannot share %d kv heads; the first must be a multiple of the second",
+             (int)c->n_head, (int)c->n_kv_head);
+    if (c->head_width < 1 || c->window < 0)
+        FAIL(BAD_INPUT, "head width %d and window %d must be at least 1 and 0", (int)c->head_width, (int)c->window);
+    int64_t q = (int64_t)c->n_head * c->head_width, kv = (int64_t)c->n_kv_head * c->head_width;
+    if (s->in[0].width != q || s->in[1].width != kv || s->in[2].width != kv)
+        FAIL(BAD_INPUT, "q, k, v are %d, %d, %d wide but %d query heads and %d kv heads of width %d need %lld, %lld, %lld",
+             (int)s->in[0].width, (int)s->in[1].width, (int)s->in[2].width, (int)c->n_head, (int)c->n_kv_head,
+             (int)c->head_width, (long long)q, (long long)kv, (long long)kv);
+    s->width = s->in[0].width;
+    return PHA_OK;
+}
+
+static int64_t saved(const pha__shape *s) /* lse */
+{
+    const pha__attention_attr *c = s->attr;
+    return (int64_t)s->B * s->T * c->n_head;
+}
+
+static size_t state(const pha__shape *s, int64_t max_context)
+{
+    const pha__attention_attr *c = s->attr;
+    return PHA__ATTENTION_HEADER +
+           sizeof(float) * 2 * (size_t)c->n_kv_head * (size_t)c->head_width * (size_t)pha__attention_capacity(c, max_context);
+}
+
+/* Useful work: 4 dh per (head, pair), backward 2.5 times that; only pairs that the mask leaves. */
+static double flops(const pha__shape *s, pha__pass pass, int64_t context)
+{
+    const pha__attention_attr *c = s->attr;
+    double first = (double)context + 1, last = (double)context + s->T, w = c->window, pairs;
+    if (!c->window || last <= w) pairs = (first + last) / 2 * s->T;
+    else if (first > w) pairs = w * s->T;
+    else pairs = (first + w) / 2 * (w - first + 1) + w * (last - w);
+    return (pass == PHA__FORWARD ? 4.0 : 10.0) * c->head_width * c->n_head * s->B * pairs;
+}
+
+const pha__op pha__op_attention = {
+    .name = "attention",
+    .equation = "o_t = sum_s softmax_s(scale q_t . k_s) v_s, s <= t, t - s < window (pha.md 2.2)",
+    .min_in = 3,
+    .max_in = 3,
+    .keep_in = PHA__IN(0) | PHA__IN(1) | PHA__IN(2),
+    .keep_out = true,
+    .shape = shape,
+    .saved = saved,
+    .state = state,
+    .flops = flops,
+};

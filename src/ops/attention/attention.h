@@ -1,0 +1,29 @@
+/* attention.h -- causal softmax attention with grouped heads and an optional window
+ *
+ *   X_ts = scale * q_t . k_s     for s <= t (and t - s < window), else -inf
+ *   o_t  = sum_s softmax_s(X_t.) v_s          head i of q reads kv head floor(i Hkv / Hq)      pha.md 2.2
+ *
+ * in[0] q (B, T, Hq dh) with rope and its scale applied; in[1] k, in[2] v (B, T, Hkv dh). out (B, T, Hq dh).
+ * Flash form (algorithms.md 3): tiles with an online softmax, never a T x T matrix. Saved: lse (B, T, Hq).
+ * State: a ring of the last min(window, max_context) keys and values and the count of tokens seen. */
+#ifndef PHA__ATTENTION_H
+#define PHA__ATTENTION_H
+
+#include "ops/op.h"
+
+typedef struct pha__attention_attr {
+    int32_t n_head, n_kv_head, head_width;
+    int32_t window; /* 0: unlimited */
+    float scale;
+} pha__attention_attr;
+
+/* The state: an int64 count of the tokens seen, then, PHA__ATTENTION_HEADER bytes from the start, a ring of keys and a
+ * ring of values, each (n_kv_head, capacity, head_width) fp32; token i lies at i mod capacity. */
+#define PHA__ATTENTION_HEADER 64
+
+static inline int64_t pha__attention_capacity(const pha__attention_attr *c, int64_t max_context)
+{
+    return c->window && c->window < max_context ? c->window : max_context;
+}
+
+#endif

@@ -1,0 +1,176 @@
+/* attention_test.c -- attention against its equation (numerics.md 2 and 4.6) */
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/attention/attention.h"
+#include "ops/harness.h"
+
+/* Weights p (t + 1 numbers) of query row t of sequence b, head i; s0 is the first key in sight. */
+static int weights(const pha__ref *r, int b, int t, int i, double *p, double *lse)
+{
+    const pha__attention_attr *c = r->attr;
+    int dh = c->head_width, h = i * c->n_kv_head / c->n_head, s0 = 0;
+    double top = -DBL_MAX, sum = 0;
+    if (c->window && t - c->window + 1 > 0) s0 = t - c->window + 1;
+    for (int s = s0; s <= t; s++) {
+        const double *q = r->in[0] + ((int64_t)b * r->T + t) * r->width[0] + i * dh;
+        const double *k = r->in[1] + ((int64_t)b * r->T + s) * r->width[1] + h * dh;
+        p[s] = 0;
+        for (int d = 0; d < dh; d++) p[s] += q[d] * k[d];
+        p[s] *= c->scale;
+        if (p[s] > top) top = p[s];
+    }
+    for (int s = s0; s <= t; s++) sum += p[s] = exp(p[s] - top);
+    for (int s = s0; s <= t; s++) p[s] /= sum;
+    *lse = top + log(sum);
+    return s0;
+}
+
+static void forward(pha__ref *r)
+{
+    const pha__attention_attr *c = r->attr;
+    int dh = c->head_width;
+    double *p = malloc(sizeof *p * (size_t)r->T), lse;
+    for (int b = 0; b < r->B; b++)
+        for (int t = 0; t < r->T; t++)
+            for (int i = 0; i < c->n_head; i++) {
+                double *o = r->out + ((int64_t)b * r->T + t) * r->out_width + i * dh;
+                memset(o, 0, sizeof *o * (size_t)dh);
+                for (int s = weights(r, b, t, i, p, &lse); s <= t; s++) {
+                    const double *v = r->in[2] + ((int64_t)b * r->T + s) * r->width[2] + i * c->n_kv_head / c->n_head * dh;
+                    for (int d = 0; d < dh; d++) o[d] += p[s] * v[d];
+                }
+            }
+    free(p);
+}
+
+static void backward(pha__ref *r)
+{
+    const pha__attention_attr *c = r->attr;
+    int dh = c->head_width;
+    double *p = malloc(sizeof *p * (size_t)r->T), lse;
+    for (int b = 0; b < r->B; b++)
+        for (int t = 0; t < r->T; t++)
+            for (int i = 0; i < c->n_head; i++) {
+                int64_t at = ((int64_t)b * r->T + t) * r->width[0] + i * dh;
+                const double *q = r->in[0] + at, *g = r->d_out + at, *o = r->out + at;
+                double *dq = r->d_in[0] + at, delta = 0;
+                for (int d = 0; d < dh; d++) delta += g[d] * o[d];
+                for (int s = weights(r, b, t, i, p, &lse); s <= t; s++) {
+                    int64_t kv = ((int64_t)b * r->T + s) * r->width[1] + i * c->n_kv_head / c->n_head * dh;
+                    const double *k = r->in[1] + kv, *v = r->in[2] + kv;
+                    double *dk = r->d_in[1] + kv, *dv = r->d_in[2] + kv, dp = 0;
+                    for (int d = 0; d < dh; d++) dp += g[d] * v[d];
+                    double dx = p[s] * (dp - delta) * c->scale;
+                    for (int d = 0; d < dh; d++) {
+                        dq[d] += dx * k[d];
+                        dk[d] += dx * q[d];
+                        dv[d] += p[s] * g[d];
+                    }
+                }
+            }
+    free(p);
+}
+
+/* The same rows whatever the input (so q = k where the widths agree), of length 1 per 64 columns. */
+static void same(float *x, int rows, int width, pha__random *r)
+{
+    (void)r;
+    pha__random own = 7;
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) x[i] = pha__random_normal(&own);
+    for (int64_t i = 0; i + 64 <= (int64_t)rows * width; i += 64) {
+        double n = 0;
+        for (int d = 0; d < 64; d++) n += (double)x[i + d] * x[i + d];
+        for (int d = 0; d < 64; d++) x[i + d] = (float)(x[i + d] / sqrt(n));
+    }
+}
+
+static void zero(float *x, int rows, int width, pha__random *r)
+{
+    (void)r;
+    memset(x, 0, sizeof *x * (size_t)rows * (size_t)width);
+}
+
+static void zero_rows(float *x, int rows, int width, pha__random *r)
+{
+    for (int i = 0; i < rows; i++)
+        for (int j = 0; j < width; j++) x[(int64_t)i * width + j] = i % 3 == 1 ? 0 : pha__random_normal(r);
+}
+
+#define ATTR(hq, hkv, dh, window, scale) &(const pha__attention_attr){hq, hkv, dh, window, scale}
+#define IN(hq, hkv, dh) {{0, (hq) * (dh), 1}, {0, (hkv) * (dh), 1}, {0, (hkv) * (dh), 1}}
+/* name, B, T, query heads, kv heads, head width, window, scale: logits of size scale sqrt(dh) */
+#define CASE(n, b, t, hq, hkv, dh, w, s) .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s), .in = IN(hq, hkv, dh)
+#define FILLED(n, b, t, hq, hkv, dh, w, s, fq, fk)                                                                  \
+    .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s),                                                     \
+    .in = {{0, (hq) * (dh), 1, .fill = fq}, {0, (hkv) * (dh), 1, .fill = fk}, {0, (hkv) * (dh), 1}}
+#define LIMIT {.e2 = 5e-6, .emax = 1e-4, .bf16_e2 = 1e-2, .bf16_emax = 2e-1}
+#define LIMIT_100 {.e2 = 2e-5, .emax = 3e-4, .bf16_e2 = 3e-2, .bf16_emax = 4e-1}
+/* floor: with one key in sight the gradients of q and k are zero */
+#define GRADIENT {.e2 = 3e-5, .emax = 5e-4, .bf16_e2 = 2e-2, .bf16_emax = 4e-1, .floor = 1e-2}
+
+static const pha__op_case cases[] = {
+    {CASE("differences", 2, 7, 4, 2, 6, 0, 0.5f), .differences = true},
+    {CASE("differences, window", 1, 9, 3, 1, 5, 4, 0.5f), .differences = true},
+    {CASE("one token", 3, 1, 4, 2, 60, 0, 0.15f)},
+    {CASE("two tokens", 1, 2, 8, 2, 76, 0, 0.15f), .max_context = 5},
+    {CASE("63", 1, 63, 4, 2, 64, 0, 0.15f)},
+    {CASE("64", 1, 64, 4, 4, 16, 0, 0.3f)},
+    {CASE("65", 3, 65, 4, 1, 60, 0, 0.15f)},
+    {CASE("200, three heads share", 1, 200, 6, 2, 20, 0, 0.3f)},
+    {CASE("eighty heads of width 1", 1, 40, 80, 1, 1, 0, 1), .max_context = 100},
+    {CASE("300", 1, 300, 8, 2, 76, 0, 0.15f), .max_context = 700},
+    {CASE("wide heads", 1, 70, 2, 1, 130, 0, 0.1f)},
+    {CASE("1000", 1, 1000, 8, 2, 76, 0, 0.15f), .big = true},
+    {CASE("1000, batch, 128", 3, 500, 2, 2, 128, 0, 0.1f), .big = true},
+    {CASE("1000, window", 1, 1000, 4, 2, 80, 100, 0.15f), .big = true},
+    {CASE("window 1", 2, 66, 4, 2, 60, 1, 0.15f)},
+    {CASE("window 7", 1, 150, 4, 2, 16, 7, 0.3f)},
+    {CASE("window 64", 2, 200, 3, 3, 12, 64, 0.3f)},
+    {CASE("window of one less", 1, 65, 2, 1, 16, 64, 0.3f)},
+    {CASE("window of T", 1, 65, 2, 1, 16, 65, 0.3f)},
+    {CASE("window over T", 1, 65, 2, 1, 16, 1000, 0.3f), .max_context = 80},
+    {FILLED("scale 100, q = k", 1, 130, 2, 2, 64, 0, 100, same, same), .out = LIMIT_100},
+    {FILLED("equal logits", 1, 130, 4, 2, 60, 0, 1, zero, NULL)},
+    {FILLED("zero rows", 1, 70, 4, 2, 60, 0, 0.15f, zero_rows, zero_rows)},
+};
+
+/* lse to 1e-5; NaN in a query reaches its output. */
+static void extra(const pha__kernel *kernel)
+{
+    const pha__attention_attr c = {4, 2, 20, 90, 0.5f};
+    enum { T = 200, Q = 80, K = 40 };
+    float *x = malloc(sizeof *x * T * (2 * Q + 2 * K + 4));
+    double *y = malloc(sizeof *y * T * (Q + 2 * K + 1));
+    float *q = x, *k = q + T * Q, *v = k + T * K, *out = v + T * K, *saved = out + T * Q;
+    pha__random seed = 3;
+    for (int i = 0; i < T * (Q + 2 * K); i++) y[i] = x[i] = pha__random_normal(&seed);
+    pha__args a = {.B = 1, .T = T, .n_in = 3, .attr = &c, .saved = saved};
+    a.in[0] = (pha__view){q, Q, 0, Q, PHA__F32}, a.in[1] = (pha__view){k, K, 0, K, PHA__F32};
+    a.in[2] = (pha__view){v, K, 0, K, PHA__F32}, a.out = (pha__view){out, Q, 0, Q, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    pha__ref r = {.B = 1, .T = T, .attr = &c, .in = {y, y + T * Q, y + T * (Q + K)}, .width = {Q, K, K}};
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < 4; i++) {
+            double lse;
+            weights(&r, 0, t, i, y + T * (Q + 2 * K), &lse);
+            pha__check(fabs(saved[t * 4 + i] - lse) < 1e-5, "lse of row %d, head %d: %.9g, not %.9g", t, i, saved[t * 4 + i], lse);
+        }
+    q[5 * Q + 21] = NAN;
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    pha__check(isnan(out[5 * Q + 20]) && !isnan(out[5 * Q]) && !isnan(out[6 * Q + 20]), "a NaN in a query must reach its output only");
+    free(x);
+    free(y);
+}
+
+const pha__op_test pha__test_attention = {
+    .op = &pha__op_attention,
+    .forward = forward,
+    .backward = backward,
+    .out = LIMIT,
+    .grad = {GRADIENT, GRADIENT, GRADIENT},
+    PHA__CASES(cases),
+    .extra = extra,
+};

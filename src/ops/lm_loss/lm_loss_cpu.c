@@ -1,0 +1,215 @@
+/* lm_loss_cpu.c -- blocks of tokens; for each the phases logits, softmax (loss, and the gradient of the logits in their
+ * place), and in backward dh = dlogits E together with dE (+)= dlogits^T h */
+#include <assert.h>
+#include <math.h>
+#include <string.h>
+
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/rows.h"
+#include "ops/lm_loss/lm_loss.h"
+
+enum { BLOCK = 1024, BLOCK_BYTES = 64 << 20, SOFTMAX_ROWS = 4, CHUNK = 64 };
+
+static int64_t n_rows(const pha__args *a)
+{
+    return (int64_t)a->B * a->T;
+}
+
+static int64_t logits_ld(const pha__args *a)
+{
+    return ((int64_t)a->in[1].rows + 15) / 16 * 16;
+}
+
+static int64_t most_tokens(const pha__args *a)
+{
+    int64_t n = BLOCK_BYTES / (logits_ld(a) * 4);
+    return n < 8 ? 8 : n > BLOCK ? BLOCK : n;
+}
+
+typedef struct part { /* the tokens of one block */
+    int64_t first, n;
+    bool earlier; /* an earlier block has written dE */
+} part;
+
+/* Equal blocks. Returns false if there is no block b. */
+static bool part_of(const pha__args *a, int64_t b, part *p)
+{
+    int64_t rows = n_rows(a), most = most_tokens(a), blocks = (rows + most - 1) / most;
+    if (b >= blocks) return false;
+    int64_t size = (rows + blocks - 1) / blocks;
+    p->first = b * size;
+    p->n = rows - p->first < size ? rows - p->first : size;
+    p->earlier = b > 0;
+    return p->n > 0;
+}
+
+static pha__gemm product_logits(const pha__args *a, const part *p) /* (n, V) = (n, D) (D, V) */
+{
+    const pha__view *h = &a->in[0], *e = &a->in[1];
+    return (pha__gemm){.m = p->n, .n = e->rows, .k = e->width, .a = h->data ? pha__at(h, p->first, 0) : NULL,
+                       .a_row = h->ld, .a_col = 1, .a_type = h->dtype, .b = e->data, .b_row = 1, .b_col = e->ld,
+                       .b_type = e->dtype, .c = a->work, .c_row = logits_ld(a), .c_type = PHA__F32};
+}
+
+static pha__gemm product_dh(const pha__args *a, const part *p) /* (n, D) = (n, V) (V, D) */
+{
+    const pha__view *e = &a->in[1], *dh = &a->d_in[0];
+    return (pha__gemm){.m = p->n, .n = e->width, .k = e->rows, .a = a->work, .a_row = logits_ld(a), .a_col = 1,
+                       .a_type = PHA__F32, .b = e->data, .b_row = e->ld, .b_col = 1, .b_type = e->dtype,
+                       .c = dh->data ? pha__at(dh, p->first, 0) : NULL, .c_row = dh->ld, .c_type = dh->dtype,
+                       .add = a->add & PHA__IN(0)};
+}
+
+static pha__gemm product_de(const pha__args *a, const part *p) /* (V, D) = (V, n) (n, D) */
+{
+    const pha__view *h = &a->in[0], *e = &a->in[1], *de = &a->d_in[1];
+    return (pha__gemm){.m = e->rows, .n = e->width, .k = p->n, .a = a->work, .a_row = 1, .a_col = logits_ld(a),
+                       .a_type = PHA__F32, .b = h->data ? pha__at(h, p->first, 0) : NULL, .b_row = h->ld, .b_col = 1,
+                       .b_type = h->dtype, .c = de->data, .c_row = de->ld, .c_type = de->dtype,
+                       .add = p->earlier || (a->add & PHA__IN(1))};
+}
+
+/* Phases of a block: 0 logits, 1 softmax, 2 gradients (if one is wanted). */
+static int phases(const pha__args *a, pha__pass pass)
+{
+    return pass == PHA__BACKWARD && (a->d_in[0].data || a->d_in[1].data) ? 3 : 2;
+}
+
+static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
+{
+    part p;
+    int n = phases(a, pass);
+    if (!part_of(a, phase / n, &p)) return 0;
+    pha__gemm y = product_logits(a, &p), dh = product_dh(a, &p), de = product_de(a, &p);
+    if (phase % n == 0) return pha__gemm_tasks(&y);
+    if (phase % n == 1) return (p.n + SOFTMAX_ROWS - 1) / SOFTMAX_ROWS;
+    return (dh.c ? pha__gemm_tasks(&dh) : 0) + (de.c ? pha__gemm_tasks(&de) : 0);
+}
+
+static float row_max(const float *x, int64_t n)
+{
+    vf m = vf_set1(-INFINITY), k = m;
+    int64_t i = 0;
+    for (; i + 2 * VF <= n; i += 2 * VF) {
+        m = vf_max(m, vf_load(x + i));
+        k = vf_max(k, vf_load(x + i + VF));
+    }
+    float top = vf_hmax(vf_max(m, k));
+    for (; i < n; i++) top = x[i] > top ? x[i] : top;
+    return top;
+}
+
+/* x = e^(x - top) if keep; returns the sum: fp32 lanes over a chunk, chunks in double. */
+PHA__INLINE double row_exp(float *x, int64_t n, float top, bool keep)
+{
+    const vf t = vf_set1(top);
+    double sum = 0;
+    int64_t i = 0;
+    while (i + VF <= n) {
+        int64_t end = i + CHUNK * VF < n ? i + CHUNK * VF : n;
+        vf s = vf_zero();
+        for (; i + VF <= end; i += VF) {
+            vf e = vf_exp(vf_load(x + i) - t);
+            if (keep) vf_store(x + i, e);
+            s += e;
+        }
+        sum += (double)vf_sum(s);
+    }
+    if (i < n) {
+        float e[VF];
+        vf_store(e, vf_exp(vf_load_n(x + i, (int)(n - i)) - t));
+        for (int j = 0; j < n - i; j++) {
+            sum += (double)e[j];
+            if (keep) x[i + j] = e[j];
+        }
+    }
+    return sum;
+}
+
+static void row_scale(float *x, int64_t n, float factor)
+{
+    int64_t i = 0;
+    for (; i + VF <= n; i += VF) vf_store(x + i, vf_load(x + i) * vf_set1(factor));
+    for (; i < n; i++) x[i] *= factor;
+}
+
+/* One token: out, and in place of the logits their gradient. */
+static void softmax_row(const pha__args *a, int64_t row, float *x, bool gradient)
+{
+    const int64_t n = a->in[1].rows;
+    float *out = pha__at(&a->out, row, 0);
+    int32_t c = a->run->targets ? a->run->targets[row] : -1;
+    assert(c < n);
+    if (c < 0) {
+        out[0] = out[1] = 0;
+        if (gradient) memset(x, 0, (size_t)n * sizeof *x);
+        return;
+    }
+    float top = row_max(x, n), target = x[c];
+    bool first = target == top;
+    for (int64_t j = 0; first && j < c; j++) first = x[j] != top;
+    double sum = gradient ? row_exp(x, n, top, true) : row_exp(x, n, top, false);
+    out[0] = (float)(log(sum) + ((double)top - (double)target));
+    out[1] = first ? 1.0f : 0.0f;
+    if (!gradient) return;
+    row_scale(x, n, (float)((double)a->run->loss_scale / sum));
+    x[c] -= a->run->loss_scale;
+}
+
+static void run(const pha__args *a, pha__pass pass, int phase, int64_t begin, int64_t end, void *scratch)
+{
+    part p;
+    int n = phases(a, pass);
+    if (!part_of(a, phase / n, &p)) return;
+    pha__gemm y = product_logits(a, &p), dh = product_dh(a, &p), de = product_de(a, &p);
+    if (phase % n == 0) {
+        pha__gemm_run(&y, begin, end, scratch);
+    } else if (phase % n == 1) {
+        int64_t last = end * SOFTMAX_ROWS < p.n ? end * SOFTMAX_ROWS : p.n;
+        for (int64_t i = begin * SOFTMAX_ROWS; i < last; i++)
+            softmax_row(a, p.first + i, (float *)a->work + i * logits_ld(a), n == 3);
+    } else {
+        int64_t split = dh.c ? pha__gemm_tasks(&dh) : 0; /* tasks of dh, then those of dE */
+        if (begin < split) pha__gemm_run(&dh, begin, end < split ? end : split, scratch);
+        if (end > split) pha__gemm_run(&de, begin > split ? begin - split : 0, end - split, scratch);
+    }
+}
+
+static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
+{
+    run(a, PHA__FORWARD, phase, begin, end, scratch);
+}
+
+static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
+{
+    run(a, PHA__BACKWARD, phase, begin, end, scratch);
+}
+
+static int64_t tokens_of_block(const pha__args *a)
+{
+    int64_t rows = n_rows(a), most = most_tokens(a);
+    return rows < most ? rows : most;
+}
+
+static size_t work(const pha__args *a, pha__pass pass)
+{
+    (void)pass;
+    return (size_t)(tokens_of_block(a) * logits_ld(a)) * sizeof(float);
+}
+
+static size_t scratch_size(const pha__args *a, pha__pass pass)
+{
+    int64_t m = tokens_of_block(a), n = a->in[1].rows, k = a->in[1].width;
+    size_t y = pha__gemm_scratch(m, n, k), dh = pha__gemm_scratch(m, k, n), de = pha__gemm_scratch(n, k, m);
+    if (pass == PHA__FORWARD) return y;
+    size_t most = y > dh ? y : dh;
+    return most > de ? most : de;
+}
+
+PHA__KERNEL(lm_loss) = {
+    .tasks = tasks,
+    .forward = forward,
+    .backward = backward,
+    .work = work,
+    .scratch = scratch_size,
+};

@@ -1,0 +1,89 @@
+/* lm_loss_test.c -- the cross-entropy in double, one token after the other */
+#include <math.h>
+#include <stdlib.h>
+
+#include "harness.h"
+
+extern const pha__op_test pha__test_lm_loss;
+
+/* p = softmax of the logits of row t; returns nll and whether the target is the first of the largest logits. */
+static double token(const pha__ref *r, int64_t t, int c, double *p, int *hit)
+{
+    int n = r->rows[1], d = r->width[1], best = 0;
+    for (int j = 0; j < n; j++) {
+        p[j] = 0;
+        for (int i = 0; i < d; i++) p[j] += r->in[1][(int64_t)j * d + i] * r->in[0][t * d + i];
+        if (p[j] > p[best]) best = j;
+    }
+    double top = p[best], target = p[c], sum = 0;
+    *hit = best == c;
+    for (int j = 0; j < n; j++) sum += p[j] = exp(p[j] - top);
+    for (int j = 0; j < n; j++) p[j] /= sum;
+    return log(sum) + top - target;
+}
+
+static void forward(pha__ref *r)
+{
+    double *p = malloc(sizeof *p * (size_t)r->rows[1]);
+    for (int64_t t = 0; t < (int64_t)r->B * r->T; t++) {
+        int c = r->run->targets[t], hit = 0;
+        r->out[2 * t] = c < 0 ? 0 : token(r, t, c, p, &hit);
+        r->out[2 * t + 1] = hit;
+    }
+    free(p);
+}
+
+static void backward(pha__ref *r)
+{
+    int n = r->rows[1], d = r->width[1];
+    double *p = malloc(sizeof *p * (size_t)n);
+    for (int64_t t = 0; t < (int64_t)r->B * r->T; t++) {
+        int c = r->run->targets[t], hit;
+        if (c < 0) continue;
+        token(r, t, c, p, &hit);
+        for (int j = 0; j < n; j++) {
+            double g = (p[j] - (j == c)) * r->d_out[2 * t];
+            for (int i = 0; i < d; i++) {
+                if (r->d_in[0]) r->d_in[0][t * d + i] += g * r->in[1][(int64_t)j * d + i];
+                if (r->d_in[1]) r->d_in[1][(int64_t)j * d + i] += g * r->in[0][t * d + i];
+            }
+        }
+    }
+    free(p);
+}
+
+static void equal_rows(float *x, int rows, int width, pha__random *r) /* all logits equal: the first one wins */
+{
+    for (int j = 0; j < width; j++) x[j] = pha__random_normal(r);
+    for (int64_t i = width; i < (int64_t)rows * width; i++) x[i] = x[i - width];
+}
+
+/* name, B, T, V, D, size of the logits */
+#define CASE(name_, b, t, v, d, s) .name = name_, .B = b, .T = t, .vocabulary = v, .in = {{0, d, 1}, {v, d, (float)(s)}}
+#define NLL {.e2 = 0, .emax = 2e-5, .bf16_e2 = 0, .bf16_emax = 1e-2, .absolute = true}
+#define GRADIENT {1e-5, 1e-4, 1e-2, 1e-1}
+
+static const pha__op_case cases[] = {
+    {CASE("differences", 2, 3, 11, 4, 0.5), .differences = true, .unscored = 30},
+    {CASE("one token", 1, 1, 300, 60, 0.1)},
+    {CASE("two classes", 3, 2, 2, 5, 0.5)},
+    {CASE("one class", 1, 2, 1, 5, 1), .grad = {{1e-5, 1e-4, 1e-2, 1e-1, .floor = 1e-3},
+                                               {1e-5, 1e-4, 1e-2, 1e-1, .floor = 1e-3}}},
+    {CASE("63", 1, 63, 257, 76, 0.2), .unscored = 50},
+    {CASE("65", 3, 65, 100, 33, 0.1)},
+    {CASE("none scored", 1, 5, 40, 8, 0.5), .unscored = 100},
+    {CASE("sharp", 1, 30, 64, 64, 3)},
+    {.name = "equal logits", .B = 1, .T = 40, .vocabulary = 9, .in = {{0, 16, 1}, {9, 16, 1, .fill = equal_rows}},
+     .grad = {{1e-5, 1e-4, 1e-2, 1e-1, .floor = 0.02}, GRADIENT}}, /* dh is 0 */
+    {CASE("several blocks", 2, 600, 70, 20, 0.2), .big = true, .unscored = 10},
+    {CASE("blocks by memory", 1, 370, 50257, 8, 0.4), .big = true, .unscored = 5},
+};
+
+const pha__op_test pha__test_lm_loss = {
+    .op = &pha__op_lm_loss,
+    .forward = forward,
+    .backward = backward,
+    .out = NLL,
+    .grad = {GRADIENT, GRADIENT},
+    PHA__CASES(cases),
+};

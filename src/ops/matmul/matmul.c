@@ -1,0 +1,28 @@
+/* matmul.c -- the row of the linear map */
+#include "ops/matmul/matmul.h"
+
+static pha_status shape(pha__shape *s)
+{
+    if (s->in[1].width != s->in[0].width)
+        FAIL(BAD_INPUT, "a weight of %d x %d needs an input of width %d, but the input is %d wide", (int)s->in[1].rows,
+             (int)s->in[1].width, (int)s->in[1].width, (int)s->in[0].width);
+    s->width = s->in[1].rows;
+    return PHA_OK;
+}
+
+static double flops(const pha__shape *s, pha__pass pass, int64_t context)
+{
+    (void)context;
+    return (pass == PHA__FORWARD ? 2.0 : 4.0) * s->B * s->T * s->in[1].rows * s->in[1].width;
+}
+
+const pha__op pha__op_matmul = {
+    .name = "matmul",
+    .equation = "y = W x (pha.md 2)",
+    .min_in = 2,
+    .max_in = 2,
+    .params = PHA__IN(1),
+    .keep_in = PHA__IN(0) | PHA__IN(1),
+    .shape = shape,
+    .flops = flops,
+};

@@ -1,0 +1,8 @@
+/* matmul.h -- linear map y = W x (row form Y = X W^T): in[0] x (B, T, K), in[1] W (N, K), a parameter; out (B, T, N).
+ * dX = dY W, dW = dY^T X. */
+#ifndef PHA__MATMUL_H
+#define PHA__MATMUL_H
+
+#include "ops/op.h"
+
+#endif

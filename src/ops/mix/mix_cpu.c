@@ -1,0 +1,287 @@
+/* mix_cpu.c -- a task is a block of rows; the norms, weights and mask are made again in backward
+ *
+ * Backward (algorithms.md 6, pha.md 10) with g = beta mask dout, the gradient of y, and v_k = r_k z_k:
+ *
+ *   e_k = <g, gain_k v_k>                             gradient of w_k
+ *   dz_k = r_k (t - v_k mean(t * v_k)),  t = w_k g gain_k,  so mean(t * v_k) = w_k e_k / D
+ *   ds_k = (e_k - sum_j w_j e_j) / sum_j s_j,   dc_k = sigmoid(c_k) ds_k,   c_k = p_k + m_k . u  (static: p_k)
+ *   dp_k = sum dc_k,   dM_k = sum dc_k u,   du = sum_k dc_k m_k,   dgain_k = sum w_k g v_k
+ *
+ * Sums over tokens: one partial per block of rows in `work` (n rows of dgain, n rows of dM, dp), added in index order by
+ * phase 1. For static weights e_k is summed first and the rest is done once.
+ */
+#include <math.h>
+
+#include "backend/cpu/dropout.h"
+#include "ops/mix/mix.h"
+
+enum { BASE, P, M, INPUT, BRANCH, GAIN = BRANCH + PHA__MIX_MAX }; /* inputs; INPUT is u */
+enum { N = PHA__MIX_MAX, COLUMNS = 128 };
+
+/* ---- sizes ---- */
+
+static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
+{
+    const pha__mix_attr *attr = a->attr;
+    if (phase == 0) return pha__row_blocks(a);
+    if (phase != 1 || pass != PHA__BACKWARD) return 0;
+    bool sums = a->d_in[P].data || a->d_in[M].data;
+    for (int k = 0; k < attr->n; k++) sums |= a->d_in[GAIN + k].data != NULL;
+    return sums ? (a->out.width + COLUMNS - 1) / COLUMNS : 0;
+}
+
+/* Floats of a partial: dgain, dM (dynamic only), dp. */
+static int64_t partial_size(const pha__args *a)
+{
+    const pha__mix_attr *attr = a->attr;
+    return (int64_t)attr->n * (a->out.width + a->in[M].width) + N;
+}
+
+static size_t work(const pha__args *a, pha__pass pass)
+{
+    return pass == PHA__BACKWARD ? (size_t)(pha__row_blocks(a) * partial_size(a)) * sizeof(float) : 0;
+}
+
+/* Room for rows as floats. Floats are taken from the scratch in the order of `take`. */
+typedef struct rows {
+    const float *gain[N], *m[N]; /* NULL: absent */
+    float *z[N];                 /* buffers */
+    float *base, *y, *out, *u, *du, *mask;
+} rows;
+
+static size_t scratch(const pha__args *a, pha__pass pass)
+{
+    (void)pass;
+    int64_t D = a->out.width, U = a->in[M].width;
+    return (size_t)((2 * N + 3) * D + (N + 2) * U + pha__dropout_room(D)) * sizeof(float);
+}
+
+static void take(rows *r, const pha__args *a, float *memory)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t D = a->out.width, U = a->in[M].width;
+    *r = (rows){.base = memory, .y = memory + D, .out = memory + 2 * D};
+    memory += 3 * D;
+    for (int k = 0; k < attr->n; k++, memory += 2 * D + U) {
+        r->z[k] = memory;
+        if (a->in[GAIN + k].data) r->gain[k] = pha__row_in(&a->in[GAIN + k], 0, 0, D, memory + D);
+        if (a->in[M].data) r->m[k] = pha__row_in(&a->in[M], k, 0, U, memory + 2 * D);
+    }
+    r->u = memory, r->du = memory + U, r->mask = memory + 2 * U;
+}
+
+/* ---- weights ---- */
+
+typedef struct weights {
+    float w[N];
+    double c[N], sum; /* pre-activations, sum of s_k */
+} weights;
+
+/* u: the row of the input of dynamic weights, else NULL. */
+static weights weights_of(const pha__args *a, const rows *r, const float *u)
+{
+    const pha__mix_attr *attr = a->attr;
+    weights q = {.sum = 0};
+    double s[N];
+    for (int k = 0; k < attr->n; k++) {
+        if (!a->in[P].data) {
+            q.w[k] = 1.0f / (float)attr->n;
+            continue;
+        }
+        float p;
+        q.c[k] = *pha__row_in(&a->in[P], 0, k, 1, &p);
+        if (u) q.c[k] += pha__dot(r->m[k], u, a->in[M].width);
+        s[k] = fmax(q.c[k], 0) + log1p(exp(-fabs(q.c[k])));
+        q.sum += s[k];
+    }
+    for (int k = 0; k < attr->n && a->in[P].data; k++) q.w[k] = (float)(s[k] / q.sum);
+    return q;
+}
+
+/* dc from e, the gradient of w. */
+static void weights_backward(const weights *q, int n, const double *e, double *dc)
+{
+    double mean = 0;
+    for (int k = 0; k < n; k++) mean += (double)q->w[k] * e[k];
+    for (int k = 0; k < n; k++) dc[k] = (e[k] - mean) / q->sum / (1 + exp(-q->c[k]));
+}
+
+static float inverse_rms(const float *z, int64_t n, float eps) { return 1.0f / sqrtf(pha__dot(z, z, n) / (float)n + eps); }
+
+/* ---- forward ---- */
+
+static void forward_row(const pha__args *a, int64_t row, const rows *r, const weights *q)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t D = a->out.width;
+    memset(r->y, 0, (size_t)D * sizeof(float));
+    for (int k = 0; k < attr->n; k++) {
+        const float *z = pha__row_in(&a->in[BRANCH + k], row, 0, D, r->z[k]), *gain = r->gain[k];
+        float factor = q->w[k] * inverse_rms(z, D, attr->eps);
+        if (!gain) {
+            pha__add_scaled(r->y, factor, z, D);
+            continue;
+        }
+        vf f = vf_set1(factor);
+        for (int64_t i = 0; i < D; i += VF) {
+            vf t = f * pha__load(gain + i, D - i);
+            pha__store(r->y + i, vf_fma(t, pha__load(z + i, D - i), pha__load(r->y + i, D - i)), D - i);
+        }
+    }
+    bool drop = pha__dropout_on(a->run, attr->dropout);
+    if (drop) pha__dropout_row(r->mask, a->run, attr->dropout, attr->site, row, D);
+    const float *base = pha__row_in(&a->in[BASE], row, 0, D, r->base);
+    float *out = pha__row_out(&a->out, row, 0, r->out);
+    vf alpha = vf_set1(attr->alpha), beta = vf_set1(attr->beta);
+    for (int64_t i = 0; i < D; i += VF) {
+        vf y = beta * pha__load(r->y + i, D - i);
+        if (drop) y *= pha__load(r->mask + i, D - i);
+        pha__store(out + i, vf_fma(alpha, pha__load(base + i, D - i), y), D - i);
+    }
+    pha__row_done(&a->out, row, 0, D, out);
+}
+
+static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
+{
+    (void)phase;
+    rows r;
+    take(&r, a, memory);
+    weights q = {.sum = 0};
+    bool dynamic = a->in[M].data != NULL;
+    if (!dynamic) q = weights_of(a, &r, NULL);
+    for (int64_t row = begin * PHA__ROW_BLOCK; row < pha__row_block_end(a, end - 1); row++) {
+        if (dynamic) q = weights_of(a, &r, pha__row_in(&a->in[INPUT], row, 0, a->in[M].width, r.u));
+        forward_row(a, row, &r, &q);
+    }
+}
+
+/* ---- backward ---- */
+
+/* g = beta mask dout, to r->y; the gradient of the base. */
+static void backward_residual(const pha__args *a, int64_t row, const rows *r)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t D = a->out.width;
+    const float *d = pha__row_in(&a->d_out, row, 0, D, r->base);
+    bool drop = pha__dropout_on(a->run, attr->dropout);
+    if (drop) pha__dropout_row(r->mask, a->run, attr->dropout, attr->site, row, D);
+    vf alpha = vf_set1(attr->alpha), beta = vf_set1(attr->beta);
+    for (int64_t i = 0; i < D; i += VF) {
+        vf x = pha__load(d + i, D - i), g = beta * x;
+        pha__store(r->y + i, drop ? g * pha__load(r->mask + i, D - i) : g, D - i);
+        pha__store(r->out + i, alpha * x, D - i);
+    }
+    if (a->d_in[BASE].data) pha__row_grad(&a->d_in[BASE], row, 0, D, r->out, a->add & PHA__IN(BASE));
+}
+
+/* Branch k of a row: dz, dgain to the partial; returns e_k. */
+static double backward_branch(const pha__args *a, int64_t row, const rows *r, int k, float w, float *dgain)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t D = a->out.width;
+    const float *z = pha__row_in(&a->in[BRANCH + k], row, 0, D, r->z[k]), *g = r->y, *gain = r->gain[k];
+    float rms = inverse_rms(z, D, attr->eps);
+    vf sum = vf_zero(), scale = vf_set1(rms), weight = vf_set1(w), one = vf_set1(1.0f);
+    for (int64_t i = 0; i < D; i += VF) {
+        vf gv = pha__load(g + i, D - i) * scale * pha__load(z + i, D - i);
+        sum = vf_fma(gv, gain ? pha__load(gain + i, D - i) : one, sum);
+        pha__store(dgain + i, vf_fma(weight, gv, pha__load(dgain + i, D - i)), D - i);
+    }
+    float e = vf_sum(sum);
+    if (!a->d_in[BRANCH + k].data) return e;
+    vf mean = vf_set1(w * e / (float)D);
+    for (int64_t i = 0; i < D; i += VF) {
+        vf t = weight * pha__load(g + i, D - i) * (gain ? pha__load(gain + i, D - i) : one);
+        pha__store(r->out + i, scale * (t - scale * pha__load(z + i, D - i) * mean), D - i);
+    }
+    pha__row_grad(&a->d_in[BRANCH + k], row, 0, D, r->out, a->add & PHA__IN(BRANCH + k));
+    return e;
+}
+
+/* Dynamic weights of a row: du, dM and dp to the partial. */
+static void backward_dynamic(const pha__args *a, int64_t row, const rows *r, const float *u, const double *dc, float *dM)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t U = a->in[M].width;
+    memset(r->du, 0, (size_t)U * sizeof(float));
+    for (int k = 0; k < attr->n; k++) {
+        pha__add_scaled(dM + k * U, (float)dc[k], u, U);
+        pha__add_scaled(r->du, (float)dc[k], r->m[k], U);
+    }
+    if (a->d_in[INPUT].data) pha__row_grad(&a->d_in[INPUT], row, 0, U, r->du, a->add & PHA__IN(INPUT));
+}
+
+static void backward_block(const pha__args *a, int64_t block, const rows *r)
+{
+    const pha__mix_attr *attr = a->attr;
+    int64_t D = a->out.width, U = a->in[M].width;
+    float *dgain = (float *)a->work + block * partial_size(a), *dM = dgain + attr->n * D, *dp = dM + attr->n * U;
+    memset(dgain, 0, (size_t)partial_size(a) * sizeof(float));
+    bool dynamic = a->in[M].data != NULL;
+    weights q = {.sum = 0};
+    if (!dynamic) q = weights_of(a, r, NULL);
+    double total[N] = {0}; /* of e (static) or dc (dynamic) */
+    for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++) {
+        const float *u = dynamic ? pha__row_in(&a->in[INPUT], row, 0, U, r->u) : NULL;
+        if (dynamic) q = weights_of(a, r, u);
+        double e[N] = {0}, dc[N];
+        backward_residual(a, row, r);
+        for (int k = 0; k < attr->n; k++) e[k] = backward_branch(a, row, r, k, q.w[k], dgain + k * D);
+        if (dynamic) {
+            weights_backward(&q, attr->n, e, dc);
+            backward_dynamic(a, row, r, u, dc, dM);
+        }
+        for (int k = 0; k < attr->n; k++) total[k] += dynamic ? dc[k] : e[k];
+    }
+    for (int k = 0; k < attr->n; k++) dp[k] = (float)total[k];
+}
+
+/* The sum over the blocks of columns [c, c+n) of a row of the partials, to a gradient. */
+static void sum_row(const pha__args *a, int input, int64_t row, int64_t c, int64_t n, int64_t offset, float *sum)
+{
+    if (!a->d_in[input].data || n <= 0) return;
+    pha__sum_blocks(sum, (const float *)a->work + offset + c, pha__row_blocks(a), partial_size(a), n);
+    pha__row_grad(&a->d_in[input], row, c, n, sum, a->add & PHA__IN(input));
+}
+
+static void sum_p(const pha__args *a, float *memory)
+{
+    const pha__mix_attr *attr = a->attr;
+    if (!a->d_in[P].data) return;
+    int64_t offset = partial_size(a) - N;
+    double total[N] = {0}, dc[N];
+    float dp[N];
+    for (int64_t block = 0; block < pha__row_blocks(a); block++) {
+        const float *partial = (const float *)a->work + block * partial_size(a) + offset;
+        for (int k = 0; k < attr->n; k++) total[k] += partial[k];
+    }
+    rows r;
+    take(&r, a, memory);
+    weights q = weights_of(a, &r, NULL);
+    if (!a->in[M].data) weights_backward(&q, attr->n, total, dc);
+    for (int k = 0; k < attr->n; k++) dp[k] = (float)(a->in[M].data ? total[k] : dc[k]);
+    pha__row_grad(&a->d_in[P], 0, 0, attr->n, dp, a->add & PHA__IN(P));
+}
+
+static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
+{
+    const pha__mix_attr *attr = a->attr;
+    if (phase == 0) {
+        rows r;
+        take(&r, a, memory);
+        for (int64_t block = begin; block < end; block++) backward_block(a, block, &r);
+        return;
+    }
+    int64_t D = a->out.width, U = a->in[M].width;
+    for (int64_t task = begin; task < end; task++) {
+        int64_t c = task * COLUMNS;
+        float sum[COLUMNS];
+        for (int k = 0; k < attr->n; k++) {
+            sum_row(a, GAIN + k, 0, c, D - c < COLUMNS ? D - c : COLUMNS, k * D, sum);
+            sum_row(a, M, k, c, U - c < COLUMNS ? U - c : COLUMNS, attr->n * D + k * U, sum);
+        }
+        if (task == 0) sum_p(a, memory);
+    }
+}
+
+PHA__KERNEL(mix) = {.tasks = tasks, .forward = forward, .backward = backward, .work = work, .scratch = scratch};

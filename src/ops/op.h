@@ -1,0 +1,121 @@
+/* op.h -- what an op is
+ *
+ * An op is a constant struct (the row: mathematics, no control flow) and, per device and instruction set, a kernel
+ * struct. Nothing else in the library knows which ops exist: every list is made from ops.def.
+ *
+ * Values.  A value is (B, T, W): B sequences, T tokens, W features, stored as B*T rows of W elements; consecutive rows
+ * are `ld` elements apart, because a value may be a slice of columns of a merged product. A parameter is (rows, width).
+ * B and T of one run may be smaller than those the program was planned for; W never changes.
+ *
+ * Kernels.  A kernel is serial over the range of tasks it is given; the executor owns the threads. An op may have
+ * several phases with a barrier between (main work, then the sum of partial results, say). The tasks of a phase are cut
+ * by the data and never by the number of threads, and partial sums are added in index order, so that results do not
+ * depend on the number of threads.
+ */
+#ifndef PHA__OP_H
+#define PHA__OP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#define PHA__MAX_IN 12
+#define PHA__IN(i) (1u << (i)) /* bit of input i in a mask */
+
+typedef struct pha__view { /* row r begins at element r * ld of data */
+    void *data;            /* NULL: the optional input is absent, or its gradient is not wanted */
+    int64_t ld;
+    int32_t rows, width;   /* rows: parameters only; a value has B * T */
+    pha__dtype dtype;
+} pha__view;
+
+/* What changes from run to run and is no value of the program. */
+typedef struct pha__run {
+    const int32_t *tokens;  /* (B, T) input ids */
+    const int32_t *targets; /* (B, T) ids to predict, -1: not scored; NULL where no loss is taken */
+    float loss_scale;       /* factor of the summed loss in the gradient: 1 / scored tokens of the whole batch */
+    bool dropout;           /* dropout on? */
+    uint64_t seed;          /* with step and row0: the key of the dropout masks */
+    uint64_t step;
+    int64_t row0;           /* index, within the whole batch, of row 0 of this microbatch */
+} pha__run;
+
+typedef enum pha__pass { PHA__FORWARD, PHA__BACKWARD } pha__pass;
+
+typedef struct pha__args {
+    int B, T;
+    int n_in;
+    pha__view in[PHA__MAX_IN], out;
+    pha__view d_in[PHA__MAX_IN]; /* backward: gradients to write, data NULL where none is wanted */
+    pha__view d_out;             /* backward: gradient of out */
+    uint32_t add;                /* backward: bit i set: add to d_in[i]; clear: store (old content is garbage) */
+    const void *attr;            /* the op's own attribute struct, constant */
+    float *saved;                /* what forward keeps for backward: op->saved floats */
+    void *work;                  /* kernel->work bytes for this step, shared by its tasks and phases, uninitialised */
+    char *const *state;          /* streaming: B addresses, see pha__slot; NULL: state is zero and is not kept */
+    size_t state_offset;
+    const pha__run *run;
+    int64_t max_context;         /* of the sessions, what op->state was asked for (set also where sizes are asked);
+                                    0: no state */
+} pha__args;
+
+/* The state of sequence b, op->state bytes, zeroed when a session starts. */
+static inline void *pha__slot(const pha__args *a, int b) { return a->state[b] + a->state_offset; }
+
+/* Shape inference: what an op is told of its inputs and what it answers. */
+typedef struct pha__shape {
+    int B, T;          /* the largest of any run */
+    int n_in;
+    struct { bool present, param; int32_t rows, width; } in[PHA__MAX_IN]; /* rows: parameters only */
+    const void *attr;
+    int32_t width;     /* answer: width of the output */
+} pha__shape;
+
+typedef struct pha__op {
+    const char *name;
+    const char *equation;  /* one line, with the source of the formula */
+    int min_in, max_in;    /* number of inputs; trailing ones may be absent (NULL) as the header of the op says */
+    uint32_t params;       /* inputs that are parameters */
+    uint32_t keep_in;      /* inputs whose values backward reads */
+    bool keep_out;         /* backward reads the output's value */
+    bool out_f32;          /* the output is fp32 also in a bf16 program (logits, losses, tables) */
+    bool no_grad;          /* nothing to differentiate (tables) */
+    bool is_loss;          /* backward needs no d_out and computes the output too: a program with gradients skips
+                              forward */
+
+    /* Sets s->width; fails with a message without a path (the builder adds it). */
+    pha_status (*shape)(pha__shape *s);
+    int64_t (*saved)(const pha__shape *s);                       /* floats kept from forward to backward; NULL: 0 */
+    size_t (*state)(const pha__shape *s, int64_t max_context);   /* bytes per session, any alignment is rounded up to
+                                                                    64; NULL: no state */
+    /* Cost for (B, T) of s at `context` earlier tokens: useful floating-point operations of a pass. Bytes are derived
+     * from the values. */
+    double (*flops)(const pha__shape *s, pha__pass pass, int64_t context);
+} pha__op;
+
+typedef struct pha__kernel {
+    /* Number of tasks of a phase; 0: there is no such phase (phases count from 0 without gaps). NULL function: there
+     * is no such pass. */
+    int64_t (*tasks)(const pha__args *a, pha__pass pass, int phase);
+    void (*forward)(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch);
+    void (*backward)(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch);
+    /* Bytes, as an upper bound for any B, T up to those of a; data pointers are not set. NULL: 0. */
+    size_t (*work)(const pha__args *a, pha__pass pass);     /* shared by the tasks of a step */
+    size_t (*scratch)(const pha__args *a, pha__pass pass);  /* per thread, uninitialised, 64-byte aligned */
+} pha__kernel;
+
+/* ops/<op>/<op>.c defines pha__op_<op>; <op>_cpu.c defines pha__<op>_<isa> with PHA__KERNEL(<op>). */
+#define PHA__OP(name) extern const pha__op pha__op_##name;
+#include "ops/ops.def"
+#undef PHA__OP
+
+#define PHA__CAT2(a, b) a##b
+#define PHA__CAT(a, b) PHA__CAT2(a, b)
+/* The name of a function or object of the instruction set being compiled: PHA__ISA_NAME(gemm_run) = gemm_run_avx2. */
+#define PHA__ISA_NAME(name) PHA__CAT(name##_, PHA__ISA)
+#define PHA__KERNEL(name) const pha__kernel PHA__ISA_NAME(pha__##name)
+
+#endif

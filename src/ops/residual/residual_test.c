@@ -1,0 +1,61 @@
+/* residual_test.c -- out = alpha a + beta mask b */
+#include "base/rng.h"
+#include "ops/harness.h"
+#include "ops/residual/residual.h"
+
+static double mask(const pha__ref *r, int64_t row, int column)
+{
+    const pha__residual_attr *attr = r->attr;
+    if (!r->run->dropout || attr->dropout == 0) return 1;
+    uint64_t index = (uint64_t)(r->run->row0 + row) * (uint64_t)((r->out_width + 3) / 4) + (uint64_t)column / 4;
+    uint32_t counter[4] = {(uint32_t)index, (uint32_t)r->run->step, attr->site, PHA__STREAM_DROPOUT}, word[4];
+    pha__philox(r->run->seed, counter, word);
+    return pha__uniform(word[column % 4]) >= attr->dropout ? 1 / (1 - (double)attr->dropout) : 0;
+}
+
+static void forward(pha__ref *r)
+{
+    const pha__residual_attr *attr = r->attr;
+    for (int64_t row = 0; row < r->B * r->T; row++) {
+        for (int i = 0; i < r->out_width; i++) {
+            int64_t k = row * r->out_width + i;
+            r->out[k] = attr->alpha * r->in[0][k] + attr->beta * mask(r, row, i) * r->in[1][k];
+        }
+    }
+}
+
+static void backward(pha__ref *r)
+{
+    const pha__residual_attr *attr = r->attr;
+    for (int64_t row = 0; row < r->B * r->T; row++) {
+        for (int i = 0; i < r->out_width; i++) {
+            int64_t k = row * r->out_width + i;
+            r->d_in[0][k] += attr->alpha * r->d_out[k];
+            r->d_in[1][k] += attr->beta * mask(r, row, i) * r->d_out[k];
+        }
+    }
+}
+
+static const pha__residual_attr plain = {.alpha = 1, .beta = 1}, deep = {.alpha = 2.2f, .beta = 1, .dropout = 0.1f, .site = 9},
+                                inverse = {.alpha = 1, .beta = 0.45f, .dropout = 0.7f, .site = 3};
+
+static const pha__op_case cases[] = {
+    {.name = "small", .B = 2, .T = 3, .attr = &deep, .in = {{.width = 7, .scale = 1}, {.width = 7, .scale = 1}},
+     .dropout = true, .differences = true},
+    {.name = "plain", .B = 3, .T = 65, .attr = &plain, .in = {{.width = 76, .scale = 1}, {.width = 76, .scale = 1}}},
+    {.name = "much dropout", .B = 1, .T = 64, .attr = &inverse, .dropout = true,
+     .in = {{.width = 130, .scale = 1}, {.width = 130, .scale = 1}}},
+    {.name = "dropout off", .B = 1, .T = 2, .attr = &deep, .in = {{.width = 60, .scale = 1}, {.width = 60, .scale = 1}}},
+    {.name = "one", .B = 1, .T = 1, .attr = &deep, .dropout = true, .in = {{.width = 1, .scale = 1}, {.width = 1, .scale = 1}}},
+    {.name = "long", .B = 3, .T = 1000, .attr = &deep, .dropout = true, .big = true,
+     .in = {{.width = 608, .scale = 1}, {.width = 608, .scale = 1}}},
+};
+
+const pha__op_test pha__test_residual = {
+    .op = &pha__op_residual,
+    .forward = forward,
+    .backward = backward,
+    .out = PHA__LIMITS(1e-6, 1e-5, 6e-3, 4e-2),
+    .grad = {PHA__LIMITS(1e-6, 1e-5, 6e-3, 4e-2), PHA__LIMITS(1e-6, 1e-5, 6e-3, 4e-2)},
+    PHA__CASES(cases),
+};

@@ -1,0 +1,11 @@
+/* scan.h -- gated diagonal state space: h_t = g_t (a h_(t-1) + c u_t), g = sigmoid(z + bias), a = exp(-exp(theta))
+ * (pha.md 2.3, Eq. 2 of the paper; backward algorithms.md 1.1)
+ *
+ * in[0] z (B, T, S), in[1] u (B, T, S), in[2] theta (1, S); in[3] bias (1, S), optional; in[4] c (1, S), a constant,
+ * optional (1), never differentiated. out h (B, T, S). State: h, S floats. Backward reads h, so nothing is recomputed. */
+#ifndef PHA__SCAN_H
+#define PHA__SCAN_H
+
+#include "ops/op.h"
+
+#endif

@@ -1,0 +1,170 @@
+/* scan_cpu.c -- a task is some channels of one sequence, walked through all of T; vectors run over the channels
+ *
+ * No chunking of T: the channels are cut finer instead when there are few sequences, by the shape alone. The state is
+ * fp32 whatever the format of the values. Backward (algorithms.md 1.1) walks T in reverse:
+ *
+ *   q_t = dh_t + a g_(t+1) q_(t+1)
+ *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,  dbias = sum_t dz_t
+ *
+ * with da and dbias per sequence in `work`, summed over the sequences by phase 1.
+ */
+#include <math.h>
+
+#include "backend/cpu/rows.h"
+#include "ops/scan/scan.h"
+
+enum { Z, U, THETA, BIAS, C }; /* inputs */
+enum { MAX_CHANNELS = 64, COLUMNS = 256 };
+
+/* Channels of a task: 64, or fewer while that leaves less than 8 tasks. */
+static int64_t channels(const pha__args *a)
+{
+    int64_t n = MAX_CHANNELS;
+    while (n > 16 && a->B * ((a->out.width + n - 1) / n) < 8) n /= 2;
+    return n;
+}
+
+static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
+{
+    int64_t n = channels(a), S = a->out.width;
+    if (phase == 0) return a->B * ((S + n - 1) / n);
+    bool sums = pass == PHA__BACKWARD && (a->d_in[THETA].data || a->d_in[BIAS].data);
+    return phase == 1 && sums ? (S + COLUMNS - 1) / COLUMNS : 0;
+}
+
+static size_t work(const pha__args *a, pha__pass pass)
+{
+    return pass == PHA__BACKWARD ? (size_t)(2 * (int64_t)a->B * a->out.width) * sizeof(float) : 0;
+}
+
+typedef struct lanes { /* what a task knows of its channels, and room for a row of each value */
+    float a[MAX_CHANNELS], bias[MAX_CHANNELS], c[MAX_CHANNELS];
+    float h[MAX_CHANNELS];     /* forward: the state; backward: the state before the first token */
+    float carry[MAX_CHANNELS]; /* backward: a g_(t+1) q_(t+1) */
+    float da[MAX_CHANNELS], db[MAX_CHANNELS];
+    float z[MAX_CHANNELS], u[MAX_CHANNELS], out[MAX_CHANNELS], before[MAX_CHANNELS], d[MAX_CHANNELS];
+} lanes;
+
+static size_t scratch(const pha__args *a, pha__pass pass)
+{
+    (void)a, (void)pass;
+    return sizeof(lanes) > COLUMNS * sizeof(float) ? sizeof(lanes) : COLUMNS * sizeof(float);
+}
+
+static float element(const pha__view *v, int64_t column, float absent)
+{
+    return v->data ? *pha__row_in(v, 0, column, 1, &absent) : absent;
+}
+
+static void load_parameters(const pha__args *a, lanes *l, int64_t first, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        l->a[i] = (float)exp(-exp((double)element(&a->in[THETA], first + i, 0)));
+        l->bias[i] = element(&a->in[BIAS], first + i, 0);
+        l->c[i] = element(&a->in[C], first + i, 1);
+    }
+}
+
+static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, lanes *l)
+{
+    load_parameters(a, l, first, n);
+    float *state = a->state ? (float *)pha__slot(a, b) + first : NULL;
+    size_t bytes = (size_t)n * sizeof(float);
+    if (state) memcpy(l->h, state, bytes);
+    else memset(l->h, 0, bytes);
+    if (a->saved) memcpy(a->saved + b * (int64_t)a->out.width + first, l->h, bytes);
+
+    for (int64_t row = (int64_t)b * a->T; row < (int64_t)(b + 1) * a->T; row++) {
+        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *u = pha__row_in(&a->in[U], row, first, n, l->u);
+        float *out = pha__row_out(&a->out, row, first, l->out);
+        for (int64_t i = 0; i < n; i += VF) {
+            vf g = vf_sigmoid(pha__load(z + i, n - i) + vf_load(l->bias + i));
+            vf h = g * vf_fma(vf_load(l->a + i), vf_load(l->h + i), vf_load(l->c + i) * pha__load(u + i, n - i));
+            vf_store(l->h + i, h);
+            pha__store(out + i, h, n - i);
+        }
+        pha__row_done(&a->out, row, first, n, out);
+    }
+    if (state) memcpy(state, l->h, bytes);
+}
+
+static void backward_task(const pha__args *a, int b, int64_t first, int64_t n, lanes *l)
+{
+    int64_t S = a->out.width, begin = (int64_t)b * a->T;
+    size_t bytes = (size_t)n * sizeof(float);
+    memset(l, 0, sizeof *l);
+    load_parameters(a, l, first, n);
+    memcpy(l->h, a->saved + b * S + first, bytes);
+    vf one = vf_set1(1.0f);
+    for (int64_t row = begin + a->T - 1; row >= begin; row--) {
+        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&a->out, row, first, n, l->out);
+        const float *before = row > begin ? pha__row_in(&a->out, row - 1, first, n, l->before) : l->h;
+        const float *d = pha__row_in(&a->d_out, row, first, n, l->d);
+        float dz[MAX_CHANNELS], du[MAX_CHANNELS];
+        for (int64_t i = 0; i < n; i += VF) {
+            vf x = pha__load(z + i, n - i) + vf_load(l->bias + i);
+            vf e = vf_exp(vf_min(-x, vf_set1(87.0f))); /* finite, so that 1 - g = e g holds to the last bit */
+            vf g = one / (one + e), q = pha__load(d + i, n - i) + vf_load(l->carry + i), gq = g * q;
+            vf dzi = q * pha__load(h + i, n - i) * (e * g);
+            vf_store(dz + i, dzi);
+            vf_store(du + i, vf_load(l->c + i) * gq);
+            vf_store(l->da + i, vf_fma(gq, pha__load(before + i, n - i), vf_load(l->da + i)));
+            vf_store(l->db + i, vf_load(l->db + i) + dzi);
+            vf_store(l->carry + i, vf_load(l->a + i) * gq);
+        }
+        if (a->d_in[Z].data) pha__row_grad(&a->d_in[Z], row, first, n, dz, a->add & PHA__IN(Z));
+        if (a->d_in[U].data) pha__row_grad(&a->d_in[U], row, first, n, du, a->add & PHA__IN(U));
+    }
+    float *da = a->work, *db = da + (int64_t)a->B * S;
+    memcpy(da + b * S + first, l->da, bytes);
+    memcpy(db + b * S + first, l->db, bytes);
+}
+
+static void sum_parameters(const pha__args *a, int64_t first, int64_t n, float *sum)
+{
+    int64_t S = a->out.width;
+    const float *da = a->work, *db = da + (int64_t)a->B * S;
+    if (a->d_in[THETA].data) {
+        pha__sum_blocks(sum, da + first, a->B, S, n);
+        for (int64_t i = 0; i < n; i++) {
+            double rate = exp((double)element(&a->in[THETA], first + i, 0));
+            sum[i] = rate < 700 ? (float)(sum[i] * -rate * exp(-rate)) : 0; /* beyond, a is 0 */
+        }
+        pha__row_grad(&a->d_in[THETA], 0, first, n, sum, a->add & PHA__IN(THETA));
+    }
+    if (a->d_in[BIAS].data) {
+        pha__sum_blocks(sum, db + first, a->B, S, n);
+        pha__row_grad(&a->d_in[BIAS], 0, first, n, sum, a->add & PHA__IN(BIAS));
+    }
+}
+
+static void run(const pha__args *a, int64_t begin, int64_t end, lanes *l,
+                void (*task)(const pha__args *, int, int64_t, int64_t, lanes *))
+{
+    int64_t S = a->out.width, size = channels(a), per_sequence = (S + size - 1) / size;
+    for (int64_t k = begin; k < end; k++) {
+        int64_t first = k % per_sequence * size, n = S - first < size ? S - first : size;
+        task(a, (int)(k / per_sequence), first, n, l);
+    }
+}
+
+static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
+{
+    (void)phase;
+    memset(memory, 0, sizeof(lanes));
+    run(a, begin, end, memory, forward_task);
+}
+
+static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
+{
+    if (phase == 0) {
+        run(a, begin, end, memory, backward_task);
+        return;
+    }
+    int64_t S = a->out.width;
+    for (int64_t c = begin * COLUMNS; c < end * COLUMNS && c < S; c += COLUMNS) {
+        sum_parameters(a, c, S - c < COLUMNS ? S - c : COLUMNS, memory);
+    }
+}
+
+PHA__KERNEL(scan) = {.tasks = tasks, .forward = forward, .backward = backward, .work = work, .scratch = scratch};

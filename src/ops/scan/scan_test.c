@@ -1,0 +1,162 @@
+/* scan_test.c -- h_t = g_t (a h_(t-1) + c u_t), step by step */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ops/harness.h"
+#include "ops/scan/scan.h"
+
+enum { Z, U, THETA, BIAS, C };
+
+static double gate(const pha__ref *r, int64_t row, int i)
+{
+    return 1 / (1 + exp(-(r->in[Z][row * r->out_width + i] + (r->in[BIAS] ? r->in[BIAS][i] : 0))));
+}
+
+static double factor(const pha__ref *r, int i) { return r->in[C] ? r->in[C][i] : 1; }
+
+static void forward(pha__ref *r)
+{
+    int S = r->out_width;
+    for (int b = 0; b < r->B; b++) {
+        for (int i = 0; i < S; i++) {
+            double h = 0, a = exp(-exp(r->in[THETA][i]));
+            for (int64_t row = (int64_t)b * r->T; row < (int64_t)(b + 1) * r->T; row++) {
+                h = gate(r, row, i) * (a * h + factor(r, i) * r->in[U][row * S + i]);
+                r->out[row * S + i] = h;
+            }
+        }
+    }
+}
+
+/* algorithms.md 1.1, with s_t = a h_(t-1) + c u_t as it stands there before it is simplified. */
+static void backward(pha__ref *r)
+{
+    int S = r->out_width;
+    for (int b = 0; b < r->B; b++) {
+        for (int i = 0; i < S; i++) {
+            double a = exp(-exp(r->in[THETA][i])), from_next = 0; /* lambda_(t+1) q_(t+1) */
+            int64_t first = (int64_t)b * r->T;
+            for (int64_t row = first + r->T - 1; row >= first; row--) {
+                double g = gate(r, row, i), before = row > first ? r->out[(row - 1) * S + i] : 0;
+                double q = r->d_out[row * S + i] + from_next;
+                double s = a * before + factor(r, i) * r->in[U][row * S + i];
+                double dz = q * s * g * (1 - g);
+                r->d_in[Z][row * S + i] += dz;
+                if (r->d_in[BIAS]) r->d_in[BIAS][i] += dz;
+                r->d_in[U][row * S + i] += factor(r, i) * g * q;
+                r->d_in[THETA][i] += g * q * before * a * log(a > 0 ? a : 1);
+                from_next = a * g * q;
+            }
+        }
+    }
+}
+
+/* rates from 1e-3 to 1.6 as in a trained model (pha.md 5) */
+static void rates(float *x, int rows, int width, pha__random *r)
+{
+    (void)r;
+    for (int i = 0; i < rows * width; i++) x[i] = logf(1e-3f * powf(1600.0f, (float)i / (float)(width > 1 ? width - 1 : 1)));
+}
+
+/* a from 1 - 1e-7 to 1e-30 and beyond both ends */
+static void extreme_rates(float *x, int rows, int width, pha__random *r)
+{
+    static const float theta[] = {-16.118f, 4.235f, -30, 3, 0, -8, 5, 20};
+    (void)r;
+    for (int i = 0; i < rows * width; i++) x[i] = theta[i % 8];
+}
+
+/* some gates shut or open altogether */
+static void saturated(float *x, int rows, int width, pha__random *r)
+{
+    for (int64_t k = 0; k < (int64_t)rows * width; k++) {
+        int kind = pha__random_below(r, 3);
+        x[k] = kind == 0 ? 30 : kind == 1 ? -30 : 3 * pha__random_normal(r);
+    }
+}
+
+#define VALUE(S) {.width = (S), .scale = 1}
+#define OPEN(S) {.width = (S), .scale = 1, .shift = 4} /* gates that remember */
+#define RATES(S) {.rows = 1, .width = (S), .fill = rates}
+#define BIAS_IN(S) {.rows = 1, .width = (S), .scale = 1}
+#define CONSTANT(S) {.rows = 1, .width = (S), .scale = 0.5f, .shift = 1, .no_grad = true}
+
+static const pha__op_case cases[] = {
+    {.name = "small", .B = 2, .T = 5, .in = {VALUE(3), VALUE(3), RATES(3), BIAS_IN(3), CONSTANT(3)}, .differences = true},
+    {.name = "small, open", .B = 1, .T = 9, .in = {OPEN(5), VALUE(5), RATES(5)}, .differences = true},
+    {.name = "one", .B = 1, .T = 1, .in = {VALUE(1), VALUE(1), RATES(1), BIAS_IN(1)},
+     .grad = {[THETA] = {.e2 = 1e-9, .emax = 1e-9, .bf16_e2 = 1e-9, .bf16_emax = 1e-9, .absolute = true}}},
+    {.name = "T 2", .B = 3, .T = 2, .in = {VALUE(60), VALUE(60), RATES(60), BIAS_IN(60)}},
+    {.name = "T 63", .B = 1, .T = 63, .in = {VALUE(160), VALUE(160), RATES(160), BIAS_IN(160)}},
+    {.name = "T 64", .B = 3, .T = 64, .in = {OPEN(76), VALUE(76), RATES(76), {0}, CONSTANT(76)}},
+    {.name = "T 65, many channels", .B = 1, .T = 65, .in = {OPEN(600), VALUE(600), RATES(600), BIAS_IN(600)}},
+    {.name = "saturated", .B = 1, .T = 33,
+     .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64)}},
+    {.name = "long", .B = 3, .T = 1000, .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480)}, .big = true},
+};
+
+/* ---- beyond the cases: backward from a carried state, and gates that are shut ---- */
+
+enum { S = 20, T = 6 };
+
+typedef struct carried {
+    float z[T * S], u[T * S], theta[S], h[T * S], d[T * S], dz[T * S], du[T * S], dtheta[S], saved[S];
+} carried;
+
+static void run_carried(const pha__kernel *kernel, carried *x, float *state, int first, int n)
+{
+    char *slot = (char *)state;
+    pha__args a = {.B = 1, .T = n, .n_in = 3, .saved = x->saved, .state = &slot};
+    a.in[Z] = (pha__view){.data = x->z + first * S, .ld = S, .width = S};
+    a.in[U] = (pha__view){.data = x->u + first * S, .ld = S, .width = S};
+    a.in[THETA] = (pha__view){.data = x->theta, .ld = S, .rows = 1, .width = S};
+    a.out = (pha__view){.data = x->h + first * S, .ld = S, .width = S};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    a.d_out = (pha__view){.data = x->d + first * S, .ld = S, .width = S};
+    a.d_in[Z] = (pha__view){.data = x->dz + first * S, .ld = S, .width = S};
+    a.d_in[U] = (pha__view){.data = x->du + first * S, .ld = S, .width = S};
+    a.d_in[THETA] = (pha__view){.data = x->dtheta, .ld = S, .rows = 1, .width = S};
+    pha__run_kernel(kernel, &a, NULL, PHA__BACKWARD, PHA__ONE_BY_ONE);
+}
+
+/* Only the second half has a gradient: its dz, du are the same whether the first half was carried in or run along. */
+static void extra(const pha__kernel *kernel)
+{
+    carried *whole = calloc(2, sizeof *whole), *halves = whole + 1;
+    pha__random r = 7;
+    for (int k = 0; k < T * S; k++) {
+        whole->z[k] = k == 3 * S + 1 ? -1e4f : k == 3 * S + 2 ? 1e4f : pha__random_normal(&r);
+        whole->u[k] = pha__random_normal(&r);
+        whole->d[k] = k < T / 2 * S ? 0 : pha__random_normal(&r);
+    }
+    for (int i = 0; i < S; i++) whole->theta[i] = -3;
+    *halves = *whole;
+    float state[S] = {0}, from_zero[S] = {0};
+    run_carried(kernel, whole, from_zero, 0, T);
+    run_carried(kernel, halves, state, 0, T / 2);
+    run_carried(kernel, halves, state, T / 2, T / 2);
+    bool same = true, finite = true;
+    for (int k = T / 2 * S; k < T * S; k++) {
+        same &= fabsf(whole->dz[k] - halves->dz[k]) <= 1e-6f && fabsf(whole->du[k] - halves->du[k]) <= 1e-6f;
+        finite &= isfinite(whole->dz[k]) && isfinite(whole->h[k]);
+    }
+    pha__check(same, "gradients from a carried state differ from those of the whole");
+    pha__check(memcmp(state, whole->h + (T - 1) * S, sizeof state) == 0, "the state is not the last h");
+    pha__check(finite, "not finite with z = +-1e4");
+    double dtheta = 0; /* the carried state must count in da of the second half's first token */
+    for (int i = 0; i < S; i++) dtheta += fabs(halves->dtheta[i]);
+    pha__check(dtheta > 0 && isfinite(dtheta), "dtheta is %g", dtheta);
+    free(whole);
+}
+
+const pha__op_test pha__test_scan = {
+    .op = &pha__op_scan,
+    .forward = forward,
+    .backward = backward,
+    .out = PHA__LIMITS(2e-5, 3e-4, 1e-2, 2e-1),
+    .grad = {[Z] = PHA__LIMITS(5e-5, 1e-3, 2e-2, 4e-1), [U] = PHA__LIMITS(5e-5, 1e-3, 2e-2, 4e-1),
+             [THETA] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1), [BIAS] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1)},
+    PHA__CASES(cases),
+    .extra = extra,
+};

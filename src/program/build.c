@@ -1,0 +1,271 @@
+/* build.c -- recording: names, parameters, results of ops, and their shapes */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "program/program.h"
+
+pha_status pha__program_open(pha__program **out, const pha__program_options *options)
+{
+    *out = NULL;
+    if (options->B < 1 || options->T < 1) FAIL(USAGE, "a program needs a batch and a length of at least 1");
+    pha__program *p = pha__alloc_zero(1, sizeof *p);
+    if (!p) return PHA_NO_MEMORY;
+    p->options = *options;
+    p->poison = pha__arena_alloc(&p->arena, 1, sizeof *p->poison);
+    if (!p->poison) {
+        pha__program_close(p);
+        return pha__fail(PHA_NO_MEMORY, "no memory for a program");
+    }
+    p->poison->path = "poison";
+    p->poison->width = 1;
+    *out = p;
+    return PHA_OK;
+}
+
+void pha__program_close(pha__program *p)
+{
+    if (!p) return;
+    pha__arena_free(&p->arena);
+    pha__free(p->nodes);
+    pha__free(p->params);
+    pha__free(p->steps);
+    pha__free(p->buffers);
+    pha__free(p);
+}
+
+/* Keeps the first failure. */
+static void reject(pha__program *p, pha_status status, const char *text)
+{
+    if (p->status) return;
+    p->status = status;
+    snprintf(p->message, sizeof p->message, "%s", text);
+}
+
+void pha__reject(Params p, const char *format, ...)
+{
+    char text[512];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    reject(p.program, PHA_BAD_INPUT, text);
+}
+
+Params pha__root(pha__program *p) { return (Params){p, "", -1}; }
+
+static const char *join(Params p, const char *name)
+{
+    const char *path = p.path[0] ? pha__arena_printf(&p.program->arena, "%s.%s", p.path, name)
+                                 : pha__arena_strdup(&p.program->arena, name);
+    if (!path) reject(p.program, PHA_NO_MEMORY, "no memory for a program");
+    return path ? path : "";
+}
+
+Params pha__sub(Params p, const char *name) { return (Params){p.program, join(p, name), p.layer}; }
+
+Params pha__at_layer(Params p, int layer)
+{
+    char name[24];
+    snprintf(name, sizeof name, "layer%d", layer);
+    return (Params){p.program, join(p, name), layer};
+}
+
+/* Appends to a growing array of nodes. */
+static bool push(pha__program *p, Var **list, int *n, int *capacity, Var v)
+{
+    if (*n == *capacity) {
+        int more = *capacity ? 2 * *capacity : 256;
+        Var *grown = pha__realloc(*list, (size_t)more, sizeof **list);
+        if (!grown) {
+            reject(p, PHA_NO_MEMORY, "no memory for a program");
+            return false;
+        }
+        *list = grown, *capacity = more;
+    }
+    (*list)[(*n)++] = v;
+    return true;
+}
+
+static Var new_node(Params p, const char *path, const char *file, int line)
+{
+    Var v = pha__arena_alloc(&p.program->arena, 1, sizeof *v);
+    if (!v) {
+        reject(p.program, PHA_NO_MEMORY, "no memory for a program");
+        return NULL;
+    }
+    const char *slash = strrchr(file, '/');
+    *v = (pha__node){.path = path, .layer = p.layer, .file = slash ? slash + 1 : file, .line = line, .group = -1,
+                     .value = {-1, -1}, .saved = {-1, -1}, .grad = -1};
+    return v;
+}
+
+Var pha__find_param(const pha__program *p, const char *path)
+{
+    for (int i = 0; i < p->n_params; i++)
+        if (!strcmp(p->params[i]->path, path)) return p->params[i];
+    return NULL;
+}
+
+Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__param_kind kind, pha__init init,
+                  const char *file, int line)
+{
+    pha__program *g = p.program;
+    if (g->status) return g->poison;
+    const char *path = join(p, name);
+    Var old = pha__find_param(g, path);
+    if (old && old->rows == rows && old->width == width) return old;
+    if (old || rows < 1 || width < 1) {
+        pha__reject(p, "'%s' is asked for as %d x %d%s", path, rows, width, old ? " but exists with another shape" : "");
+        return g->poison;
+    }
+    Var v = new_node(p, path, file, line);
+    if (!v) return g->poison;
+    v->rows = rows, v->width = width, v->kind = kind, v->init = init;
+    v->dtype = kind == PHA__MATRIX ? g->options.dtype : PHA__F32;
+    return push(g, &g->params, &g->n_params, &g->params_capacity, v) ? v : g->poison;
+}
+
+void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s)
+{
+    *s = (pha__shape){.B = p->options.B, .T = p->options.T, .n_in = n->n_in, .attr = n->attr, .width = n->width};
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i]) continue;
+        s->in[i].present = true;
+        s->in[i].param = n->in[i]->op == NULL;
+        s->in[i].rows = n->in[i]->rows;
+        s->in[i].width = n->in[i]->width;
+    }
+    if (n->stack_rows) s->in[1].rows = n->stack_rows;
+}
+
+/* Checks what every op has in common, then asks the op. */
+static pha_status infer(const pha__program *p, Var v)
+{
+    const pha__op *op = v->op;
+    if (v->n_in < op->min_in || v->n_in > op->max_in)
+        FAIL(BAD_INPUT, "%s takes %d to %d inputs, not %d", op->name, op->min_in, op->max_in, v->n_in);
+    pha__shape s;
+    pha__shape_of(p, v, &s);
+    for (int i = 0; i < v->n_in; i++)
+        if (s.in[i].present && s.in[i].param != !!(op->params & PHA__IN(i)))
+            FAIL(BAD_INPUT, "input %d of %s must be a %s", i, op->name, s.in[i].param ? "value" : "parameter");
+    TRY(op->shape(&s));
+    if (s.width < 1) FAIL(BAD_INPUT, "%s gives a value of width %d", op->name, s.width);
+    v->width = s.width;
+    return PHA_OK;
+}
+
+Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, int n_in, const void *attr,
+                  size_t attr_size, const char *file, int line)
+{
+    pha__program *g = p.program;
+    if (g->status) return g->poison;
+    Var v = new_node(p, join(p, name), file, line);
+    void *copy = attr_size ? pha__arena_alloc(&g->arena, 1, attr_size) : NULL;
+    if (!v || (attr_size && !copy)) return g->poison;
+    if (attr_size) memcpy(copy, attr, attr_size);
+    v->op = op, v->n_in = n_in, v->attr = copy;
+    v->dtype = op->out_f32 ? PHA__F32 : g->options.dtype;
+    for (int i = 0; i < n_in && i < PHA__MAX_IN; i++) v->in[i] = in[i];
+    pha_status status = infer(g, v);
+    if (status) {
+        char text[512];
+        snprintf(text, sizeof text, "%s (%s:%d): %s", v->path, v->file, v->line, pha_errmsg());
+        reject(g, status, text);
+        return g->poison;
+    }
+    return push(g, &g->nodes, &g->n_nodes, &g->nodes_capacity, v) ? v : g->poison;
+}
+
+Var pha__shared(Params p, const char *name, const pha__op *op, const Var *in, int n_in, const void *attr,
+                size_t attr_size)
+{
+    for (int i = 0; i < p.program->n_nodes; i++)
+        if (!strcmp(p.program->nodes[i]->path, name)) return p.program->nodes[i];
+    return pha__apply(pha__root(p.program), name, op, in, n_in, attr, attr_size);
+}
+
+void pha__output(Params p, const char *name, Var value)
+{
+    pha__program *g = p.program;
+    if (g->status) return;
+    if (g->n_outputs == PHA__MAX_OUTPUT) {
+        pha__reject(p, "a program has at most %d outputs", PHA__MAX_OUTPUT);
+        return;
+    }
+    g->outputs[g->n_outputs].name = pha__arena_strdup(&g->arena, name);
+    g->outputs[g->n_outputs++].value = value;
+}
+
+/* Paths compare with numbers as numbers: layer2 before layer10. */
+static int compare_paths(const char *a, const char *b)
+{
+    for (;; a++, b++) {
+        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
+            char *end_a, *end_b;
+            unsigned long x = strtoul(a, &end_a, 10), y = strtoul(b, &end_b, 10);
+            if (x != y) return x < y ? -1 : 1;
+            a = end_a, b = end_b;
+        }
+        if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
+        if (!*a) return 0;
+    }
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return compare_paths((*(const Var *)a)->path, (*(const Var *)b)->path);
+}
+
+static bool ready(const pha__node *n)
+{
+    for (int i = 0; i < n->n_in; i++)
+        if (n->in[i] && n->in[i]->op && !n->in[i]->live) return false;
+    return true;
+}
+
+/* Topological order with ties broken by layer and path, so that nothing depends on the order in which a compiler
+ * evaluates arguments. */
+pha_status pha__canonical_order(pha__program *p)
+{
+    qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
+    for (int i = 0; i < p->n_params; i++) p->params[i]->index = i;
+    for (int done = 0; done < p->n_nodes; done++) {
+        int best = -1;
+        for (int i = done; i < p->n_nodes; i++) {
+            Var v = p->nodes[i], w = best < 0 ? NULL : p->nodes[best];
+            if (!ready(v)) continue;
+            if (!w || v->layer < w->layer || (v->layer == w->layer && compare_paths(v->path, w->path) < 0)) best = i;
+        }
+        Var v = p->nodes[best];
+        memmove(p->nodes + done + 1, p->nodes + done, (size_t)(best - done) * sizeof *p->nodes);
+        p->nodes[done] = v;
+        v->live = true; /* placed; derive.c gives the flag its lasting meaning */
+    }
+    return PHA_OK;
+}
+
+pha_status pha__program_finish(pha__program *p)
+{
+    if (!p->status && p->arena.failed) reject(p, PHA_NO_MEMORY, "no memory for a program");
+    if (p->status) return pha__fail(p->status, "%s", p->message);
+    TRY(pha__canonical_order(p));
+    TRY(pha__fuse(p));
+    TRY(pha__derive(p));
+    return PHA_OK;
+}
+
+void pha__init_weights(const pha__program *p, float *weights, uint64_t seed)
+{
+    for (int i = 0; i < p->n_params; i++) {
+        Var v = p->params[i];
+        v->init.fill(weights + v->offset, v->rows, v->width, v->init.arg, seed, v->path);
+    }
+}
+
+void pha__bind_block(const pha__program *p, void *block, size_t size, void **out)
+{
+    for (int i = 0; i < p->n_params; i++) out[i] = (char *)block + (size_t)p->params[i]->offset * size;
+}

@@ -1,0 +1,284 @@
+/* derive.c -- from nodes to steps: forward, the repeated forward of recomputation, backward
+ *
+ * The backward pass walks the steps in reverse and adds one "backward of that step" for each whose result has a
+ * gradient. The first writer of a gradient stores, later ones add, so gradients are never cleared.
+ *
+ * With recompute, the values of a layer are made a second time just before its backward pass (version 1 of a value), so
+ * that only what enters a layer has to be kept; dropout masks are functions of position and come out the same.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "program/program.h"
+
+#define FOREVER 0x3fffffff
+
+static bool is_value(const pha__node *n) { return n && n->op; }
+/* The node that owns the memory: a slice lives in its merged product. */
+static Var owner(Var n) { return n->merged ? n->merged : n; }
+
+static pha_status new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int *out)
+{
+    if (p->n_buffers == p->buffers_capacity) {
+        int more = p->buffers_capacity ? 2 * p->buffers_capacity : 512;
+        pha__buffer *grown = pha__realloc(p->buffers, (size_t)more, sizeof *grown);
+        if (!grown) FAIL(NO_MEMORY, "no memory for a program");
+        p->buffers = grown, p->buffers_capacity = more;
+    }
+    p->buffers[p->n_buffers] = (pha__buffer){path, kind, size, FOREVER, -1, 0};
+    *out = p->n_buffers++;
+    return PHA_OK;
+}
+
+static size_t value_bytes(const pha__program *p, const pha__node *n)
+{
+    return (size_t)p->options.B * (size_t)p->options.T * (size_t)n->width * pha__dtype_size(n->dtype);
+}
+
+static pha__ref buffer_ref(const pha__node *n, const pha__node *memory, int buffer)
+{
+    return (pha__ref){PHA__REF_BUFFER, buffer, n == memory ? 0 : n->column, memory->width, 0, n->width, n->dtype};
+}
+
+static pha__ref param_ref(const pha__node *w, pha__ref_kind kind, int32_t rows)
+{
+    return (pha__ref){kind, w->index, 0, w->width, rows ? rows : w->rows, w->width,
+                      kind == PHA__REF_GRAD ? PHA__F32 : w->dtype};
+}
+
+/* The newest version of a value that the step may see. */
+static pha__ref value_ref(Var n, int version)
+{
+    Var m = owner(n);
+    return buffer_ref(n, m, version && m->value[1] >= 0 ? m->value[1] : m->value[0]);
+}
+
+static pha__plan_step *new_step(pha__program *p, Var n, pha__pass pass)
+{
+    if (p->n_steps == p->steps_capacity) {
+        int more = p->steps_capacity ? 2 * p->steps_capacity : 512;
+        pha__plan_step *grown = pha__realloc(p->steps, (size_t)more, sizeof *grown);
+        if (!grown) return NULL;
+        p->steps = grown, p->steps_capacity = more;
+    }
+    pha__plan_step *s = &p->steps[p->n_steps++];
+    memset(s, 0, sizeof *s);
+    s->node = n, s->pass = pass, s->saved = s->work = -1;
+    return s;
+}
+
+static pha_status forward_step(pha__program *p, Var n, int version)
+{
+    pha__plan_step *s = new_step(p, n, PHA__FORWARD);
+    if (!s) FAIL(NO_MEMORY, "no memory for a program");
+    s->repeat = version == 1;
+    for (int i = 0; i < n->n_in; i++) {
+        if (!n->in[i]) continue;
+        s->in[i] = is_value(n->in[i]) ? value_ref(n->in[i], version)
+                                      : param_ref(n->in[i], PHA__REF_PARAM, i == 1 ? n->stack_rows : 0);
+    }
+    pha__shape shape;
+    pha__shape_of(p, n, &shape);
+    int64_t saved = n->op->saved ? n->op->saved(&shape) : 0;
+    TRY(new_buffer(p, n->path, version ? PHA__BUF_REPEAT : PHA__BUF_VALUE, value_bytes(p, n), &n->value[version]));
+    if (saved) TRY(new_buffer(p, n->path, PHA__BUF_SAVED, (size_t)saved * 4, &n->saved[version]));
+    s = &p->steps[p->n_steps - 1];
+    s->out = buffer_ref(n, n, n->value[version]);
+    s->saved = n->saved[version];
+    return PHA_OK;
+}
+
+/* Does anything learned stand behind this value? */
+static bool wants_grad(const pha__node *n)
+{
+    if (n->op->no_grad) return false;
+    for (int i = 0; i < n->n_in; i++) {
+        const pha__node *x = n->in[i];
+        if (!x) continue;
+        if (x->op ? owner((Var)x)->wants_grad : x->kind != PHA__CONSTANT) return true;
+    }
+    return false;
+}
+
+static pha_status gradient_of_value(pha__program *p, pha__plan_step *s, int i, Var x)
+{
+    Var m = owner(x);
+    int step = (int)(s - p->steps);
+    if (m->grad < 0) TRY(new_buffer(p, m->path, PHA__BUF_GRAD, value_bytes(p, m), &m->grad));
+    s = &p->steps[step];
+    s->d_in[i] = buffer_ref(x, m, m->grad);
+    if (x->live) s->add |= PHA__IN(i); /* live: an earlier step has written this gradient */
+    x->live = true;
+    return PHA_OK;
+}
+
+static void gradient_of_param(pha__plan_step *s, int i, Var w, int32_t rows)
+{
+    s->d_in[i] = param_ref(w, PHA__REF_GRAD, rows);
+    if (w->live) s->add |= PHA__IN(i);
+    else s->add_if_more |= PHA__IN(i);
+    w->live = true;
+}
+
+static pha_status backward_step(pha__program *p, Var n)
+{
+    pha__plan_step *s = new_step(p, n, PHA__BACKWARD);
+    if (!s) FAIL(NO_MEMORY, "no memory for a program");
+    int version = n->value[1] >= 0 || n->saved[1] >= 0;
+    for (int i = 0; i < n->n_in; i++) {
+        Var x = n->in[i];
+        if (!x || !(n->op->keep_in & PHA__IN(i) || !is_value(x))) continue;
+        int32_t rows = i == 1 ? n->stack_rows : 0;
+        s->in[i] = is_value(x) ? value_ref(x, 1) : param_ref(x, PHA__REF_PARAM, rows);
+    }
+    if (n->op->is_loss) {
+        TRY(new_buffer(p, n->path, PHA__BUF_VALUE, value_bytes(p, n), &n->value[0]));
+        s->out = buffer_ref(n, n, n->value[0]);
+    } else {
+        if (n->op->keep_out) s->out = value_ref(n, 1);
+        s->d_out = buffer_ref(n, n, n->grad);
+    }
+    s->saved = n->saved[version] >= 0 ? n->saved[version] : n->saved[0];
+    int step = p->n_steps - 1;
+    for (int i = 0; i < n->n_in; i++) {
+        Var x = n->in[i];
+        s = &p->steps[step];
+        if (!x) continue;
+        if (!is_value(x)) {
+            if (x->kind != PHA__CONSTANT) gradient_of_param(s, i, x, i == 1 ? n->stack_rows : 0);
+        } else if (x->merged ? x->merged->wants_grad : x->wants_grad) {
+            TRY(gradient_of_value(p, s, i, x));
+        }
+    }
+    return PHA_OK;
+}
+
+/* Has some later step produced a gradient of this value? For a merged product: of any slice. */
+static pha_status has_gradient(const pha__program *p, const pha__node *n, bool *yes)
+{
+    *yes = n->live;
+    if (!n->stack_rows) return PHA_OK;
+    int with = 0, without = 0;
+    for (int i = 0; i < p->n_nodes; i++)
+        if (p->nodes[i]->merged == n) p->nodes[i]->live ? with++ : without++;
+    if (with && without) FAIL(FAILED, "%s: a slice of a merged product has no gradient; use no_fuse", n->path);
+    *yes = with > 0;
+    return PHA_OK;
+}
+
+/* Marks what the backward steps of a layer read of the layer's own values, and all that these are made from. */
+static void mark_needed(const pha__program *p, int begin, int end, bool *needed)
+{
+    for (int i = end - 1; i >= begin; i--) {
+        Var n = p->nodes[i];
+        if (n->merged) continue;
+        bool grads = n->wants_grad;
+        if (grads && (n->op->keep_out || n->op->saved)) needed[i] = true;
+        for (int k = 0; k < n->n_in; k++) {
+            if (!is_value(n->in[k]) || !(needed[i] || (grads && n->op->keep_in & PHA__IN(k)))) continue;
+            for (int j = begin; j < i; j++)
+                if (p->nodes[j] == owner(n->in[k])) needed[j] = true;
+        }
+    }
+}
+
+static pha_status repeat_layer(pha__program *p, int begin, int end)
+{
+    bool *needed = pha__alloc_zero((size_t)p->n_nodes, sizeof *needed);
+    if (!needed) return PHA_NO_MEMORY;
+    mark_needed(p, begin, end, needed);
+    pha_status status = PHA_OK;
+    for (int i = begin; i < end && !status; i++)
+        if (needed[i]) status = forward_step(p, p->nodes[i], 1);
+    pha__free(needed);
+    return status;
+}
+
+static int last_layer(const pha__program *p)
+{
+    int last = -1;
+    for (int i = 0; i < p->n_nodes; i++) last = p->nodes[i]->layer > last ? p->nodes[i]->layer : last;
+    return last;
+}
+
+static pha_status backward(pha__program *p)
+{
+    int tail = last_layer(p);
+    for (int i = p->n_nodes - 1; i >= 0; i--) {
+        Var n = p->nodes[i];
+        bool opens = i == p->n_nodes - 1 || p->nodes[i + 1]->layer != n->layer;
+        if (p->options.recompute && opens && n->layer >= 0 && n->layer < tail) {
+            int begin = i;
+            while (begin > 0 && p->nodes[begin - 1]->layer == n->layer) begin--;
+            TRY(repeat_layer(p, begin, i + 1));
+        }
+        if (n->merged || !n->wants_grad) continue;
+        bool yes = n->op->is_loss;
+        if (!yes) TRY(has_gradient(p, n, &yes));
+        if (yes) TRY(backward_step(p, n));
+    }
+    return PHA_OK;
+}
+
+static void use(pha__program *p, int buffer, int step)
+{
+    if (buffer < 0) return;
+    pha__buffer *b = &p->buffers[buffer];
+    b->first = step < b->first ? step : b->first;
+    b->last = step > b->last ? step : b->last;
+}
+
+static void use_ref(pha__program *p, const pha__ref *r, int step)
+{
+    if (r->kind == PHA__REF_BUFFER) use(p, r->index, step);
+}
+
+/* First and last step of every buffer; outputs stay to the end, as does everything under PHA_KEEP_ALL. */
+static void lifetimes(pha__program *p)
+{
+    for (int i = 0; i < p->n_steps; i++) {
+        const pha__plan_step *s = &p->steps[i];
+        for (int k = 0; k < PHA__MAX_IN; k++) {
+            use_ref(p, &s->in[k], i);
+            use_ref(p, &s->d_in[k], i);
+        }
+        use_ref(p, &s->out, i);
+        use_ref(p, &s->d_out, i);
+        use(p, s->saved, i);
+    }
+    for (int i = 0; i < p->n_outputs; i++) {
+        Var m = owner(p->outputs[i].value);
+        if (m->op) use(p, m->value[0], FOREVER);
+    }
+    const char *keep = getenv("PHA_KEEP_ALL");
+    for (int i = 0; keep && *keep == '1' && i < p->n_buffers; i++) {
+        use(p, i, 0);
+        use(p, i, FOREVER);
+    }
+}
+
+pha_status pha__derive(pha__program *p)
+{
+    for (int i = 0; i < p->n_nodes; i++) {
+        Var n = p->nodes[i];
+        n->live = false;
+        if (!n->merged) n->wants_grad = p->options.gradients && wants_grad(n);
+        if (n->merged) n->wants_grad = n->merged->wants_grad;
+    }
+    size_t state = 0;
+    for (int i = 0; i < p->n_nodes; i++) {
+        Var n = p->nodes[i];
+        if (n->merged) continue;
+        if (n->op->state && p->options.max_context) {
+            pha__shape shape;
+            pha__shape_of(p, n, &shape);
+            n->state_offset = state;
+            state += (n->op->state(&shape, p->options.max_context) + 63) / 64 * 64;
+        }
+        if (!(n->op->is_loss && p->options.gradients)) TRY(forward_step(p, n, 0));
+    }
+    p->state = state;
+    if (p->options.gradients) TRY(backward(p));
+    lifetimes(p);
+    return PHA_OK;
+}

@@ -1,0 +1,118 @@
+/* plan.c -- one block for all buffers of a program
+ *
+ * Each buffer is live from its first to its last use. Buffers are placed by falling size at the lowest offset that no
+ * buffer with an overlapping life occupies (first fit). A step's workspace is a buffer that lives for that step; the
+ * threads' scratch memory is one that lives always.
+ */
+#include <stdlib.h>
+
+#include "backend/cpu/detect.h"
+#include "program/program.h"
+
+static size_t round_up(size_t n) { return (n + PHA__ALIGN - 1) / PHA__ALIGN * PHA__ALIGN; }
+
+/* The arguments of a step at the largest sizes, without addresses: what workspaces are sized by. */
+static void sized_args(const pha__program *p, const pha__plan_step *s, pha__args *a)
+{
+    *a = (pha__args){.B = p->options.B, .T = p->options.T, .n_in = s->node->n_in, .attr = s->node->attr};
+    static char present; /* some address: "this input is there" */
+    for (int i = 0; i < s->node->n_in; i++) {
+        const pha__ref *r = &s->in[i], *d = &s->d_in[i];
+        if (s->node->in[i]) {
+            pha__node *x = s->node->in[i];
+            bool ref = r->kind != PHA__REF_NONE;
+            a->in[i] = (pha__view){ref ? &present : NULL, ref ? r->ld : x->width, ref ? r->rows : x->rows, x->width, x->dtype};
+        }
+        if (d->kind) a->d_in[i] = (pha__view){&present, d->ld, d->rows, d->width, d->dtype};
+    }
+    a->out = (pha__view){&present, s->node->width, 0, s->node->width, s->node->dtype};
+    if (s->d_out.kind) a->d_out = (pha__view){&present, s->d_out.ld, 0, s->d_out.width, s->d_out.dtype};
+    a->max_context = p->options.max_context;
+}
+
+static pha_status add_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int first, int last)
+{
+    if (p->n_buffers == p->buffers_capacity) {
+        pha__buffer *grown = pha__realloc(p->buffers, (size_t)p->buffers_capacity * 2, sizeof *grown);
+        if (!grown) FAIL(NO_MEMORY, "no memory for a memory plan");
+        p->buffers = grown, p->buffers_capacity *= 2;
+    }
+    p->buffers[p->n_buffers++] = (pha__buffer){path, kind, size, first, last, 0};
+    return PHA_OK;
+}
+
+/* Asks the kernels for workspaces and for the scratch memory of one thread. */
+static pha_status workspaces(pha__program *p, int threads)
+{
+    size_t scratch = 0;
+    for (int i = 0; i < p->n_steps; i++) {
+        pha__plan_step *s = &p->steps[i];
+        const pha__kernel *k = pha__cpu_kernel(s->node->op);
+        pha__args a;
+        sized_args(p, s, &a);
+        size_t work = k->work ? k->work(&a, s->pass) : 0, mine = k->scratch ? k->scratch(&a, s->pass) : 0;
+        scratch = mine > scratch ? mine : scratch;
+        if (!work) continue;
+        TRY(add_buffer(p, s->node->path, PHA__BUF_WORK, work, i, i));
+        s->work = p->n_buffers - 1;
+    }
+    return add_buffer(p, "scratch", PHA__BUF_SCRATCH, round_up(scratch) * (size_t)threads, 0, 0x3fffffff);
+}
+
+static _Thread_local const pha__buffer *sorted; /* qsort has no context argument */
+
+static int by_size(const void *x, const void *y)
+{
+    int a = *(const int *)x, b = *(const int *)y;
+    if (sorted[a].size != sorted[b].size) return sorted[a].size > sorted[b].size ? -1 : 1;
+    return a - b;
+}
+
+/* Lowest offset at which buffer b collides with none of the n placed ones. placed is kept sorted by offset. */
+static size_t lowest_gap(const pha__program *p, const pha__buffer *b, const int *placed, int n)
+{
+    size_t at = 0;
+    for (int i = 0; i < n; i++) {
+        const pha__buffer *o = &p->buffers[placed[i]];
+        if (o->last < b->first || b->last < o->first) continue;
+        if (at + round_up(b->size) <= o->offset) break;
+        size_t end = o->offset + round_up(o->size);
+        at = end > at ? end : at;
+    }
+    return at;
+}
+
+static void place(pha__program *p, int *order, int *placed)
+{
+    int n = 0;
+    p->block = p->naive = 0;
+    for (int i = 0; i < p->n_buffers; i++) {
+        pha__buffer *b = &p->buffers[order[i]];
+        if (b->last < 0) continue; /* never used */
+        b->offset = lowest_gap(p, b, placed, n);
+        size_t end = b->offset + round_up(b->size);
+        p->block = end > p->block ? end : p->block;
+        p->naive += round_up(b->size);
+        int at = n++;
+        while (at > 0 && p->buffers[placed[at - 1]].offset > b->offset) placed[at] = placed[at - 1], at--;
+        placed[at] = order[i];
+    }
+}
+
+pha_status pha__plan(pha__program *p, int threads)
+{
+    if (p->block) return PHA_OK; /* planned before */
+    TRY(workspaces(p, threads));
+    size_t n = (size_t)p->n_buffers;
+    int *order = pha__alloc(n, sizeof *order), *placed = pha__alloc(n, sizeof *placed);
+    pha_status status = order && placed ? PHA_OK : PHA_NO_MEMORY;
+    if (!status) {
+        for (int i = 0; i < p->n_buffers; i++) order[i] = i;
+        sorted = p->buffers;
+        qsort(order, n, sizeof *order, by_size);
+        place(p, order, placed);
+    }
+    pha__free(order);
+    pha__free(placed);
+    return status;
+}

@@ -1,0 +1,56 @@
+/* prepare_folder.c -- the folder that prepare makes: beside its final place, and never over something else */
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "runtime/prepare_impl.h"
+
+static bool is_ours(const char *name)
+{
+    size_t n = strlen(name);
+    return strcmp(name, "data.json") == 0 || strcmp(name, "tokenizer.json") == 0 || (n > 4 && strcmp(name + n - 4, ".tok") == 0);
+}
+
+/* May `out` be replaced? Yes if there is nothing, an empty folder, or a data folder with nothing else in it. */
+static pha_status check_target(const char *out)
+{
+    if (!pha__exists(out)) return PHA_OK;
+    if (!pha__is_dir(out)) FAIL(USAGE, "%s: a file is in the way; choose another output folder", out);
+    char **names;
+    size_t n;
+    TRY(pha__list_dir(&names, &n, out));
+    pha_status status = PHA_OK;
+    for (size_t i = 0; i < n && status == PHA_OK; i++)
+        if (!is_ours(names[i]))
+            status = pha__fail(PHA_USAGE, "%s: holds '%s', which pha prepare did not write; choose another output folder", out, names[i]);
+    pha__free_list(names, n);
+    TRY(status);
+    pha__data data;
+    if (n > 0 && pha__data_read(&data, out) != PHA_OK)
+        FAIL(USAGE, "%s: is not empty and not a data folder of pha prepare; choose another output folder", out);
+    return PHA_OK;
+}
+
+pha_status pha__prepare_folder(char **partial, const char *out)
+{
+    *partial = NULL;
+    size_t end = strlen(out);
+    while (end > 1 && out[end - 1] == '/') end--;
+    size_t base = end;
+    while (base > 0 && out[base - 1] != '/') base--;
+    if (base == end || (end - base <= 2 && strncmp(out + base, "..", end - base) == 0))
+        FAIL(USAGE, "'%s': the output folder needs a name of its own", out);
+    TRY(check_target(out));
+    pha__str name = { 0 };
+    pha__str_printf(&name, "%.*s.%.*s.partial", (int)base, out, (int)(end - base), out + base);
+    if (name.failed) {
+        pha__str_free(&name);
+        FAIL(NO_MEMORY, "%s: out of memory", out);
+    }
+    pha_status status = pha__remove_tree(name.data); /* what a killed run left */
+    if (status == PHA_OK) status = pha__mkdirs(name.data);
+    if (status == PHA_OK && !(*partial = pha__strdup(name.data))) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory", out);
+    pha__str_free(&name);
+    return status;
+}

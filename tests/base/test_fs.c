@@ -1,0 +1,313 @@
+/* Files: maps, the writer, folders; a kill or a full disk at every system call leaves the old file or the new one whole */
+#include "base/fs.h"
+
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/mem.h"
+#include "support/check.h"
+
+static char folder[256], file[300], dir[300], other[300];
+
+static void expect_file(const char *path, const void *data, size_t size)
+{
+    char *text;
+    size_t n;
+    OK(pha__read_file(&text, &n, path, 1 << 24));
+    assert_int_equal(n, size);
+    assert_memory_equal(text, data, size);
+    pha__free(text);
+}
+
+static void maps(void **state)
+{
+    (void)state;
+    pha__map map;
+    OK(pha__write_file(file, "hello", 5));
+    OK(pha__map_open(&map, file));
+    assert_int_equal(map.size, 5);
+    assert_memory_equal(map.data, "hello", 5);
+    assert_string_equal(map.path, file);
+    pha__map_close(&map);
+    pha__map_close(&map);
+    OK(pha__write_file(file, "", 0));
+    OK(pha__map_open(&map, file));
+    assert_int_equal(map.size, 0);
+    assert_non_null(map.data);
+    pha__map_close(&map);
+    FAILS(IO, "missing: cannot open: No such file", pha__map_open(&map, "missing"));
+    FAILS(IO, "is a folder", pha__map_open(&map, folder));
+    FAILS(IO, "not a regular file", pha__map_open(&map, "/dev/null"));
+    char *text;
+    size_t size;
+    OK(pha__read_file(&text, &size, "/proc/self/status", 1 << 20)); /* a size that is not known before */
+    assert_true(size > 100 && text[size] == 0);
+    pha__free(text);
+    FAILS(BAD_INPUT, "larger than 10", pha__read_file(&text, &size, "/proc/self/status", 10));
+    assert_null(text);
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+static void commit_and_abort(void **state)
+{
+    (void)state;
+    OK(pha__write_file(file, "old", 3));
+    pha__writer *w, *second;
+    OK(pha__writer_open(&w, file));
+    OK(pha__writer_write(w, "new content", 11));
+    expect_file(file, "old", 3);
+    FAILS(IO, "another process", pha__writer_open(&second, file));
+    pha__writer_abort(w);
+    expect_file(file, "old", 3);
+
+    size_t big = 700001;
+    char *data = malloc(big + 6);
+    for (size_t i = 0; i < big; i++) data[i] = (char)(i * 31 + i / 977);
+    OK(pha__writer_open(&w, file));
+    OK(pha__writer_write(w, "????", 4));
+    OK(pha__writer_write(w, data + 4, 300000 - 4));
+    for (size_t i = 300000; i < big; i += 997) OK(pha__writer_write(w, data + i, big - i < 997 ? big - i : 997));
+    OK(pha__writer_printf(w, "%s%d", "end", 123));
+    assert_int_equal(pha__writer_size(w), big + 6);
+    OK(pha__writer_patch(w, 0, data, 4));
+    OK(pha__writer_commit(w));
+    memcpy(data + big, "end123", 6);
+    expect_file(file, data, big + 6);
+
+    OK(pha__writer_open(&w, file));
+    OK(pha__writer_write(w, "abc", 3));
+    FAILS(FAILED, "behind the end", pha__writer_patch(w, 2, "xy", 2));
+    FAILS(FAILED, "behind the end", pha__writer_commit(w)); /* sticky */
+    expect_file(file, data, big + 6);
+    free(data);
+
+    char **names;
+    size_t n;
+    OK(pha__list_dir(&names, &n, folder)); /* nothing is left beside */
+    assert_int_equal(n, 1);
+    assert_string_equal(names[0], "a.bin");
+    pha__free_list(names, n);
+    FAILS(IO, "/nowhere/b: cannot create: No such file", pha__write_file("/nowhere/b", "", 0));
+    OK(pha__append_file(other, "one\n", 4));
+    OK(pha__append_file(other, "two\n", 4));
+    expect_file(other, "one\ntwo\n", 8);
+    assert_int_equal(pha__file_size(other), 8);
+    OK(pha__remove_tree(other));
+    assert_int_equal(pha__file_size(other), -1);
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+#define NEW_SIZE 600000
+
+static void fill_new(char *data)
+{
+    for (int i = 0; i < NEW_SIZE; i++) data[i] = (char)(i % 251);
+}
+
+static int write_new(void)
+{
+    static char data[NEW_SIZE];
+    fill_new(data);
+    pha__writer *w;
+    if (pha__writer_open(&w, file) != PHA_OK) return 1;
+    for (int i = 0; i < NEW_SIZE; i += 1000) pha__writer_write(w, data + i, 1000);
+    pha__writer_patch(w, 10, data + 10, 10);
+    return pha__writer_commit(w) != PHA_OK;
+}
+
+static void make_folder(const char *path, const char *text)
+{
+    char a[320];
+    OK(pha__mkdirs(path));
+    snprintf(a, sizeof a, "%s/one", path);
+    OK(pha__write_file(a, text, strlen(text)));
+    snprintf(a, sizeof a, "%s/two", path);
+    OK(pha__write_file(a, text, strlen(text)));
+}
+
+static int replace_folder(void) { return pha__replace_dir(other, dir) != PHA_OK; }
+
+/* Runs `act` in a child with variable = n. Returns its exit status, or -1 if it was killed. */
+static int in_child(const char *variable, int n, int (*act)(void))
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        char text[20];
+        snprintf(text, sizeof text, "%d", n);
+        setenv(variable, text, 1);
+        int result = act();
+        if (result == 1 && variable[10] == 'E' && !strstr(pha_errmsg(), "No space left")) result = 9;
+        _exit(result);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status)) return WEXITSTATUS(status);
+    assert_int_equal(WTERMSIG(status), SIGKILL);
+    return -1;
+}
+
+static char *new_data(void)
+{
+    char *data = malloc(NEW_SIZE);
+    fill_new(data);
+    return data;
+}
+
+/* The old file or the new one, nothing between. */
+static int is_new(const char *data)
+{
+    char *text;
+    size_t n;
+    OK(pha__read_file(&text, &n, file, 1 << 24));
+    int new = n == NEW_SIZE && memcmp(text, data, n) == 0;
+    if (!new) assert_string_equal(text, "old");
+    pha__free(text);
+    return new;
+}
+
+static void killed_while_writing(void **state)
+{
+    (void)state;
+    char *data = new_data();
+    int n, survived = 0, olds = 0, news = 0;
+    for (n = 1; n < 100 && !survived; n++) {
+        OK(pha__write_file(file, "old", 3));
+        survived = in_child("PHA_FAULT_WRITE", n, write_new) == 0;
+        if (is_new(data)) news++;
+        else olds++;
+    }
+    assert_true(survived);
+    assert_true(olds >= 6 && news >= 2); /* open, truncate, writes, patch, sync, rename; sync of the folder, survival */
+    free(data);
+}
+
+static void full_disk_while_writing(void **state)
+{
+    (void)state;
+    char *data = new_data();
+    int n, result = 1;
+    for (n = 1; n < 100 && result != 0; n++) {
+        OK(pha__write_file(file, "old", 3));
+        result = in_child("PHA_FAULT_ENOSPC", n, write_new);
+        if (result != 0) assert_int_equal(result, 1); /* PHA_IO, and the message says why */
+        if (n < 7) assert_false(is_new(data));
+    }
+    assert_int_equal(result, 0);
+    assert_true(n > 8 && is_new(data));
+    free(data);
+    char **names;
+    size_t count;
+    OK(pha__list_dir(&names, &count, folder));
+    assert_int_equal(count, 1);
+    pha__free_list(names, count);
+}
+
+static const char *folder_state(const char *path)
+{
+    static char text[10];
+    char a[320], *one, *two;
+    size_t n, m;
+    snprintf(a, sizeof a, "%s/one", path);
+    OK(pha__read_file(&one, &n, a, 100));
+    snprintf(a, sizeof a, "%s/two", path);
+    OK(pha__read_file(&two, &m, a, 100));
+    assert_string_equal(one, two);
+    snprintf(text, sizeof text, "%s", one);
+    pha__free(one);
+    pha__free(two);
+    return text;
+}
+
+static void killed_while_replacing(void **state)
+{
+    (void)state;
+    int survived = 0, news = 0, olds = 0;
+    for (int n = 1; n < 30 && !survived; n++) {
+        OK(pha__remove_tree(dir));
+        OK(pha__remove_tree(other));
+        make_folder(dir, "old");
+        make_folder(other, "new");
+        survived = in_child("PHA_FAULT_WRITE", n, replace_folder) == 0;
+        if (strcmp(folder_state(dir), "new") == 0) news++;
+        else olds++;
+    }
+    assert_true(survived && olds >= 2 && news >= 2);
+    assert_false(pha__exists(other));
+    make_folder(other, "fresh"); /* no folder in the way */
+    OK(pha__remove_tree(dir));
+    OK(pha__replace_dir(other, dir));
+    assert_string_equal(folder_state(dir), "fresh");
+    FAILS(IO, other, pha__replace_dir(other, dir));
+    OK(pha__remove_tree(dir));
+}
+
+static void folders(void **state)
+{
+    (void)state;
+    char deep[400];
+    snprintf(deep, sizeof deep, "%s/x/y//z", dir);
+    OK(pha__mkdirs(deep));
+    OK(pha__mkdirs(deep));
+    assert_true(pha__is_dir(deep));
+    OK(pha__write_file(file, "old", 3));
+    snprintf(deep, sizeof deep, "%s/q", file);
+    FAILS(IO, "cannot make the folder", pha__mkdirs(deep));
+    FAILS(IO, "cannot open the folder", pha__list_dir(&(char **){ NULL }, &(size_t){ 0 }, "/nowhere"));
+    snprintf(deep, sizeof deep, "%s/link", dir);
+    assert_int_equal(symlink(file, deep), 0);
+    OK(pha__remove_tree(dir));
+    assert_false(pha__exists(dir));
+    expect_file(file, "old", 3); /* links are not followed */
+    char *joined = pha__path_join("a/", "b");
+    assert_string_equal(joined, "a/b");
+    pha__free(joined);
+    joined = pha__path_join("a", "b");
+    assert_string_equal(joined, "a/b");
+    pha__free(joined);
+}
+
+static void out_of_memory(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n < 20; n++) {
+        OK(pha__write_file(file, "old", 3));
+        pha__mem_fail_at(n);
+        pha_status status = pha__write_file(file, "new", 3);
+        pha__mem_fail_at(0);
+        if (status == PHA_OK) {
+            assert_true(n > 2);
+            return;
+        }
+        assert_int_equal(status, PHA_NO_MEMORY);
+        assert_int_equal(pha__mem_now(), 0);
+    }
+    fail();
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    check_folder(folder);
+    snprintf(file, sizeof file, "%s/a.bin", folder);
+    snprintf(dir, sizeof dir, "%s/d", folder);
+    snprintf(other, sizeof other, "%s/e", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return pha__remove_tree(folder) != PHA_OK;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(maps), cmocka_unit_test(commit_and_abort), cmocka_unit_test(killed_while_writing),
+        cmocka_unit_test(full_disk_while_writing), cmocka_unit_test(killed_while_replacing), cmocka_unit_test(folders),
+        cmocka_unit_test(out_of_memory),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

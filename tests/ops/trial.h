@@ -1,0 +1,40 @@
+/* trial.h -- one run of a kernel on a problem, in guarded memory */
+#ifndef PHA__TRIAL_H
+#define PHA__TRIAL_H
+
+#include "problem.h"
+
+typedef struct pha__trial {
+    /* what the caller sets */
+    const pha__problem *problem;
+    const pha__kernel *kernel;
+    const pha__problem *plan; /* work, scratch and saved are sized for this one; NULL: problem */
+    pha__order order;
+    bool gaps;                /* views have columns of others between their rows */
+    bool add;                 /* gradients are added to content (random) instead of stored */
+    uint32_t without;         /* gradients that are not wanted */
+    char **state;             /* NULL: none; see pha__state_open */
+    /* what it gets */
+    pha__args args, sizes;
+    double *content[PHA__MAX_IN];
+    struct pha__block {
+        unsigned char *base, *copy; /* copy: what it must still be after the run */
+        size_t size;
+    } block[3 * PHA__MAX_IN];
+    int n_block;
+} pha__trial;
+
+void pha__trial_open(pha__trial *t);
+void pha__trial_forward(pha__trial *t);
+void pha__trial_backward(pha__trial *t); /* what the op does not declare to read is NaN by now */
+void pha__trial_close(pha__trial *t);    /* checks the guards */
+
+/* Dense copies, to be freed by the caller. */
+float *pha__trial_out(const pha__trial *t);
+float *pha__trial_grad(const pha__trial *t, int i);
+
+/* Zeroed state for the sequences of a problem, with guards. */
+char **pha__state_open(const pha__problem *p);
+void pha__state_close(const pha__problem *p, char **state);
+
+#endif

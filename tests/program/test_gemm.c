@@ -1,0 +1,205 @@
+/* test_gemm.c -- the matrix product of every instruction set against double: sizes around every block edge, all
+ * layouts, formats, store and add; nothing is written beside C or beyond the scratch; any order of tasks, equal bits */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "backend/cpu/detect.h"
+#define PHA__ISA generic
+#include "backend/cpu/gemm.h"
+#include "backend/cpu/simd.h"
+
+typedef struct set {
+    const char *isa;
+    int64_t (*tasks)(const pha__gemm *);
+    size_t (*scratch)(int64_t, int64_t, int64_t);
+    void (*run)(const pha__gemm *, int64_t, int64_t, void *);
+} set;
+
+#define SET(isa)                                                                  \
+    extern int64_t pha__gemm_tasks_##isa(const pha__gemm *);                      \
+    extern size_t pha__gemm_scratch_##isa(int64_t, int64_t, int64_t);             \
+    extern void pha__gemm_run_##isa(const pha__gemm *, int64_t, int64_t, void *); \
+    static const set set_##isa = {#isa, pha__gemm_tasks_##isa, pha__gemm_scratch_##isa, pha__gemm_run_##isa};
+SET(generic)
+#if PHA__HAVE_avx2
+SET(avx2)
+#endif
+#if PHA__HAVE_avx512
+SET(avx512)
+#endif
+#if PHA__HAVE_neon
+SET(neon)
+#endif
+static const set *const sets[] = {
+    &set_generic,
+#if PHA__HAVE_avx2
+    &set_avx2,
+#endif
+#if PHA__HAVE_avx512
+    &set_avx512,
+#endif
+#if PHA__HAVE_neon
+    &set_neon,
+#endif
+};
+
+static uint64_t seed = 1;
+
+static float uniform(void) /* [-1, 1) */
+{
+    seed = seed * 6364136223846793005u + 1442695040888963407u;
+    return (float)((double)(seed >> 40) * 0x1p-23 - 1);
+}
+
+typedef struct matrix {
+    int64_t rows, columns, ld, size;
+    bool transposed;
+    pha__dtype type;
+    void *data;
+    double *value; /* rows x columns, after rounding to the format */
+} matrix;
+
+static float get(const matrix *x, int64_t i)
+{
+    return x->type == PHA__F32 ? ((const float *)x->data)[i] : bf16_to_f32(((const uint16_t *)x->data)[i]);
+}
+
+static matrix matrix_open(int64_t rows, int64_t columns, bool transposed, pha__dtype type)
+{
+    matrix x = {.rows = rows, .columns = columns, .transposed = transposed, .type = type};
+    x.ld = (transposed ? rows : columns) + 5;
+    x.size = (transposed ? columns : rows) * x.ld;
+    size_t element = pha__dtype_size(type);
+    x.data = malloc((size_t)x.size * element + 1);
+    x.value = malloc((size_t)(rows * columns) * sizeof(double) + 1);
+    for (int64_t i = 0; i < x.size; i++) {
+        if (type == PHA__F32) ((float *)x.data)[i] = uniform();
+        else ((uint16_t *)x.data)[i] = f32_to_bf16(uniform());
+    }
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            x.value[i * columns + j] = get(&x, transposed ? j * x.ld + i : i * x.ld + j);
+    return x;
+}
+
+static void matrix_close(matrix *x)
+{
+    free(x->data);
+    free(x->value);
+}
+
+static const set *which;
+
+static void run(const pha__gemm *g, bool backwards)
+{
+    size_t size = which->scratch(g->m, g->n, g->k);
+    unsigned char *scratch = aligned_alloc(64, (size / 64 + 2) * 64);
+    memset(scratch, 0xff, (size / 64 + 2) * 64); /* NaN: nothing may be read before it's written */
+    int64_t n = which->tasks(g);
+    if (backwards)
+        for (int64_t t = n; t-- > 0;) which->run(g, t, t + 1, scratch);
+    else which->run(g, 0, n, scratch);
+    for (size_t i = size; i < (size / 64 + 2) * 64; i++) assert_int_equal(scratch[i], 0xff);
+    free(scratch);
+}
+
+static void check(int64_t m, int64_t n, int64_t k, int options)
+{
+    pha__dtype type[3];
+    for (int i = 0; i < 3; i++) type[i] = options >> i & 1 ? PHA__BF16 : PHA__F32;
+    bool at = options >> 3 & 1, bt = options >> 4 & 1, add = options >> 5 & 1;
+    matrix a = matrix_open(m, k, at, type[0]), b = matrix_open(k, n, bt, type[1]), c = matrix_open(m, n, false, type[2]);
+    size_t bytes = (size_t)c.size * pha__dtype_size(c.type);
+    void *old = malloc(bytes + 1), *first = malloc(bytes + 1);
+    memcpy(old, c.data, bytes);
+    pha__gemm g = {.m = m, .n = n, .k = k, .a = a.data, .b = b.data, .c = c.data, .a_row = at ? 1 : a.ld,
+                   .a_col = at ? a.ld : 1, .b_row = bt ? 1 : b.ld, .b_col = bt ? b.ld : 1, .c_row = c.ld,
+                   .a_type = a.type, .b_type = b.type, .c_type = c.type, .add = add};
+    run(&g, false);
+    memcpy(first, c.data, bytes);
+    matrix before = c;
+    before.data = old;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < c.ld; j++) {
+            double got = get(&c, i * c.ld + j), sum = 0, size = 0;
+            if (j >= n) { /* beside the matrix */
+                assert_true(got == get(&before, i * c.ld + j));
+                continue;
+            }
+            for (int64_t p = 0; p < k; p++) {
+                double x = a.value[i * k + p] * b.value[p * n + j];
+                sum += x;
+                size += x < 0 ? -x : x;
+            }
+            if (add) sum += c.value[i * n + j], size += 1;
+            double limit = 1e-6 * size + (c.type == PHA__BF16 ? (sum < 0 ? -sum : sum) / 256 : 0);
+            if (!(got - sum <= limit && sum - got <= limit))
+                fail_msg("%s: %ld x %ld x %ld, options %d: C(%ld, %ld) is %g, not %g", which->isa, (long)m, (long)n,
+                         (long)k, options, (long)i, (long)j, got, sum);
+        }
+    memcpy(c.data, old, bytes);
+    run(&g, true);
+    assert_memory_equal(first, c.data, bytes);
+    free(old);
+    free(first);
+    matrix_close(&a);
+    matrix_close(&b);
+    matrix_close(&c);
+}
+
+static bool choose(const char *isa)
+{
+    const pha__cpu_table_info *tables;
+    size_t n = pha__cpu_tables(&tables);
+    which = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (!strcmp(tables[i].isa, isa) && tables[i].supported)
+            for (size_t j = 0; j < sizeof sets / sizeof *sets; j++)
+                if (!strcmp(sets[j]->isa, isa)) which = sets[j];
+    if (!which) print_message("%s: skipped, this machine can't run it\n", isa);
+    return which;
+}
+
+static void test_small(void **state)
+{
+    (void)state;
+    static const int sizes[] = {1, 2, 3, 5, 8, 15, 16, 17, 31, 33, 48, 49, 97};
+    enum { N = sizeof sizes / sizeof *sizes };
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        if (!choose(sets[s]->isa)) continue;
+        for (int i = 0; i < 4 * 64; i++) {
+            int m = sizes[(unsigned)(uniform() * 1e4f + 1e4f) % N], n = sizes[(unsigned)(uniform() * 1e4f + 1e4f) % N];
+            check(m, n, sizes[(unsigned)(uniform() * 1e4f + 1e4f) % N], i % 64);
+        }
+    }
+}
+
+/* Sizes that need several tasks and several steps along k. */
+static void test_blocks(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        if (!choose(sets[s]->isa)) continue;
+        for (int options = 0; options < 64; options += 7) check(40, 301, 1300, options);
+        for (int options = 0; options < 64; options += 11) check(601, 330, 65, options);
+        for (int m = 1; m < 40; m += 3) check(m, 531, 77, 16 | m % 8);
+        check(3, 7, 2500, 16 | 4);
+        check(9, 11, 0, 0);
+        check(9, 11, 0, 32);
+        check(2, 11, 0, 16);
+        check(0, 11, 3, 0);
+        check(11, 0, 3, 0);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small), cmocka_unit_test(test_blocks)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -18,7 +18,8 @@ static int run(Call *call, void *options)
 }
 
 static const Option table[] = {
-    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true, .help = "model folder to write"},
+    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true,
+     .help = "model folder to write"},
     OPTION_JSON(Options, json),
     {0},
 };
@@ -27,7 +28,8 @@ const Command command_average = {
     .name = "average",
     .summary = "average the weights of several models",
     .usage = "MODEL MODEL... --out DIR",
-    .about = "Writes the mean of the weights of model folders of the same configuration, equal weights, summed in double.",
+    .about =
+        "Writes the mean of the weights of model folders of the same configuration, equal weights, summed in double.",
     .examples = "pha average run/best-1 run/best-2 run/best-3 --out averaged",
     .options = table,
     .size = sizeof(Options),

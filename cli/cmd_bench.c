@@ -15,7 +15,8 @@ static int run(Call *call, void *options)
     char *text = NULL;
     int bad = a->o.model ? find_config(call, a->o.model, &a->o.model) : PHA_OK;
     if (bad) return bad;
-    if (!a->o.model && a->o.what && strcmp(a->o.what, "ops")) return usage_error(call, "--what %s needs --model", a->o.what);
+    if (!a->o.model && a->o.what && strcmp(a->o.what, "ops"))
+        return usage_error(call, "--what %s needs --model", a->o.what);
     a->o.contexts = a->contexts.items, a->o.n_contexts = a->contexts.n;
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
@@ -29,15 +30,18 @@ static int run(Call *call, void *options)
 }
 
 static const Option table[] = {
-    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, o.model), .arg = "DIR|NAME|FILE", .also = "config",
+    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, o.model), .arg = "DIR|NAME|FILE",
+     .also = "config",
      .shown = "the ops only", .help = "model folder, config.json or preset"},
     {.name = "what", .kind = OPTION_STRING, FIELD(Options, o.what), .arg = "LIST", .shown = "train,prefill,decode",
      .help = "of ops, train, prefill, decode, with commas between"},
     {.name = "context", .letter = 'T', .kind = OPTION_INTS, FIELD(Options, contexts), .low = 1, .high = 1 << 20,
      .shown = "1024,2048,4096,8192,16384", .also = "contexts", .help = "lengths, with commas between"},
-    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1, .high = 65536,
+    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1,
+     .high = 65536,
      .help = "sequences"},
-    {.name = "repeats", .letter = 'r', .kind = OPTION_INT, FIELD(Options, o.repeats), .fallback = "5", .low = 1, .high = 10000,
+    {.name = "repeats", .letter = 'r', .kind = OPTION_INT, FIELD(Options, o.repeats), .fallback = "5", .low = 1,
+     .high = 10000,
      .also = "repeat,runs", .help = "timed runs; the median is printed"},
     OPTION_PRECISION(Options, o.precision),
     OPTION_THREADS(Options, o.threads),
@@ -50,7 +54,8 @@ const Command command_bench = {
     .name = "bench",
     .summary = "time ops and whole models",
     .usage = "[--model DIR|NAME] [--context 1024,2048] [options]",
-    .about = "Times a training step, reading of a prompt and decoding for several context lengths: tokens/s, GFLOP/s, share of the "
+    .about = "Times a training step, reading of a prompt and decoding for several context lengths: tokens/s, GFLOP/s, "
+             "share of the "
              "machine's measured peak, and peak memory by kind. Without a model it times the ops.",
     .examples = "pha bench --model pha-125m --context 1024,4096\npha bench --json > ops.json",
     .options = table,

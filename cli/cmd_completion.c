@@ -47,7 +47,8 @@ static int run(Call *call, void *options)
         printf("' ;;\n");
     }
     printf("    esac\n  fi\n"
-           "  [ -n \"$words\" ] && COMPREPLY=($(compgen -W \"$words\" -- \"$word\")) || COMPREPLY=($(compgen -f -- \"$word\"))\n"
+           "  [ -n \"$words\" ] && COMPREPLY=($(compgen -W \"$words\" -- \"$word\")) || COMPREPLY=($(compgen -f -- "
+           "\"$word\"))\n"
            "}\ncomplete -o filenames -F _pha pha\n");
     return PHA_OK;
 }

@@ -15,13 +15,16 @@ static const char *const modes[] = {"windows", "sliding", "carried"};
 static void protocol(char *text, size_t size, pha_eval_mode mode, const pha_eval_result *r)
 {
     if (mode == PHA_EVAL_SLIDING)
-        snprintf(text, size, "overlapping windows of %d tokens, stride %d, state zero in each; NOT COMPARABLE with the protocol",
+        snprintf(text, size,
+                 "overlapping windows of %d tokens, stride %d, state zero in each; NOT COMPARABLE with the protocol",
                  (int)r->context, (int)r->stride);
     else if (mode == PHA_EVAL_CARRIED)
-        snprintf(text, size, "windows of %d tokens, state carried from window to window; NOT COMPARABLE with the protocol",
+        snprintf(text, size,
+                 "windows of %d tokens, state carried from window to window; NOT COMPARABLE with the protocol",
                  (int)r->context);
     else
-        snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each, every target scored once",
+        snprintf(text, size,
+                 "windows of %d tokens without overlap (stride %d), state zero in each, every target scored once",
                  (int)r->context, (int)(r->stride ? r->stride : r->context));
 }
 
@@ -102,7 +105,8 @@ static int check(const Call *call, const Options *a)
 {
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
-    if (!a->tokens && !a->o.data) return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
+    if (!a->tokens && !a->o.data)
+        return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
     if (a->o.mode == PHA_EVAL_SLIDING && a->o.stride == 0)
         return usage_error(call, "--mode sliding needs --stride N, less than --context");
     if (a->o.mode != PHA_EVAL_SLIDING && a->o.stride) return usage_error(call, "--stride is for --mode sliding");
@@ -135,17 +139,22 @@ static const Option table[] = {
      .help = "data folder that `pha prepare` wrote with the model's tokenizer"},
     {.name = "split", .kind = OPTION_STRING, FIELD(Options, o.split), .fallback = "valid", .arg = "train|valid|test",
      .help = "what to score"},
-    {.name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(Options, o.context), .fallback = "1024", .low = 1, .high = 1 << 20,
+    {.name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(Options, o.context), .fallback = "1024", .low = 1,
+     .high = 1 << 20,
      .also = "window,seq-len,block-size", .help = "tokens in a window"},
-    {.name = "mode", .kind = OPTION_ENUM, FIELD(Options, o.mode), .choices = "windows|sliding|carried", .base = PHA_EVAL_WINDOWS,
+    {.name = "mode", .kind = OPTION_ENUM, FIELD(Options, o.mode), .choices = "windows|sliding|carried",
+     .base = PHA_EVAL_WINDOWS,
      .fallback = "windows", .help = "sliding and carried are not comparable with the protocol"},
-    {.name = "stride", .kind = OPTION_INT, FIELD(Options, o.stride), .low = 1, .high = 1 << 20, .help = "of --mode sliding"},
-    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1, .high = 65536,
+    {.name = "stride", .kind = OPTION_INT, FIELD(Options, o.stride), .low = 1, .high = 1 << 20,
+     .help = "of --mode sliding"},
+    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1,
+     .high = 65536,
      .also = "batch-size", .help = "windows that run at once"},
     {.name = "max-tokens", .kind = OPTION_INT, FIELD(Options, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "score only the first tokens of the split"},
     OPTION_PRECISION(Options, o.precision),
-    {.name = "tokens", .kind = OPTION_PATH, FIELD(Options, tokens), .arg = "FILE.npy", .help = "token ids (B, T), integers"},
+    {.name = "tokens", .kind = OPTION_PATH, FIELD(Options, tokens), .arg = "FILE.npy",
+     .help = "token ids (B, T), integers"},
     {.name = "logits", .kind = OPTION_PATH, FIELD(Options, logits), .arg = "FILE.npy",
      .help = "write the logits of --tokens here (B, T, V), fp32"},
     OPTION_THREADS(Options, o.threads),
@@ -158,11 +167,13 @@ const Command command_eval = {
     .name = "eval",
     .summary = "measure a model's perplexity",
     .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --tokens FILE.npy --logits FILE.npy",
-    .about = "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
-             "share of targets that equal the most likely token, and the loss by position in the window.\n\n"
-             "The protocol: the split is one stream, cut into windows without overlap; every target except the stream's first "
-             "token is scored once; losses are summed in double.\n\n"
-             "With --tokens and --logits it writes logits, to compare with another implementation.",
+    .about =
+        "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
+        "share of targets that equal the most likely token, and the loss by position in the window.\n\n"
+        "The protocol: the split is one stream, cut into windows without overlap; every target except the stream's "
+        "first "
+        "token is scored once; losses are summed in double.\n\n"
+        "With --tokens and --logits it writes logits, to compare with another implementation.",
     .examples = "pha eval --model run/model --data data --split test --json\n"
                 "pha eval --model run/model --tokens in.npy --logits out.npy",
     .options = table,

@@ -47,16 +47,19 @@ static void say_speed(const pha_generate_result *r)
 {
     int end = r->end >= 0 && r->end < 6 ? r->end : 0;
     talk_note("[prompt %lld tokens, %.0f tokens/s; new %lld tokens, %.1f tokens/s; %s]", (long long)r->prompt_tokens,
-              rate(r->prompt_tokens, r->prompt_seconds), (long long)r->new_tokens, rate(r->new_tokens, r->new_seconds), ends[end]);
+              rate(r->prompt_tokens, r->prompt_seconds), (long long)r->new_tokens, rate(r->new_tokens, r->new_seconds),
+              ends[end]);
 }
 
-static void print_json(const Options *a, const Output *out, const char *prompt, size_t size, const pha_generate_result *r)
+static void print_json(const Options *a, const Output *out, const char *prompt, size_t size,
+                       const pha_generate_result *r)
 {
     json_t *text = json_stringn(out->text ? out->text : "", out->size), *given = json_stringn(prompt, size);
-    talk_json(json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt", given ? given : json_null(), "text",
-                        text ? text : json_null(), "prompt_tokens", (json_int_t)r->prompt_tokens, "new_tokens",
-                        (json_int_t)r->new_tokens, "prompt_seconds", talk_real(r->prompt_seconds), "new_seconds",
-                        talk_real(r->new_seconds), "end", ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    talk_json(json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt",
+                        given ? given : json_null(), "text", text ? text : json_null(), "prompt_tokens",
+                        (json_int_t)r->prompt_tokens, "new_tokens", (json_int_t)r->new_tokens, "prompt_seconds",
+                        talk_real(r->prompt_seconds), "new_seconds", talk_real(r->new_seconds), "end",
+                        ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
 }
 
 static int generate_once(Call *call, Options *a, pha_session *session)
@@ -107,7 +110,8 @@ static int converse(Call *call, Options *a, pha_session *session)
     size_t capacity = 0;
     int code = PHA_OK;
     a->o.text = on_text, a->o.user = &out;
-    if (isatty(STDIN_FILENO)) talk_note("A line is read and continued; ctrl-C stops the text. /reset forgets, /quit leaves.");
+    if (isatty(STDIN_FILENO))
+        talk_note("A line is read and continued; ctrl-C stops the text. /reset forgets, /quit leaves.");
     for (bool first = true; !code && read_line(&line, &capacity);) {
         if (strcmp(line, "/quit") == 0) break;
         if (strcmp(line, "/reset") == 0) {
@@ -143,41 +147,50 @@ static int run(Call *call, void *options)
     signals_install(a->interactive);
     pha_status status = pha_model_open(&model, a->model);
     if (!status) status = pha_session_open(&session, model, &a->session);
-    int code = status ? library_error(call, status) : a->interactive ? converse(call, a, session) : generate_once(call, a, session);
+    int code = status           ? library_error(call, status)
+               : a->interactive ? converse(call, a, session)
+                                : generate_once(call, a, session);
     pha_session_close(session);
     pha_model_close(model);
     return code;
 }
 
 static const Option table[] = {
-    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, model), .arg = "DIR", .required = true, .help = "model folder"},
+    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, model), .arg = "DIR", .required = true,
+     .help = "model folder"},
     {.name = "prompt", .letter = 'p', .kind = OPTION_STRING, FIELD(Options, prompt), .also = "text,input",
      .shown = "standard input", .help = "text to go on from"},
-    {.name = "prompt-file", .letter = 'f', .kind = OPTION_PATH, FIELD(Options, prompt_file), .arg = "FILE", .also = "file",
+    {.name = "prompt-file", .letter = 'f', .kind = OPTION_PATH, FIELD(Options, prompt_file), .arg = "FILE",
+     .also = "file",
      .help = "file with the text to go on from; - is standard input"},
     {.name = "interactive", .letter = 'i', .kind = OPTION_FLAG, FIELD(Options, interactive), .also = "chat",
      .help = "read lines and go on from each; /reset, /quit, ctrl-C stops a text"},
     {.name = "echo", .kind = OPTION_FLAG, FIELD(Options, echo), .help = "print the prompt too"},
 
     {.group = "Choice of the next token", .name = "temperature", .letter = 't', .kind = OPTION_REAL,
-     FIELD(Options, o.sample.temperature), .fallback = "0.8", .low = 0, .high = 100, .help = "0 takes the most likely token"},
+     FIELD(Options, o.sample.temperature), .fallback = "0.8", .low = 0, .high = 100,
+     .help = "0 takes the most likely token"},
     {.name = "top-k", .kind = OPTION_INT, FIELD(Options, o.sample.top_k), .fallback = "0", .low = 0, .high = 1 << 24,
      .help = "among the k most likely; 0: off"},
     {.name = "top-p", .kind = OPTION_REAL, FIELD(Options, o.sample.top_p), .fallback = "0", .low = 0, .high = 1,
      .also = "nucleus", .help = "among the most likely that hold this probability; 0: off"},
     {.name = "min-p", .kind = OPTION_REAL, FIELD(Options, o.sample.min_p), .fallback = "0", .low = 0, .high = 1,
      .help = "at least this share of the highest probability; 0: off"},
-    {.name = "repetition-penalty", .kind = OPTION_REAL, FIELD(Options, o.sample.repetition_penalty), .fallback = "1", .low = 0,
+    {.name = "repetition-penalty", .kind = OPTION_REAL, FIELD(Options, o.sample.repetition_penalty), .fallback = "1",
+     .low = 0,
      .high = 100, .above = true, .also = "repeat-penalty", .help = "divides positive logits of recent tokens; 1: off"},
-    {.name = "repetition-window", .kind = OPTION_INT, FIELD(Options, o.sample.repetition_window), .fallback = "256", .low = 1,
+    {.name = "repetition-window", .kind = OPTION_INT, FIELD(Options, o.sample.repetition_window), .fallback = "256",
+     .low = 1,
      .high = 1 << 24, .help = "recent tokens"},
     OPTION_SEED(Options, o.sample.seed, "the same seed and prompt give the same text"),
 
-    {.group = "Length", .name = "max-tokens", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.max_tokens), .fallback = "256",
+    {.group = "Length", .name = "max-tokens", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.max_tokens),
+     .fallback = "256",
      .low = 1, .high = 1e12, .also = "max-new-tokens,length,tokens", .help = "new tokens at most"},
     {.name = "stop", .kind = OPTION_LIST, FIELD(Options, stop), .help = "text that ends the output (may be repeated)"},
     {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end), .help = "go on after <|endoftext|>"},
-    {.name = "max-context", .kind = OPTION_INT, FIELD(Options, session.max_context), .fallback = "4096", .low = 1, .high = 1 << 28,
+    {.name = "max-context", .kind = OPTION_INT, FIELD(Options, session.max_context), .fallback = "4096", .low = 1,
+     .high = 1 << 28,
      .also = "context", .help = "tokens that the caches hold"},
     {.name = "chunk", .kind = OPTION_INT, FIELD(Options, session.chunk), .fallback = "256", .low = 1, .high = 65536,
      .help = "tokens per run while the prompt is read"},
@@ -191,7 +204,8 @@ const Command command_generate = {
     .name = "generate",
     .summary = "continue a text",
     .usage = "--model DIR [--prompt TEXT | --prompt-file FILE] [options]\n--model DIR --interactive [options]",
-    .about = "Reads the prompt in chunks and prints the continuation as it comes, in whole UTF-8 characters. Without a prompt "
+    .about = "Reads the prompt in chunks and prints the continuation as it comes, in whole UTF-8 characters. Without a "
+             "prompt "
              "it reads standard input.\n\n"
              "With --interactive the session stays: each line is added to the text so far and continued.",
     .examples = "pha generate --model run/model --prompt 'The history of' --max-tokens 100\n"

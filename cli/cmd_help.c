@@ -10,8 +10,10 @@ typedef struct Options {
 
 void help_all(FILE *out)
 {
-    fprintf(out, "%spha%s -- train, evaluate and run parallel hybrid language models\n\n%sUsage%s\n  pha COMMAND [options]\n",
-            talk_bold(out), talk_plain(out), talk_bold(out), talk_plain(out));
+    fprintf(
+        out,
+        "%spha%s -- train, evaluate and run parallel hybrid language models\n\n%sUsage%s\n  pha COMMAND [options]\n",
+        talk_bold(out), talk_plain(out), talk_bold(out), talk_plain(out));
     fprintf(out, "\n%sCommands%s\n", talk_bold(out), talk_plain(out));
     for (size_t i = 0; i < n_commands; i++) fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n%sFrom text to a model%s\n"
@@ -29,7 +31,8 @@ static void man_all(FILE *out)
                  "pha \\- train, evaluate and run parallel hybrid language models\n"
                  ".SH SYNOPSIS\n\\fBpha\\fR \\fICOMMAND\\fR [\\fIoptions\\fR]\n.SH COMMANDS\n", pha_version());
     for (size_t i = 0; i < n_commands; i++)
-        fprintf(out, ".TP\n\\fBpha %s\\fR\n%s; see\n.BR pha\\-%s (1)\n", commands[i]->name, commands[i]->summary, commands[i]->name);
+        fprintf(out, ".TP\n\\fBpha %s\\fR\n%s; see\n.BR pha\\-%s (1)\n", commands[i]->name, commands[i]->summary,
+                commands[i]->name);
     fprintf(out, ".SH ENVIRONMENT\n"
                  ".TP\nPHA_<OPTION>\nvalue of an option that is not given as a flag (PHA_SEED for \\-\\-seed)\n"
                  ".TP\nPHA_THREADS\nnumber of threads\n"
@@ -61,7 +64,8 @@ static int run(Call *call, void *options)
 
 static const Option table[] = {
     {.name = "man", .kind = OPTION_FLAG, FIELD(Options, man), .env = "", .help = "print a manual page (roff) instead"},
-    {.name = "commands", .kind = OPTION_FLAG, FIELD(Options, commands), .env = "", .help = "print the names of the commands, one a line"},
+    {.name = "commands", .kind = OPTION_FLAG, FIELD(Options, commands), .env = "",
+     .help = "print the names of the commands, one a line"},
     {0},
 };
 

@@ -21,10 +21,11 @@ static int run(Call *call, void *options)
     pha_model_get_info(model, &info);
     if (a->json)
         talk_json(json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:I}", "out", a->out, "arch", info.arch, "parameters",
-                            (json_int_t)info.parameters, "vocab_size", (int)info.vocab_size, "d_model", (int)info.d_model,
-                            "n_layer", (int)info.n_layer, "seed", (json_int_t)a->seed));
+                            (json_int_t)info.parameters, "vocab_size", (int)info.vocab_size, "d_model",
+                            (int)info.d_model, "n_layer", (int)info.n_layer, "seed", (json_int_t)a->seed));
     else
-        printf("%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters), (unsigned long long)a->seed);
+        printf("%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
+               (unsigned long long)a->seed);
     pha_model_close(model);
     return PHA_OK;
 }
@@ -32,7 +33,8 @@ static int run(Call *call, void *options)
 static const Option table[] = {
     {.name = "config", .letter = 'c', .kind = OPTION_PATH, FIELD(Options, config), .arg = "NAME|FILE", .required = true,
      .help = "a preset's name (pha-125m) or a config.json"},
-    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true, .help = "model folder to write"},
+    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true,
+     .help = "model folder to write"},
     OPTION_SEED(Options, seed, "every tensor is a function of the seed and its name"),
     {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, tokenizer), .help = "tokenizer to put into the folder"},
     OPTION_JSON(Options, json),

@@ -9,8 +9,9 @@ typedef struct Options {
 
 static json_t *split_json(const pha_split *s)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "words",
-                     (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents", (json_int_t)s->documents);
+    return json_pack("{s:I, s:I, s:I, s:I, s:I}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
+                     "words", (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents",
+                     (json_int_t)s->documents);
 }
 
 static void print_json(const pha_prepare_result *r, const char *out)
@@ -34,7 +35,8 @@ static void print_text(const pha_prepare_result *r, const char *out)
 {
     char text[32], rate[32];
     double bytes = (double)(r->train.bytes + r->valid.bytes + r->test.bytes);
-    printf("%-8s %16s %16s %14s %12s %14s %12s\n", "split", "tokens", "bytes", "words", "documents", "tokens/word", "bytes/token");
+    printf("%-8s %16s %16s %14s %12s %14s %12s\n", "split", "tokens", "bytes", "words", "documents", "tokens/word",
+           "bytes/token");
     print_split("train", &r->train);
     print_split("valid", &r->valid);
     print_split("test", &r->test);
@@ -72,23 +74,29 @@ static const Option table[] = {
      .also = "output,output-dir", .help = "data folder to write"},
     {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, o.tokenizer), .shown = "train one",
      .help = "tokenizer.json, a folder with GPT-2's files, or `bytes`"},
-    {.name = "vocab-size", .kind = OPTION_INT, FIELD(Options, o.vocab_size), .fallback = "16384", .low = 257, .high = 1 << 20,
+    {.name = "vocab-size", .kind = OPTION_INT, FIELD(Options, o.vocab_size), .fallback = "16384", .low = 257,
+     .high = 1 << 20,
      .also = "vocab,vocabulary", .help = "vocabulary of a trained tokenizer"},
-    {.name = "train-bytes", .kind = OPTION_INT, FIELD(Options, o.train_bytes), .fallback = "64000000", .low = 1, .high = 1e12,
+    {.name = "train-bytes", .kind = OPTION_INT, FIELD(Options, o.train_bytes), .fallback = "64000000", .low = 1,
+     .high = 1e12,
      .help = "bytes of text that a tokenizer is trained on"},
     {.name = "valid", .kind = OPTION_LIST, FIELD(Options, valid), .arg = "PATH", .also = "validation,dev",
      .help = "input of the validation split (may be repeated)"},
-    {.name = "test", .kind = OPTION_LIST, FIELD(Options, test), .arg = "PATH", .help = "input of the test split (may be repeated)"},
-    {.name = "valid-fraction", .kind = OPTION_REAL, FIELD(Options, o.valid_fraction), .fallback = "0.005", .low = 0, .high = 0.5,
+    {.name = "test", .kind = OPTION_LIST, FIELD(Options, test), .arg = "PATH",
+     .help = "input of the test split (may be repeated)"},
+    {.name = "valid-fraction", .kind = OPTION_REAL, FIELD(Options, o.valid_fraction), .fallback = "0.005", .low = 0,
+     .high = 0.5,
      .zero_off = true, .help = "share of the documents that become the validation split"},
-    {.name = "test-fraction", .kind = OPTION_REAL, FIELD(Options, o.test_fraction), .fallback = "0.005", .low = 0, .high = 0.5,
+    {.name = "test-fraction", .kind = OPTION_REAL, FIELD(Options, o.test_fraction), .fallback = "0.005", .low = 0,
+     .high = 0.5,
      .zero_off = true, .help = "share of the documents that become the test split"},
     OPTION_SEED(Options, o.seed, "seed of the split"),
     {.name = "text-key", .kind = OPTION_STRING, FIELD(Options, o.text_key), .fallback = "text", .arg = "KEY",
      .also = "json-key,field", .help = "key of the text in JSONL"},
     {.name = "skip-bad-lines", .kind = OPTION_FLAG, FIELD(Options, o.skip_bad_lines),
      .help = "JSONL: count bad lines and go on instead of failing"},
-    {.name = "join", .kind = OPTION_ENUM, FIELD(Options, o.join), .choices = "auto|always|never", .base = 0, .fallback = "auto",
+    {.name = "join", .kind = OPTION_ENUM, FIELD(Options, o.join), .choices = "auto|always|never", .base = 0,
+     .fallback = "auto",
      .help = "<|endoftext|> between documents (auto: not for WikiText)"},
     OPTION_THREADS(Options, o.threads),
     OPTION_JSON(Options, json),
@@ -100,10 +108,13 @@ const Command command_prepare = {
     .name = "prepare",
     .summary = "turn text into token shards",
     .usage = "INPUT... --out DIR [options]",
-    .about = "Reads files and folders of plain text, JSONL, and WikiText's .tokens and .raw files, each also as .gz or .zst, "
-             "in a stream; writes memory-mapped token shards of the splits train, valid and test, and the tokenizer.\n\n"
-             "Without --tokenizer a byte-level BPE is trained on the text first. Documents go to a split by a seeded hash of "
-             "their number, unless --valid or --test name the inputs of a split.",
+    .about =
+        "Reads files and folders of plain text, JSONL, and WikiText's .tokens and .raw files, each also as .gz or "
+        ".zst, "
+        "in a stream; writes memory-mapped token shards of the splits train, valid and test, and the tokenizer.\n\n"
+        "Without --tokenizer a byte-level BPE is trained on the text first. Documents go to a split by a seeded hash "
+        "of "
+        "their number, unless --valid or --test name the inputs of a split.",
     .examples = "pha prepare my-texts --out data --vocab-size 8192\n"
                 "pha prepare wiki.train.tokens --valid wiki.valid.tokens --test wiki.test.tokens --out wikitext\n"
                 "pha prepare corpus.jsonl.zst --tokenizer gpt2 --out owt",

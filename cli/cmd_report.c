@@ -78,11 +78,14 @@ static int run(Call *call, void *options)
 static const Option table[] = {
     {.name = "prompt", .letter = 'p', .kind = OPTION_LIST, FIELD(Options, prompts), .arg = "TEXT",
      .help = "add a sample that goes on from this (may be repeated)"},
-    {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.max_tokens), .fallback = "200", .low = 1, .high = 1e6,
+    {.name = "max-tokens", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.max_tokens), .fallback = "200",
+     .low = 1, .high = 1e6,
      .help = "new tokens of a sample"},
-    {.name = "temperature", .letter = 't', .kind = OPTION_REAL, FIELD(Options, o.sample.temperature), .fallback = "0.8", .low = 0,
+    {.name = "temperature", .letter = 't', .kind = OPTION_REAL, FIELD(Options, o.sample.temperature),
+     .fallback = "0.8", .low = 0,
      .high = 100, .help = "of the samples; 0 takes the most likely token"},
-    {.name = "top-p", .kind = OPTION_REAL, FIELD(Options, o.sample.top_p), .fallback = "0.95", .low = 0, .high = 1, .help = "of the samples"},
+    {.name = "top-p", .kind = OPTION_REAL, FIELD(Options, o.sample.top_p), .fallback = "0.95", .low = 0, .high = 1,
+     .help = "of the samples"},
     OPTION_SEED(Options, o.sample.seed, "of the samples"),
     OPTION_THREADS(Options, threads),
     OPTION_QUIET(Options, quiet),
@@ -93,7 +96,8 @@ const Command command_report = {
     .name = "report",
     .summary = "write a run's report.html",
     .usage = "RUN [--prompt TEXT]...",
-    .about = "Writes report.html into a run folder: one file without outside resources, with the configuration, loss curves, "
+    .about = "Writes report.html into a run folder: one file without outside resources, with the configuration, loss "
+             "curves, "
              "mixing weights by layer, horizons and samples. Can be called while a run goes on.",
     .examples = "pha report run --prompt 'The history of' --prompt 'In 1998'",
     .options = table,

@@ -10,11 +10,12 @@ typedef struct Options {
 
 static void print_json(const pha_train_result *r, const char *out, bool stopped)
 {
-    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped, "steps",
-                        (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "train_loss", talk_real(r->train_loss),
-                        "valid_loss", talk_real(r->valid_loss), "valid_ppl", talk_real(r->valid_ppl), "averaged_valid_ppl",
-                        talk_real(r->averaged_valid_ppl), "seconds", talk_real(r->seconds), "tokens_per_second",
-                        talk_real(r->tokens_per_second), "peak_bytes", (json_int_t)r->peak_bytes));
+    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped,
+                        "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "train_loss",
+                        talk_real(r->train_loss), "valid_loss", talk_real(r->valid_loss), "valid_ppl",
+                        talk_real(r->valid_ppl), "averaged_valid_ppl", talk_real(r->averaged_valid_ppl), "seconds",
+                        talk_real(r->seconds), "tokens_per_second", talk_real(r->tokens_per_second), "peak_bytes",
+                        (json_int_t)r->peak_bytes));
 }
 
 static void print_real(const char *name, double value)
@@ -43,8 +44,9 @@ static int check(Call *call, Options *a)
     if (o->config && o->init_from) return usage_error(call, "--config and --init-from exclude each other");
     if (!o->config && !o->init_from && !o->resume)
         return usage_error(call, "a model is missing: --config NAME for a new one, --init-from DIR for given weights");
-    if (option_given(call, "steps") && option_given(call, "epochs"))
+    if (option_given(call, "steps") && option_given(call, "epochs") && !call->run_file)
         return usage_error(call, "--steps and --epochs exclude each other");
+    if (o->steps) o->epochs = 0;
     if (o->micro_batch > 0 && o->batch % o->micro_batch)
         return usage_error(call, "--micro-batch %d does not divide --batch %d", (int)o->micro_batch, (int)o->batch);
     return o->config ? find_config(call, o->config, &o->config) : PHA_OK;
@@ -65,7 +67,8 @@ static int run(Call *call, void *options)
         if (a->json) print_json(&result, a->o.out, status == PHA_STOPPED);
         else print_text(&result, a->o.out);
     }
-    if (status == PHA_STOPPED) talk_note("pha train: stopped; `%s%s` goes on", call->line, a->o.resume ? "" : " --resume");
+    if (status == PHA_STOPPED)
+        talk_note("pha train: stopped; `%s%s` goes on", call->line, a->o.resume ? "" : " --resume");
     else if (status) library_error(call, status);
     return status;
 }
@@ -83,64 +86,89 @@ static const Option table[] = {
      .help = "go on from the run folder's checkpoint if there is one"},
     OPTION_SEED(Options, o.seed, "seed of weights, order of the data and dropout"),
 
-    {.group = "Size of a step and of the run", .name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(Options, o.context),
-     .low = 1, .high = 1 << 20, .shown = "1024, at most the data", .also = "seq-len,block-size,context-length,sequence-length",
+    {.group = "Size of a step and of the run", .name = "context", .letter = 'T',
+     .kind = OPTION_INT, FIELD(Options, o.context),
+     .low = 1, .high = 1 << 20, .shown = "1024, at most the data",
+     .also = "seq-len,block-size,context-length,sequence-length",
      .help = "tokens in a sequence"},
-    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "24", .low = 1, .high = 1 << 20,
+    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "24", .low = 1,
+     .high = 1 << 20,
      .also = "batch-size", .help = "sequences in a step"},
-    {.name = "micro-batch", .kind = OPTION_INT, FIELD(Options, o.micro_batch), .fallback = "1", .low = 1, .high = 1 << 20,
+    {.name = "micro-batch", .kind = OPTION_INT, FIELD(Options, o.micro_batch), .fallback = "1", .low = 1,
+     .high = 1 << 20,
      .help = "sequences that run at once; divides --batch"},
-    {.name = "steps", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.steps), .low = 1, .high = 1e15, .shown = "by --epochs",
+    {.name = "steps", .letter = 'n', .kind = OPTION_INT, FIELD(Options, o.steps), .low = 1, .high = 1e15,
+     .shown = "by --epochs",
      .also = "iters,iterations,max-steps", .help = "steps of the run"},
-    {.name = "epochs", .kind = OPTION_REAL, FIELD(Options, o.epochs), .fallback = "1", .low = 0, .high = 1e6, .above = true,
+    {.name = "epochs", .kind = OPTION_REAL, FIELD(Options, o.epochs), .fallback = "1", .low = 0, .high = 1e6,
+     .above = true,
      .help = "passes over the data"},
 
-    {.group = "Optimiser", .name = "lr", .kind = OPTION_REAL, FIELD(Options, o.lr), .fallback = "4.5e-4", .low = 0, .high = 10,
+    {.group = "Optimiser", .name = "lr", .kind = OPTION_REAL, FIELD(Options, o.lr), .fallback = "4.5e-4", .low = 0,
+     .high = 10,
      .above = true, .also = "learning-rate,learningrate,rate", .help = "peak learning rate"},
     {.name = "schedule", .kind = OPTION_ENUM, FIELD(Options, o.schedule), .choices = "constant|cosine|plateau",
-     .base = PHA_SCHEDULE_CONSTANT, .fallback = "cosine", .also = "lr-schedule,scheduler", .help = "course of the learning rate"},
+     .base = PHA_SCHEDULE_CONSTANT, .fallback = "cosine", .also = "lr-schedule,scheduler",
+     .help = "course of the learning rate"},
     {.name = "warmup", .kind = OPTION_INT, FIELD(Options, o.warmup), .fallback = "0", .low = 0, .high = 1e15,
      .also = "warmup-steps,warm-up", .help = "steps of linear warm-up"},
-    {.name = "lr-min-ratio", .kind = OPTION_REAL, FIELD(Options, o.lr_min_ratio), .fallback = "0.1", .low = 0, .high = 1,
+    {.name = "lr-min-ratio", .kind = OPTION_REAL, FIELD(Options, o.lr_min_ratio), .fallback = "0.1", .low = 0,
+     .high = 1,
      .zero_off = true, .also = "min-lr,lr-min", .help = "cosine: last rate over peak rate"},
-    {.name = "plateau-factor", .kind = OPTION_REAL, FIELD(Options, o.plateau_factor), .fallback = "0.75", .low = 0, .high = 1,
+    {.name = "plateau-factor", .kind = OPTION_REAL, FIELD(Options, o.plateau_factor), .fallback = "0.75", .low = 0,
+     .high = 1,
      .above = true, .help = "plateau: the rate is multiplied by this"},
-    {.name = "plateau-patience", .kind = OPTION_INT, FIELD(Options, o.plateau_patience), .fallback = "3", .low = 1, .high = 1e6,
+    {.name = "plateau-patience", .kind = OPTION_INT, FIELD(Options, o.plateau_patience), .fallback = "3", .low = 1,
+     .high = 1e6,
      .help = "plateau: evaluations without progress before that"},
-    {.name = "beta1", .kind = OPTION_REAL, FIELD(Options, o.beta1), .fallback = "0.9", .low = 0, .high = 1, .above = true,
+    {.name = "beta1", .kind = OPTION_REAL, FIELD(Options, o.beta1), .fallback = "0.9", .low = 0, .high = 1,
+     .above = true,
      .help = "decay of the first moment"},
-    {.name = "beta2", .kind = OPTION_REAL, FIELD(Options, o.beta2), .fallback = "0.999", .low = 0, .high = 1, .above = true,
+    {.name = "beta2", .kind = OPTION_REAL, FIELD(Options, o.beta2), .fallback = "0.999", .low = 0, .high = 1,
+     .above = true,
      .help = "decay of the second moment"},
     {.name = "eps", .kind = OPTION_REAL, FIELD(Options, o.eps), .fallback = "1e-8", .low = 0, .high = 1, .above = true,
      .also = "epsilon", .help = "added to the root of the second moment"},
-    {.name = "weight-decay", .kind = OPTION_REAL, FIELD(Options, o.weight_decay), .fallback = "0.1", .low = 0, .high = 10,
+    {.name = "weight-decay", .kind = OPTION_REAL, FIELD(Options, o.weight_decay), .fallback = "0.1", .low = 0,
+     .high = 10,
      .zero_off = true, .also = "wd,decay", .help = "decoupled weight decay; 0: none"},
     {.name = "decay-all", .kind = OPTION_FLAG, FIELD(Options, o.decay_all), .help = "decay gains and vectors too"},
-    {.name = "clip", .kind = OPTION_REAL, FIELD(Options, o.clip), .fallback = "1", .low = 0, .high = 1e9, .zero_off = true,
+    {.name = "clip", .kind = OPTION_REAL, FIELD(Options, o.clip), .fallback = "1", .low = 0, .high = 1e9,
+     .zero_off = true,
      .also = "grad-clip,max-norm", .help = "largest global norm of the gradient; 0: no clipping"},
     {.name = "dropout", .kind = OPTION_REAL, FIELD(Options, o.dropout), .fallback = "0", .low = 0, .high = 0.95,
      .help = "share of values set to zero"},
-    {.name = "spike", .kind = OPTION_REAL, FIELD(Options, o.spike), .fallback = "3", .low = 0, .high = 1e9, .zero_off = true,
+    {.name = "spike", .kind = OPTION_REAL, FIELD(Options, o.spike), .fallback = "3", .low = 0, .high = 1e9,
+     .zero_off = true,
      .help = "skip a step whose loss is above this times the running mean; 0: never"},
 
-    {.group = "Memory and speed", .name = "precision", .kind = OPTION_ENUM, FIELD(Options, o.precision), .choices = "fp32|bf16",
-     .base = PHA_FP32, .fallback = "fp32", .also = "dtype,bf16", .help = "storage of weights and activations (arithmetic is fp32)"},
-    {.name = "recompute", .kind = OPTION_FLAG, FIELD(Options, o.recompute), .also = "checkpointing,gradient-checkpointing",
+    {.group = "Memory and speed", .name = "precision", .kind = OPTION_ENUM, FIELD(Options, o.precision),
+     .choices = "fp32|bf16",
+     .base = PHA_FP32, .fallback = "fp32", .also = "dtype,bf16",
+     .help = "storage of weights and activations (arithmetic is fp32)"},
+    {.name = "recompute", .kind = OPTION_FLAG, FIELD(Options, o.recompute),
+     .also = "checkpointing,gradient-checkpointing",
      .help = "keep only the layers' inputs and repeat each layer's forward pass"},
-    {.name = "fuse", .kind = OPTION_FLAG, FIELD(Options, o.no_fuse), .invert = true, .help = "do not merge projections that share an input"},
+    {.name = "fuse", .kind = OPTION_FLAG, FIELD(Options, o.no_fuse), .invert = true,
+     .help = "do not merge projections that share an input"},
     OPTION_THREADS(Options, o.threads),
 
-    {.group = "Evaluation, checkpoints, logs", .name = "eval-every", .kind = OPTION_INT, FIELD(Options, o.eval_every), .low = 1,
-     .high = 1e15, .shown = "once per epoch, at least 4 times", .also = "eval-interval", .help = "steps between evaluations"},
+    {.group = "Evaluation, checkpoints, logs", .name = "eval-every",
+     .kind = OPTION_INT, FIELD(Options, o.eval_every), .low = 1,
+     .high = 1e15, .shown = "once per epoch, at least 4 times", .also = "eval-interval",
+     .help = "steps between evaluations"},
     {.name = "eval-tokens", .kind = OPTION_INT, FIELD(Options, o.eval_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "tokens of the validation split that are scored"},
     {.name = "checkpoint-every", .kind = OPTION_INT, FIELD(Options, o.checkpoint_every), .low = 1, .high = 1e15,
      .shown = "as --eval-every", .also = "save-every,save-interval", .help = "steps between checkpoints"},
-    {.name = "keep-best", .kind = OPTION_INT, FIELD(Options, o.keep_best), .fallback = "5", .low = 0, .high = 1000, .zero_off = true,
+    {.name = "keep-best", .kind = OPTION_INT, FIELD(Options, o.keep_best), .fallback = "5", .low = 0, .high = 1000,
+     .zero_off = true,
      .help = "model snapshots kept by validation perplexity"},
-    {.name = "average-best", .kind = OPTION_INT, FIELD(Options, o.average_best), .fallback = "3", .low = 0, .high = 1000,
+    {.name = "average-best", .kind = OPTION_INT, FIELD(Options, o.average_best), .fallback = "3", .low = 0,
+     .high = 1000,
      .zero_off = true, .help = "of them, averaged at the end; 0: no averaging"},
-    {.name = "detail-every", .kind = OPTION_INT, FIELD(Options, o.detail_every), .fallback = "100", .low = 1, .high = 1e15,
+    {.name = "detail-every", .kind = OPTION_INT, FIELD(Options, o.detail_every), .fallback = "100", .low = 1,
+     .high = 1e15,
      .also = "log-every,log-interval", .help = "steps between log entries with mixing weights, horizons and norms"},
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),
@@ -153,9 +181,11 @@ const Command command_train = {
     .usage = "--config NAME|FILE --data DIR --out DIR [options]\n"
              "--init-from DIR --data DIR --out DIR [options]\n"
              "--resume --data DIR --out DIR [options]",
-    .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, checkpoint/, "
+    .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
+             "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with bit-identical "
+             "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with "
+             "bit-identical "
              "results. A second signal ends at once; the last checkpoint stays good.",
     .examples = "pha train --config tiny --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"

@@ -7,7 +7,8 @@
 #include "talk.h"
 
 const Option common_options[] = {
-    {.name = "print-config", .kind = OPTION_FLAG, .env = "", .help = "print every value and where it came from, then stop"},
+    {.name = "print-config", .kind = OPTION_FLAG, .env = "",
+     .help = "print every value and where it came from, then stop"},
     {.name = "run-file", .kind = OPTION_PATH, .env = "", .arg = "FILE",
      .help = "JSON object of options by name, or the run.json of an earlier run"},
     {.name = "help", .letter = 'h', .kind = OPTION_FLAG, .env = "", .help = "print this help"},
@@ -28,7 +29,8 @@ static const char *argument(const Option *o)
 
 void option_spelling(char *text, size_t size, const Option *o, bool roff)
 {
-    const char *arg = argument(o), *dash = roff ? "\\-" : "-", *before = roff ? "\\fI" : "", *after = roff ? "\\fR" : "";
+    const char *arg = argument(o), *dash = roff ? "\\-" : "-", *before = roff ? "\\fI" : "",
+               *after = roff ? "\\fR" : "";
     bool on = o->kind == OPTION_FLAG && (o->invert || (o->fallback && strcmp(o->fallback, "true") == 0));
     char letter[32] = "";
     if (o->letter) snprintf(letter, sizeof letter, "%s%c, ", dash, o->letter);
@@ -54,7 +56,7 @@ static void describe(char *text, size_t size, const Option *o)
         snprintf(text + strlen(text), size - strlen(text), " [%s]", value);
 }
 
-/* ---- --help -------------------------------------------------------------------------------------------------------- */
+/* ---- --help ------------------------------------------------------------------------------------------------------ */
 
 #define COLUMN 28
 #define WIDTH 100
@@ -141,7 +143,7 @@ void help_command(FILE *out, const Command *c)
               "wins over the environment, that over the run file, that over the default.", 0, 0);
 }
 
-/* ---- manual pages -------------------------------------------------------------------------------------------------- */
+/* ---- manual pages ------------------------------------------------------------------------------------------------ */
 
 static void roff_text(FILE *out, const char *text)
 {
@@ -176,7 +178,8 @@ static void roff_option(FILE *out, const Option *o)
     fprintf(out, ".TP\n\\fB%s\\fR\n", spelling);
     roff_text(out, text);
     if (o->low != o->high || o->above) {
-        if (!isinf(o->high) && o->high < 9e18) fprintf(out, "; %s %.15g to %.15g", o->above ? "above" : "from", o->low, o->high);
+        if (!isinf(o->high) && o->high < 9e18)
+            fprintf(out, "; %s %.15g to %.15g", o->above ? "above" : "from", o->low, o->high);
         else fprintf(out, "; %s %.15g", o->above ? "above" : "at least", o->low);
     }
     if (option_env_name(env, sizeof env, o)) fprintf(out, " (environment: %s)", env);
@@ -185,7 +188,8 @@ static void roff_option(FILE *out, const Option *o)
 
 void help_man(FILE *out, const Command *c)
 {
-    fprintf(out, ".TH \"PHA\\-%s\" 1 \"\" \"pha %s\" \"pha manual\"\n.SH NAME\npha\\-%s \\- ", c->name, pha_version(), c->name);
+    fprintf(out, ".TH \"PHA\\-%s\" 1 \"\" \"pha %s\" \"pha manual\"\n.SH NAME\npha\\-%s \\- ", c->name, pha_version(),
+            c->name);
     roff_text(out, c->summary);
     fprintf(out, "\n.SH SYNOPSIS\n.nf\n");
     for (const char *u = c->usage; u && *u;) {
@@ -218,7 +222,7 @@ void help_man(FILE *out, const Command *c)
     fprintf(out, ".SH SEE ALSO\n.BR pha (1)\n");
 }
 
-/* ---- --print-config ------------------------------------------------------------------------------------------------ */
+/* ---- --print-config ---------------------------------------------------------------------------------------------- */
 
 void help_print_config(FILE *out, const Call *call)
 {
@@ -229,7 +233,9 @@ void help_print_config(FILE *out, const Call *call)
         const char *value = call->texts[i];
         switch ((option_source)call->sources[i]) {
         case FROM_FLAG: snprintf(from, sizeof from, "flag"); break;
-        case FROM_ENVIRONMENT: snprintf(from, sizeof from, "environment %s", option_env_name(env, sizeof env, o)); break;
+        case FROM_ENVIRONMENT:
+            snprintf(from, sizeof from, "environment %s", option_env_name(env, sizeof env, o));
+            break;
         case FROM_FILE: snprintf(from, sizeof from, "file %s", call->run_file); break;
         default: snprintf(from, sizeof from, value || o->shown ? "default" : "not set");
         }

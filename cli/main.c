@@ -21,9 +21,10 @@ const Command *find_command(const char *name)
 
 int unknown_command(const char *name)
 {
-    static const char *const also[][2] = {{"evaluate", "eval"}, {"test", "eval"}, {"sample", "generate"}, {"run", "generate"},
-                                          {"fit", "train"}, {"info", "inspect"}, {"show", "inspect"}, {"encode", "tokenize"},
-                                          {"benchmark", "bench"}, {"create", "init"}, {"chat", "generate"}};
+    static const char *const also[][2] = {{"evaluate", "eval"}, {"test", "eval"},       {"sample", "generate"},
+                                          {"run", "generate"},  {"fit", "train"},       {"info", "inspect"},
+                                          {"show", "inspect"},  {"encode", "tokenize"}, {"benchmark", "bench"},
+                                          {"create", "init"},   {"chat", "generate"}};
     const char *names[64], *near = NULL;
     char text[256];
     size_t n = 0;

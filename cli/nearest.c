@@ -36,7 +36,7 @@ const char *nearest(const char *name, const char *const *names, size_t n)
 {
     size_t length = strlen(name);
     const char *best = NULL;
-    int lowest = length < 3 ? 2 : length < 6 ? 3 : 4; /* a candidate must be nearer than this */
+    int lowest = length < 5 ? 2 : length < 8 ? 3 : 4; /* a candidate must be nearer than this */
     for (size_t i = 0; i < n; i++) {
         int d = distance(name, names[i]);
         bool prefix = length >= 3 && strncmp(name, names[i], length) == 0; /* --temp for --temperature */

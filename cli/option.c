@@ -8,7 +8,7 @@
 
 #include "talk.h"
 
-/* ---- the command line ---------------------------------------------------------------------------------------------- */
+/* ---- the command line -------------------------------------------------------------------------------------------- */
 
 static size_t count(const Option *options)
 {
@@ -17,26 +17,33 @@ static size_t count(const Option *options)
     return n;
 }
 
+/* The option that was probably meant: by a name that people use for it, or by a typo in any of these names. */
 static const char *suggestion(const Call *call, const char *name)
 {
-    const Option *options = call->command->options;
-    const char *names[128];
+    const char *names[256], *means[256];
+    char also[256][32];
     size_t n = 0;
-    char also[256], *save = NULL;
-    for (const Option *o = options; o->name; o++) {
-        if (n < 100) names[n++] = o->name;
-        snprintf(also, sizeof also, "%s", o->also ? o->also : "");
-        for (char *a = strtok_r(also, ",", &save); a; a = strtok_r(NULL, ",", &save))
-            if (strcmp(a, name) == 0) return o->name;
-    }
-    for (const Option *o = common_options; o->name; o++) names[n++] = o->name;
-    return nearest(name, names, n);
+    for (int own = 0; own < 2; own++)
+        for (const Option *o = own ? common_options : call->command->options; o->name && n < 240; o++) {
+            names[n] = means[n] = o->name;
+            n++;
+            for (const char *a = o->also ? o->also : ""; *a && n < 240; a += strcspn(a, ","), a += *a == ',') {
+                snprintf(also[n], sizeof also[n], "%.*s", (int)strcspn(a, ","), a);
+                names[n] = also[n], means[n] = o->name;
+                n++;
+            }
+        }
+    const char *near = nearest(name, names, n);
+    for (size_t i = 0; i < n; i++)
+        if (names[i] == near) return means[i];
+    return NULL;
 }
 
-static int unknown(const Call *call, const char *shown, const char *name, const char *dashes)
+static int unknown(const Call *call, const char *shown, const char *name)
 {
-    const char *near = suggestion(call, name);
-    if (near) return usage_error(call, "no option %s; did you mean %s%s?", shown, dashes, near);
+    const char *near = suggestion(call, name), *no = "";
+    if (!near && strncmp(name, "no-", 3) == 0) near = suggestion(call, name + 3), no = "no-";
+    if (near) return usage_error(call, "no option %s; did you mean --%s%s?", shown, no, near);
     return usage_error(call, "no option %s; `pha %s --help` lists them", shown, call->command->name);
 }
 
@@ -77,7 +84,7 @@ static int parse_option(Call *call, void *options, const char *name, const char 
         return option_set(call, options, i, value, FROM_FLAG, where);
     }
     snprintf(where, sizeof where, "--%.60s", name);
-    return unknown(call, where, name, "--");
+    return unknown(call, where, name);
 }
 
 static int parse_letter(Call *call, void *options, const char *arg, const char *next, int *used)
@@ -89,7 +96,7 @@ static int parse_letter(Call *call, void *options, const char *arg, const char *
             if (o->kind == OPTION_FLAG && value) break;
             return parse_option(call, options, o->name, value, next, used);
         }
-    return unknown(call, arg, arg + 1, "--"); /* -lr: perhaps --lr was meant */
+    return unknown(call, arg, arg + 1); /* -lr: perhaps --lr was meant */
 }
 
 static int parse_arguments(Call *call, void *options, int argc, char **argv)
@@ -103,7 +110,8 @@ static int parse_arguments(Call *call, void *options, int argc, char **argv)
         int used = 0, bad = 0;
         if (only_operands || arg[0] != '-' || !arg[1]) {
             if (!operands || operands->n >= c->operands_max)
-                return usage_error(call, "'%s' is one argument too many; `pha %s --help` shows the usage", arg, c->name);
+                return usage_error(call, "'%s' is one argument too many; `pha %s --help` shows the usage", arg,
+                                   c->name);
             option_append(call, operands, arg);
         } else if (strcmp(arg, "--") == 0) {
             only_operands = true;
@@ -120,7 +128,7 @@ static int parse_arguments(Call *call, void *options, int argc, char **argv)
     return 0;
 }
 
-/* ---- environment, run file, defaults ------------------------------------------------------------------------------- */
+/* ---- environment, run file, defaults ----------------------------------------------------------------------------- */
 
 static int read_environment(Call *call, void *options)
 {
@@ -172,7 +180,12 @@ static int read_members(Call *call, void *options, json_t *object, bool lenient)
         while (table[i].name && strcmp(table[i].name, name)) i++;
         snprintf(where, sizeof where, "%.400s: %.79s", call->run_file, key);
         if (!table[i].name && lenient) continue;
-        if (!table[i].name) return unknown(call, where, name, "");
+        if (!table[i].name) {
+            const char *near = suggestion(call, name);
+            return near ? usage_error(call, "%.400s: no option %.79s; did you mean %s?", call->run_file, key, near)
+                        : usage_error(call, "%.400s: no option %.79s; `pha %s --help` lists them", call->run_file, key,
+                                      call->command->name);
+        }
         if (json_is_null(value) || call->sources[i] > FROM_FILE) continue;
         int bad = set_json(call, options, i, value, where);
         if (bad) return bad;
@@ -234,7 +247,7 @@ static int check_present(const Call *call, const void *options)
     return 0;
 }
 
-/* ---- all of it ----------------------------------------------------------------------------------------------------- */
+/* ---- all of it --------------------------------------------------------------------------------------------------- */
 
 static void quote_line(Call *call, int argc, char **argv)
 {

@@ -7,7 +7,7 @@
 #include "option.h"
 #include "talk.h"
 
-/* ---- memory: blocks in a chain, freed together --------------------------------------------------------------------- */
+/* ---- memory: blocks in a chain, freed together ------------------------------------------------------------------- */
 
 typedef struct block {
     struct block *next;
@@ -42,7 +42,7 @@ void option_free(Call *call)
     call->pool = NULL;
 }
 
-/* ---- messages ------------------------------------------------------------------------------------------------------ */
+/* ---- messages ---------------------------------------------------------------------------------------------------- */
 
 static void name_of(const Call *call, char name[64])
 {
@@ -71,7 +71,7 @@ int library_error(const Call *call, pha_status status)
     return status;
 }
 
-/* ---- one value ----------------------------------------------------------------------------------------------------- */
+/* ---- one value --------------------------------------------------------------------------------------------------- */
 
 static void *field(const Call *call, void *options, const Option *o)
 {
@@ -107,9 +107,10 @@ static int set_int(Call *call, void *at, const Option *o, const char *text, cons
     errno = 0;
     long long value = strtoll(text, &end, 10);
     if (end == text || *end) return usage_error(call, "%s = %s is not a whole number", where, text);
-    int bad = check_range(call, o, (double)value, where, text);
+    bool overflow = errno == ERANGE;
+    int bad = overflow ? 0 : check_range(call, o, (double)value, where, text);
     if (bad) return bad;
-    if (errno == ERANGE || (o->size == 4 && value != (int32_t)value))
+    if (overflow || (o->size == 4 && value != (int32_t)value))
         return usage_error(call, "%s = %s is out of range: it must fit in %d bits", where, text, (int)o->size * 8);
     if (o->zero_off && value == 0) value = -1;
     if (o->size == 4) *(int32_t *)at = (int32_t)value;

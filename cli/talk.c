@@ -51,7 +51,7 @@ void talk_note(const char *format, ...)
     fputc('\n', stderr);
 }
 
-/* ---- progress ------------------------------------------------------------------------------------------------------ */
+/* ---- progress ---------------------------------------------------------------------------------------------------- */
 
 static double now(void)
 {
@@ -78,7 +78,8 @@ static int cut(const char *text, size_t columns)
 void talk_progress(void *user, const pha_progress *p)
 {
     (void)user;
-    bool terminal = isatty(STDERR_FILENO), new_phase = p->phase && strncmp(shown.phase, p->phase, sizeof shown.phase - 1);
+    bool terminal = isatty(STDERR_FILENO),
+         new_phase = p->phase && strncmp(shown.phase, p->phase, sizeof shown.phase - 1);
     bool done = p->total > 0 && p->done >= p->total;
     double t = now(), every = terminal ? REWRITE_EVERY : PLAIN_EVERY;
     if (!new_phase && !done && shown.last > 0 && t - shown.last < every) return;
@@ -91,8 +92,9 @@ void talk_progress(void *user, const pha_progress *p)
     if (!line || !*line) {
         double share = p->total > 0 ? 100 * p->done / p->total : 0;
         char left[32];
-        snprintf(own, sizeof own, "%s %3.0f%%  %.4g of %.4g %s  %.4g/s  %s left", p->phase ? p->phase : "", share, p->done,
-                 p->total, p->unit ? p->unit : "", p->rate, p->seconds_left < 0 ? "?" : talk_seconds(left, p->seconds_left));
+        snprintf(own, sizeof own, "%s %3.0f%%  %.4g of %.4g %s  %.4g/s  %s left", p->phase ? p->phase : "", share,
+                 p->done, p->total, p->unit ? p->unit : "", p->rate,
+                 p->seconds_left < 0 ? "?" : talk_seconds(left, p->seconds_left));
         line = own;
     }
     shown.last = t;
@@ -116,7 +118,7 @@ pha_progress_fn *talk_progress_unless(bool quiet)
     return quiet ? NULL : talk_progress;
 }
 
-/* ---- JSON ---------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 void talk_json(json_t *json)
 {
@@ -138,7 +140,7 @@ json_t *talk_hash(uint64_t hash)
     return json_string(text);
 }
 
-/* ---- numbers ------------------------------------------------------------------------------------------------------- */
+/* ---- numbers ----------------------------------------------------------------------------------------------------- */
 
 const char *talk_count(char text[32], uint64_t n)
 {

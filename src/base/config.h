@@ -12,7 +12,13 @@
 #define PHA__MAX_LAYER 256
 
 enum { PHA__BRANCH_ATTN = 1, PHA__BRANCH_GSS = 2, PHA__BRANCH_AUX = 4 };
-typedef enum { PHA__RES_POST, PHA__RES_POST_RAW, PHA__RES_PRE, PHA__RES_PRE_ALPHA, PHA__RES_PRE_INV } pha__residual_mode;
+typedef enum {
+    PHA__RES_POST,
+    PHA__RES_POST_RAW,
+    PHA__RES_PRE,
+    PHA__RES_PRE_ALPHA,
+    PHA__RES_PRE_INV
+} pha__residual_mode;
 typedef enum { PHA__BIAS_ZERO, PHA__BIAS_NONE, PHA__BIAS_MATCHED } pha__gate_bias;
 typedef enum { PHA__WB_INIT, PHA__WB_NONE, PHA__WB_FIXED } pha__wb_scale;
 typedef enum { PHA__MIX_LEARNED, PHA__MIX_UNIFORM, PHA__MIX_DYNAMIC } pha__mix_mode;

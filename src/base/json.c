@@ -51,7 +51,8 @@ static pha_status member(const json_t **out, const json_t *object, const char *k
     return PHA_OK;
 }
 
-pha_status pha__json_int(int64_t *out, const json_t *object, const char *key, int64_t low, int64_t high, const char *where)
+pha_status pha__json_int(int64_t *out, const json_t *object, const char *key, int64_t low, int64_t high,
+                         const char *where)
 {
     const json_t *value;
     TRY(member(&value, object, key, where));

@@ -16,8 +16,10 @@ pha_status pha__json_parse(json_t **out, const char *text, size_t size, const ch
 pha_status pha__json_save(const json_t *json, const char *path);
 
 /* Required members; `where` names the file. The range is inclusive. */
-pha_status pha__json_int(int64_t *out, const json_t *object, const char *key, int64_t low, int64_t high, const char *where);
-pha_status pha__json_real(double *out, const json_t *object, const char *key, const char *where); /* integers accepted */
+pha_status pha__json_int(int64_t *out, const json_t *object, const char *key, int64_t low, int64_t high,
+                         const char *where);
+pha_status pha__json_real(double *out, const json_t *object, const char *key,
+                          const char *where); /* integers accepted */
 pha_status pha__json_string(const char **out, const json_t *object, const char *key, const char *where);
 
 #endif

@@ -1,7 +1,7 @@
 /* writer.c -- a file written beside its final name, synced and renamed
  *
- * The file beside is PATH.tmp, so that what a killed process left is overwritten by the next attempt. A lock on it, which
- * dies with the process, keeps two processes from writing the same file at once.
+ * The file beside is PATH.tmp, so that what a killed process left is overwritten by the next attempt. A lock on it,
+ * which dies with the process, keeps two processes from writing the same file at once.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -23,7 +23,7 @@ static pha_status read_vocab(pha__tokenizer **out, const json_t *vocab, const ch
     json_object_foreach((json_t *)vocab, key, value) {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= n)
-            status = pha__fail(PHA_BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens)",
+            status = pha__fail(PHA_BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)",
                                name, key, (long long)n - 1, (long long)n);
         else if (defs[id].kind)
             status = pha__fail(PHA_BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key,

@@ -125,7 +125,7 @@ static pha_status read_vocab(pha__token_def *defs, int64_t n, const json_t *voca
     json_object_foreach((json_t *)vocab, key, value) {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= n)
-            FAIL(BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens)", name, key,
+            FAIL(BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)", name, key,
                  (long long)n - 1, (long long)n);
         if (defs[id].kind)
             FAIL(BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key, (long long)id);

@@ -134,8 +134,8 @@ static pha_status measure(prepare *p)
     for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++) lacks |= p->splitter.fraction[i] > 0 && p->bytes[i] == 0;
     if (lacks && p->splitter.position > 0) {
         p->result->by_position = true;
-        pha__log(PHA__LOG_NOTE, "%s: %" PRIu64 " document%s do not give every split one; the splits are the head and the tail of the text",
-                 out, p->splitter.document, p->splitter.document == 1 ? "" : "s");
+        pha__log(PHA__LOG_NOTE, "%s: too few documents (%" PRIu64 ") to give every split one; the splits are the head and the tail of the text",
+                 out, p->splitter.document);
         pha__splitter_by_position(&p->splitter, p->splitter.position);
         memset(p->bytes, 0, sizeof p->bytes);
         TRY(walk_all(p, "reading", measure_segment));

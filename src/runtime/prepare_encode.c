@@ -115,7 +115,8 @@ pha_status pha__batcher_flush(pha__batcher *b)
     pha__pool_run(b->pool, (int64_t)b->n, encode_range, b);
     for (size_t i = 0; i < b->n; i++) {
         const task *t = &b->tasks[i];
-        if (b->status[i] != PHA_OK) FAIL(FAILED, "encoding failed (out of memory?)"); /* the message is another thread's */
+        if (b->status[i] != PHA_OK) /* the message is another thread's */
+            return pha__fail(b->status[i], "encoding failed: %s", pha_status_text(b->status[i]));
         pha__split_info *info = &b->infos[t->split];
         info->tokens += t->n, info->bytes += t->size, info->lines += t->lines;
         info->words += t->words + t->lines; /* a line's end counts as a word: see docs/format.md */

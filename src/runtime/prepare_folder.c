@@ -48,9 +48,9 @@ pha_status pha__prepare_folder(char **partial, const char *out)
         pha__str_free(&name);
         FAIL(NO_MEMORY, "%s: out of memory", out);
     }
-    pha_status status = pha__remove_tree(name.data); /* what a killed run left */
-    if (status == PHA_OK) status = pha__mkdirs(name.data);
-    if (status == PHA_OK && !(*partial = pha__strdup(name.data))) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory", out);
+    *partial = pha__strdup(name.data);
     pha__str_free(&name);
-    return status;
+    if (!*partial) FAIL(NO_MEMORY, "%s: out of memory", out);
+    TRY(pha__remove_tree(*partial)); /* what a killed run left */
+    return pha__mkdirs(*partial);
 }

@@ -43,7 +43,7 @@ void pha__batcher_joined(const pha__batcher *b, uint64_t *with, uint64_t *withou
 void pha__batcher_close(pha__batcher *b);
 
 /* The folder in which the result is made, beside `out`; a left-over of an earlier run is removed. *partial is freed by
- * the caller. Fails if `out` is something that must not be replaced. */
+ * the caller, also after a failure. Fails if `out` is something that must not be replaced. */
 pha_status pha__prepare_folder(char **partial, const char *out);
 
 #endif

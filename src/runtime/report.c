@@ -1,7 +1,7 @@
 /* report.c -- report.html: a run at a glance, in one file without outside resources
  *
- * Whatever a run does not have (no evaluation yet, no mixing weights in a Transformer) is left out. Every text that comes
- * from a file is escaped.
+ * Whatever a run does not have (no evaluation yet, no mixing weights in a Transformer) is left out. Every text that
+ * comes from a file is escaped.
  */
 #include "runtime/report.h"
 
@@ -17,13 +17,15 @@
 #define LIMIT (16u << 20) /* bytes of run.json */
 
 static const char page_style[] =
-    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1500px;margin:2rem auto;padding:0 1.2rem;"
+    ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1500px;margin:2rem auto;padding:0 "
+    "1.2rem;"
     "color:#1d2430;background:#fff}h1{font-size:1.6rem}h2{font-size:1.1rem;margin-top:2.2rem}"
     "table{border-collapse:collapse}td,th{padding:.2rem 1.2rem .2rem 0;text-align:left;vertical-align:top}"
     "th{font-weight:500;color:#667085}td{font-variant-numeric:tabular-nums;overflow-wrap:anywhere}"
     ".figures{display:flex;flex-wrap:wrap;gap:1rem}pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.8rem;"
     "border-radius:6px;background:#f4f5f7;margin:.5rem 0}details{margin:.6rem 0}summary{cursor:pointer}"
-    ".numbers{display:flex;flex-wrap:wrap;gap:.8rem}.numbers div{background:#f4f5f7;border-radius:6px;padding:.6rem 1rem}"
+    ".numbers{display:flex;flex-wrap:wrap;gap:.8rem}.numbers div{background:#f4f5f7;border-radius:6px;padding:.6rem "
+    "1rem}"
     ".numbers b{display:block;font-size:1.25rem;font-variant-numeric:tabular-nums}.prompt{color:#667085}\n"
     "@media(prefers-color-scheme:dark){body{color:#e6e9ef;background:#14181f}pre,.numbers div{background:#1f252f}"
     "th,.prompt{color:#98a2b3}}\n";
@@ -33,7 +35,7 @@ static void text(pha__str *out, const char *s)
     pha__xml_escape(out, s, strlen(s));
 }
 
-/* ---- the summary --------------------------------------------------------------------------------------------------- */
+/* ---- the summary ------------------------------------------------------------------------------------------------- */
 
 static void value(pha__str *out, const json_t *json)
 {
@@ -77,8 +79,13 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
 {
     char number[64];
     if (!isfinite(v)) return;
-    snprintf(number, sizeof number, format, v);
-    pha__str_printf(out, "<div>%s<b>%s</b></div>\n", name, number);
+    int n = snprintf(number, sizeof number, format, v);
+    pha__str_printf(out, "<div>%s<b>", name);
+    for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
+        if (i && !strpbrk(number, ". ") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");
+        pha__str_add(out, number + i, 1);
+    }
+    pha__str_puts(out, "</b></div>\n");
 }
 
 static double last_of(const pha__points *p)
@@ -107,7 +114,8 @@ static double mean_speed(const pha__points *p)
 static void tiles(pha__str *out, const json_t *run, const pha__report_log *log)
 {
     const pha__points *s = log->series;
-    const json_t *parameters = json_object_get(run, "parameters"), *averaged = json_object_get(log->end, "averaged_valid_ppl");
+    const json_t *parameters = json_object_get(run, "parameters"),
+                 *averaged = json_object_get(log->end, "averaged_valid_ppl");
     pha__str_puts(out, "<div class=\"numbers\">\n");
     if (json_is_number(parameters)) tile(out, "parameters", json_number_value(parameters), "%.0f");
     if (log->last_step > 0) tile(out, "steps", log->last_step, "%.0f");
@@ -141,20 +149,24 @@ static void summary(pha__str *out, const json_t *run, const pha__report_log *log
     members(out, "Options of the training", json_object_get(run, "options"), false);
 }
 
-/* ---- curves -------------------------------------------------------------------------------------------------------- */
+/* ---- curves ------------------------------------------------------------------------------------------------------ */
 
 static pha__svg_series series_of(const pha__points *p, const char *name)
 {
     return (pha__svg_series){.name = name, .x = p->x, .y = p->y, .n = p->n};
 }
 
-/* Exponential mean with the memory of a fiftieth of the run: the trend behind the noise of single steps. */
+/* Mean over a fiftieth of the run around each point: the trend behind the noise of single steps. */
 static double *smooth(const pha__points *p)
 {
-    double *y = pha__alloc(p->n ? p->n : 1, sizeof *y), keep = 1 - 1 / fmax(1, (double)p->n / 50), mean = 0, weight = 0;
+    size_t reach = p->n / 100, low = 0, high = 0, count = 0;
+    double *y = pha__alloc(p->n ? p->n : 1, sizeof *y), sum = 0;
     for (size_t i = 0; y && i < p->n; i++) {
-        if (isfinite(p->y[i])) mean = keep * mean + (1 - keep) * p->y[i], weight = keep * weight + 1 - keep;
-        y[i] = weight > 0 ? mean / weight : NAN;
+        for (; high < p->n && high <= i + reach; high++)
+            if (isfinite(p->y[high])) sum += p->y[high], count++;
+        for (; low + reach < i; low++)
+            if (isfinite(p->y[low])) sum -= p->y[low], count--;
+        y[i] = count ? sum / (double)count : NAN;
     }
     return y;
 }
@@ -164,6 +176,7 @@ static void loss_chart(pha__str *out, const pha__report_log *log)
     const pha__points *train = &log->series[PHA__REPORT_LOSS], *valid = &log->series[PHA__REPORT_VALID_LOSS];
     pha__svg_series s[3] = {series_of(train, NULL), series_of(train, "train"), series_of(valid, "valid")};
     double *trend = train->n > 100 ? smooth(train) : NULL;
+    if (train->n > 100 && !trend) out->failed = 1;
     s[0].faint = trend != NULL;
     s[0].colour = s[1].colour = 1;
     if (trend) s[1].y = trend;
@@ -175,12 +188,20 @@ static void loss_chart(pha__str *out, const pha__report_log *log)
     pha__free(trend);
 }
 
-static void one_chart(pha__str *out, const pha__points *p, const char *title, const char *y_label, bool log_y, bool marks, int colour)
+typedef enum Look { LINE, MARKS, TREND } Look;
+
+static void one_chart(pha__str *out, const pha__points *p, const char *title, const char *y_label, bool log_y,
+                      Look look, int colour)
 {
-    pha__svg_series s = series_of(p, NULL);
-    s.marks = marks, s.colour = colour;
-    pha__svg_chart c = {.title = title, .x_label = "step", .y_label = y_label, .log_y = log_y, .series = &s, .n_series = 1};
+    pha__svg_series s[2] = {series_of(p, NULL), series_of(p, NULL)};
+    double *trend = look == TREND && p->n > 100 ? smooth(p) : NULL;
+    if (look == TREND && p->n > 100 && !trend) out->failed = 1;
+    s[0].marks = look == MARKS, s[0].colour = s[1].colour = colour;
+    if (trend) s[0].faint = true, s[1].y = trend;
+    pha__svg_chart c = {
+        .title = title, .x_label = "step", .y_label = y_label, .log_y = log_y, .series = s, .n_series = trend ? 2 : 1};
     if (p->n) pha__svg_lines(out, &c);
+    pha__free(trend);
 }
 
 static void curves(pha__str *out, const pha__report_log *log)
@@ -188,15 +209,15 @@ static void curves(pha__str *out, const pha__report_log *log)
     const pha__points *s = log->series;
     pha__str_puts(out, "<h2>Curves</h2>\n<div class=\"figures\">\n");
     loss_chart(out, log);
-    one_chart(out, &s[PHA__REPORT_VALID_PPL], "Validation perplexity", "per token", true, true, 2);
-    one_chart(out, &s[PHA__REPORT_ACCURACY], "Validation accuracy", "share", false, true, 3);
-    one_chart(out, &s[PHA__REPORT_LR], "Learning rate", NULL, false, false, 1);
-    one_chart(out, &s[PHA__REPORT_GRADIENT], "Gradient norm", "before clipping", true, false, 4);
-    one_chart(out, &s[PHA__REPORT_SPEED], "Speed", "tokens/s", false, false, 3);
+    one_chart(out, &s[PHA__REPORT_VALID_PPL], "Validation perplexity", "per token", true, MARKS, 2);
+    one_chart(out, &s[PHA__REPORT_ACCURACY], "Validation accuracy", "share", false, MARKS, 3);
+    one_chart(out, &s[PHA__REPORT_LR], "Learning rate", NULL, false, LINE, 1);
+    one_chart(out, &s[PHA__REPORT_GRADIENT], "Gradient norm", "before clipping", true, TREND, 4);
+    one_chart(out, &s[PHA__REPORT_SPEED], "Speed", "tokens/s", false, TREND, 3);
     pha__str_puts(out, "</div>\n");
 }
 
-/* ---- layers -------------------------------------------------------------------------------------------------------- */
+/* ---- layers ------------------------------------------------------------------------------------------------------ */
 
 static const char *const mix_names[] = {"GSS", "attention", "FFN"};
 
@@ -211,14 +232,21 @@ static bool has_mix(const pha__report_log *log, bool scaled)
 static void mix_bars(pha__str *out, const pha__report_log *log, bool scaled)
 {
     double *values = pha__alloc_zero(log->n_layers * PHA__N_MIX, sizeof *values);
-    if (!values) return;
+    if (!values) {
+        out->failed = 1;
+        return;
+    }
     for (size_t i = 0; i < log->n_layers; i++)
         for (int k = 0; k < PHA__N_MIX; k++) {
             double v = last_of(&(scaled ? log->layers[i].mix_scaled : log->layers[i].mix)[k]);
             values[i * PHA__N_MIX + k] = isfinite(v) ? v : 0;
         }
-    pha__svg_bars bars = {.title = scaled ? "Mixing weights times rms of the gains, last" : "Mixing weights, last", .row_label = "layer",
-                          .parts = mix_names, .values = values, .n_rows = log->n_layers, .n_parts = PHA__N_MIX};
+    pha__svg_bars bars = {.title = scaled ? "Mixing weights times rms of the gains, last" : "Mixing weights, last",
+                          .row_label = "layer",
+                          .parts = mix_names,
+                          .values = values,
+                          .n_rows = log->n_layers,
+                          .n_parts = PHA__N_MIX};
     pha__svg_stacked(out, &bars);
     pha__free(values);
 }
@@ -232,15 +260,18 @@ static void mix_over_time(pha__str *out, const pha__report_log *log)
     for (int k = 0; k < PHA__N_MIX; k++) {
         size_t n = first[k].n, layers = 0;
         mean[k].y = pha__alloc_zero(n ? n : 1, sizeof *mean[k].y);
+        if (!mean[k].y) out->failed = 1;
         for (size_t i = 0; mean[k].y && i < log->n_layers; i++) {
             if (log->layers[i].mix[k].n != n) continue;
             for (size_t t = 0; t < n; t++) mean[k].y[t] += log->layers[i].mix[k].y[t];
             layers++;
         }
         for (size_t t = 0; mean[k].y && t < n; t++) mean[k].y[t] /= (double)layers;
-        s[k] = (pha__svg_series){.name = n ? mix_names[k] : NULL, .x = first[k].x, .y = mean[k].y, .n = mean[k].y ? n : 0};
+        s[k] =
+            (pha__svg_series){.name = n ? mix_names[k] : NULL, .x = first[k].x, .y = mean[k].y, .n = mean[k].y ? n : 0};
     }
-    pha__svg_chart c = {.title = "Mixing weights, mean of the layers", .x_label = "step", .series = s, .n_series = PHA__N_MIX};
+    pha__svg_chart c = {
+        .title = "Mixing weights, mean of the layers", .x_label = "step", .series = s, .n_series = PHA__N_MIX};
     pha__svg_lines(out, &c);
     for (int k = 0; k < PHA__N_MIX; k++) pha__free(mean[k].y);
 }
@@ -249,7 +280,7 @@ static void mix_over_time(pha__str *out, const pha__report_log *log)
 static void branch_over_time(pha__str *out, const pha__report_log *log, int branch)
 {
     pha__svg_series *s = pha__alloc_zero(log->n_layers, sizeof *s);
-    char title[64], names[PHA__REPORT_LAYERS][8];
+    char title[64], names[PHA__REPORT_LAYERS][24];
     bool any = false;
     snprintf(title, sizeof title, "Weight of %s by layer", mix_names[branch]);
     for (size_t i = 0; s && i < log->n_layers; i++) {
@@ -258,6 +289,7 @@ static void branch_over_time(pha__str *out, const pha__report_log *log, int bran
         any = any || s[i].n;
     }
     pha__svg_chart c = {.title = title, .x_label = "step", .series = s, .n_series = log->n_layers};
+    if (!s) out->failed = 1;
     if (s && any) pha__svg_lines(out, &c);
     pha__free(s);
 }
@@ -268,6 +300,7 @@ static void horizons(pha__str *out, const pha__report_log *log)
     double *x = pha__alloc(log->n_layers, sizeof *x), *y = pha__alloc(log->n_layers * PHA__N_HORIZON, sizeof *y);
     pha__svg_series s[PHA__N_HORIZON];
     bool any = false;
+    if (!x || !y) out->failed = 1;
     for (size_t i = 0; x && i < log->n_layers; i++) x[i] = (double)i;
     for (size_t k = 0; x && y && k < PHA__N_HORIZON; k++) {
         for (size_t i = 0; i < log->n_layers; i++) {
@@ -275,9 +308,14 @@ static void horizons(pha__str *out, const pha__report_log *log)
             any = any || isfinite(v);
             y[k * log->n_layers + i] = v;
         }
-        s[k] = (pha__svg_series){.name = names[k], .x = x, .y = y + k * log->n_layers, .n = log->n_layers, .marks = true};
+        s[k] =
+            (pha__svg_series){.name = names[k], .x = x, .y = y + k * log->n_layers, .n = log->n_layers, .marks = true};
     }
-    pha__svg_chart c = {.title = "Horizon of the scan, last", .x_label = "layer", .y_label = "tokens", .log_y = true, .series = s,
+    pha__svg_chart c = {.title = "Horizon of the scan, last",
+                        .x_label = "layer",
+                        .y_label = "tokens",
+                        .log_y = true,
+                        .series = s,
                         .n_series = PHA__N_HORIZON};
     if (any) pha__svg_lines(out, &c);
     pha__free(x);
@@ -296,7 +334,7 @@ static void layers(pha__str *out, const pha__report_log *log)
     pha__str_puts(out, "</div>\n");
 }
 
-/* ---- samples and the page ------------------------------------------------------------------------------------------ */
+/* ---- samples and the page ---------------------------------------------------------------------------------------- */
 
 static void sample_texts(pha__str *out, const pha__report_log *log, const char *const *samples, size_t n)
 {
@@ -336,7 +374,9 @@ void pha__report_html(pha__str *out, const char *name, const json_t *run, const 
     if (log->lines > log->bad_lines) curves(out, log);
     layers(out, log);
     sample_texts(out, log, samples, n_samples);
-    if (log->bad_lines) pha__str_printf(out, "<p class=\"prompt\">%zu unreadable lines of log.jsonl were left out.</p>\n", log->bad_lines);
+    if (log->bad_lines)
+        pha__str_printf(out, "<p class=\"prompt\">%zu unreadable lines of log.jsonl were left out.</p>\n",
+                        log->bad_lines);
     pha__str_puts(out, "</body></html>\n");
 }
 

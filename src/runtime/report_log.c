@@ -72,7 +72,8 @@ static pha_status add_detail(pha__report_log *log, double step, const json_t *li
     const json_t *layers = json_object_get(line, "layers");
     size_t n = json_array_size(layers);
     if (n > PHA__REPORT_LAYERS) n = PHA__REPORT_LAYERS;
-    if (n && !log->layers && !(log->layers = pha__alloc_zero(PHA__REPORT_LAYERS, sizeof *log->layers))) return PHA_NO_MEMORY;
+    if (n && !log->layers && !(log->layers = pha__alloc_zero(PHA__REPORT_LAYERS, sizeof *log->layers)))
+        return PHA_NO_MEMORY;
     if (n > log->n_layers) log->n_layers = n;
     for (size_t i = 0; i < n; i++) TRY(add_layer(&log->layers[i], step, json_array_get(layers, i)));
     return PHA_OK;
@@ -94,7 +95,8 @@ static pha_status add_line(pha__report_log *log, json_t *line)
         if (json_is_number(tokens)) log->last_tokens = json_number_value(tokens);
     }
     for (int i = 0; i < PHA__REPORT_N_SERIES; i++)
-        if (strcmp(event, columns[i].event) == 0) TRY(add(&log->series[i], step, json_object_get(line, columns[i].key)));
+        if (strcmp(event, columns[i].event) == 0)
+            TRY(add(&log->series[i], step, json_object_get(line, columns[i].key)));
     if (strcmp(event, "detail") == 0) return add_detail(log, step, line);
     if (strcmp(event, "skip") == 0) log->skips++;
     if (strcmp(event, "sample") == 0 && json_array_append(log->samples, line) != 0) return PHA_NO_MEMORY;

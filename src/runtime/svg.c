@@ -14,15 +14,21 @@
 
 void pha__svg_style(pha__str *out)
 {
-    pha__str_puts(out,
-        ".pha{--ink:#1d2430;--soft:#667085;--grid:#e4e7ec;--paper:#fff;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;"
-        "--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#7f7f7f;font:12px system-ui,sans-serif;max-width:100%;height:auto}\n"
-        "@media(prefers-color-scheme:dark){.pha{--ink:#e6e9ef;--soft:#98a2b3;--grid:#344054;--paper:#14181f;--c1:#56a9e0;"
-        "--c2:#f58a4b;--c3:#3cc79b;--c4:#e3a0c6;--c5:#f2bd4b;--c6:#8fd0f5;--c7:#aaa}}\n"
-        ".pha .paper{fill:var(--paper)}.pha text{fill:var(--soft)}.pha .title{fill:var(--ink);font-weight:600;font-size:14px}\n"
-        ".pha .grid{stroke:var(--grid);stroke-width:1;fill:none}.pha .line{fill:none;stroke-width:1.8;stroke-linejoin:round}\n"
-        ".pha .faint{opacity:.32;stroke-width:1}.pha .value{fill:#111;font-size:11px}\n");
-    for (int i = 1; i <= 7; i++) pha__str_printf(out, ".pha .s%d{stroke:var(--c%d)}.pha .f%d{fill:var(--c%d)}\n", i, i, i, i);
+    pha__str_puts(
+        out, ".pha{--ink:#1d2430;--soft:#667085;--grid:#e4e7ec;--paper:#fff;--c1:#0072b2;--c2:#d55e00;--c3:#009e73;"
+             "--c4:#cc79a7;--c5:#e69f00;--c6:#56b4e9;--c7:#7f7f7f;--value:#fff;font:12px "
+             "system-ui,sans-serif;max-width:100%;height:auto}\n"
+             "@media(prefers-color-scheme:dark){.pha{--ink:#e6e9ef;--soft:#98a2b3;--grid:#344054;--paper:#14181f;--c1:#"
+             "56a9e0;"
+             "--c2:#f58a4b;--c3:#3cc79b;--c4:#e3a0c6;--c5:#f2bd4b;--c6:#8fd0f5;--c7:#aaa;--value:#111}}\n"
+             ".pha .paper{fill:var(--paper)}.pha text{fill:var(--soft)}.pha "
+             ".title{fill:var(--ink);font-weight:600;font-size:14px}\n"
+             ".pha .grid{stroke:var(--grid);stroke-width:1;fill:none}.pha "
+             ".line{fill:none;stroke-width:1.8;stroke-linejoin:round}\n"
+             ".pha .faint{opacity:.32;stroke-width:1}.pha .dash{stroke-dasharray:5 3}.pha "
+             ".value{fill:var(--value);font-size:11px}\n");
+    for (int i = 1; i <= 7; i++)
+        pha__str_printf(out, ".pha .s%d{stroke:var(--c%d)}.pha .f%d{fill:var(--c%d)}\n", i, i, i, i);
 }
 
 void pha__xml_escape(pha__str *out, const char *text, size_t size)
@@ -31,7 +37,8 @@ void pha__xml_escape(pha__str *out, const char *text, size_t size)
     for (size_t i = 0; i < size;) {
         int32_t code;
         int n = pha__utf8_decode(s + i, size - i, &code);
-        bool bad = code < 0 || (code < 32 && code != '\n' && code != '\t' && code != '\r') || code == 0xfffe || code == 0xffff;
+        bool bad =
+            code < 0 || (code < 32 && code != '\n' && code != '\t' && code != '\r') || code == 0xfffe || code == 0xffff;
         if (bad) pha__str_puts(out, "\xef\xbf\xbd");
         else if (code == '&') pha__str_puts(out, "&amp;");
         else if (code == '<') pha__str_puts(out, "&lt;");
@@ -67,7 +74,7 @@ static void open_svg(pha__str *out, const char *title, int width, int height, bo
     }
 }
 
-/* ---- axes ---------------------------------------------------------------------------------------------------------- */
+/* ---- axes -------------------------------------------------------------------------------------------------------- */
 
 typedef struct axis {
     bool log;
@@ -97,7 +104,9 @@ static void fit(axis *a, const pha__svg_chart *c, bool is_x)
         }
     if (!(a->low <= a->high)) a->low = 0, a->high = 1;
     double least = a->log ? 0.1 : 1e-9 * fmax(1e-6, fabs(a->high));
-    double pad = a->high - a->low < least ? fmax(least, a->log ? 0.1 : 0.05 * fabs(a->high)) : is_x ? 0 : 0.04 * (a->high - a->low);
+    double pad = a->high - a->low < least ? fmax(least, a->log ? 0.1 : 0.05 * fabs(a->high))
+                 : is_x ? 0
+                                          : 0.04 * (a->high - a->low);
     if (pad == 0 && a->high == a->low) pad = 1;
     a->low -= pad, a->high += pad;
 }
@@ -128,12 +137,16 @@ static void tick(pha__str *out, const axis *x, const axis *y, bool is_x, double 
     number(text, sizeof text, v, step);
     if (is_x) {
         double p = place(x, v);
-        pha__str_printf(out, "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%s</text>\n",
+        pha__str_printf(out,
+                        "<path class=\"grid\" d=\"M%.1f %.1fV%.1f\"/><text x=\"%.1f\" y=\"%.1f\" "
+                        "text-anchor=\"middle\">%s</text>\n",
                         p, bottom, top, p, bottom + 16, text);
     } else {
         double p = place(y, v);
-        pha__str_printf(out, "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-                        left, p, right, left - 6, p + 4, text);
+        pha__str_printf(
+            out,
+            "<path class=\"grid\" d=\"M%.1f %.1fH%.1f\"/><text x=\"%.1f\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
+            left, p, right, left - 6, p + 4, text);
     }
 }
 
@@ -143,7 +156,8 @@ static void draw_axis(pha__str *out, const axis *x, const axis *y, bool is_x)
     if (!a->log) {
         double step = round_step(a->high - a->low, is_x ? 7 : 5);
         double first = ceil(a->low / step - 1e-9) * step;
-        for (int i = 0; i < 50 && first + i * step <= a->high + 1e-9 * step; i++) tick(out, x, y, is_x, first + i * step, step);
+        for (int i = 0; i < 50 && first + i * step <= a->high + 1e-9 * step; i++)
+            tick(out, x, y, is_x, first + i * step, step);
         return;
     }
     bool dense = a->high - a->low < 2.5; /* 1, 2, 5 within each decade, else only 1 */
@@ -155,13 +169,13 @@ static void draw_axis(pha__str *out, const axis *x, const axis *y, bool is_x)
         }
 }
 
-/* ---- lines --------------------------------------------------------------------------------------------------------- */
+/* ---- lines ------------------------------------------------------------------------------------------------------- */
 
 /* Long series are thinned to each pixel column's first, lowest, highest and last point: no peak is lost. */
-static void draw_path(pha__str *out, const pha__svg_series *s, const axis *x, const axis *y, int colour)
+static void draw_path(pha__str *out, const pha__svg_series *s, const axis *x, const axis *y, int colour, bool dash)
 {
     bool pen = false;
-    pha__str_printf(out, "<path class=\"line s%d%s\" d=\"", colour, s->faint ? " faint" : "");
+    pha__str_printf(out, "<path class=\"line s%d%s%s\" d=\"", colour, s->faint ? " faint" : "", dash ? " dash" : "");
     bool thin = s->n > 1500;
     for (size_t i = 0; i < s->n;) {
         if (!usable(x, s->x[i]) || !usable(y, s->y[i])) {
@@ -179,12 +193,19 @@ static void draw_path(pha__str *out, const pha__svg_series *s, const axis *x, co
     pha__str_puts(out, "\"/>\n");
     for (size_t i = 0; (s->marks || s->n == 1) && i < s->n && s->n < 400; i++)
         if (usable(x, s->x[i]) && usable(y, s->y[i]))
-            pha__str_printf(out, "<circle class=\"f%d\" r=\"2.6\" cx=\"%.1f\" cy=\"%.1f\"/>", colour, place(x, s->x[i]), place(y, s->y[i]));
+            pha__str_printf(out, "<circle class=\"f%d\" r=\"2.6\" cx=\"%.1f\" cy=\"%.1f\"/>", colour, place(x, s->x[i]),
+                            place(y, s->y[i]));
 }
 
 static int colour_of(const pha__svg_series *s, size_t i)
 {
     return s->colour ? s->colour : (int)(i % 7) + 1;
+}
+
+/* The palette's second round is dashed. */
+static bool dashed(const pha__svg_series *s, size_t i)
+{
+    return !s->colour && i % 14 >= 7;
 }
 
 static void draw_legend(pha__str *out, const pha__svg_chart *c, int width)
@@ -194,8 +215,9 @@ static void draw_legend(pha__str *out, const pha__svg_chart *c, int width)
         const char *name = c->series[i].name;
         if (!name) continue;
         at -= 7.0 * (double)strlen(name);
-        pha__str_printf(out, "<rect class=\"f%d\" x=\"%.1f\" y=\"13\" width=\"14\" height=\"4\" rx=\"2\"/><text x=\"%.1f\" y=\"20\">",
-                        colour_of(&c->series[i], i), at - 19, at);
+        pha__str_printf(
+            out, "<path class=\"line s%d%s\" style=\"stroke-width:4\" d=\"M%.1f 15h14\"/><text x=\"%.1f\" y=\"20\">",
+            colour_of(&c->series[i], i), dashed(&c->series[i], i) ? " dash" : "", at - 19, at);
         escaped(out, name);
         pha__str_puts(out, "</text>\n");
         at -= 34;
@@ -218,16 +240,18 @@ void pha__svg_lines(pha__str *out, const pha__svg_chart *c)
         pha__str_puts(out, "</text>\n");
     }
     if (c->y_label) {
-        pha__str_printf(out, "<text transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">", y.at + y.length / 2);
+        pha__str_printf(out, "<text transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">",
+                        y.at + y.length / 2);
         escaped(out, c->y_label);
         pha__str_puts(out, "</text>\n");
     }
-    for (size_t i = 0; i < c->n_series; i++) draw_path(out, &c->series[i], &x, &y, colour_of(&c->series[i], i));
+    for (size_t i = 0; i < c->n_series; i++)
+        draw_path(out, &c->series[i], &x, &y, colour_of(&c->series[i], i), dashed(&c->series[i], i));
     draw_legend(out, c, width);
     pha__str_puts(out, "</svg>\n");
 }
 
-/* ---- stacked bars -------------------------------------------------------------------------------------------------- */
+/* ---- stacked bars ------------------------------------------------------------------------------------------------ */
 
 static double share(double v)
 {
@@ -244,7 +268,8 @@ static void draw_row(pha__str *out, const pha__svg_bars *b, size_t row, double y
     pha__str_printf(out, " %zu</text>", row);
     for (size_t i = 0; i < b->n_parts && sum > 0; i++) {
         double w = share(values[i]) / sum;
-        pha__str_printf(out, "<rect class=\"f%d\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"20\"/>", (int)(i % 7) + 1, at, y, w * length);
+        pha__str_printf(out, "<rect class=\"f%d\" x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"20\"/>",
+                        (int)(i % 7) + 1, at, y, w * length);
         if (w > 0.07)
             pha__str_printf(out, "<text class=\"value\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"middle\">%.1f %%</text>",
                             at + w * length / 2, y + 14, 100 * w);

@@ -1,4 +1,5 @@
-/* Files: maps, the writer, folders; a kill or a full disk at every system call leaves the old file or the new one whole */
+/* Files: maps, the writer, folders; a kill or a full disk at every system call leaves the old file or the new one whole
+ */
 #include "base/fs.h"
 
 #include <signal.h>

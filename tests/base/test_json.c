@@ -2,6 +2,7 @@
 #include "base/json.h"
 
 #include "base/fs.h"
+#include "base/mem.h"
 #include "support/check.h"
 
 static char folder[256], file[300];
@@ -61,6 +62,7 @@ static void save_and_load(void **state)
     OK(pha__read_file(&text, &size, file, 1000));
     assert_memory_equal(text, "{\n  \"a\": 3,\n", 12);
     assert_int_equal(text[size - 1], '\n');
+    pha__free(text);
     OK(pha__json_load(&back, file, 1000));
     assert_true(json_equal(j, back));
     json_decref(back);

@@ -98,8 +98,9 @@ static void path_hash_differs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(philox_known_answers), cmocka_unit_test(normal_moments),
-        cmocka_unit_test(permute_is_a_permutation), cmocka_unit_test(permute_spreads), cmocka_unit_test(path_hash_differs),
+        cmocka_unit_test(philox_known_answers),     cmocka_unit_test(normal_moments),
+        cmocka_unit_test(permute_is_a_permutation), cmocka_unit_test(permute_spreads),
+        cmocka_unit_test(path_hash_differs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -32,7 +32,8 @@ static void run_once(pha__pool *pool, job *j, int64_t n)
     memset(j->done, 0, sizeof j->done);
     pha__pool_run(pool, n, mark, j);
     for (int64_t i = 0; i < n; i++)
-        if (atomic_load(&j->done[i]) != 1) fail_msg("task %d of %d ran %d times", (int)i, (int)n, atomic_load(&j->done[i]));
+        if (atomic_load(&j->done[i]) != 1)
+            fail_msg("task %d of %d ran %d times", (int)i, (int)n, atomic_load(&j->done[i]));
 }
 
 static void every_task_once(void **state)

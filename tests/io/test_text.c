@@ -263,7 +263,7 @@ static void cuts(void **state)
 {
     (void)state;
     const char *data = getenv("PHA_DATA");
-    if (!data) {
+    if (!data || !*data) {
         print_message("skipped: PHA_DATA is not set\n");
         skip();
     }

@@ -61,8 +61,13 @@ static void check_close(const pha__problem *p, const char *tensor, const float *
     double limit2 = half ? limits->bf16_e2 : limits->e2, limit_max = half ? limits->bf16_emax : limits->emax;
     if (limit2 == 0) limit2 = 1e300;
     if (limit_max == 0) limit_max = 1e300;
-    pha__check(e2 <= limit2 && emax <= limit_max, "%s: E2 %.2e (limit %.0e), Emax %.2e (limit %.0e)", tensor, e2, limit2,
-               emax, limit_max);
+    int64_t worst = 0;
+    for (int64_t k = 1; k < n; k++) {
+        if (!(fabs(x[k] - ref[k]) <= fabs(x[worst] - ref[worst]))) worst = k;
+    }
+    pha__check(e2 <= limit2 && emax <= limit_max,
+               "%s: E2 %.2e (limit %.0e), Emax %.2e (limit %.0e); element %lld is %.8g, expected %.8g", tensor, e2, limit2,
+               emax, limit_max, (long long)worst, x[worst], ref[worst]);
     if (getenv("PHA_TEST_VERBOSE")) {
         printf("%-12s %-20s %-8s %-5s %-22s %-8s E2 %.1e (%.0e)  Emax %.1e (%.0e)\n", now.op, now.test_case, now.isa,
                now.dtype, now.what, tensor, e2, limit2, emax, limit_max);

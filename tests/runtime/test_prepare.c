@@ -290,6 +290,33 @@ static void faults(void **state)
         }
 }
 
+/* Any allocation may fail: the right status, nothing leaked (see teardown), nothing left behind. */
+static void out_of_memory(void **state)
+{
+    (void)state;
+    char partial[400];
+    snprintf(partial, sizeof partial, "%s/.out.partial", folder);
+    write_documents(300);
+    for (int train = 0; train < 2; train++) {
+        pha__prepare_options o = defaults();
+        o.threads = 1, o.test_fraction = 0, o.valid_fraction = 0.1;
+        if (train) o.tokenizer = "train", o.vocab_size = 270;
+        pha_status status = PHA_NO_MEMORY;
+        uint64_t n = 0;
+        while (status != PHA_OK) {
+            OK(pha__remove_tree(out));
+            pha__mem_fail_at(++n);
+            status = pha__prepare(&o, NULL);
+            pha__mem_fail_at(0);
+            if (status != PHA_OK && status != PHA_NO_MEMORY) fail_msg("allocation %d: %d %s", (int)n, status, pha_errmsg());
+            if (status != PHA_OK) expect_whole(true); /* it is there already when syncing its parent fails */
+            assert_false(pha__exists(partial));
+            if (n > 60) n += n / 5;
+        }
+        assert_true(n > 30);
+    }
+}
+
 static void count_wikitext(const char *data, const char *file, const char *tokenizer, uint64_t tokens, uint64_t words, uint64_t lines)
 {
     char name[600], bpe[600];
@@ -311,7 +338,7 @@ static void real_wikitext(void **state)
 {
     (void)state;
     const char *data = getenv("PHA_DATA");
-    if (!data) {
+    if (!data || !*data) {
         print_message("skipped: PHA_DATA is not set\n");
         skip();
     }
@@ -342,7 +369,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_document), cmocka_unit_test(by_position), cmocka_unit_test(given_splits), cmocka_unit_test(vocabulary),
-        cmocka_unit_test(refusals), cmocka_unit_test(stopped), cmocka_unit_test(faults), cmocka_unit_test(real_wikitext),
+        cmocka_unit_test(refusals), cmocka_unit_test(stopped), cmocka_unit_test(faults), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(real_wikitext),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

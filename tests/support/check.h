@@ -26,7 +26,8 @@
 #define FAILS(code, part, call)                                                                               \
     do {                                                                                                      \
         pha_status check_status_ = (call);                                                                    \
-        if (check_status_ != PHA_##code) fail_msg("%s: status %d, not " #code ": %s", #call, check_status_, pha_errmsg()); \
+        if (check_status_ != PHA_##code)                                                                      \
+            fail_msg("%s: status %d, not " #code ": %s", #call, check_status_, pha_errmsg());                 \
         if (!strstr(pha_errmsg(), part)) fail_msg("%s: '%s' does not say '%s'", #call, pha_errmsg(), part);   \
     } while (0)
 

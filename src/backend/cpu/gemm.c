@@ -9,22 +9,17 @@
 
 #include "backend/cpu/simd.h"
 
-#ifndef KC_
-#define KC_ 640
-#define NC_ 288
-#define MC_ 512
-#define DOT_M_ 16
-#endif
 enum {
     NV = 3, /* a tile is MR rows of NV vectors */
     NR = NV * VF,
     MR = VREGS == 32 ? 8 : 4,
-    KC = KC_,
-    NC = NC_,
-    MC = MC_,
-    GROUP = 32,      /* rows of A that are copied at a time, if they are */
-    AHEAD = 12,
-    DOT_M = DOT_M_, /* up to so many rows are few */
+    KC = 640,    /* KC x NC floats take a third of an L2 cache of 2 MB */
+    NC = 288,
+    MC = 512,
+    ENOUGH = 8,  /* tasks, where the shape allows, so that threads can share them */
+    GROUP = 32,  /* rows of A that are copied at a time, if they are */
+    AHEAD = 12,  /* prefetch distance of that */
+    DOT_M = 16,  /* up to so many rows are few */
 };
 
 static inline int64_t min64(int64_t a, int64_t b)
@@ -45,14 +40,24 @@ typedef struct plan {
     int64_t rows, tasks; /* tasks along m, and all of them */
 } plan;
 
+static int64_t count(const pha__gemm *g, plan *p)
+{
+    p->rows = p->mc ? (g->m + p->mc - 1) / p->mc : 0;
+    p->tasks = p->nc ? p->rows * ((g->n + p->nc - 1) / p->nc) : 0;
+    return p->tasks;
+}
+
 static plan plan_of(const pha__gemm *g)
 {
     plan p = {.dot = g->m <= DOT_M && g->b_row == 1 && g->a_col == 1};
     p.mc = p.dot ? g->m : cut(g->m, MC, MR);
     p.nc = p.dot ? cut(g->n, min64(256, (g->n / 16 + 15) / 16 * 16 + 16), 4) : cut(g->n, NC, NR);
     p.kc = cut(g->k, KC, 1);
-    p.rows = p.mc ? (g->m + p.mc - 1) / p.mc : 0;
-    p.tasks = p.nc ? p.rows * ((g->n + p.nc - 1) / p.nc) : 0;
+    while (count(g, &p) < ENOUGH && !p.dot) {
+        if (p.mc > 128 && p.mc >= p.nc) p.mc = cut(g->m, p.mc / 2 / MR * MR, MR);
+        else if (p.nc >= 3 * NR) p.nc = cut(g->n, p.nc / 2 / NR * NR, NR);
+        else break;
+    }
     return p;
 }
 
@@ -169,13 +174,6 @@ static void pack_b(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_
     else pack_b_as(out, g, p0, k, j0, n, PHA__F32);
 }
 
-/* AV floats, a divisor of MR. */
-#if VF <= 8 && VREGS == 32
-enum { AV = VF };
-#else
-enum { AV = 0 };
-#endif
-
 /* A strip of A as the tile reads it: element (i, p) at data[i * row + p * col]. */
 typedef struct strip {
     const float *data;
@@ -191,16 +189,15 @@ PHA__INLINE void pack_a_columns(float *out, const void *a, int64_t ld, pha__dtyp
         if (p + AHEAD < k) {
             const char *next = at(a, (p + AHEAD) * ld, t);
             __builtin_prefetch(next);
-            if (t == PHA__F32) __builtin_prefetch(next + 64);
+            if (m > 16 && t == PHA__F32) __builtin_prefetch(next + 64);
         }
-        int64_t i = 0;
-        for (; i + MR <= m; i += MR)
-            for (int j = 0; j < MR; j += AV) av_store(out + i * k + p * MR + j, av_load(at(column, i + j, t), t));
-        for (; i < m; i++) {
-            float x;
-            if (t == PHA__F32) memcpy(&x, at(column, i, t), 4);
-            else x = bf16_to_f32(*(const uint16_t *)at(column, i, t));
-            out[i / MR * MR * k + p * MR + i % MR] = x;
+        for (int64_t i = 0; i < m; i += MR) {
+            float *to = out + i * k + p * MR;
+            const uint16_t *h = at(column, i, t);
+            int64_t n = min64(MR, m - i);
+            if (t == PHA__F32) memcpy(to, h, n == MR ? MR * 4 : (size_t)n * 4);
+            else if (n == MR) for (int j = 0; j < MR; j++) to[j] = bf16_to_f32(h[j]);
+            else for (int j = 0; j < n; j++) to[j] = bf16_to_f32(h[j]);
         }
     }
 }

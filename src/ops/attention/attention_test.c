@@ -74,17 +74,22 @@ static void backward(pha__ref *r)
     free(p);
 }
 
-/* The same rows whatever the input (so q = k where the widths agree), of length 1 per 64 columns. */
-static void same(float *x, int rows, int width, pha__random *r)
+/* Pieces of 64 columns of length 1. */
+static void unit(float *x, int rows, int width, pha__random *r)
 {
-    (void)r;
-    pha__random own = 7;
-    for (int64_t i = 0; i < (int64_t)rows * width; i++) x[i] = pha__random_normal(&own);
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) x[i] = pha__random_normal(r);
     for (int64_t i = 0; i + 64 <= (int64_t)rows * width; i += 64) {
         double n = 0;
         for (int d = 0; d < 64; d++) n += (double)x[i + d] * x[i + d];
         for (int d = 0; d < 64; d++) x[i + d] = (float)(x[i + d] / sqrt(n));
     }
+}
+
+/* The same whatever the input: q = k where the widths agree. */
+static void same(float *x, int rows, int width, pha__random *r)
+{
+    (void)r;
+    unit(x, rows, width, &(pha__random){7});
 }
 
 static void zero(float *x, int rows, int width, pha__random *r)
@@ -100,16 +105,19 @@ static void zero_rows(float *x, int rows, int width, pha__random *r)
 }
 
 #define ATTR(hq, hkv, dh, window, scale) &(const pha__attention_attr){hq, hkv, dh, window, scale}
-#define IN(hq, hkv, dh) {{0, (hq) * (dh), 1}, {0, (hkv) * (dh), 1}, {0, (hkv) * (dh), 1}}
+#define X(w, f) {.width = (w), .scale = 1, .fill = f}
+#define IN(hq, hkv, dh) {X((hq) * (dh), NULL), X((hkv) * (dh), NULL), X((hkv) * (dh), NULL)}
 /* name, B, T, query heads, kv heads, head width, window, scale: logits of size scale sqrt(dh) */
 #define CASE(n, b, t, hq, hkv, dh, w, s) .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s), .in = IN(hq, hkv, dh)
 #define FILLED(n, b, t, hq, hkv, dh, w, s, fq, fk)                                                                  \
     .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s),                                                     \
-    .in = {{0, (hq) * (dh), 1, .fill = fq}, {0, (hkv) * (dh), 1, .fill = fk}, {0, (hkv) * (dh), 1}}
+    .in = {X((hq) * (dh), fq), X((hkv) * (dh), fk), X((hkv) * (dh), NULL)}
 #define LIMIT {.e2 = 5e-6, .emax = 1e-4, .bf16_e2 = 1e-2, .bf16_emax = 2e-1}
 #define LIMIT_100 {.e2 = 2e-5, .emax = 3e-4, .bf16_e2 = 3e-2, .bf16_emax = 4e-1}
 /* floor: with one key in sight the gradients of q and k are zero */
-#define GRADIENT {.e2 = 3e-5, .emax = 5e-4, .bf16_e2 = 2e-2, .bf16_emax = 4e-1, .floor = 1e-2}
+#define GRADIENT {.e2 = 3e-5, .emax = 5e-4, .bf16_e2 = 2e-2, .bf16_emax = 4e-1, .floor = 0.05}
+/* one key has all the weight: the gradients of q and k are differences of nearly equal numbers, times 100 */
+#define GRADIENT_100 {.e2 = 3e-5, .emax = 5e-4, .bf16_e2 = 2e-2, .bf16_emax = 4e-1, .floor = 10}
 
 static const pha__op_case cases[] = {
     {CASE("differences", 2, 7, 4, 2, 6, 0, 0.5f), .differences = true},
@@ -132,7 +140,9 @@ static const pha__op_case cases[] = {
     {CASE("window of one less", 1, 65, 2, 1, 16, 64, 0.3f)},
     {CASE("window of T", 1, 65, 2, 1, 16, 65, 0.3f)},
     {CASE("window over T", 1, 65, 2, 1, 16, 1000, 0.3f), .max_context = 80},
-    {FILLED("scale 100, q = k", 1, 130, 2, 2, 64, 0, 100, same, same), .out = LIMIT_100},
+    {FILLED("scale 100, q = k", 1, 130, 2, 2, 64, 0, 100, same, same), .out = LIMIT_100,
+     .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
+    {FILLED("scale 100", 2, 200, 4, 2, 64, 0, 100, unit, unit), .out = LIMIT_100, .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
     {FILLED("equal logits", 1, 130, 4, 2, 60, 0, 1, zero, NULL)},
     {FILLED("zero rows", 1, 70, 4, 2, 60, 0, 0.15f, zero_rows, zero_rows)},
 };

@@ -29,12 +29,17 @@ static void extremes(float *x, int rows, int width, pha__random *r)
     for (int64_t k = 0; k < (int64_t)rows * width; k++) x[k] = k % 3 ? pha__random_normal(r) : special[k / 3 % 7];
 }
 
+/* Among a million products some are 15 times their rms. The correct rounding of those to bf16 (8.0925 to 8.0625) is an
+ * error of 0.05 rms by itself, above the usual limit of 0.04. */
+#define LONG PHA__LIMITS(1e-6, 1e-5, 6e-3, 6e-2)
+
 static const pha__op_case cases[] = {
     {.name = "small", .B = 2, .T = 3, .in = {{.width = 5, .scale = 1}, {.width = 5, .scale = 1}}, .differences = true},
     {.name = "one", .B = 1, .T = 1, .in = {{.width = 1, .scale = 1}, {.width = 1, .scale = 1}}},
     {.name = "odd", .B = 3, .T = 65, .in = {{.width = 61, .scale = 2}, {.width = 61, .scale = 1}}},
     {.name = "extreme", .B = 1, .T = 63, .in = {{.width = 76, .fill = extremes}, {.width = 76, .scale = 1}}},
-    {.name = "long", .B = 1, .T = 1000, .in = {{.width = 1216, .scale = 1}, {.width = 1216, .scale = 1}}, .big = true},
+    {.name = "long", .B = 1, .T = 1000, .in = {{.width = 1216, .scale = 1}, {.width = 1216, .scale = 1}}, .big = true,
+     .out = LONG, .grad = {LONG, LONG}},
 };
 
 const pha__op_test pha__test_silu_mul = {

@@ -1,0 +1,285 @@
+/* config.c -- config.json, from one table: a row per key */
+#include "io/config.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "io/config_check.h"
+
+#define MAX_FILE ((size_t)1 << 20)
+
+typedef enum kind { INT, REAL, BOOL, NAME, TEXT, BRANCHES, WINDOW } kind;
+
+typedef struct row {
+    const char *key;
+    kind kind;
+    size_t offset;
+    bool required; /* where the architecture uses it; what depends on the branches is checked afterwards */
+    double low, high, init;
+    const char *const *names; /* of the values 0, 1, ... */
+} row;
+
+#define AT(field) offsetof(pha__config, field)
+#define NAMES(...) (const char *const[]){ __VA_ARGS__, NULL }
+#define ALL_BRANCHES (PHA__BRANCH_ATTN | PHA__BRANCH_GSS | PHA__BRANCH_AUX)
+
+static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit i */
+
+static const row rows[] = {
+    { "arch", TEXT, AT(arch), true, 0, 0, 0, NULL },
+    { "vocab_size", INT, AT(vocab_size), true, 1, 1 << 24, 0, NULL },
+    { "d_model", INT, AT(d_model), true, 1, 65536, 0, NULL },
+    { "n_layer", INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL },
+    { "n_head", INT, AT(n_head), false, 1, 4096, 0, NULL },
+    { "n_kv_head", INT, AT(n_kv_head), false, 1, 4096, 0, NULL },
+    { "d_state", INT, AT(d_state), false, 32, 1 << 20, 0, NULL },
+    { "d_ffn", INT, AT(d_ffn), true, 1, 1 << 20, 0, NULL },
+    { "d_aux", INT, AT(d_aux), false, 1, 1 << 20, 0, NULL },
+    { "branches", BRANCHES, AT(branches), false, 0, 0, ALL_BRANCHES, branch_names },
+    { "residual", NAME, AT(residual), false, 0, 0, PHA__RES_POST,
+      NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv") },
+    { "main_residual", BOOL, AT(main_residual), false, 0, 0, true, NULL },
+    { "alpha", REAL, AT(alpha), false, 0, 1000, 0, NULL },
+    { "embed_std", REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL },
+    { "gate_bias", NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched") },
+    { "wb_scale", NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed") },
+    { "seq_norm", BOOL, AT(seq_norm), false, 0, 0, true, NULL },
+    { "window", WINDOW, AT(window), false, 1, 1 << 24, 0, NULL },
+    { "mix", NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic") },
+    { "qk", NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot") },
+    { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL },
+    { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL },
+    { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved") },
+    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4") },
+};
+
+#define N_ROWS (sizeof rows / sizeof *rows)
+#define N_COMMON 4 /* the first rows belong to every architecture */
+
+/* What files for the Hugging Face hub carry beside; accepted and not looked at. */
+static const char *const ignored[] = { "architectures", "model_type", "torch_dtype", "dtype", "transformers_version",
+                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path", NULL };
+
+static bool listed(const char *const *list, const char *key)
+{
+    for (; *list; list++)
+        if (strcmp(*list, key) == 0) return true;
+    return false;
+}
+
+static bool uses(const row *r, const char *const *keys) { return r < rows + N_COMMON || listed(keys, r->key); }
+
+/* The default of a row, or -- for a key that the architecture does not use -- of the same. */
+static void set_default(pha__config *c, const row *r)
+{
+    char *at = (char *)c + r->offset;
+    if (r->kind == REAL) *(double *)(void *)at = r->init;
+    else if (r->kind == BOOL) *(bool *)at = r->init != 0;
+    else if (r->kind != TEXT && r->kind != WINDOW) *(int32_t *)(void *)at = (int32_t)r->init;
+}
+
+static pha_status read_int(int32_t *out, const row *r, const json_t *value, const char *where)
+{
+    if (!json_is_integer(value)) FAIL(BAD_INPUT, "%s: %s is not a whole number", where, r->key);
+    json_int_t n = json_integer_value(value);
+    if (n < (json_int_t)r->low || n > (json_int_t)r->high)
+        FAIL(BAD_INPUT, "%s: %s = %lld is out of range (%.0f to %.0f)", where, r->key, (long long)n, r->low, r->high);
+    *out = (int32_t)n;
+    return PHA_OK;
+}
+
+static pha_status read_real(double *out, const row *r, const json_t *value, const char *where)
+{
+    if (json_is_null(value)) return PHA_OK;
+    if (!json_is_number(value)) FAIL(BAD_INPUT, "%s: %s is not a number", where, r->key);
+    double x = json_number_value(value);
+    if (!(x >= r->low && x <= r->high))
+        FAIL(BAD_INPUT, "%s: %s = %g is out of range (%g to %g)", where, r->key, x, r->low, r->high);
+    *out = x;
+    return PHA_OK;
+}
+
+static pha_status read_bool(bool *out, const row *r, const json_t *value, const char *where)
+{
+    json_int_t n = json_is_integer(value) ? json_integer_value(value) : -1;
+    if (!json_is_boolean(value) && n != 0 && n != 1) FAIL(BAD_INPUT, "%s: %s is neither true nor false", where, r->key);
+    *out = json_is_true(value) || n == 1;
+    return PHA_OK;
+}
+
+static pha_status find_name(int32_t *out, const row *r, const json_t *value, const char *where)
+{
+    const char *text = json_string_value(value);
+    char all[128] = "";
+    for (int i = 0; r->names[i]; i++) {
+        if (text && strcmp(text, r->names[i]) == 0) return *out = i, PHA_OK;
+        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", r->names[i]);
+    }
+    FAIL(BAD_INPUT, "%s: %s: %s%.40s%s is not one of %s", where, r->key, text ? "'" : "", text ? text : "the value",
+         text ? "'" : "", all);
+}
+
+static pha_status read_branches(int32_t *out, const row *r, const json_t *value, const char *where)
+{
+    int32_t mask = 0, bit;
+    size_t n = json_array_size(value);
+    if (n == 0) FAIL(BAD_INPUT, "%s: branches is not a list of attn, gss, aux with at least one of them", where);
+    for (size_t i = 0; i < n; i++) {
+        TRY(find_name(&bit, r, json_array_get(value, i), where));
+        if (mask & 1 << bit) FAIL(BAD_INPUT, "%s: branches names %s twice", where, branch_names[bit]);
+        mask |= 1 << bit;
+    }
+    *out = mask;
+    return PHA_OK;
+}
+
+/* n_layer has been read before: its row stands above. */
+static pha_status read_window(pha__config *c, const row *r, const json_t *value, const char *where)
+{
+    bool list = json_is_array(value);
+    if (list && json_array_size(value) != (size_t)c->n_layer)
+        FAIL(BAD_INPUT, "%s: window has %zu entries for n_layer = %d", where, json_array_size(value), c->n_layer);
+    for (int i = 0; i < c->n_layer; i++) {
+        const json_t *one = list ? json_array_get(value, (size_t)i) : value;
+        c->window[i] = 0;
+        if (!json_is_null(one)) TRY(read_int(&c->window[i], r, one, where));
+    }
+    return PHA_OK;
+}
+
+static pha_status read_value(pha__config *c, const row *r, const json_t *value, const char *where)
+{
+    void *at = (char *)c + r->offset;
+    switch (r->kind) {
+    case INT: return read_int(at, r, value, where);
+    case REAL: return read_real(at, r, value, where);
+    case BOOL: return read_bool(at, r, value, where);
+    case NAME: return find_name(at, r, value, where);
+    case BRANCHES: return read_branches(at, r, value, where);
+    case WINDOW: return read_window(c, r, value, where);
+    case TEXT: return PHA_OK; /* arch, read first */
+    }
+    return PHA_OK;
+}
+
+static pha_status unknown_key(const char *key, const char *arch, const char *const *keys, const char *where)
+{
+    const row *best = NULL;
+    int distance = 4; /* at most three letters away */
+    for (const row *r = rows; r < rows + N_ROWS; r++) {
+        if (strcmp(r->key, key) == 0) FAIL(BAD_INPUT, "%s: %s is not used by arch '%s'; remove it", where, key, arch);
+        int d = uses(r, keys) ? pha__edit_distance(r->key, key) : 99;
+        if (d < distance) distance = d, best = r;
+    }
+    if (best) FAIL(BAD_INPUT, "%s: no such key '%.60s'; did you mean %s?", where, key, best->key);
+    FAIL(BAD_INPUT, "%s: no such key '%.60s' for arch '%s'", where, key, arch);
+}
+
+static pha_status read_arch(pha__config *c, const char *const **keys, const json_t *object, const char *where,
+                            const pha__config_rules *rules)
+{
+    const char *arch;
+    if (!json_is_object(object)) FAIL(BAD_INPUT, "%s: not a JSON object", where);
+    TRY(pha__json_string(&arch, object, "arch", where));
+    *keys = strlen(arch) < sizeof c->arch ? rules->keys(arch) : NULL;
+    if (!*keys) FAIL(BAD_INPUT, "%s: arch '%.60s' is not one of %s", where, arch, rules->archs);
+    strcpy(c->arch, arch);
+    return PHA_OK;
+}
+
+/* The branches of an architecture without that key follow from the sizes it has. */
+static int32_t implied_branches(const char *const *keys)
+{
+    return (listed(keys, "n_head") ? PHA__BRANCH_ATTN : 0) | (listed(keys, "d_state") ? PHA__BRANCH_GSS : 0) |
+           (listed(keys, "d_aux") ? PHA__BRANCH_AUX : 0);
+}
+
+pha_status pha__config_parse(pha__config *c, const json_t *object, const char *where, const pha__config_rules *rules)
+{
+    const char *const *keys, *key;
+    json_t *value;
+    memset(c, 0, sizeof *c);
+    TRY(read_arch(c, &keys, object, where, rules));
+    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
+        const row *r = rows;
+        while (r < rows + N_ROWS && (strcmp(r->key, key) != 0 || !uses(r, keys))) r++;
+        if (r == rows + N_ROWS && !listed(ignored, key)) return unknown_key(key, c->arch, keys, where);
+    }
+    for (const row *r = rows; r < rows + N_ROWS; r++) {
+        set_default(c, r);
+        value = uses(r, keys) ? json_object_get(object, r->key) : NULL;
+        if (value) TRY(read_value(c, r, value, where));
+        else if (r->required && uses(r, keys)) FAIL(BAD_INPUT, "%s: '%s' is missing", where, r->key);
+    }
+    if (!listed(keys, "branches")) c->branches = implied_branches(keys);
+    return pha__config_check(c, where);
+}
+
+pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules)
+{
+    json_t *object;
+    memset(c, 0, sizeof *c);
+    TRY(pha__json_load(&object, path, MAX_FILE));
+    pha_status status = pha__config_parse(c, object, path, rules);
+    json_decref(object);
+    return status;
+}
+
+static json_t *window_json(const pha__config *c)
+{
+    bool same = true;
+    for (int i = 1; i < c->n_layer; i++) same = same && c->window[i] == c->window[0];
+    if (same) return c->window[0] ? json_integer(c->window[0]) : json_null();
+    json_t *list = json_array();
+    for (int i = 0; i < c->n_layer; i++)
+        json_array_append_new(list, c->window[i] ? json_integer(c->window[i]) : json_null());
+    return list;
+}
+
+static json_t *branches_json(const pha__config *c)
+{
+    json_t *list = json_array();
+    for (int i = 0; branch_names[i]; i++)
+        if (c->branches & 1 << i) json_array_append_new(list, json_string(branch_names[i]));
+    return list;
+}
+
+/* NULL: not to be written (a size without a meaning in this model). */
+static json_t *value_json(const pha__config *c, const row *r)
+{
+    const void *at = (const char *)c + r->offset;
+    switch (r->kind) {
+    case INT: return *(const int32_t *)at ? json_integer(*(const int32_t *)at) : NULL;
+    case REAL:
+        if (r->offset == AT(alpha) && c->alpha == pha__config_alpha(c)) return json_null();
+        return json_real(*(const double *)at);
+    case BOOL: return json_boolean(*(const bool *)at);
+    case NAME: return json_string(r->names[*(const int32_t *)at]);
+    case TEXT: return json_string(at);
+    case BRANCHES: return branches_json(c);
+    case WINDOW: return window_json(c);
+    }
+    return NULL;
+}
+
+json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules)
+{
+    const char *const *keys = rules->keys(c->arch);
+    json_t *object = keys ? json_object() : NULL;
+    for (const row *r = rows; object && r < rows + N_ROWS; r++) {
+        json_t *value = uses(r, keys) ? value_json(c, r) : NULL;
+        if (value) json_object_set_new(object, r->key, value);
+    }
+    return object;
+}
+
+pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules)
+{
+    json_t *object = pha__config_to_json(c, rules);
+    if (!object) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);
+    pha_status status = pha__json_save(object, path);
+    json_decref(object);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* config.h -- config.json: the keys of a model's configuration, read, checked and written (docs/format.md) */
+#ifndef PHA__IO_CONFIG_H
+#define PHA__IO_CONFIG_H
+
+#include <jansson.h>
+
+#include "base/config.h"
+#include "base/status.h"
+
+/* What an architecture uses, so that this file knows no architecture. */
+typedef struct pha__config_rules {
+    /* Keys besides arch, vocab_size, d_model and n_layer, ended by NULL; NULL: there is no such architecture. */
+    const char *const *(*keys)(const char *arch);
+    const char *archs; /* for the message: "pha, seq" */
+} pha__config_rules;
+
+pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules);
+/* `where` names the file in messages. */
+pha_status pha__config_parse(pha__config *c, const json_t *object, const char *where, const pha__config_rules *rules);
+/* All keys of the architecture, so that a later change of a default changes no model. NULL: out of memory or an unknown
+ * architecture; json_decref the result. */
+json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules);
+pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules);
+
+#endif

@@ -1,0 +1,40 @@
+/* safetensors.h -- named tensors in one file: 8 bytes length, a JSON header, the data (docs/format.md)
+ *
+ * Reading maps the file; tensors point into the map. A file is accepted only if every tensor is F32 or BF16 and the
+ * tensors cover the data exactly: no overlap, no hole, nothing behind.
+ */
+#ifndef PHA__SAFETENSORS_H
+#define PHA__SAFETENSORS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/dtype.h"
+#include "base/status.h"
+
+#define PHA__MAX_RANK 8
+
+typedef struct pha__tensor {
+    const char *name;
+    pha__dtype dtype;
+    int rank;
+    int64_t shape[PHA__MAX_RANK]; /* row-major */
+    const void *data;             /* aligned to its dtype */
+    size_t size;                  /* bytes; the writer computes it from dtype and shape */
+} pha__tensor;
+
+typedef struct pha__safetensors pha__safetensors;
+
+pha_status pha__safetensors_open(pha__safetensors **out, const char *path);
+void pha__safetensors_close(pha__safetensors *st);
+size_t pha__safetensors_count(const pha__safetensors *st);
+const pha__tensor *pha__safetensors_at(const pha__safetensors *st, size_t i);              /* by name, i < count */
+const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char *name);   /* NULL: none */
+const char *pha__safetensors_metadata(const pha__safetensors *st, const char *key);       /* NULL: none */
+const char *pha__safetensors_path(const pha__safetensors *st);
+
+/* Writes the tensors sorted by name (those of wider numbers first, so that all are aligned). `metadata`: key, value,
+ * ..., NULL; may be NULL itself. The file appears whole or not at all. */
+pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, size_t n, const char *const *metadata);
+
+#endif

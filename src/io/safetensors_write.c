@@ -1,0 +1,104 @@
+/* safetensors_write.c -- writing */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "io/safetensors.h"
+
+#define PADDING 64 /* the data begins at a multiple: aligned for every dtype and for whole cache lines */
+
+/* Wider numbers first: then every tensor is aligned without holes. */
+static int by_width_and_name(const void *a, const void *b)
+{
+    const pha__tensor *s = a, *t = b;
+    size_t p = pha__dtype_size(s->dtype), q = pha__dtype_size(t->dtype);
+    if (p != q) return p > q ? -1 : 1;
+    return strcmp(s->name, t->name);
+}
+
+static pha_status tensor_size(pha__tensor *t, const char *path)
+{
+    if (t->rank < 0 || t->rank > PHA__MAX_RANK) FAIL(FAILED, "%s: tensor '%s': rank %d", path, t->name, t->rank);
+    if (strcmp(t->name, "__metadata__") == 0) FAIL(FAILED, "%s: no tensor can be called __metadata__", path);
+    t->size = pha__dtype_size(t->dtype);
+    for (int i = 0; i < t->rank; i++)
+        if (t->shape[i] < 0 || __builtin_mul_overflow(t->size, (size_t)t->shape[i], &t->size))
+            FAIL(FAILED, "%s: tensor '%s': bad shape", path, t->name);
+    return PHA_OK;
+}
+
+static json_t *entry(const pha__tensor *t, uint64_t begin)
+{
+    json_t *shape = json_array();
+    for (int i = 0; i < t->rank; i++) json_array_append_new(shape, json_integer(t->shape[i]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype == PHA__BF16 ? "BF16" : "F32", "shape", shape,
+                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + t->size));
+}
+
+/* Adds all entries; sizes are computed and the tensors sorted by the caller. */
+static pha_status fill_header(json_t *header, const pha__tensor *tensors, size_t n, const char *const *metadata,
+                              const char *path)
+{
+    uint64_t begin = 0;
+    if (metadata) {
+        json_t *all = json_object();
+        json_object_set_new(header, "__metadata__", all);
+        for (; metadata[0]; metadata += 2)
+            if (json_object_set_new(all, metadata[0], json_string(metadata[1])) != 0)
+                FAIL(FAILED, "%s: metadata '%s' is not UTF-8", path, metadata[0]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (json_object_get(header, tensors[i].name)) FAIL(FAILED, "%s: two tensors '%s'", path, tensors[i].name);
+        if (json_object_set_new(header, tensors[i].name, entry(&tensors[i], begin)) != 0)
+            FAIL(FAILED, "%s: the tensor's name '%s' is not UTF-8", path, tensors[i].name);
+        begin += tensors[i].size;
+    }
+    return PHA_OK;
+}
+
+static pha_status write_header(pha__writer *w, const char *text)
+{
+    size_t size = strlen(text), padded = (size + 8 + PADDING - 1) / PADDING * PADDING - 8;
+    unsigned char length[8];
+    char spaces[PADDING];
+    for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)padded >> 8 * i);
+    memset(spaces, ' ', sizeof spaces);
+    TRY(pha__writer_write(w, length, 8));
+    TRY(pha__writer_write(w, text, size));
+    return pha__writer_write(w, spaces, padded - size);
+}
+
+static pha_status write_file(const char *path, const char *text, const pha__tensor *tensors, size_t n)
+{
+    pha__writer *w;
+    TRY(pha__writer_open(&w, path));
+    write_header(w, text); /* failures stick in the writer */
+    for (size_t i = 0; i < n; i++) pha__writer_write(w, tensors[i].data, tensors[i].size);
+    return pha__writer_commit(w);
+}
+
+static pha_status write_sorted(const char *path, pha__tensor *tensors, size_t n, const char *const *metadata)
+{
+    for (size_t i = 0; i < n; i++) TRY(tensor_size(&tensors[i], path));
+    if (n) qsort(tensors, n, sizeof *tensors, by_width_and_name);
+    json_t *header = json_object();
+    pha_status status = fill_header(header, tensors, n, metadata, path);
+    char *text = status == PHA_OK ? json_dumps(header, JSON_COMPACT) : NULL;
+    if (status == PHA_OK && !text) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for the header", path);
+    if (status == PHA_OK) status = write_file(path, text, tensors, n);
+    free(text);
+    json_decref(header);
+    return status;
+}
+
+pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, size_t n, const char *const *metadata)
+{
+    pha__tensor *sorted = pha__alloc(n + 1, sizeof *sorted);
+    if (!sorted) return PHA_NO_MEMORY;
+    if (n) memcpy(sorted, tensors, n * sizeof *sorted);
+    pha_status status = write_sorted(path, sorted, n, metadata);
+    pha__free(sorted);
+    return status;
+}

@@ -1,0 +1,1 @@
+pha help && pha --help | cmp - <(pha help) && pha -h | cmp - <(pha help)

@@ -1,0 +1,1 @@
+pha init --help

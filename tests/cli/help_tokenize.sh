@@ -1,0 +1,1 @@
+pha tokenize --help

@@ -1,0 +1,1 @@
+pha generate --stop a --stop 'b c' -n5 -m m --print-config

@@ -1,0 +1,4 @@
+pha trian; echo $?
+pha evaluate; echo $?
+pha generat; echo $?
+pha xyzzyxyzzy; echo $?

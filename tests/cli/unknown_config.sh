@@ -1,0 +1,1 @@
+pha train -c zzzzzz-none -d d -o o

@@ -1,0 +1,1 @@
+pha version && pha --version | cmp - <(pha version)

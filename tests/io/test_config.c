@@ -1,0 +1,204 @@
+/* config.json: the presets and their parameter counts, defaults, round trip, and messages */
+#include "io/config.h"
+
+#include <math.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "support/check.h"
+
+static const char *const pha_keys[] = { "n_head", "n_kv_head", "d_state", "d_ffn", "d_aux", "branches", "residual",
+                                        "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "mix",
+                                        "qk", "branch_gain", "rope_theta", "rope", "gss_filter", NULL };
+static const char *const seq_keys[] = { "n_head", "n_kv_head", "d_state", "d_ffn", "residual", "alpha", "embed_std",
+                                        "gate_bias", "wb_scale", "seq_norm", "window", "qk", "rope_theta", "rope",
+                                        "gss_filter", NULL };
+
+static const char *const *keys_of(const char *arch)
+{
+    return strcmp(arch, "pha") == 0 ? pha_keys : strcmp(arch, "seq") == 0 ? seq_keys : NULL;
+}
+
+static const pha__config_rules rules = { keys_of, "pha, seq" };
+static char folder[256], file[300];
+
+static pha_status parse(pha__config *c, const char *text)
+{
+    json_t *j;
+    OK(pha__json_parse(&j, text, strlen(text), "text"));
+    pha_status status = pha__config_parse(c, j, "x.json", &rules);
+    json_decref(j);
+    return status;
+}
+
+/* The formulas of the specification, default switches. */
+static int64_t parameters(const pha__config *c)
+{
+    int64_t V = c->vocab_size, D = c->d_model, L = c->n_layer, S = c->d_state, dh = D / c->n_head, n = 0, each;
+    int64_t attn = 2 * D * D + 2 * D * c->n_kv_head * dh + c->n_head, gss = 4 * D * S + 2 * S;
+    if (strcmp(c->arch, "seq") == 0) {
+        each = attn + gss + 3 * D * c->d_ffn + 3 * D + 2 * D * c->seq_norm;
+    } else {
+        for (int b = 1; b <= 4; b *= 2) n += (c->branches & b) != 0;
+        each = 2 * D + n * D + n * (n > 1) + 3 * D * c->d_ffn;
+        if (c->branches & PHA__BRANCH_ATTN) each += attn;
+        if (c->branches & PHA__BRANCH_GSS) each += gss;
+        if (c->branches & PHA__BRANCH_AUX) each += 3 * D * c->d_aux;
+    }
+    return V * D + D + L * each;
+}
+
+static void presets(void **state)
+{
+    (void)state;
+    static const struct { const char *name; int64_t parameters; double alpha, embed_std; } want[] = {
+        { "pha-90m", 89885466, 2.3003, 0.02 },      { "pha-125m", 125072068, 2.2134, 0.02 },
+        { "pha-125m-s25", 0, 2.2134, 0.02 },        { "pha-180m", 180725014, 2.1147, 0.01 },
+        { "tiny", 197966, 1.4142, 0.02 },           { "attn-180", 180586176, 2.3784, 0.01 },
+        { "attn-180-l10", 180424824, 2.1147, 0.01 }, { "attn-180-l18", 181082328, 2.4495, 0.01 },
+        { "attn-180-l24", 180801312, 2.6321, 0.01 }, { "attn-125", 124970896, 2.4495, 0.02 },
+        { "attn-125-w768", 125330064, 2.2134, 0.01 }, { "seq-186", 186147216, 2.2134, 0.01 },
+        { "seq-125", 125072032, 2.2134, 0.02 },
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        char path[512];
+        pha__config c, again;
+        snprintf(path, sizeof path, PHA_SOURCE_DIR "/configs/%s.json", want[i].name);
+        OK(pha__config_load(&c, path, &rules));
+        if (want[i].parameters && parameters(&c) != want[i].parameters)
+            fail_msg("%s has %lld parameters", want[i].name, (long long)parameters(&c));
+        assert_true(fabs(c.alpha - want[i].alpha) < 1e-4);
+        assert_true(c.embed_std == want[i].embed_std);
+        OK(pha__config_save(&c, file, &rules));
+        OK(pha__config_load(&again, file, &rules));
+        assert_memory_equal(&c, &again, sizeof c);
+    }
+}
+
+#define BASE "\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128"
+#define FULL BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160,\"d_aux\":64"
+
+static void defaults(void **state)
+{
+    (void)state;
+    pha__config c;
+    OK(parse(&c, "{" FULL ",\"architectures\":[\"X\"],\"torch_dtype\":\"float32\",\"tie_word_embeddings\":true}"));
+    assert_int_equal(c.residual, PHA__RES_POST);
+    assert_true(c.main_residual && c.seq_norm && c.branch_gain);
+    assert_int_equal(c.gate_bias, PHA__BIAS_ZERO);
+    assert_int_equal(c.wb_scale, PHA__WB_INIT);
+    assert_int_equal(c.mix, PHA__MIX_LEARNED);
+    assert_int_equal(c.qk, PHA__QK_COSINE);
+    assert_int_equal(c.rope, PHA__ROPE_HALF);
+    assert_int_equal(c.gss_filter, PHA__FILTER_SILU);
+    assert_true(c.rope_theta == 10000 && c.embed_std == 0.02 && c.dropout == 0);
+    assert_true(c.alpha == pow(6, 0.25));
+    assert_int_equal(c.branches, 7);
+    assert_int_equal(c.window[0], 0);
+    OK(parse(&c, "{\"arch\":\"seq\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128,\"n_head\":4,\"d_"
+                 "state\":32}"));
+    assert_int_equal(c.branches, PHA__BRANCH_ATTN | PHA__BRANCH_GSS);
+    assert_int_equal(c.n_kv_head, 4);
+}
+
+static void switches(void **state)
+{
+    (void)state;
+    pha__config c, again;
+    OK(parse(&c,
+             "{" FULL ",\"residual\":\"pre_inv\",\"main_residual\":false,\"alpha\":1.5,\"gate_bias\":\"matched\","
+             "\"wb_scale\":\"fixed\",\"window\":[null,512,7],\"mix\":\"dynamic\",\"qk\":\"rms\",\"branch_gain\":0,"
+             "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"conv4\",\"branches\":[\"gss\",\"attn\"]}"));
+    assert_int_equal(c.residual, PHA__RES_PRE_INV);
+    assert_false(c.main_residual || c.branch_gain);
+    assert_true(c.alpha == 1.5 && c.rope_theta == 5e5);
+    assert_int_equal(c.gate_bias, PHA__BIAS_MATCHED);
+    assert_int_equal(c.wb_scale, PHA__WB_FIXED);
+    assert_int_equal(c.window[0], 0);
+    assert_int_equal(c.window[1], 512);
+    assert_int_equal(c.window[2], 7);
+    assert_int_equal(c.mix, PHA__MIX_DYNAMIC);
+    assert_int_equal(c.qk, PHA__QK_RMS);
+    assert_int_equal(c.rope, PHA__ROPE_INTERLEAVED);
+    assert_int_equal(c.gss_filter, PHA__FILTER_CONV4);
+    assert_int_equal(c.branches, 3);
+    OK(pha__config_save(&c, file, &rules));
+    OK(pha__config_load(&again, file, &rules));
+    assert_memory_equal(&c, &again, sizeof c);
+    OK(parse(&c, "{" FULL ",\"window\":128,\"alpha\":null}"));
+    assert_int_equal(c.window[2], 128);
+    assert_int_equal(c.window[3], 0);
+    OK(parse(&c, "{" BASE ",\"branches\":[\"gss\"],\"d_state\":32}"));
+    assert_int_equal(c.n_head, 0);
+}
+
+static void messages(void **state)
+{
+    (void)state;
+    static const struct { const char *message, *text;
+    } cases[] = {
+        { "not a JSON object", "[]" },
+        { "'arch' is missing", "{}" },
+        { "arch 'phb' is not one of pha, seq", "{\"arch\":\"phb\"}" },
+        { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
+        { "x.json: 'vocab_size' is missing", "{\"arch\":\"pha\"}" },
+        { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
+        { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
+        { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },
+        { "n_layer = 257 is out of range (1 to 256)",
+          "{\"arch\":\"pha\",\"vocab_size\":1,\"d_model\":2,\"n_layer\":257}" },
+        { "vocab_size = 16777217 is out of range", "{\"arch\":\"pha\",\"vocab_size\":16777217}" },
+        { "vocab_size is not a whole number", "{\"arch\":\"pha\",\"vocab_size\":2.5}" },
+        { "residual: 'psot' is not one of post, post_raw", "{" FULL ",\"residual\":\"psot\"}" },
+        { "mix: the value is not one of learned", "{" FULL ",\"mix\":1}" },
+        { "branches names gss twice", "{" FULL ",\"branches\":[\"gss\",\"gss\"]}" },
+        { "at least one", "{" FULL ",\"branches\":[]}" },
+        { "branches: 'ffn' is not one of attn, gss, aux", "{" FULL ",\"branches\":[\"ffn\"]}" },
+        { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
+        { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
+        { "branch_gain is neither true nor false", "{" FULL ",\"branch_gain\":2}" },
+        { "rope_theta = 0 is out of range", "{" FULL ",\"rope_theta\":0}" },
+        { "embed_std is not a number", "{" FULL ",\"embed_std\":\"x\"}" },
+        { "d_state = 40 is not a multiple of 16 (nearest: 32, 48)",
+          "{" BASE ",\"n_head\":4,\"d_state\":40,\"d_aux\":1}" },
+        { "d_state = 16 is out of range (32 to", "{" BASE ",\"n_head\":4,\"d_state\":16,\"d_aux\":1}" },
+        { "'d_state' is missing", "{" BASE ",\"n_head\":4,\"d_aux\":1}" },
+        { "'d_aux' is missing", "{" BASE ",\"n_head\":4,\"d_state\":32}" },
+        { "'n_head' is missing", "{" BASE ",\"d_state\":32,\"d_aux\":1}" },
+        { "d_model = 64 is not a multiple of n_head = 7 (nearest: 56, 70)",
+          "{" BASE ",\"n_head\":7,\"d_state\":32,\"d_aux\":1}" },
+        { "64 / 64 = 1 is odd (nearest d_model: 128)", "{" BASE ",\"n_head\":64,\"d_state\":32,\"d_aux\":1}" },
+        { "n_head = 4 is not a multiple of n_kv_head = 3",
+          "{" BASE ",\"n_head\":4,\"n_kv_head\":3,\"d_state\":32,\"d_aux\":1}" },
+        { "n_head = 4 is not a multiple of n_kv_head = 8",
+          "{" BASE ",\"n_head\":4,\"n_kv_head\":8,\"d_state\":32,\"d_aux\":1}" },
+    };
+    pha__config c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        FAILS(BAD_INPUT, cases[i].message, parse(&c, cases[i].text));
+    FAILS(IO, "/nowhere.json", pha__config_load(&c, "/nowhere.json", &rules));
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    check_folder(folder);
+    snprintf(file, sizeof file, "%s/config.json", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return pha__remove_tree(folder) != PHA_OK;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(switches), cmocka_unit_test(messages),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,158 @@
+/* safetensors: round trip, and hostile files */
+#include "io/safetensors.h"
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "support/check.h"
+
+static char folder[256], file[300];
+
+/* Writes a file from a header text and `size` bytes of data. */
+static void put(const char *header, size_t size)
+{
+    size_t n = strlen(header), padded = (n + 7) / 8 * 8;
+    unsigned char *all = calloc(8 + padded + size, 1);
+    for (int i = 0; i < 8; i++) all[i] = (unsigned char)((uint64_t)padded >> 8 * i);
+    memset(all + 8, ' ', padded);
+    memcpy(all + 8, header, n);
+    OK(pha__write_file(file, all, 8 + padded + size));
+    free(all);
+}
+
+static void round_trip(void **state)
+{
+    (void)state;
+    float a[6] = { 1, 2, 3, 4, 5, 6 }, s = 7;
+    uint16_t h[3] = { 0x3F80, 0x4000, 0x4040 };
+    const pha__tensor in[] = {
+        { .name = "z.half", .dtype = PHA__BF16, .rank = 1, .shape = { 3 }, .data = h },
+        { .name = "b", .dtype = PHA__F32, .rank = 2, .shape = { 2, 3 }, .data = a },
+        { .name = "a.half", .dtype = PHA__BF16, .rank = 2, .shape = { 1, 3 }, .data = h },
+        { .name = "scalar", .dtype = PHA__F32, .rank = 0, .data = &s },
+        { .name = "none", .dtype = PHA__F32, .rank = 2, .shape = { 0, 5 }, .data = NULL },
+    };
+    const char *meta[] = { "arch", "pha", "note", "caf\xC3\xA9 \"x\"", NULL };
+    OK(pha__safetensors_write(file, in, 5, meta));
+    pha__safetensors *st;
+    OK(pha__safetensors_open(&st, file));
+    assert_int_equal(pha__safetensors_count(st), 5);
+    assert_string_equal(pha__safetensors_at(st, 0)->name, "a.half");
+    assert_string_equal(pha__safetensors_metadata(st, "note"), meta[3]);
+    assert_null(pha__safetensors_metadata(st, "other"));
+    assert_null(pha__safetensors_find(st, "c"));
+    for (int i = 0; i < 5; i++) {
+        const pha__tensor *t = pha__safetensors_find(st, in[i].name);
+        assert_non_null(t);
+        assert_int_equal(t->dtype, in[i].dtype);
+        assert_int_equal(t->rank, in[i].rank);
+        assert_memory_equal(t->shape, in[i].shape, sizeof t->shape);
+        if (t->size) assert_memory_equal(t->data, in[i].data, t->size);
+    }
+    assert_int_equal(pha__safetensors_find(st, "b")->size, 24);
+    assert_int_equal((uintptr_t)pha__safetensors_find(st, "b")->data % 64, 0);
+    pha__safetensors_close(st);
+    pha__safetensors_close(NULL);
+    OK(pha__safetensors_write(file, NULL, 0, NULL));
+    OK(pha__safetensors_open(&st, file));
+    assert_int_equal(pha__safetensors_count(st), 0);
+    assert_null(pha__safetensors_find(st, "b"));
+    pha__safetensors_close(st);
+    pha__tensor twice[2] = { in[1], in[1] };
+    FAILS(FAILED, "two tensors 'b'", pha__safetensors_write(file, twice, 2, NULL));
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+static const struct { const char *message, *header; size_t size; } hostile[] = {
+    { "dtype is F16", "{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4 },
+    { "dtype is F64", "{\"w\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
+    { "no dtype", "{\"w\":{\"dtype\":3,\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
+    { "no shape", "{\"w\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4 },
+    { "dimension 0", "{\"w\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4 },
+    { "dimension 1", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1,1.5],\"data_offsets\":[0,4]}}", 4 },
+    { "9 dimensions", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,1],\"data_offsets\":[0,4]}}", 4 },
+    { "overflows", "{\"w\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967296],\"data_offsets\":[0,0]}}", 0 },
+    { "overflows", "{\"w\":{\"dtype\":\"F32\",\"shape\":[4611686018427387904],\"data_offsets\":[0,0]}}", 0 },
+    { "needs 8 bytes but it has 4", "{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4 },
+    { "outside", "{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 4 },
+    { "outside", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,0]}}", 4 },
+    { "outside", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[-4,0]}}", 4 },
+    { "pair", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0]}}", 4 },
+    { "pair", "{\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4.5]}}", 4 },
+    { "overlaps with 'v'", "{\"v\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]},"
+                           "\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[4,12]}}", 12 },
+    { "4 bytes before it", "{\"v\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                           "\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[8,12]}}", 12 },
+    { "aligned", "{\"v\":{\"dtype\":\"BF16\",\"shape\":[1],\"data_offsets\":[0,2]},"
+                 "\"w\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[2,6]}}", 6 },
+    { "entry is not", "{\"w\":[]}", 0 },
+};
+
+static void hostile_tensors(void **state)
+{
+    (void)state;
+    pha__safetensors *st;
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        put(hostile[i].header, hostile[i].size);
+        FAILS(BAD_INPUT, hostile[i].message, pha__safetensors_open(&st, file));
+        assert_null(st);
+        assert_non_null(strstr(pha_errmsg(), file)); /* names file and tensor */
+        assert_non_null(strstr(pha_errmsg(), "tensor 'w'"));
+    }
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+static void hostile_headers(void **state)
+{
+    (void)state;
+    static const char *wrong[] = { "[]", "{", "{\"w\":1,\"w\":2}", "3", "{\"__metadata__\":[]}",
+                                   "{\"__metadata__\":{\"a\":1}}", "{} x", "" };
+    pha__safetensors *st;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        put(wrong[i], 0);
+        FAILS(BAD_INPUT, file, pha__safetensors_open(&st, file));
+    }
+    put("{}", 3);
+    FAILS(BAD_INPUT, "3 bytes at the end", pha__safetensors_open(&st, file));
+    size_t n = 3000000;
+    char *deep = malloc(n + 1);
+    memset(deep, '[', n);
+    deep[n] = 0;
+    put(deep, 0);
+    FAILS(BAD_INPUT, "depth", pha__safetensors_open(&st, file));
+    free(deep);
+    static const unsigned char counts[][9] = { { 9, 0, 0, 0, 0, 0, 0, 0, '{' },
+                                               { 255, 255, 255, 255, 255, 255, 255, 255 },
+                                               { 0, 0, 0, 0, 1, 0, 0, 0 } };
+    for (int i = 0; i < 3; i++) {
+        OK(pha__write_file(file, counts[i], 9));
+        FAILS(BAD_INPUT, "truncated", pha__safetensors_open(&st, file));
+    }
+    for (size_t size = 0; size < 8; size++) {
+        OK(pha__write_file(file, counts, size));
+        FAILS(BAD_INPUT, "too few", pha__safetensors_open(&st, file));
+    }
+    FAILS(IO, "nowhere", pha__safetensors_open(&st, "/nowhere.safetensors"));
+    assert_int_equal(pha__mem_now(), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    check_folder(folder);
+    snprintf(file, sizeof file, "%s/m.safetensors", folder);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    return pha__remove_tree(folder) != PHA_OK;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip), cmocka_unit_test(hostile_tensors), cmocka_unit_test(hostile_headers),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -32,8 +32,8 @@ static pha_status train(const pha__map *map, int32_t size, const char *path)
     double end = now();
     if (!status) status = pha__tokenizer_save(t, path);
     if (!status)
-        printf("trained %d tokens on %.1f MB in %.2f s (counting %.2f s)\n", pha__tokenizer_size(t), (double)map->size / 1e6,
-               end - begin, counted - begin);
+        printf("trained %d tokens on %.1f MB in %.2f s (counting %.2f s)\n", pha__tokenizer_size(t),
+               (double)map->size / 1e6, end - begin, counted - begin);
     pha__tokenizer_close(t);
     pha__bpe_trainer_close(b);
     return status;

@@ -70,9 +70,9 @@ static pha_status grow(pha__encoder *e, size_t more)
     return PHA_OK;
 }
 
-#define RESERVE(e, more) \
-    do { \
-        if ((e)->capacity - (e)->n < (more)) TRY(grow(e, more)); \
+#define RESERVE(e, more)                                                                                               \
+    do {                                                                                                               \
+        if ((e)->capacity - (e)->n < (more)) TRY(grow(e, more));                                                       \
     } while (0)
 
 /* A word that isn't in the cache; there is room for its ids. */
@@ -88,8 +88,8 @@ static pha_status encode_fresh(pha__encoder *e, const unsigned char *word, size_
 /* The word, padded with zeros; `left` bytes may be read. */
 static inline void load_key(uint64_t key[KEY_WORDS], const unsigned char *word, size_t size, size_t left)
 {
-    static const uint64_t mask[9] = {0,          0xFF,         0xFFFF,         0xFFFFFF,        0xFFFFFFFF,
-                                     0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, UINT64_MAX};
+    static const uint64_t mask[9] = {
+        0, 0xFF, 0xFFFF, 0xFFFFFF, 0xFFFFFFFF, 0xFFFFFFFFFF, 0xFFFFFFFFFFFF, 0xFFFFFFFFFFFFFF, UINT64_MAX};
     if (left >= KEY_BYTES && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) {
         memcpy(key, word, KEY_BYTES);
         key[0] &= mask[size < 8 ? size : 8];
@@ -216,10 +216,8 @@ pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool spec
     *ids = NULL;
     *n = 0;
     e->n = 0;
-    if ((special ? e->t->n_added : e->t->n_plain) > 0)
-        TRY(encode_with_added(e, text, size, special));
-    else
-        TRY(encode_section(e, text, size));
+    if ((special ? e->t->n_added : e->t->n_plain) > 0) TRY(encode_with_added(e, text, size, special));
+    else TRY(encode_section(e, text, size));
     *ids = e->ids;
     *n = e->n;
     return PHA_OK;

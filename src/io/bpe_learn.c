@@ -1,8 +1,8 @@
 /* bpe_learn.c -- from counted words to merges
  *
- * Counts of pairs are exact at all times: a merge touches only the words that hold its pair and changes the counts of the
- * neighbours. The heap holds (count, pair) with counts that may be out of date: too high ones are put right when they come
- * up, and a pair whose count has risen is put on again.
+ * Counts of pairs are exact at all times: a merge touches only the words that hold its pair and changes the counts of
+ * the neighbours. The heap holds (count, pair) with counts that may be out of date: too high ones are put right when
+ * they come up, and a pair whose count has risen is put on again.
  */
 #include "io/bpe_learn.h"
 
@@ -151,7 +151,8 @@ static uint32_t token_place(const learner *t, const unsigned char *bytes, size_t
     const pha__learned *l = t->out;
     for (uint32_t i = (uint32_t)pha__hash(bytes, size, 0) & t->token_mask;; i = (i + 1) & t->token_mask) {
         uint32_t k = t->token_slots[i];
-        if (!k || (l->start[k] - l->start[k - 1] == size && memcmp(l->bytes + l->start[k - 1], bytes, size) == 0)) return i;
+        if (!k || (l->start[k] - l->start[k - 1] == size && memcmp(l->bytes + l->start[k - 1], bytes, size) == 0))
+            return i;
     }
 }
 
@@ -218,8 +219,7 @@ static pha_status load_words(learner *t, pha__words *words)
     pha__words_close(words);
     for (uint32_t k = 0; k < t->n_words; k++) {
         const int32_t *s = t->symbols + t->word_start[k];
-        for (uint32_t i = 0; i + 1 < t->word_size[k]; i++)
-            TRY(change(t, s[i], s[i + 1], (int64_t)t->word_count[k], k));
+        for (uint32_t i = 0; i + 1 < t->word_size[k]; i++) TRY(change(t, s[i], s[i + 1], (int64_t)t->word_count[k], k));
     }
     return push_risen(t);
 }

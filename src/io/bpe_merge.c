@@ -135,8 +135,8 @@ pha_status pha__merge_word(const pha__tokenizer *t, pha__merge_space *space, con
         *n_ids = merge_short(t, word, n, ids);
         return PHA_OK;
     }
-    if (n >= PHA__LONG_WORD) FAIL(BAD_INPUT, "a single word of the text has %zu bytes; at most %u can be merged", n,
-                                  PHA__LONG_WORD - 1);
+    if (n >= PHA__LONG_WORD)
+        FAIL(BAD_INPUT, "a single word of the text has %zu bytes; at most %u can be merged", n, PHA__LONG_WORD - 1);
     TRY(reserve(space, n));
     word_list w = {.heap = space->block, .ids = ids};
     w.rank = (uint32_t *)(w.heap + HEAP_PER_SYMBOL * n);

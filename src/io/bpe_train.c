@@ -1,7 +1,7 @@
 /* bpe_train.c -- training a vocabulary: text in pieces, words counted, merges learned, a tokenizer made
  *
- * Text is gathered in blocks of fixed size, so the result doesn't depend on how it is cut into pieces. The last word of a
- * block, which may go on, waits for the next block.
+ * Text is gathered in blocks of fixed size, so the result doesn't depend on how it is cut into pieces. The last word of
+ * a block, which may go on, waits for the next block.
  */
 #include <string.h>
 
@@ -28,8 +28,8 @@ pha_status pha__bpe_trainer_open(pha__bpe_trainer **out, int32_t vocab_size, siz
 {
     *out = NULL;
     if (vocab_size < 257 || vocab_size > PHA__TOKENIZER_VOCAB_LIMIT)
-        FAIL(USAGE, "a vocabulary of %d tokens can't be trained; choose 257 (256 bytes and " PHA__EOT_TEXT ") to %d", vocab_size,
-             PHA__TOKENIZER_VOCAB_LIMIT);
+        FAIL(USAGE, "a vocabulary of %d tokens can't be trained; choose 257 (256 bytes and " PHA__EOT_TEXT ") to %d",
+             vocab_size, PHA__TOKENIZER_VOCAB_LIMIT);
     if (max_words == 0) max_words = DEFAULT_WORDS;
     if (max_words < MIN_WORDS) max_words = MIN_WORDS;
     if (max_words > MAX_WORDS) max_words = MAX_WORDS;
@@ -118,7 +118,8 @@ pha_status pha__bpe_trainer_finish(pha__bpe_trainer *b, pha__tokenizer **out,
     *out = NULL;
     TRY(count_block(b, true));
     if (b->words.n_dropped)
-        pha__log(PHA__LOG_NOTE, "training of the vocabulary: more than %zu different words; the rarest were dropped, %llu in all",
+        pha__log(PHA__LOG_NOTE,
+                 "training of the vocabulary: more than %zu different words; the rarest were dropped, %llu in all",
                  b->words.max_words, (unsigned long long)b->words.n_dropped);
     pha__learned learned;
     pha_status status = pha__bpe_learn(&learned, &b->words, b->vocab_size - 1, progress, context);

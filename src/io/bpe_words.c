@@ -1,7 +1,7 @@
 /* bpe_words.c -- counting the words of a text, in bounded memory
  *
- * When there are too many distinct words (or their bytes take more than AVERAGE for each of them), the rarest half goes:
- * first by count, then by age. What is kept depends on the text alone.
+ * When there are too many distinct words (or their bytes take more than AVERAGE for each of them), the rarest half
+ * goes: first by count, then by age. What is kept depends on the text alone.
  */
 #include "io/bpe_words.h"
 
@@ -125,6 +125,7 @@ static pha_status add_piece(pha__words *w, const unsigned char *word, size_t siz
 
 pha_status pha__words_add(pha__words *w, const unsigned char *word, size_t size)
 {
-    for (; size > PHA__TRAIN_WORD; word += PHA__TRAIN_WORD, size -= PHA__TRAIN_WORD) TRY(add_piece(w, word, PHA__TRAIN_WORD));
+    for (; size > PHA__TRAIN_WORD; word += PHA__TRAIN_WORD, size -= PHA__TRAIN_WORD)
+        TRY(add_piece(w, word, PHA__TRAIN_WORD));
     return size ? add_piece(w, word, size) : PHA_OK;
 }

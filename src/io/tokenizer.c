@@ -1,7 +1,7 @@
 /* tokenizer.c -- the tokenizer: building and checking it, its tables, its hash, the simple questions
  *
- * Guarantees after pha__tokenizer_complete: every id below size has bytes, each of the 256 bytes has a token, and the token
- * that a merge makes is the concatenation of its parts. So any text encodes, and decoding gives its bytes back.
+ * Guarantees after pha__tokenizer_complete: every id below size has bytes, each of the 256 bytes has a token, and the
+ * token that a merge makes is the concatenation of its parts. So any text encodes, and decoding gives its bytes back.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -102,13 +102,13 @@ static pha_status build_bytes(pha__tokenizer *t, const pha__token_def *defs, con
         const pha__token_def *d = &defs[id];
         t->start[id] = n;
         ptrdiff_t size = (ptrdiff_t)d->size;
-        if (d->kind == PHA__TOKEN_CHARS)
-            size = pha__bytes_of_chars(t->bytes + n, d->text, d->size);
-        else
-            memcpy(t->bytes + n, d->text, d->size);
+        if (d->kind == PHA__TOKEN_CHARS) size = pha__bytes_of_chars(t->bytes + n, d->text, d->size);
+        else memcpy(t->bytes + n, d->text, d->size);
         if (size < 0)
-            FAIL(BAD_INPUT, "%s: token %d, '%.60s', isn't written in byte-level BPE's characters and isn't among the "
-                 "added tokens", name, id, d->text);
+            FAIL(BAD_INPUT,
+                 "%s: token %d, '%.60s', isn't written in byte-level BPE's characters and isn't among the "
+                 "added tokens",
+                 name, id, d->text);
         if (size == 0) FAIL(BAD_INPUT, "%s: the token with id %d is empty", name, id);
         if (size > PHA__TOKEN_BYTES_LIMIT)
             FAIL(BAD_INPUT, "%s: the token with id %d is longer than %d bytes", name, id, PHA__TOKEN_BYTES_LIMIT);
@@ -144,7 +144,8 @@ static pha_status build_index(pha__tokenizer *t, const pha__token_def *defs, con
     for (int byte = 0; byte < 256; byte++) {
         unsigned char b = (unsigned char)byte;
         if ((t->byte_id[byte] = pha__tokenizer_find(t, &b, 1)) < 0)
-            FAIL(BAD_INPUT, "%s: no token for byte 0x%02x; a byte-level vocabulary has all 256 bytes", name, (unsigned)byte);
+            FAIL(BAD_INPUT, "%s: no token for byte 0x%02x; a byte-level vocabulary has all 256 bytes", name,
+                 (unsigned)byte);
     }
     return PHA_OK;
 }
@@ -213,7 +214,8 @@ pha_status pha__tokenizer_reserve_merges(pha__tokenizer *t, size_t n, const char
 pha_status pha__tokenizer_add_merge(pha__tokenizer *t, int32_t left, int32_t right, const char *name)
 {
     size_t left_size, right_size;
-    const unsigned char *a = pha__tokenizer_bytes(t, left, &left_size), *b = pha__tokenizer_bytes(t, right, &right_size);
+    const unsigned char *a = pha__tokenizer_bytes(t, left, &left_size),
+                        *b = pha__tokenizer_bytes(t, right, &right_size);
     uint32_t rank = t->n_merges;
     if (!a || !b || rank >= t->merges_capacity) FAIL(FAILED, "%s: merge %u is out of place", name, rank);
     int32_t id = -1;
@@ -240,8 +242,8 @@ pha_status pha__tokenizer_add_merge_chars(pha__tokenizer *t, const char *left, s
         ptrdiff_t n = size[i] <= 2 * PHA__TOKEN_BYTES_LIMIT ? pha__bytes_of_chars(t->scratch, text[i], size[i]) : -1;
         id[i] = n > 0 ? pha__tokenizer_find(t, t->scratch, (size_t)n) : -1;
         if (id[i] < 0)
-            FAIL(BAD_INPUT, "%s: merge %u (counted from 0) names '%.*s', which isn't in the vocabulary", name, t->n_merges,
-                 (int)(size[i] < 60 ? size[i] : 60), text[i]);
+            FAIL(BAD_INPUT, "%s: merge %u (counted from 0) names '%.*s', which isn't in the vocabulary", name,
+                 t->n_merges, (int)(size[i] < 60 ? size[i] : 60), text[i]);
     }
     return pha__tokenizer_add_merge(t, id[0], id[1], name);
 }

@@ -1,7 +1,8 @@
 /* tokenizer_files.c -- finding and reading a tokenizer's files: tokenizer.json, or a list of merges and a vocabulary
  *
- * A list of merges is GPT-2's vocab.bpe or merges.txt: a first line "#version: ...", then two tokens a line, best first.
- * A vocabulary is encoder.json or vocab.json: one object from token to id. <|endoftext|> in it is a special token.
+ * A list of merges is GPT-2's vocab.bpe or merges.txt: a first line "#version: ...", then two tokens a line, best
+ * first. A vocabulary is encoder.json or vocab.json: one object from token to id. <|endoftext|> in it is a special
+ * token.
  */
 #include <string.h>
 
@@ -20,14 +21,17 @@ static pha_status read_vocab(pha__tokenizer **out, const json_t *vocab, const ch
     pha_status status = PHA_OK;
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)vocab, key, value) {
+    json_object_foreach((json_t *)vocab, key, value)
+    {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= n)
-            status = pha__fail(PHA_BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)",
-                               name, key, (long long)n - 1, (long long)n);
+            status = pha__fail(
+                PHA_BAD_INPUT,
+                "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)",
+                name, key, (long long)n - 1, (long long)n);
         else if (defs[id].kind)
-            status = pha__fail(PHA_BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key,
-                               (long long)id);
+            status = pha__fail(PHA_BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name,
+                               defs[id].text, key, (long long)id);
         if (status) break;
         pha__token_kind kind = strcmp(key, PHA__EOT_TEXT) == 0 ? PHA__TOKEN_SPECIAL : PHA__TOKEN_CHARS;
         defs[id] = (pha__token_def){.text = key, .size = strlen(key), .kind = kind};
@@ -51,14 +55,16 @@ static pha_status read_merges(pha__tokenizer *t, const char *text, size_t size, 
         const char *space = memchr(begin, ' ', (size_t)(end - begin));
         if (!space || memchr(space + 1, ' ', (size_t)(end - space - 1)))
             FAIL(BAD_INPUT, "%s: line %zu isn't two tokens with a space between them", name, line);
-        TRY(pha__tokenizer_add_merge_chars(t, begin, (size_t)(space - begin), space + 1, (size_t)(end - space - 1), name));
+        TRY(pha__tokenizer_add_merge_chars(t, begin, (size_t)(space - begin), space + 1, (size_t)(end - space - 1),
+                                           name));
     }
     pha_status status = pha__tokenizer_complete(t);
     return status ? pha__fail_in(status, "%s", name) : PHA_OK;
 }
 
-pha_status pha__tokenizer_parse_gpt2(pha__tokenizer **out, const char *merges, size_t merges_size, const char *merges_name,
-                                     const char *vocab, size_t vocab_size, const char *vocab_name)
+pha_status pha__tokenizer_parse_gpt2(pha__tokenizer **out, const char *merges, size_t merges_size,
+                                     const char *merges_name, const char *vocab, size_t vocab_size,
+                                     const char *vocab_name)
 {
     *out = NULL;
     json_t *json;
@@ -109,7 +115,8 @@ static pha_status open_pair(pha__tokenizer **out, const char *merges, const char
     size_t merges_size, vocab_size;
     pha_status status = pha__read_file(&merges_text, &merges_size, merges, PHA__TOKENIZER_FILE_LIMIT);
     if (!status) status = pha__read_file(&vocab_text, &vocab_size, vocab, PHA__TOKENIZER_FILE_LIMIT);
-    if (!status) status = pha__tokenizer_parse_gpt2(out, merges_text, merges_size, merges, vocab_text, vocab_size, vocab);
+    if (!status)
+        status = pha__tokenizer_parse_gpt2(out, merges_text, merges_size, merges, vocab_text, vocab_size, vocab);
     pha__free(merges_text);
     pha__free(vocab_text);
     return status;
@@ -140,8 +147,10 @@ static pha_status open_folder(pha__tokenizer **out, const char *path)
     pha__free(json);
     for (size_t i = 0; !done && !status && i < 2; i++) status = try_pair(out, path, i, &done);
     if (!done && !status)
-        FAIL(BAD_INPUT, "%s: no tokenizer here; looked for tokenizer.json, vocab.bpe with encoder.json, merges.txt with "
-             "vocab.json", path);
+        FAIL(BAD_INPUT,
+             "%s: no tokenizer here; looked for tokenizer.json, vocab.bpe with encoder.json, merges.txt with "
+             "vocab.json",
+             path);
     return status;
 }
 

@@ -15,7 +15,7 @@
 
 /* How text is cut into words before merging. The values are part of the tokenizer's hash: never renumber. */
 typedef enum pha__split {
-    PHA__SPLIT_NONE = 0,  /* a section is one word */
+    PHA__SPLIT_NONE = 0, /* a section is one word */
     PHA__SPLIT_GPT2 = 1,
     PHA__SPLIT_LLAMA3 = 2, /* also cl100k: numbers of up to three digits */
     PHA__SPLIT_QWEN2 = 3   /* as Llama 3's, numbers digit by digit */
@@ -26,7 +26,7 @@ extern const char pha__split_gpt2[], pha__split_llama3[], pha__split_cl100k[], p
 /* Classes of characters: \p{L}, \p{N}, \s and the rest. */
 enum { PHA__CLASS_OTHER, PHA__CLASS_LETTER, PHA__CLASS_NUMBER, PHA__CLASS_SPACE };
 
-void pha__unicode_init(void); /* builds the table once; any thread, any number of times */
+void pha__unicode_init(void);         /* builds the table once; any thread, any number of times */
 int pha__unicode_class(int32_t code); /* -1 and anything above U+10FFFF: other */
 
 /* The end of the word that starts at s[i], i < n. A byte that is not part of valid UTF-8 is one character "other". */
@@ -72,15 +72,15 @@ struct pha__tokenizer {
     pha__merge *merges; /* by rank */
     uint32_t n_merges, merges_capacity;
     pha__merge_slot *slots;
-    int slots_shift;  /* 64 - log2(number of slots) */
-    int32_t *index;   /* open hash table from bytes to id, of tokens that merges reach; -1: free */
+    int slots_shift; /* 64 - log2(number of slots) */
+    int32_t *index;  /* open hash table from bytes to id, of tokens that merges reach; -1: free */
     uint32_t index_mask;
     pha__added *added; /* sorted by text: all, and those that aren't special */
     pha__added *plain;
     int32_t n_added, n_plain;
     pha__split split;
     bool add_prefix_space;
-    bool ignore_merges; /* a word that is a token is that token, whatever the merges say */
+    bool ignore_merges;     /* a word that is a token is that token, whatever the merges say */
     unsigned char *scratch; /* while building: 2 tokens */
 };
 
@@ -93,18 +93,21 @@ pha_status pha__tokenizer_add_merge_chars(pha__tokenizer *t, const char *left, s
                                           size_t right_size, const char *name);
 pha_status pha__tokenizer_complete(pha__tokenizer *t); /* tables and hash; split and flags must be set */
 
-/* The id of the token with these bytes, -1: none. Added tokens are not found unless the vocabulary also spells them so. */
+/* The id of the token with these bytes, -1: none. Added tokens are not found unless the vocabulary also spells them so.
+ */
 int32_t pha__tokenizer_find(const pha__tokenizer *t, const void *bytes, size_t size);
 
 /* tokenizer.json from memory. */
 pha_status pha__tokenizer_parse(pha__tokenizer **out, const char *text, size_t size, const char *name);
 /* merges and vocabulary of GPT-2 from memory. */
-pha_status pha__tokenizer_parse_gpt2(pha__tokenizer **out, const char *merges, size_t merges_size, const char *merges_name,
-                                     const char *vocab, size_t vocab_size, const char *vocab_name);
+pha_status pha__tokenizer_parse_gpt2(pha__tokenizer **out, const char *merges, size_t merges_size,
+                                     const char *merges_name, const char *vocab, size_t vocab_size,
+                                     const char *vocab_name);
 
 /* GPT-2's byte characters: each byte is one visible character below U+0144. */
-int pha__byte_char(unsigned char byte, char out[2]);                      /* UTF-8, 1 or 2 bytes */
-ptrdiff_t pha__bytes_of_chars(unsigned char *out, const char *s, size_t size); /* number of bytes; -1: not byte characters */
+int pha__byte_char(unsigned char byte, char out[2]); /* UTF-8, 1 or 2 bytes */
+ptrdiff_t pha__bytes_of_chars(unsigned char *out, const char *s,
+                              size_t size); /* number of bytes; -1: not byte characters */
 
 static inline uint64_t pha__pair(int32_t left, int32_t right)
 {

@@ -45,13 +45,15 @@ static pha_status read_split(pha__split *out, const json_t *split, const char *n
     const char *behavior = json_string_value(json_object_get(split, "behavior"));
     if (!pattern) FAIL(BAD_INPUT, "%s: pre-tokenizer Split without a pattern {\"Regex\": ...}", name);
     if (!behavior || strcmp(behavior, "Isolated") != 0 || flag(split, "invert", false))
-        FAIL(BAD_INPUT, "%s: pre-tokenizer Split with behavior '%.40s'%s isn't supported (only Isolated, not inverted)", name,
-             behavior ? behavior : "", flag(split, "invert", false) ? ", inverted," : "");
+        FAIL(BAD_INPUT, "%s: pre-tokenizer Split with behavior '%.40s'%s isn't supported (only Isolated, not inverted)",
+             name, behavior ? behavior : "", flag(split, "invert", false) ? ", inverted," : "");
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         if (strcmp(pattern, known[i].text) == 0) return *out = known[i].split, PHA_OK;
     }
-    FAIL(BAD_INPUT, "%s: pre-tokenizer Split with an unknown pattern, '%.200s'; known are those of GPT-2, cl100k, Llama 3 and "
-         "Qwen 2", name, pattern);
+    FAIL(BAD_INPUT,
+         "%s: pre-tokenizer Split with an unknown pattern, '%.200s'; known are those of GPT-2, cl100k, Llama 3 and "
+         "Qwen 2",
+         name, pattern);
 }
 
 static pha_status read_pre_tokenizer(pha__tokenizer *t, const json_t *json, const char *name)
@@ -65,7 +67,8 @@ static pha_status read_pre_tokenizer(pha__tokenizer *t, const json_t *json, cons
             FAIL(BAD_INPUT, "%s: a pre_tokenizer Sequence other than Split, ByteLevel isn't supported", name);
         TRY(read_split(&t->split, split, name));
         if (flag(bytes, "use_regex", true) || flag(bytes, "add_prefix_space", true))
-            FAIL(BAD_INPUT, "%s: pre_tokenizer ByteLevel behind Split must have use_regex and add_prefix_space false", name);
+            FAIL(BAD_INPUT, "%s: pre_tokenizer ByteLevel behind Split must have use_regex and add_prefix_space false",
+                 name);
         return PHA_OK;
     }
     if (!is_type(json, "ByteLevel"))
@@ -122,19 +125,24 @@ static pha_status read_vocab(pha__token_def *defs, int64_t n, const json_t *voca
 {
     const char *key;
     json_t *value;
-    json_object_foreach((json_t *)vocab, key, value) {
+    json_object_foreach((json_t *)vocab, key, value)
+    {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= n)
-            FAIL(BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)", name, key,
-                 (long long)n - 1, (long long)n);
+            FAIL(
+                BAD_INPUT,
+                "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)",
+                name, key, (long long)n - 1, (long long)n);
         if (defs[id].kind)
-            FAIL(BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key, (long long)id);
+            FAIL(BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key,
+                 (long long)id);
         defs[id] = (pha__token_def){.text = key, .size = strlen(key), .kind = PHA__TOKEN_CHARS};
     }
     return PHA_OK;
 }
 
-static pha_status read_added(pha__token_def *defs, int64_t n, const json_t *added, const json_t *vocab, const char *name)
+static pha_status read_added(pha__token_def *defs, int64_t n, const json_t *added, const json_t *vocab,
+                             const char *name)
 {
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *item = json_array_get(added, i);
@@ -142,8 +150,9 @@ static pha_status read_added(pha__token_def *defs, int64_t n, const json_t *adde
         const char *content;
         TRY(check_added(&id, &content, item, name));
         const json_t *other = json_object_get(vocab, content);
-        if (id >= n) FAIL(BAD_INPUT, "%s: added token '%.60s' has id %lld, but there are %lld tokens: ids are missing", name,
-                          content, (long long)id, (long long)n);
+        if (id >= n)
+            FAIL(BAD_INPUT, "%s: added token '%.60s' has id %lld, but there are %lld tokens: ids are missing", name,
+                 content, (long long)id, (long long)n);
         if ((other && json_integer_value(other) != id) || (!other && defs[id].kind))
             FAIL(BAD_INPUT, "%s: added token '%.60s' has id %lld, which contradicts the vocabulary", name, content,
                  (long long)id);

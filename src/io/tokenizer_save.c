@@ -13,10 +13,8 @@ static void put_text(pha__str *s, const unsigned char *text, size_t size, bool c
         char c[2] = {(char)text[i], 0};
         int n = chars ? pha__byte_char(text[i], c) : 1;
         if (n == 1 && (c[0] == '"' || c[0] == '\\')) pha__str_add(s, "\\", 1);
-        if (n == 1 && (unsigned char)c[0] < 0x20)
-            pha__str_printf(s, "\\u%04x", (unsigned)c[0]);
-        else
-            pha__str_add(s, c, (size_t)n);
+        if (n == 1 && (unsigned char)c[0] < 0x20) pha__str_printf(s, "\\u%04x", (unsigned)c[0]);
+        else pha__str_add(s, c, (size_t)n);
     }
 }
 
@@ -63,7 +61,8 @@ static void put_pre_tokenizer(pha__str *s, const pha__tokenizer *t)
     pha__str_puts(s, "  \"normalizer\": null,\n  \"pre_tokenizer\": ");
     if (t->split == PHA__SPLIT_LLAMA3 || t->split == PHA__SPLIT_QWEN2) {
         const char *pattern = t->split == PHA__SPLIT_LLAMA3 ? pha__split_llama3 : pha__split_qwen2;
-        pha__str_puts(s, "{\"type\": \"Sequence\", \"pretokenizers\": [\n    {\"type\": \"Split\", \"pattern\": {\"Regex\": \"");
+        pha__str_puts(
+            s, "{\"type\": \"Sequence\", \"pretokenizers\": [\n    {\"type\": \"Split\", \"pattern\": {\"Regex\": \"");
         put_text(s, (const unsigned char *)pattern, strlen(pattern), false);
         pha__str_puts(s, "\"}, \"behavior\": \"Isolated\", \"invert\": false},\n    ");
         put_byte_level(s, false, false);

@@ -1,7 +1,7 @@
 /* unicode_class.c -- letter, number, space or other, for every code point
  *
- * Two stages: code / 256 chooses a block, a block holds 2 bits per code point; equal blocks are stored once. The categories
- * are libutf8proc's, so the Unicode version is that of the library the program runs with.
+ * Two stages: code / 256 chooses a block, a block holds 2 bits per code point; equal blocks are stored once. The
+ * categories are libutf8proc's, so the Unicode version is that of the library the program runs with.
  */
 #include <pthread.h>
 #include <string.h>

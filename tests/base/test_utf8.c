@@ -24,7 +24,8 @@ static void wrong_bytes(void **state)
 {
     (void)state;
     static const char *wrong[] = { "\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF",
-                                   "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
+                                   "\xED\xA0\x80", "\xED\xBF\xBF",
+                                   "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF",
                                    "\xC3(", "\xE2\x82(", "\xF0\x9F\x98(" };
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         int32_t code = 0;

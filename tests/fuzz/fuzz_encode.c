@@ -41,7 +41,8 @@ static void check(const pha__tokenizer *t, const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const char base[] = "the theme of the thesis: they're there, then 123 123 \n\n aaaaaaaaaaaaaaaa caf\xc3\xa9 \xe4\xbd\xa0";
+    static const char base[] =
+        "the theme of the thesis: they're there, then 123 123 \n\n aaaaaaaaaaaaaaaa caf\xc3\xa9 \xe4\xbd\xa0";
     pha__log_to(quiet, NULL);
     pha__tokenizer *t = train(base, sizeof base - 1);
     for (int split = PHA__SPLIT_NONE; split <= PHA__SPLIT_QWEN2; split++) {

@@ -1,5 +1,5 @@
-/* Any bytes as a tokenizer.json (or, before and after a zero byte, merges and a vocabulary): an error, or a tokenizer that
- * encodes text and gives it back. */
+/* Any bytes as a tokenizer.json (or, before and after a zero byte, merges and a vocabulary): an error, or a tokenizer
+ * that encodes text and gives it back. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +13,8 @@ static void quiet(void *context, pha__log_level level, const char *message)
     (void)context, (void)level, (void)message;
 }
 
-static const char sample[] = "the theme, they'll 1234567\n\n  \t caf\xc3\xa9 \xe4\xbd\xa0\xff<|endoftext|>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+static const char sample[] = "the theme, they'll 1234567\n\n  \t caf\xc3\xa9 "
+                             "\xe4\xbd\xa0\xff<|endoftext|>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
                              "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaathethethe";
 
 static void use(const pha__tokenizer *t, bool special)

@@ -7,8 +7,10 @@
 #include "io/tokenizer_impl.h"
 #include "support/check.h"
 
-static const char text[] = "the theme of the thesis: there they're the same, then; don't they'll we've I'm she'd it's 123 1234567\n\n"
-                           "\tthe  the   end of the thing\xc2\xa0\xe2\x80\x83 caf\xc3\xa9 \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80!!! \r\n the";
+static const char text[] =
+    "the theme of the thesis: there they're the same, then; don't they'll we've I'm she'd it's 123 1234567\n\n"
+    "\tthe  the   end of the thing\xc2\xa0\xe2\x80\x83 caf\xc3\xa9 \xe4\xbd\xa0\xe5\xa5\xbd \xf0\x9f\x98\x80!!! \r\n "
+    "the";
 
 /* A tokenizer trained on the text above. */
 static pha__tokenizer *small(int32_t vocab)
@@ -215,22 +217,38 @@ static size_t merge_plainly(const pha__tokenizer *t, const unsigned char *word, 
     }
 }
 
-static void merging(void **state)
+static void check_merging(const pha__tokenizer *t, const char *letters)
 {
-    (void)state;
-    pha__tokenizer *t = small(330);
     pha__merge_space space = {0};
     uint32_t seed = 3;
     for (int round = 0; round < 400; round++) {
         unsigned char word[300];
         int32_t want[300], ids[300];
         size_t n = 1 + random_next(&seed) % (round % 2 ? 80 : 300), n_ids;
-        for (size_t i = 0; i < n; i++) word[i] = (unsigned char)"these nd"[random_next(&seed) % (round % 3 ? 8 : 4)];
+        for (size_t i = 0; i < n; i++) word[i] = (unsigned char)letters[random_next(&seed) % strlen(letters)];
         OK(pha__merge_word(t, &space, word, n, ids, &n_ids));
         assert_int_equal(n_ids, merge_plainly(t, word, n, want));
         assert_memory_equal(ids, want, n_ids * sizeof *ids);
     }
     pha__merge_space_free(&space);
+}
+
+static void merging(void **state)
+{
+    (void)state;
+    pha__tokenizer *t = small(330);
+    check_merging(t, "these nd");
+    check_merging(t, "the");
+    pha__tokenizer_close(t);
+    char s[3000]; /* two letters: most merges have rivals next to them */
+    uint32_t seed = 8;
+    for (size_t i = 0; i < sizeof s; i++) s[i] = i % 50 ? "aab"[random_next(&seed) % 3] : ' ';
+    pha__bpe_trainer *b;
+    OK(pha__bpe_trainer_open(&b, 340, 0));
+    OK(pha__bpe_trainer_feed(b, s, sizeof s));
+    OK(pha__bpe_trainer_finish(b, &t, NULL, NULL));
+    pha__bpe_trainer_close(b);
+    check_merging(t, "ab");
     pha__tokenizer_close(t);
 }
 
@@ -255,7 +273,10 @@ static void splitting(void **state)
     check_words(g, "it's they'll we'vE 'tis", "it|'s| they|'ll| we|'|vE| '|tis");
     check_words(g, "a  b   \n c  ", "a| | b|   \n| c|  ");
     check_words(g, "x1234 5.6%% \xc2\xb2", "x|1234| 5|.|6|%%| \xc2\xb2");
-    check_words(g, "\xc3\xa9t\xc3\xa9\xc2\xa0\xc2\xa0""b", "\xc3\xa9t\xc3\xa9|\xc2\xa0|\xc2\xa0|b");
+    check_words(g,
+                "\xc3\xa9t\xc3\xa9\xc2\xa0\xc2\xa0"
+                "b",
+                "\xc3\xa9t\xc3\xa9|\xc2\xa0|\xc2\xa0|b");
     check_words(g, "a\xff\xfe b \xe4\xbd", "a|\xff\xfe| b| \xe4\xbd");
     check_words(l, "it's WE'LL 'SO\xc5\xbf'\xc5\xbf", "it|'s| WE|'LL| '|SO\xc5\xbf|'\xc5\xbf");
     check_words(l, "x1234 5.6%%\n\n  y\tz", "x|123|4| |5|.|6|%%\n\n| | y|\tz");
@@ -282,11 +303,13 @@ static void hard_input(void **state)
     size_t size = 1 << 20;
     char *s = malloc(size);
     assert_non_null(s);
-    static const char *const units[] = {"a", " ", "\n", "'", "the", "\xff", "\xe4\xbd", "\xe4\xbd\xa0", " \n", "0", "<|endoftext", "<", "\t "};
+    static const char *const units[] = {"a",   " ", "\n",          "'", "the", "\xff", "\xe4\xbd", "\xe4\xbd\xa0",
+                                        " \n", "0", "<|endoftext", "<", "\t "};
     uint32_t seed = 1;
     for (size_t k = 0; k <= sizeof units / sizeof *units; k++) {
         for (size_t i = 0; i < size; i++) /* the last: random letters */
-            s[i] = k < sizeof units / sizeof *units ? units[k][i % strlen(units[k])] : (char)('a' + random_next(&seed) % 26);
+            s[i] = k < sizeof units / sizeof *units ? units[k][i % strlen(units[k])]
+                                                    : (char)('a' + random_next(&seed) % 26);
         double begin = now();
         check_round_trip(e, t, s, size, true);
         double seconds = now() - begin;
@@ -324,8 +347,8 @@ static void special_tokens(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gpt2_cases), cmocka_unit_test(save_and_load), cmocka_unit_test(round_trip),
-        cmocka_unit_test(merging),    cmocka_unit_test(splitting),     cmocka_unit_test(hard_input),
+        cmocka_unit_test(gpt2_cases),     cmocka_unit_test(save_and_load), cmocka_unit_test(round_trip),
+        cmocka_unit_test(merging),        cmocka_unit_test(splitting),     cmocka_unit_test(hard_input),
         cmocka_unit_test(special_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

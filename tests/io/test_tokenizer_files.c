@@ -14,7 +14,8 @@ typedef struct parts {
 static const parts good = {
     .vocab_more = ", \"th\": 256, \"the\": 257, \"<|endoftext|>\": 258",
     .merges = "\"t h\", [\"th\", \"e\"]",
-    .added = "{\"id\": 258, \"content\": \"<|endoftext|>\", \"special\": true}, {\"id\": 259, \"content\": \"  \", \"special\": false}",
+    .added = "{\"id\": 258, \"content\": \"<|endoftext|>\", \"special\": true}, {\"id\": 259, \"content\": \"  \", "
+             "\"special\": false}",
     .pre = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false}",
     .model = "\"type\": \"BPE\"",
     .root = "\"normalizer\": null",
@@ -32,8 +33,8 @@ static void write_vocab(pha__str *s)
 static pha__str write_json(parts p)
 {
     pha__str s = {0};
-    pha__str_printf(&s, "{%s, \"added_tokens\": [%s], \"pre_tokenizer\": %s, \"model\": {%s, \"vocab\": {", p.root, p.added, p.pre,
-                    p.model);
+    pha__str_printf(&s, "{%s, \"added_tokens\": [%s], \"pre_tokenizer\": %s, \"model\": {%s, \"vocab\": {", p.root,
+                    p.added, p.pre, p.model);
     write_vocab(&s);
     pha__str_printf(&s, "%s}, \"merges\": [%s]}}", p.vocab_more, p.merges);
     assert_false(s.failed);
@@ -80,8 +81,10 @@ static void good_json(void **state)
     pha__tokenizer_close(t);
     p.model = "\"type\": \"BPE\", \"ignore_merges\": true";
     p.merges = "\"t h\"";
-    p.pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Isolated\", \"pattern\": {\"Regex\": "
-            "\"'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)|\\\\s+\"}}, {\"type\": "
+    p.pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Isolated\", "
+            "\"pattern\": {\"Regex\": "
+            "\"'s|'t|'re|'ve|'m|'ll|'d| ?\\\\p{L}+| ?\\\\p{N}+| ?[^\\\\s\\\\p{L}\\\\p{N}]+|\\\\s+(?!\\\\S)|\\\\s+\"}}, "
+            "{\"type\": "
             "\"ByteLevel\", \"use_regex\": false, \"add_prefix_space\": false}]}";
     OK(load(&t, p));
     check_ids(t, "the thex", true, (int32_t[]){257, ' ', 256, 'e', 'x'}, 5);
@@ -95,11 +98,11 @@ static void bad(const char *part, parts p)
     assert_null(t);
 }
 
-#define BAD(part, member, value)  \
-    do {                          \
-        parts bad_parts_ = good;  \
-        bad_parts_.member = value; \
-        bad(part, bad_parts_);    \
+#define BAD(part, member, value)                                                                                       \
+    do {                                                                                                               \
+        parts bad_parts_ = good;                                                                                       \
+        bad_parts_.member = value;                                                                                     \
+        bad(part, bad_parts_);                                                                                         \
     } while (0)
 
 static void bad_tokens(void **state)
@@ -111,22 +114,23 @@ static void bad_tokens(void **state)
     BAD("integer", vocab_more, ", \"th\": 256, \"the\": \"x\", \"<|endoftext|>\": 258");
     BAD("integer", vocab_more, ", \"th\": 256, \"the\": 257.5, \"<|endoftext|>\": 258");
     BAD("no gaps", vocab_more, ", \"th\": 256, \"<|endoftext|>\": 258, \"tt\": 260");
-    BAD("characters", vocab_more, ", \"th\": 256, \"the\": 257, \"a b\": 258");
+    BAD("characters", vocab_more, ", \"th\": 256, \"the\": 257, \"a b\": 260, \"<|endoftext|>\": 258");
     BAD("characters", vocab_more, ", \"th\": 256, \"the\": 257, \"\xe4\xbd\xa0\": 260, \"<|endoftext|>\": 258");
     BAD("is empty", vocab_more, ", \"th\": 256, \"the\": 257, \"\": 260, \"<|endoftext|>\": 258");
     BAD("duplicate", vocab_more, ", \"th\": 256, \"th\": 257, \"<|endoftext|>\": 258");
     BAD("t.json", vocab_more, ", \"th\": 256, \"th\\u0000\": 257, \"<|endoftext|>\": 258");
     BAD("contradicts", added, "{\"id\": 257, \"content\": \"<|endoftext|>\", \"special\": true}");
     BAD("contradicts", added, "{\"id\": 257, \"content\": \"xx\"}, {\"id\": 259, \"content\": \"yy\"}");
-    BAD("twice", added, "{\"id\": 259, \"content\": \"xx\"}, {\"id\": 258, \"content\": \"<|endoftext|>\"}, "
-                        "{\"id\": 258, \"content\": \"<|endoftext|>\"}");
+    BAD("twice", added,
+        "{\"id\": 259, \"content\": \"xx\"}, {\"id\": 258, \"content\": \"<|endoftext|>\"}, "
+        "{\"id\": 258, \"content\": \"<|endoftext|>\"}");
     BAD("missing", added, "{\"id\": 5000, \"content\": \"xx\"}");
     BAD("range", added, "{\"id\": 99999999999, \"content\": \"xx\"}");
     BAD("content", added, "{\"id\": 259}");
     BAD("content", added, "{\"id\": 259, \"content\": 3}");
     BAD("object", added, "17");
     BAD("lstrip", added, "{\"id\": 259, \"content\": \"xx\", \"lstrip\": true}");
-    BAD("isn't in the vocabulary", vocab_more, "");
+    BAD("ids are missing", vocab_more, "");
 }
 
 static void bad_merges(void **state)
@@ -162,11 +166,14 @@ static void unsupported(void **state)
     BAD("no pre_tokenizer", pre, "null");
     BAD("'Metaspace'", pre, "{\"type\": \"Metaspace\"}");
     BAD("of no type", pre, "7");
-    BAD("Sequence other", pre, "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"}, {\"type\": \"ByteLevel\"}]}");
+    BAD("Sequence other", pre,
+        "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Digits\"}, {\"type\": \"ByteLevel\"}]}");
     BAD("Sequence other", pre, "{\"type\": \"Sequence\"}");
-    BAD("unknown pattern, '.+'", pre, "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Isolated\", "
+    BAD("unknown pattern, '.+'", pre,
+        "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Isolated\", "
         "\"pattern\": {\"Regex\": \".+\"}}, {\"type\": \"ByteLevel\"}]}");
-    BAD("behavior 'Removed'", pre, "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Removed\", "
+    BAD("behavior 'Removed'", pre,
+        "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"behavior\": \"Removed\", "
         "\"pattern\": {\"Regex\": \".+\"}}, {\"type\": \"ByteLevel\"}]}");
 }
 
@@ -174,13 +181,22 @@ static void not_json(void **state)
 {
     (void)state;
     pha__tokenizer *t;
-    static const char *const texts[] = {"", "[]", "3", "{}", "null", "{\"model\": 3}", "{\"model\": {}}", "\xff",
-                                        "{\"model\": {\"vocab\": []}}", "{\"model\": {\"vocab\": {}}}",
+    static const char *const texts[] = {"",
+                                        "[]",
+                                        "3",
+                                        "{}",
+                                        "null",
+                                        "{\"model\": 3}",
+                                        "{\"model\": {}}",
+                                        "\xff",
+                                        "{\"model\": {\"vocab\": []}}",
+                                        "{\"model\": {\"vocab\": {}}}",
                                         "{\"added_tokens\": {}, \"model\": {\"vocab\": {}}}"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         FAILS(BAD_INPUT, "t.json", pha__tokenizer_parse(&t, texts[i], strlen(texts[i]), "t.json"));
     pha__str s = write_json(good);
-    for (size_t n = 0; n < s.size; n += 1 + n / 100) FAILS(BAD_INPUT, "t.json", pha__tokenizer_parse(&t, s.data, n, "t.json"));
+    for (size_t n = 0; n < s.size; n += 1 + n / 100)
+        FAILS(BAD_INPUT, "t.json", pha__tokenizer_parse(&t, s.data, n, "t.json"));
     pha__str_free(&s);
 }
 
@@ -264,9 +280,9 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(good_json), cmocka_unit_test(bad_tokens), cmocka_unit_test(bad_merges),
-        cmocka_unit_test(unsupported), cmocka_unit_test(not_json), cmocka_unit_test(gpt2_files),
-        cmocka_unit_test(opening),   cmocka_unit_test(no_memory),
+        cmocka_unit_test(good_json),   cmocka_unit_test(bad_tokens), cmocka_unit_test(bad_merges),
+        cmocka_unit_test(unsupported), cmocka_unit_test(not_json),   cmocka_unit_test(gpt2_files),
+        cmocka_unit_test(opening),     cmocka_unit_test(no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -7,25 +7,15 @@
  */
 #include "backend/cpu/gemm.h"
 
-#include "backend/cpu/simd.h"
+#include "backend/cpu/pack.h"
 
 enum {
-    NV = 3, /* a tile is MR rows of NV vectors */
-    NR = NV * VF,
-    MR = VREGS == 32 ? 8 : 4,
-    KC = 640,    /* KC x NC floats take a third of an L2 cache of 2 MB */
+    KC = 640,   /* KC x NC floats take a third of an L2 cache of 2 MB */
     NC = 288,
     MC = 512,
-    ENOUGH = 8,  /* tasks, where the shape allows, so that threads can share them */
-    GROUP = 32,  /* rows of A that are copied at a time, if they are */
-    AHEAD = 12,  /* prefetch distance of that */
-    DOT_M = 16,  /* up to so many rows are few */
+    ENOUGH = 8, /* tasks, where the shape allows, so that threads can share them */
+    DOT_M = 16, /* up to so many rows are few */
 };
-
-static inline int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 static inline int64_t cut(int64_t n, int64_t most, int64_t unit)
 {
@@ -59,172 +49,6 @@ static plan plan_of(const pha__gemm *g)
         else break;
     }
     return p;
-}
-
-/* ------------------------------------------------------------------------------------------------------ packing */
-
-PHA__INLINE const void *at(const void *p, int64_t i, pha__dtype t)
-{
-    return (const char *)p + i * (t == PHA__BF16 ? 2 : 4);
-}
-
-PHA__INLINE vf load(const void *p, pha__dtype t)
-{
-    return t == PHA__BF16 ? vf_load_bf16(p) : vf_load(p);
-}
-
-PHA__INLINE vf load_n(const void *p, pha__dtype t, int64_t n)
-{
-    if (n >= VF) return load(p, t);
-    if (n <= 0) return vf_zero();
-    if (t == PHA__F32) return vf_load_n(p, (int)n);
-    uint16_t h[VF] = {0};
-    memcpy(h, p, (size_t)n * 2);
-    return vf_load_bf16(h);
-}
-
-/* One stage of the transposition of VF vectors: swaps the off-diagonal blocks of size s. */
-#if VF == 16
-#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7), f(8), f(9), f(10), f(11), f(12), f(13), f(14), f(15)
-#elif VF == 8
-#define LANES(f) f(0), f(1), f(2), f(3), f(4), f(5), f(6), f(7)
-#else
-#define LANES(f) f(0), f(1), f(2), f(3)
-#endif
-#define STAGE(s, low, high)                                       \
-    for (int i = 0; i < VF; i++) {                                \
-        if (i & s) continue;                                      \
-        vf x = r[i], y = r[i + s];                                \
-        r[i] = __builtin_shufflevector(x, y, LANES(low));         \
-        r[i + s] = __builtin_shufflevector(x, y, LANES(high));    \
-    }
-#define LOW1(l) ((l)&1 ? (l)-1 + VF : (l))
-#define HIGH1(l) ((l)&1 ? (l) + VF : (l) + 1)
-#define LOW2(l) ((l)&2 ? (l)-2 + VF : (l))
-#define HIGH2(l) ((l)&2 ? (l) + VF : (l) + 2)
-#define LOW4(l) ((l)&4 ? (l)-4 + VF : (l))
-#define HIGH4(l) ((l)&4 ? (l) + VF : (l) + 4)
-#define LOW8(l) ((l)&8 ? (l)-8 + VF : (l))
-#define HIGH8(l) ((l)&8 ? (l) + VF : (l) + 8)
-
-PHA__INLINE void transpose(vf r[VF])
-{
-    STAGE(1, LOW1, HIGH1)
-    STAGE(2, LOW2, HIGH2)
-#if VF >= 8
-    STAGE(4, LOW4, HIGH4)
-#endif
-#if VF >= 16
-    STAGE(8, LOW8, HIGH8)
-#endif
-}
-
-/* Columns of B are contiguous: VF columns at a time are transposed. out: rows of `width` floats. */
-PHA__INLINE void pack_columns(float *out, const void *b, int64_t ld, pha__dtype t, int64_t k, int64_t columns, int width)
-{
-    for (int64_t p = 0; p < k; p += VF) {
-        vf r[VF];
-        if (columns >= VF && p + VF <= k) {
-#pragma GCC unroll 16
-            for (int j = 0; j < VF; j++) r[j] = load(at(b, j * ld + p, t), t);
-        } else {
-            for (int j = 0; j < VF; j++) r[j] = j < columns ? load_n(at(b, j * ld + p, t), t, k - p) : vf_zero();
-        }
-        transpose(r);
-        if (p + VF <= k) {
-#pragma GCC unroll 16
-            for (int i = 0; i < VF; i++) vf_store(out + (p + i) * width, r[i]);
-        } else {
-            for (int i = 0; i < k - p; i++) vf_store(out + (p + i) * width, r[i]);
-        }
-    }
-}
-
-/* Rows of B are contiguous: copied. */
-PHA__INLINE void pack_rows(float *out, const void *b, int64_t ld, pha__dtype t, int64_t k, int64_t columns, int nv)
-{
-    for (int64_t p = 0; p < k; p++) {
-        const void *row = at(b, p * ld, t);
-        for (int v = 0; v < nv; v++)
-            vf_store(out + (p * nv + v) * VF, load_n(at(row, v * VF, t), t, columns - v * VF));
-    }
-}
-
-/* B(p0.., j0..), k x n, into panels of NR columns (the last: as many vectors as it needs), each k rows. */
-PHA__INLINE void pack_b_as(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n, pha__dtype t)
-{
-    for (int64_t j = 0; j < n; j += NR) {
-        int64_t columns = min64(n - j, NR);
-        int nv = (int)((columns + VF - 1) / VF);
-        const void *b = at(g->b, p0 * g->b_row + (j0 + j) * g->b_col, t);
-        float *panel = out + j * k;
-        if (g->b_col == 1) {
-            if (columns == NR) pack_rows(panel, b, g->b_row, t, k, NR, NV);
-            else pack_rows(panel, b, g->b_row, t, k, columns, nv);
-        } else {
-            for (int v = 0; v < nv; v++)
-                pack_columns(panel + v * VF, at(b, v * VF * g->b_col, t), g->b_col, t, k, columns - v * VF, nv * VF);
-        }
-    }
-}
-
-static void pack_b(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n)
-{
-    if (g->b_type == PHA__BF16) pack_b_as(out, g, p0, k, j0, n, PHA__BF16);
-    else pack_b_as(out, g, p0, k, j0, n, PHA__F32);
-}
-
-/* A strip of A as the tile reads it: element (i, p) at data[i * row + p * col]. */
-typedef struct strip {
-    const float *data;
-    int64_t row, col;
-} strip;
-
-/* Columns of A are contiguous: m rows, k columns are copied into strips of MR rows, each k x MR. A line of the cache
- * holds several strips' part of a column, so they are done together; the columns are far apart, so they are announced. */
-PHA__INLINE void pack_a_columns(float *out, const void *a, int64_t ld, pha__dtype t, int64_t m, int64_t k)
-{
-    for (int64_t p = 0; p < k; p++) {
-        const void *column = at(a, p * ld, t);
-        if (p + AHEAD < k) {
-            const char *next = at(a, (p + AHEAD) * ld, t);
-            __builtin_prefetch(next);
-            if (m > 16 && t == PHA__F32) __builtin_prefetch(next + 64);
-        }
-        for (int64_t i = 0; i < m; i += MR) {
-            float *to = out + i * k + p * MR;
-            const uint16_t *h = at(column, i, t);
-            int64_t n = min64(MR, m - i);
-            if (t == PHA__F32) memcpy(to, h, n == MR ? MR * 4 : (size_t)n * 4);
-            else if (n == MR) for (int j = 0; j < MR; j++) to[j] = bf16_to_f32(h[j]);
-            else for (int j = 0; j < n; j++) to[j] = bf16_to_f32(h[j]);
-        }
-    }
-}
-
-/* Rows of A are contiguous bf16: widened. out: rows of k floats. */
-static void widen_rows(float *out, const uint16_t *a, int64_t ld, int64_t m, int64_t k)
-{
-    for (int64_t i = 0; i < m; i++, a += ld, out += k) {
-        int64_t p = 0;
-        for (; p + VF <= k; p += VF) vf_store(out + p, vf_load_bf16(a + p));
-        for (; p < k; p++) out[p] = bf16_to_f32(a[p]);
-    }
-}
-
-/* The first of the strips of m <= GROUP rows; strip s begins s * MR * (col == 1 ? row : k) floats later. Rows that are
- * contiguous fp32 are read in place, else a copy is made. */
-static strip strips_of(const pha__gemm *g, int64_t i0, int64_t m, int64_t p0, int64_t k, float *copy)
-{
-    const void *a = at(g->a, i0 * g->a_row + p0 * g->a_col, g->a_type);
-    if (g->a_col == 1 && g->a_type == PHA__F32) return (strip){a, g->a_row, 1};
-    if (g->a_col == 1) {
-        widen_rows(copy, a, g->a_row, m, k);
-        return (strip){copy, k, 1};
-    }
-    if (g->a_type == PHA__F32) pack_a_columns(copy, a, g->a_col, PHA__F32, m, k);
-    else pack_a_columns(copy, a, g->a_col, PHA__BF16, m, k);
-    return (strip){copy, 1, MR};
 }
 
 /* --------------------------------------------------------------------------------------------------------- tile */

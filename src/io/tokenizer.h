@@ -34,8 +34,8 @@ typedef struct pha__encoder pha__encoder;
 pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t);
 void pha__encoder_close(pha__encoder *e);
 /* Encodes a whole text. *ids belongs to the encoder and is valid until its next call. Any bytes are accepted and come
- * back exactly (but for the space that a tokenizer.json with add_prefix_space asks for). Time is linear in the text but for
- * the longest word, n log n in its length. Added tokens that aren't special are found in any case. */
+ * back exactly (but for the space that a tokenizer.json with add_prefix_space asks for). Time is linear in the text,
+ * n log n in the length of a word. Added tokens that aren't special are found in any case. */
 pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool special, const int32_t **ids, size_t *n);
 
 /* Training of a vocabulary: feed text in any pieces, then finish. Memory is bounded: word counts are kept for at most

@@ -82,9 +82,9 @@ PHA__INLINE void put(const target *o, int64_t i, int v, vf x, int n)
 PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k, const target *o, int n)
 {
     vf acc[MR][NV];
-#pragma GCC unroll 8
+    UNROLL
     for (int i = 0; i < mr; i++)
-#pragma GCC unroll 3
+        UNROLL
         for (int v = 0; v < nv; v++) acc[i][v] = vf_zero();
     const float *a = s->data;
     const int64_t row = s->row, col = s->col;
@@ -94,7 +94,7 @@ PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k,
         __builtin_prefetch(b + nv * VF * 8);
         if (nv > 1) __builtin_prefetch(b + nv * VF * 8 + 16);
         if (nv > 2) __builtin_prefetch(b + nv * VF * 8 + 32);
-#pragma GCC unroll 8
+        UNROLL
         for (int i = 0; i < mr; i++) {
             vf x = vf_set1(a[i * row]);
             for (int v = 0; v < nv; v++) acc[i][v] = vf_fma(x, y[v], acc[i][v]);
@@ -102,9 +102,9 @@ PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k,
         a += col;
         b += nv * VF;
     }
-#pragma GCC unroll 8
+    UNROLL
     for (int i = 0; i < mr; i++)
-#pragma GCC unroll 3
+        UNROLL
         for (int v = 0; v < nv; v++) put(o, i, v, acc[i][v], n - v * VF);
 }
 
@@ -175,31 +175,31 @@ PHA__INLINE void dot(const pha__gemm *g, int64_t i0, int mr, int64_t j0, int col
     vf acc[DR][DC];
     const void *a = at(g->a, i0 * g->a_row, ta), *b[DC];
     for (int j = 0; j < DC; j++) b[j] = at(g->b, (j0 + min64(j, columns - 1)) * g->b_col, tb);
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < mr; i++)
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < DC; j++) acc[i][j] = vf_zero();
     int64_t p = 0;
     for (; p + VF <= g->k; p += VF) {
         vf y[DC];
-#pragma GCC unroll 4
+        UNROLL
         for (int j = 0; j < DC; j++) y[j] = load(at(b[j], p, tb), tb);
-#pragma GCC unroll 4
+        UNROLL
         for (int i = 0; i < mr; i++) {
             vf x = load(at(a, i * g->a_row + p, ta), ta);
-#pragma GCC unroll 4
+            UNROLL
             for (int j = 0; j < DC; j++) acc[i][j] = vf_fma(x, y[j], acc[i][j]);
         }
     }
     if (p < g->k) {
-#pragma GCC unroll 4
+        UNROLL
         for (int i = 0; i < mr; i++) {
             vf x = load_n(at(a, i * g->a_row + p, ta), ta, g->k - p);
-#pragma GCC unroll 4
+            UNROLL
             for (int j = 0; j < DC; j++) acc[i][j] = vf_fma(x, load_n(at(b[j], p, tb), tb, g->k - p), acc[i][j]);
         }
     }
-#pragma GCC unroll 4
+    UNROLL
     for (int i = 0; i < mr; i++) {
         float r[DC];
         sums(r, acc[i][0], acc[i][1], acc[i][2], acc[i][3]);

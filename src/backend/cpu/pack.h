@@ -8,6 +8,13 @@
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/simd.h"
 
+/* In front of a loop whose bounds are constant after inlining: arrays of vectors must become registers. */
+#if defined(__clang__)
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 enum {
     NV = 3, /* a tile is MR rows of NV vectors: with the row of B and an element of A, all registers */
     NR = NV * VF,
@@ -83,14 +90,14 @@ PHA__INLINE void pack_columns(float *out, const void *b, int64_t ld, pha__dtype 
     for (int64_t p = 0; p < k; p += VF) {
         vf r[VF];
         if (columns >= VF && p + VF <= k) {
-#pragma GCC unroll 16
+            UNROLL
             for (int j = 0; j < VF; j++) r[j] = load(at(b, j * ld + p, t), t);
         } else {
             for (int j = 0; j < VF; j++) r[j] = j < columns ? load_n(at(b, j * ld + p, t), t, k - p) : vf_zero();
         }
         transpose(r);
         if (p + VF <= k) {
-#pragma GCC unroll 16
+            UNROLL
             for (int i = 0; i < VF; i++) vf_store(out + (p + i) * width, r[i]);
         } else {
             for (int i = 0; i < k - p; i++) vf_store(out + (p + i) * width, r[i]);

@@ -1,0 +1,330 @@
+/* model.c -- model folders: opening, initialising, writing */
+#include "runtime/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/str.h"
+
+
+
+pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list()}; }
+
+pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
+{
+    TRY(pha__program_open(out, options));
+    pha_status status = pha__lm_record(*out, c, head);
+    if (!status) return PHA_OK;
+    pha__program_close(*out);
+    *out = NULL;
+    return status;
+}
+
+pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *w, pha__pool *pool)
+{
+    if (p->n_params != w->n) FAIL(FAILED, "a program has %d parameters, its weights %d", p->n_params, w->n);
+    pha__binding binding = {w->data, w->half, NULL};
+    return pha__exec_open(out, p, &binding, pool);
+}
+
+/* ---- half precision ------------------------------------------------------------------------------------------------ */
+
+static uint16_t to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **memory)
+{
+    uint16_t *block = pha__alloc((size_t)names->weights, sizeof *block);
+    void **half = pha__alloc_zero((size_t)w->n, sizeof *half);
+    if (!block || !half) {
+        pha__free(block);
+        pha__free(half);
+        FAIL(NO_MEMORY, "no memory for bf16 weights");
+    }
+    for (int i = 0; i < w->n; i++) {
+        const pha__node *v = names->params[i];
+        half[i] = block + v->offset;
+        const float *from = w->data[i];
+        for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) block[v->offset + k] = to_bf16(from[k]);
+    }
+    w->half = half;
+    *memory = block;
+    return PHA_OK;
+}
+
+/* ---- opening -------------------------------------------------------------------------------------------------------- */
+
+static pha_status shape_error(const char *path, const pha__tensor *t, const pha__node *v)
+{
+    FAIL(BAD_INPUT, "%s: '%s' is %lld x %lld but the configuration asks for %d x %d; is config.json that of these weights?",
+         path, v->path, t->rank > 1 ? (long long)t->shape[0] : 1LL,
+         t->rank ? (long long)t->shape[t->rank - 1] : 1LL, v->rows, v->width);
+}
+
+/* A vector may be stored with rank 1 or as one row. */
+static bool shape_fits(const pha__tensor *t, const pha__node *v)
+{
+    if (t->rank == 1) return v->rows == 1 && t->shape[0] == v->width;
+    return t->rank == 2 && t->shape[0] == v->rows && t->shape[1] == v->width;
+}
+
+pha_status pha__weights_map(const pha__safetensors *file, const pha__program *names, const void **data, pha__dtype *types)
+{
+    const char *path = pha__safetensors_path(file);
+    size_t used = 0;
+    for (int i = 0; i < names->n_params; i++) {
+        const pha__node *v = names->params[i];
+        data[i] = NULL;
+        if (v->kind == PHA__CONSTANT) continue;
+        const pha__tensor *t = pha__safetensors_find(file, v->path);
+        if (!t) FAIL(BAD_INPUT, "%s: the tensor '%s' is missing (config.json asks for it)", path, v->path);
+        if (!shape_fits(t, v)) return shape_error(path, t, v);
+        data[i] = t->data, types[i] = t->dtype;
+        used++;
+    }
+    if (used == pha__safetensors_count(file)) return PHA_OK;
+    for (size_t i = 0; i < pha__safetensors_count(file); i++) {
+        const char *name = pha__safetensors_at(file, i)->name;
+        if (!pha__find_param(names, name))
+            FAIL(BAD_INPUT, "%s: the tensor '%s' is not one of this configuration's", path, name);
+    }
+    FAIL(BAD_INPUT, "%s: holds tensors that are constants of this configuration", path);
+}
+
+/* Maps what is fp32; widens bf16 tensors and computes constants into memory of the model's own. */
+static pha_status bind_weights(pha_model *m)
+{
+    int n = m->weights.n;
+    const void **data = pha__alloc_zero((size_t)n, sizeof *data);
+    pha__dtype *types = pha__alloc_zero((size_t)n, sizeof *types);
+    pha_status status = data && types ? pha__weights_map(m->file, m->names, data, types) : PHA_NO_MEMORY;
+    bool copy = false;
+    for (int i = 0; i < n && !status; i++) copy = copy || !data[i] || types[i] == PHA__BF16;
+    float *own = NULL;
+    if (!status && copy && !(m->own = own = pha__alloc((size_t)m->names->weights, sizeof *own))) status = PHA_NO_MEMORY;
+    for (int i = 0; i < n && !status; i++) {
+        const pha__node *v = m->names->params[i];
+        m->weights.data[i] = data[i] && types[i] == PHA__F32 ? (void *)data[i] : own + v->offset;
+        if (!data[i]) v->init.fill(own + v->offset, v->rows, v->width, v->init.arg, 0, v->path);
+        else if (types[i] == PHA__BF16)
+            for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) {
+                uint32_t u = (uint32_t)((const uint16_t *)data[i])[k] << 16;
+                memcpy(own + v->offset + k, &u, 4);
+            }
+    }
+    pha__free(data);
+    pha__free(types);
+    return status;
+}
+
+/* folder/name in `out`; PHA_NO_MEMORY if that fails. */
+static pha_status in_folder(char **out, const char *folder, const char *name)
+{
+    *out = pha__path_join(folder, name);
+    return *out ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_tokenizer(pha_model *m)
+{
+    char *path;
+    TRY(in_folder(&path, m->folder, "tokenizer.json"));
+    pha_status status = pha__exists(path) ? pha__tokenizer_open(&m->tokenizer, path) : PHA_OK;
+    if (!status && m->tokenizer && pha__tokenizer_size(m->tokenizer) > m->weights.config.vocab_size)
+        status = pha__fail(PHA_BAD_INPUT, "%s: the tokenizer has %d tokens but the model a vocabulary of %d", path,
+                           pha__tokenizer_size(m->tokenizer), m->weights.config.vocab_size);
+    pha__free(path);
+    return status;
+}
+
+static pha_status open_parts(pha_model *m)
+{
+    char *path;
+    pha__config_rules r = pha__rules();
+    TRY(in_folder(&path, m->folder, "config.json"));
+    pha_status status = pha__config_load(&m->weights.config, path, &r);
+    if (!status && m->weights.config.vocab_size < 2) status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing", path);
+    pha__free(path);
+    TRY(status);
+    pha__program_options options = {.B = 1, .T = 1};
+    TRY(pha__record(&m->names, &m->weights.config, &options, PHA__HEAD_NONE));
+    m->weights.n = m->names->n_params;
+    m->weights.data = pha__alloc_zero((size_t)m->weights.n, sizeof *m->weights.data);
+    if (!m->weights.data) return PHA_NO_MEMORY;
+    TRY(in_folder(&path, m->folder, "model.safetensors"));
+    status = pha__safetensors_open(&m->file, path);
+    pha__free(path);
+    TRY(status);
+    TRY(bind_weights(m));
+    return open_tokenizer(m);
+}
+
+pha_status pha_model_open(pha_model **out, const char *folder)
+{
+    *out = NULL;
+    if (!folder || !pha__is_dir(folder))
+        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors", folder ? folder : "(null)");
+    pha_model *m = pha__alloc_zero(1, sizeof *m);
+    if (!m) return PHA_NO_MEMORY;
+    m->folder = pha__strdup(folder);
+    pha_status status = m->folder ? open_parts(m) : PHA_NO_MEMORY;
+    if (status) pha_model_close(m);
+    else *out = m;
+    return status;
+}
+
+void pha_model_close(pha_model *m)
+{
+    if (!m) return;
+    pha__program_close(m->names);
+    pha__safetensors_close(m->file);
+    pha__tokenizer_close(m->tokenizer);
+    pha__free(m->weights.data);
+    pha__free(m->weights.half);
+    pha__free(m->own);
+    pha__free(m->folder);
+    pha__free(m);
+}
+
+void pha_model_get_info(const pha_model *m, pha_model_info *info)
+{
+    const pha__config *c = &m->weights.config;
+    *info = (pha_model_info){.vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer,
+                             .parameters = m->names->parameters};
+    snprintf(info->arch, sizeof info->arch, "%s", c->arch);
+}
+
+const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
+
+/* ---- writing -------------------------------------------------------------------------------------------------------- */
+
+static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names)
+{
+    pha__tensor *tensors = pha__alloc_zero((size_t)w->n, sizeof *tensors);
+    if (!tensors) return PHA_NO_MEMORY;
+    size_t n = 0;
+    for (int i = 0; i < w->n; i++) {
+        const pha__node *v = names->params[i];
+        if (v->kind == PHA__CONSTANT) continue;
+        pha__tensor *t = &tensors[n++];
+        *t = (pha__tensor){.name = v->path, .dtype = PHA__F32, .data = w->data[i]};
+        if (v->rows == 1 && v->kind == PHA__VECTOR) t->rank = 1, t->shape[0] = v->width;
+        else t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
+    }
+    const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved", NULL};
+    pha_status status = pha__safetensors_write(path, tensors, n, metadata);
+    pha__free(tensors);
+    return status;
+}
+
+static pha_status write_card(const char *path, const pha__weights *w, const pha__program *names, const char *card)
+{
+    pha__str s = {0};
+    pha__str_printf(&s, "---\nlibrary_name: pha\ntags: [%s]\n---\n# A %s language model\n\n%llu parameters, %d layers of width "
+                    "%d, vocabulary %d. Written by pha %s; `pha generate --model DIR` runs it, `pha inspect DIR` describes "
+                    "it.\n%s%s", w->config.arch, w->config.arch, (unsigned long long)names->parameters, w->config.n_layer,
+                    w->config.d_model, w->config.vocab_size, pha_version(), card ? "\n" : "", card ? card : "");
+    pha_status status = s.failed ? PHA_NO_MEMORY : pha__write_file(path, s.data, s.size);
+    pha__str_free(&s);
+    return status;
+}
+
+static pha_status write_parts(const char *folder, const pha__weights *w, const pha__program *names,
+                              const pha__tokenizer *tokenizer, const char *card)
+{
+    char *path;
+    pha__config_rules r = pha__rules();
+    TRY(in_folder(&path, folder, "config.json"));
+    pha_status status = pha__config_save(&w->config, path, &r);
+    pha__free(path);
+    TRY(status);
+    TRY(in_folder(&path, folder, "model.safetensors"));
+    status = write_weights(path, w, names);
+    pha__free(path);
+    TRY(status);
+    if (tokenizer) {
+        TRY(in_folder(&path, folder, "tokenizer.json"));
+        status = pha__tokenizer_save(tokenizer, path);
+        pha__free(path);
+        TRY(status);
+    }
+    TRY(in_folder(&path, folder, "README.md"));
+    status = write_card(path, w, names, card);
+    pha__free(path);
+    return status;
+}
+
+pha_status pha__model_write(const char *folder, const pha__weights *w, const pha__program *names,
+                            const pha__tokenizer *tokenizer, const char *card)
+{
+    pha__str beside = {0};
+    pha__str_printf(&beside, "%s.writing", folder);
+    if (beside.failed) return PHA_NO_MEMORY;
+    pha_status status = pha__remove_tree(beside.data);
+    if (!status) status = pha__mkdirs(beside.data);
+    if (!status) status = write_parts(beside.data, w, names, tokenizer, card);
+    if (!status) status = pha__replace_dir(beside.data, folder);
+    else pha__remove_tree(beside.data);
+    pha__str_free(&beside);
+    return status;
+}
+
+/* A folder that stands where a model shall go is replaced only if it is a model. */
+static pha_status check_target(const char *folder)
+{
+    if (!pha__exists(folder)) return PHA_OK;
+    char **names = NULL, *config;
+    size_t n = 0;
+    TRY(in_folder(&config, folder, "config.json"));
+    bool ours = pha__exists(config);
+    pha__free(config);
+    if (!ours && pha__is_dir(folder)) TRY(pha__list_dir(&names, &n, folder));
+    pha__free_list(names, n);
+    if (!ours && (n > 0 || !pha__is_dir(folder)))
+        FAIL(USAGE, "%s: exists and is not a model folder; choose another name or remove it", folder);
+    return PHA_OK;
+}
+
+pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer, const char *out_folder)
+{
+    pha__weights w = {0};
+    pha__program *names = NULL;
+    pha__tokenizer *tok = NULL;
+    pha__config_rules r = pha__rules();
+    TRY(check_target(out_folder));
+    TRY(pha__config_load(&w.config, config_file, &r));
+    if (tokenizer) TRY(pha__tokenizer_open(&tok, tokenizer));
+    if (!w.config.vocab_size && tok) w.config.vocab_size = pha__tokenizer_size(tok);
+    pha_status status = PHA_OK;
+    if (w.config.vocab_size < 2)
+        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing; add it or give a tokenizer", config_file);
+    else if (tok && pha__tokenizer_size(tok) > w.config.vocab_size)
+        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size %d is below the tokenizer's %d tokens", config_file,
+                           w.config.vocab_size, pha__tokenizer_size(tok));
+    pha__program_options options = {.B = 1, .T = 1};
+    float *block = NULL;
+    if (!status) status = pha__record(&names, &w.config, &options, PHA__HEAD_NONE);
+    if (!status) {
+        w.n = names->n_params;
+        block = pha__alloc_zero((size_t)names->weights, sizeof *block);
+        w.data = pha__alloc_zero((size_t)w.n, sizeof *w.data);
+        if (!block || !w.data) status = pha__fail(PHA_NO_MEMORY, "no memory for %lld weights", (long long)names->weights);
+    }
+    if (!status) {
+        pha__bind_block(names, block, sizeof *block, w.data);
+        pha__init_weights(names, block, seed);
+        status = pha__model_write(out_folder, &w, names, tok, "Untrained.\n");
+    }
+    pha__free(block);
+    pha__free(w.data);
+    pha__program_close(names);
+    pha__tokenizer_close(tok);
+    return status;
+}

@@ -251,7 +251,8 @@ static void lifetimes(pha__program *p)
         if (m->op) use(p, m->value[0], FOREVER);
     }
     const char *keep = getenv("PHA_KEEP_ALL");
-    for (int i = 0; keep && *keep == '1' && i < p->n_buffers; i++) {
+    bool all = p->options.keep_all || (keep && *keep == '1');
+    for (int i = 0; all && i < p->n_buffers; i++) {
         use(p, i, 0);
         use(p, i, FOREVER);
     }

@@ -77,6 +77,7 @@ typedef struct pha__program_options {
     bool gradients;       /* derive the backward pass */
     bool recompute;       /* keep only what enters a layer, repeat its forward before its backward */
     bool no_fuse;
+    bool keep_all;        /* every value stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
 } pha__program_options;
 
 pha_status pha__program_open(pha__program **out, const pha__program_options *options);

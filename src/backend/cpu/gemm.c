@@ -90,6 +90,7 @@ PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k,
     const int64_t row = s->row, col = s->col;
     for (int64_t p = 0; p < k; p++) {
         vf y[NV];
+        UNROLL
         for (int v = 0; v < nv; v++) y[v] = vf_load(b + v * VF);
         __builtin_prefetch(b + nv * VF * 8);
         if (nv > 1) __builtin_prefetch(b + nv * VF * 8 + 16);

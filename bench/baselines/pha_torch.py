@@ -1,0 +1,385 @@
+"""pha_torch.py -- the PHA and sequential models in plain, eager PyTorch, for comparison with pha
+
+It reads a model folder of pha (config.json and model.safetensors) or draws fresh weights for a configuration, and
+computes logits, loss and gradients. It is what a careful user of PyTorch would write: fused attention kernel, a scan in
+chunks with its own backward pass, no Python loop over tokens.
+
+    x = sqrt(D) E[c];   per layer:
+      u = norm(x);  r = norm(alpha u + sum_k w_k norm_k(branch_k(u)));  x = alpha r + SwiGLU(r)
+    logits = E norm(x)
+
+Dropout is not implemented: comparisons run without. Needs torch and numpy.
+"""
+import json
+import math
+import os
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+RMS_EPS = 1e-6
+
+# ---- configuration and weights ---------------------------------------------------------------------------------------
+
+DEFAULTS = dict(branches=["attn", "gss", "aux"], residual="post", main_residual=True, alpha=None, embed_std=0.02,
+                gate_bias="zero", wb_scale="init", seq_norm=True, window=None, mix="learned", qk="cosine",
+                branch_gain=True, rope_theta=10000.0, rope="half", gss_filter="silu")
+
+
+def read_config(path):
+    """A configuration with every default filled in; path: a config.json or the folder of one."""
+    if os.path.isdir(path):
+        path = os.path.join(path, "config.json")
+    with open(path, encoding="utf-8") as f:
+        c = {**DEFAULTS, **json.load(f)}
+    if c["arch"] not in ("pha", "seq"):
+        raise ValueError(f"{path}: arch '{c['arch']}' is neither pha nor seq")
+    if c["gss_filter"] == "conv4":
+        raise ValueError(f"{path}: gss_filter conv4 is not implemented here")
+    if c["arch"] == "seq":
+        c["branches"] = ["attn", "gss"]
+    c["branches"] = [b for b in ("attn", "gss", "aux") if b in c["branches"]]
+    c["alpha"] = c["alpha"] or (2 * c["n_layer"]) ** 0.25
+    if "attn" in c["branches"]:
+        c["n_kv_head"] = c.get("n_kv_head") or c["n_head"]
+    if not isinstance(c["window"], list):
+        c["window"] = [c["window"]] * c["n_layer"]
+    return c
+
+
+def read_safetensors(path):
+    """{name: float32 array}: 8 bytes of header size, a JSON header, then the data."""
+    with open(path, "rb") as f:
+        header = json.loads(f.read(int.from_bytes(f.read(8), "little")))
+        data = f.read()
+    header.pop("__metadata__", None)
+    out = {}
+    for name, t in header.items():
+        raw = data[t["data_offsets"][0]:t["data_offsets"][1]]
+        if t["dtype"] == "F32":
+            a = np.frombuffer(raw, "<f4")
+        elif t["dtype"] == "BF16":
+            a = (np.frombuffer(raw, "<u2").astype("<u4") << 16).view("<f4")
+        else:
+            raise ValueError(f"{path}: {name} has dtype {t['dtype']}")
+        out[name] = a.reshape(t["shape"]).copy()
+    return out
+
+
+def shapes(c):
+    """{name: shape} of all parameters, in the names of model.safetensors."""
+    D, out = c["d_model"], {"embed": (c["vocab_size"], c["d_model"]), "norm": (c["d_model"],)}
+
+    def ffn(at, width):
+        out.update({f"{at}.gate": (width, D), f"{at}.up": (width, D), f"{at}.down": (D, width)})
+
+    for n in range(c["n_layer"]):
+        L, nb = f"layer{n}", len(c["branches"])
+        if "attn" in c["branches"]:
+            dh = D // c["n_head"]
+            kv = c["n_kv_head"] * dh
+            out.update({f"{L}.attn.q": (D, D), f"{L}.attn.k": (kv, D), f"{L}.attn.v": (kv, D), f"{L}.attn.out": (D, D)})
+            if c["qk"] == "cosine":
+                out[f"{L}.attn.tau"] = (c["n_head"],)
+            if c["qk"] == "rms":
+                out.update({f"{L}.attn.q_gain": (dh,), f"{L}.attn.k_gain": (dh,)})
+        if "gss" in c["branches"]:
+            S = c["d_state"]
+            out.update({f"{L}.gss.gate": (S, D), f"{L}.gss.in": (S, D), f"{L}.gss.out": (D, S), f"{L}.gss.theta": (S,)})
+            if c["gate_bias"] != "none":
+                out[f"{L}.gss.bias"] = (S,)
+            if c["gss_filter"] == "silu":
+                out[f"{L}.gss.filter"] = (S, D)
+            if c["gss_filter"] == "norm":
+                out[f"{L}.gss.filter_norm"] = (S,)
+        ffn(f"{L}.ffn", c["d_ffn"])
+        out[f"{L}.ffn_norm"] = (D,)
+        if c["arch"] == "seq":
+            out.update({f"{L}.attn_norm": (D,), f"{L}.gss_norm": (D,)})
+            if c["seq_norm"]:
+                out.update({f"{L}.attn_out_norm": (D,), f"{L}.gss_out_norm": (D,)})
+            continue
+        out[f"{L}.norm"] = (D,)
+        if "aux" in c["branches"]:
+            ffn(f"{L}.aux", c["d_aux"])
+        if c["branch_gain"]:
+            out.update({f"{L}.{b}_norm": (D,) for b in c["branches"]})
+        if nb > 1 and c["mix"] != "uniform":
+            out[f"{L}.mix"] = (nb,)
+        if nb > 1 and c["mix"] == "dynamic":
+            out[f"{L}.mix_input"] = (nb, D)
+    return out
+
+
+def rates(S):
+    """Decay rates of the state's channels: 16 to a group, groups log-spaced from 1e-3 to 1e-1."""
+    channel, groups = np.arange(S), S // 16
+    return 10.0 ** (-3 + 2 * (channel // 16) / max(groups - 1, 1)) * (channel % 16 + 1)
+
+
+def input_scale(c):
+    """Factor on rows of W_B that starts every channel with about equal variance."""
+    rho = rates(c["d_state"])
+    bias = -np.log(np.expm1(rho)) if c["gate_bias"] == "matched" else np.zeros_like(rho)
+    g = 1 / (1 + np.exp(-bias))
+    return np.sqrt(1 - (g * np.exp(-rho)) ** 2) / g
+
+
+def draw_weights(c, seed=1):
+    """Fresh weights of the specified distribution (not the same numbers as `pha init`)."""
+    rng, beta, out = np.random.default_rng(seed), (8 * c["n_layer"]) ** -0.25, {}
+    for name, shape in shapes(c).items():
+        last = name.split(".")[-1]
+        if last == "theta":
+            out[name] = np.log(rates(shape[0])).astype("f4")
+        elif last == "tau":
+            out[name] = np.full(shape, math.log(10), "f4")
+        elif last == "bias":
+            out[name] = np.zeros(shape, "f4")
+            if c["gate_bias"] == "matched":
+                out[name] = -np.log(np.expm1(rates(shape[0]))).astype("f4")
+        elif last in ("mix", "mix_input"):
+            out[name] = np.zeros(shape, "f4")
+        elif len(shape) == 1:
+            out[name] = np.ones(shape, "f4")
+        else:
+            gain = 1 if last in ("q", "k", "filter") or name.endswith("gss.gate") else beta
+            std = c["embed_std"] if name == "embed" else gain * math.sqrt(2 / sum(shape))
+            out[name] = rng.standard_normal(shape, "f4") * np.float32(std)
+            if name.endswith("gss.in") and c["wb_scale"] == "init":
+                out[name] *= input_scale(c)[:, None].astype("f4")
+    return out
+
+
+# ---- the scan --------------------------------------------------------------------------------------------------------
+
+
+def _sweep(decay, x):
+    """h_t = decay_t h_(t-1) + x_t along dim 1 of (B, T, S), h before the first = 0; overwrites neither input.
+
+    sqrt(T) chunks advance side by side; then each receives what the one before carried into it."""
+    B, T, S = x.shape
+    n = max(1, 1 << round(math.log2(math.sqrt(T))))  # positions in a chunk
+    while T % n:
+        n //= 2
+    decay, h = decay.reshape(B, T // n, n, S), x.reshape(B, T // n, n, S).clone()
+    reach = decay.clone()  # product of the decays since the chunk began
+    for i in range(1, n):
+        h[:, :, i].addcmul_(decay[:, :, i], h[:, :, i - 1])
+        reach[:, :, i].mul_(reach[:, :, i - 1])
+    for k in range(1, T // n):
+        h[:, k].addcmul_(reach[:, k], h[:, k - 1, -1:])
+    return h.reshape(B, T, S)
+
+
+class Scan(torch.autograd.Function):
+    """h_t = g_t (a h_(t-1) + u_t), g = sigmoid(z)"""
+
+    @staticmethod
+    def forward(ctx, z, u, a):
+        g = torch.sigmoid(z)
+        h = _sweep(g * a, g * u)
+        ctx.save_for_backward(g, u, a, h)
+        return h
+
+    @staticmethod
+    def backward(ctx, dh):
+        g, u, a, h = ctx.saved_tensors
+        # e_t = dL/dh_t over all later tokens: e_t = dh_t + g_(t+1) a e_(t+1), the same recurrence backwards
+        decay = torch.zeros_like(g)
+        decay[:, :-1] = g[:, 1:] * a
+        e = _sweep(decay.flip(1), dh.flip(1)).flip(1)
+        before = torch.zeros_like(h)
+        before[:, 1:] = h[:, :-1]
+        eg = e * g
+        da = (eg * before).sum((0, 1))
+        dz = eg * (1 - g) * torch.addcmul(u, a, before)
+        return dz, eg, da
+
+
+def scan_loop(z, u, a):
+    """The same by a loop over tokens and autograd: the reference of Scan."""
+    g, h, out = torch.sigmoid(z), torch.zeros_like(z[:, 0]), []
+    for t in range(z.shape[1]):
+        h = g[:, t] * (a * h + u[:, t])
+        out.append(h)
+    return torch.stack(out, 1)
+
+
+# ---- the model -------------------------------------------------------------------------------------------------------
+
+
+def rmsnorm(x, gain=None):
+    return F.rms_norm(x, (x.shape[-1],), gain, RMS_EPS)
+
+
+class Model:
+    """weights: {name: array}. dtype: torch.float32 or torch.float64. scan: 'chunked' or 'loop'."""
+
+    def __init__(self, config, weights, dtype=torch.float32, scan="chunked"):
+        self.c = config
+        expected = shapes(config)
+        if set(expected) != set(weights):
+            raise ValueError(f"tensors differ from those of the configuration: {sorted(set(expected) ^ set(weights))[:5]}")
+        self.w = {}
+        for name, a in weights.items():
+            if tuple(a.shape) != expected[name]:
+                raise ValueError(f"{name}: shape {tuple(a.shape)}, expected {expected[name]}")
+            self.w[name] = torch.from_numpy(np.ascontiguousarray(a)).to(dtype).requires_grad_()
+        self.dtype, self.scan = dtype, Scan.apply if scan == "chunked" else scan_loop
+        self.tables = {}
+        self.in_scale = None
+        if "gss" in config["branches"] and config["wb_scale"] == "fixed":
+            self.in_scale = torch.from_numpy(input_scale(config)).to(dtype)
+
+    @classmethod
+    def open(cls, folder, **options):
+        return cls(read_config(folder), read_safetensors(os.path.join(folder, "model.safetensors")), **options)
+
+    def parameters(self):
+        return list(self.w.values())
+
+    def count(self):
+        return sum(p.numel() for p in self.parameters())
+
+    # -- attention
+
+    def _angles(self, T):
+        """cos and sin (T, dh/2), computed in double."""
+        if T not in self.tables:
+            m = self.c["d_model"] // self.c["n_head"] // 2
+            angle = np.arange(T)[:, None] * self.c["rope_theta"] ** (-np.arange(m) / m)[None]
+            self.tables[T] = [torch.from_numpy(f(angle)).to(self.dtype) for f in (np.cos, np.sin)]
+        return self.tables[T]
+
+    def _rotate(self, x):
+        """x: (B, H, T, dh)"""
+        cos, sin = self._angles(x.shape[2])
+        if self.c["rope"] == "half":
+            a, b = x.chunk(2, -1)
+            return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+        a, b = x[..., 0::2], x[..., 1::2]
+        return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
+
+    def gqa(self, p, x, window):
+        c, w = self.c, self.w
+        B, T, D = x.shape
+        dh = D // c["n_head"]
+
+        def heads(name, n):
+            return (x @ w[p + name].T).view(B, T, n, dh).transpose(1, 2)
+
+        q, k, v = heads("q", c["n_head"]), heads("k", c["n_kv_head"]), heads("v", c["n_kv_head"])
+        scale = 1 / math.sqrt(dh)
+        if c["qk"] == "cosine":
+            tau = torch.exp(torch.clamp(w[p + "tau"], max=math.log(100)))
+            q = q * (torch.rsqrt(q.square().sum(-1, keepdim=True) + 1e-12) * tau[:, None, None])
+            k = k * torch.rsqrt(k.square().sum(-1, keepdim=True) + 1e-12)
+            scale = 1.0
+        elif c["qk"] == "rms":
+            q, k = rmsnorm(q, w[p + "q_gain"]), rmsnorm(k, w[p + "k_gain"])
+        q, k = self._rotate(q), self._rotate(k)
+        mask = None
+        if window and window < T:
+            t = torch.arange(T)
+            age = t[:, None] - t[None]
+            mask = (age >= 0) & (age < window)
+        group = c["n_head"] // c["n_kv_head"]
+        k, v = (y.repeat_interleave(group, 1) for y in (k, v))
+        o = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None, scale=scale)
+        return o.transpose(1, 2).reshape(B, T, D) @ w[p + "out"].T
+
+    # -- state space, feed-forward
+
+    def gss(self, p, x):
+        c, w = self.c, self.w
+        z, u = x @ w[p + "gate"].T, x @ w[p + "in"].T
+        if c["gate_bias"] != "none":
+            z = z + w[p + "bias"]
+        if self.in_scale is not None:
+            u = u * self.in_scale
+        h = self.scan(z, u, torch.exp(-torch.exp(w[p + "theta"])))
+        if c["gss_filter"] == "silu":
+            h = F.silu(x @ w[p + "filter"].T) * h
+        elif c["gss_filter"] == "norm":
+            h = rmsnorm(h, w[p + "filter_norm"])
+        return h @ w[p + "out"].T
+
+    def swiglu(self, p, x):
+        w = self.w
+        return (F.silu(x @ w[p + "gate"].T) * (x @ w[p + "up"].T)) @ w[p + "down"].T
+
+    # -- blocks
+
+    def _base(self, x, u, first):
+        """What a sub-layer's output is added to, its factor, and the factor of the output."""
+        alpha = self.c["alpha"]
+        return {"post": (u, alpha, 1.0), "post_raw": (x if first else u, alpha, 1.0), "pre": (x, 1.0, 1.0),
+                "pre_alpha": (x, alpha, 1.0), "pre_inv": (x, 1.0, 1 / alpha)}[self.c["residual"]]
+
+    def _mixing(self, L, u):
+        """One factor per branch: a number, a 0-dim tensor, or (B, T, 1)."""
+        n = len(self.c["branches"])
+        if n == 1 or self.c["mix"] == "uniform":
+            return [1.0 / n] * n
+        p = self.w[f"{L}.mix"]
+        if self.c["mix"] == "dynamic":
+            p = p + u @ self.w[f"{L}.mix_input"].T
+        s = F.softplus(p)
+        s = s / s.sum(-1, keepdim=True)
+        return s.split(1, -1) if self.c["mix"] == "dynamic" else s.unbind()
+
+    def _block_pha(self, x, layer):
+        c, w, L = self.c, self.w, f"layer{layer}"
+        u = rmsnorm(x, w[f"{L}.norm"])
+        mixing = self._mixing(L, u)
+        y = 0
+        for share, b in zip(mixing, c["branches"]):
+            if b == "attn":
+                z = self.gqa(f"{L}.attn.", u, c["window"][layer])
+            elif b == "gss":
+                z = self.gss(f"{L}.gss.", u)
+            else:
+                z = self.swiglu(f"{L}.aux.", u)
+            y = y + share * rmsnorm(z, w[f"{L}.{b}_norm"] if c["branch_gain"] else None)
+        base, alpha, beta = self._base(x, u, True)
+        s = alpha * base + beta * y
+        r = rmsnorm(s, w[f"{L}.ffn_norm"])
+        base, alpha, beta = self._base(s, r, False)
+        f = beta * self.swiglu(f"{L}.ffn.", r)
+        return alpha * base + f if c["main_residual"] else f
+
+    def _block_seq(self, x, layer):
+        c, w, L = self.c, self.w, f"layer{layer}"
+        for i, name in enumerate(("attn", "gss", "ffn")):
+            u = rmsnorm(x, w[f"{L}.{name}_norm"])
+            f = (self.gqa(f"{L}.attn.", u, c["window"][layer]) if i == 0 else
+                 self.gss(f"{L}.gss.", u) if i == 1 else self.swiglu(f"{L}.ffn.", u))
+            if c["seq_norm"] and i < 2:
+                f = rmsnorm(f, w[f"{L}.{name}_out_norm"])
+            base, alpha, beta = self._base(x, u, i == 0)
+            x = alpha * base + beta * f
+        return x
+
+    def hidden(self, tokens):
+        """tokens: (B, T) of int64. The normalised output of the last layer."""
+        c = self.c
+        x = math.sqrt(c["d_model"]) * F.embedding(tokens, self.w["embed"])
+        block = self._block_pha if c["arch"] == "pha" else self._block_seq
+        for layer in range(c["n_layer"]):
+            x = block(x, layer)
+        return rmsnorm(x, self.w["norm"])
+
+    def logits(self, tokens):
+        return self.hidden(tokens) @ self.w["embed"].T
+
+    def loss(self, tokens, targets):
+        """Mean over tokens of -log softmax(logits)[target]."""
+        return F.cross_entropy(self.logits(tokens).flatten(0, 1), targets.flatten())
+
+    def gradients(self, tokens, targets):
+        """loss and {name: gradient}"""
+        loss = self.loss(tokens, targets)
+        grads = torch.autograd.grad(loss, self.parameters())
+        return loss.item(), {n: g.numpy() for n, g in zip(self.w, grads)}

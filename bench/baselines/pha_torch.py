@@ -207,6 +207,36 @@ def scan_loop(z, u, a):
     return torch.stack(out, 1)
 
 
+# ---- the loss, in pieces ---------------------------------------------------------------------------------------------
+
+
+class RowsLoss(torch.autograd.Function):
+    """Mean cross-entropy of x E^T in pieces of `rows` rows. The gradients are taken at once, so that the logits of only
+    one piece exist at a time and no product is repeated."""
+
+    @staticmethod
+    def forward(ctx, x, E, targets, rows):
+        n, total = x.shape[0], 0.0
+        dx, dE = torch.empty_like(x), torch.zeros_like(E)
+        for i in range(0, n, rows):
+            at, part = slice(i, i + rows), targets[i:i + rows, None]
+            p = x[at] @ E.T
+            norm = torch.logsumexp(p, 1, keepdim=True)
+            total = total + (norm - p.gather(1, part)).sum()
+            p.sub_(norm).exp_()
+            p.scatter_add_(1, part, torch.full_like(norm, -1.0))
+            p.mul_(1.0 / n)
+            torch.mm(p, E, out=dx[at])
+            dE.addmm_(p.T, x[at])
+        ctx.save_for_backward(dx, dE)
+        return total / n
+
+    @staticmethod
+    def backward(ctx, d):
+        dx, dE = ctx.saved_tensors
+        return dx * d, dE * d, None, None
+
+
 # ---- the model -------------------------------------------------------------------------------------------------------
 
 
@@ -374,8 +404,10 @@ class Model:
     def logits(self, tokens):
         return self.hidden(tokens) @ self.w["embed"].T
 
-    def loss(self, tokens, targets):
-        """Mean over tokens of -log softmax(logits)[target]."""
+    def loss(self, tokens, targets, rows=0):
+        """Mean over tokens of -log softmax(logits)[target]; rows: see RowsLoss, 0: all at once."""
+        if rows:
+            return RowsLoss.apply(self.hidden(tokens).flatten(0, 1), self.w["embed"], targets.flatten(), rows)
         return F.cross_entropy(self.logits(tokens).flatten(0, 1), targets.flatten())
 
     def gradients(self, tokens, targets):

@@ -29,7 +29,7 @@ static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit
 
 static const row rows[] = {
     { "arch", TEXT, AT(arch), true, 0, 0, 0, NULL },
-    { "vocab_size", INT, AT(vocab_size), true, 1, 1 << 24, 0, NULL },
+    { "vocab_size", INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL }, /* 0: that of the data */
     { "d_model", INT, AT(d_model), true, 1, 65536, 0, NULL },
     { "n_layer", INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL },
     { "n_head", INT, AT(n_head), false, 1, 4096, 0, NULL },
@@ -52,7 +52,7 @@ static const row rows[] = {
     { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL },
     { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL },
     { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved") },
-    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4") },
+    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm") },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)

@@ -109,7 +109,7 @@ static void switches(void **state)
     OK(parse(&c,
              "{" FULL ",\"residual\":\"pre_inv\",\"main_residual\":false,\"alpha\":1.5,\"gate_bias\":\"matched\","
              "\"wb_scale\":\"fixed\",\"window\":[null,512,7],\"mix\":\"dynamic\",\"qk\":\"rms\",\"branch_gain\":0,"
-             "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"conv4\",\"branches\":[\"gss\",\"attn\"]}"));
+             "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"norm\",\"branches\":[\"gss\",\"attn\"]}"));
     assert_int_equal(c.residual, PHA__RES_PRE_INV);
     assert_false(c.main_residual || c.branch_gain);
     assert_true(c.alpha == 1.5 && c.rope_theta == 5e5);
@@ -121,7 +121,7 @@ static void switches(void **state)
     assert_int_equal(c.mix, PHA__MIX_DYNAMIC);
     assert_int_equal(c.qk, PHA__QK_RMS);
     assert_int_equal(c.rope, PHA__ROPE_INTERLEAVED);
-    assert_int_equal(c.gss_filter, PHA__FILTER_CONV4);
+    assert_int_equal(c.gss_filter, PHA__FILTER_NORM);
     assert_int_equal(c.branches, 3);
     OK(pha__config_save(&c, file, &rules));
     OK(pha__config_load(&again, file, &rules));
@@ -142,7 +142,7 @@ static void messages(void **state)
         { "'arch' is missing", "{}" },
         { "arch 'phb' is not one of pha, seq", "{\"arch\":\"phb\"}" },
         { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
-        { "x.json: 'vocab_size' is missing", "{\"arch\":\"pha\"}" },
+        { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
         { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
         { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
         { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },

@@ -114,6 +114,9 @@ void pha__run_kernel(const pha__kernel *kernel, const pha__args *args, const pha
     }
 }
 
+/* Tokens that a session of the problem may have. */
+static int64_t context_of(const pha__problem *p) { return p->c->max_context ? p->c->max_context : p->ref.T; }
+
 /* ---- views ---- */
 
 static struct pha__block *new_block(pha__trial *t, size_t size)
@@ -164,6 +167,7 @@ void pha__trial_open(pha__trial *t)
     t->n_block = 0;
     t->args = (pha__args){.B = ref->B, .T = ref->T, .n_in = shape.n_in, .attr = p->c->attr, .run = &p->run};
     t->args.state = t->state, t->args.state_offset = STATE_OFFSET;
+    if (t->state) t->args.max_context = context_of(t->plan ? t->plan : p);
     for (int i = 0; i < PHA__MAX_IN; i++) {
         t->content[i] = NULL;
         if (!ref->in[i]) continue;
@@ -317,8 +321,7 @@ float *pha__trial_grad(const pha__trial *t, int i) { return dense(&t->args.d_in[
 static size_t state_size(const pha__problem *p)
 {
     pha__shape s = pha__problem_shape(p);
-    int context = p->c->max_context ? p->c->max_context : p->ref.T;
-    return p->test->op->state(&s, context);
+    return p->test->op->state(&s, context_of(p));
 }
 
 char **pha__state_open(const pha__problem *p)

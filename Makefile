@@ -1,0 +1,29 @@
+# A few lines over CMake. `make quickstart` does the whole tour, `make check` builds and passes all tests.
+BUILD ?= build
+JOBS  ?= $(shell nproc)
+
+.PHONY: all build quickstart check nightly install clean
+
+all: build
+
+build:
+	@tools/install-deps
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
+	@ninja -C $(BUILD) -j $(JOBS) pha_command
+
+# TEXT=folder: train on your own text instead of the Python documentation
+quickstart: build
+	@BUILD=$(BUILD) TEXT="$(TEXT)" OUT="$(OUT)" tools/quickstart
+
+check:
+	@BUILD=$(BUILD) JOBS=$(JOBS) tools/check
+
+nightly: check
+	@BUILD=$(BUILD) JOBS=$(JOBS) tools/nightly
+
+install: build
+	@ninja -C $(BUILD) -j $(JOBS)
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf $(BUILD)

@@ -1,0 +1,84 @@
+"""train_step.py -- time and memory of a training step in PyTorch: forward, backward, clip, AdamW, fp32
+
+Prints one line of JSON: median seconds of a step, tokens per second, peak resident memory, and what torch alone takes.
+Set the environment as interleave.sh does.
+"""
+import argparse
+import json
+import resource
+import time
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def main():
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    a.add_argument("--model", required=True, help="a config.json, or a model folder with weights")
+    a.add_argument("--context", type=int, default=1024)
+    a.add_argument("--batch", type=int, default=1)
+    a.add_argument("--steps", type=int, default=3, help="timed steps")
+    a.add_argument("--warmup", type=int, default=2)
+    a.add_argument("--threads", type=int, default=2)
+    a.add_argument("--clip", type=float, default=1.0, help="global norm; 0: none")
+    a.add_argument("--loss-rows", type=int, default=0, help="take the loss in pieces of so many rows; 0: at once")
+    a.add_argument("--compile", action="store_true", help="torch.compile of the model without the loss")
+    a.add_argument("--profile", action="store_true", help="print torch's profile of one more step")
+    a = a.parse_args()
+
+    import numpy as np
+    import torch
+
+    import pha_torch
+
+    torch.set_num_threads(a.threads)
+    imported = peak()
+    config = pha_torch.read_config(a.model)
+    weights = {}
+    if a.model.endswith(".json"):
+        weights = pha_torch.draw_weights(config)
+        model = pha_torch.Model(config, weights)
+    else:
+        model = pha_torch.Model.open(a.model)
+    weights.clear()
+    if a.compile:
+        model.hidden = torch.compile(model.hidden)
+    matrices = [p for p in model.parameters() if p.dim() > 1]
+    vectors = [p for p in model.parameters() if p.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=4.5e-4, betas=(0.9, 0.999), eps=1e-8, fused=True)
+
+    rng = np.random.default_rng(1)
+    stream = torch.from_numpy(rng.integers(0, config["vocab_size"], (a.batch, a.context + 1)))
+    tokens, targets = stream[:, :-1].contiguous(), stream[:, 1:].contiguous()
+
+    def step():
+        loss = model.loss(tokens, targets, a.loss_rows)
+        loss.backward()
+        if a.clip:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), a.clip)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return loss.item()
+
+    losses, seconds = [], []
+    for _ in range(a.warmup + a.steps):
+        start = time.perf_counter()
+        losses.append(step())
+        seconds.append(time.perf_counter() - start)
+    timed = seconds[a.warmup:]
+    median = float(np.median(timed))
+    print(json.dumps(dict(what="train", torch=torch.__version__, parameters=model.count(), context=a.context,
+                          batch=a.batch, threads=torch.get_num_threads(), loss_rows=a.loss_rows, compile=a.compile,
+                          seconds=median, min=min(timed), max=max(timed),
+                          tokens_per_second=a.batch * a.context / median, peak_rss=peak(), torch_rss=imported,
+                          loss=[losses[0], losses[-1]])), flush=True)
+    if a.profile:
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+            step()
+        print(profile.key_averages().table(sort_by="self_cpu_time_total", row_limit=25))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+/* snapshots.c -- validation in a training run, the best models so far, and the model at the end */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "runtime/eval.h"
+#include "runtime/train.h"
+
+static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
+{
+    bool half = t->o.precision == PHA_BF16 && w->half;
+    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens,
+                         .dtype = half ? PHA__BF16 : PHA__F32};
+    pha__split_info info;
+    TRY(pha__data_info(&info, t->o.data, "valid"));
+    return pha__eval_core(w, t->pool, t->valid, &info, &run, out);
+}
+
+static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)
+{
+    pha__str_printf(out, "%s/best/step-%lld", t->o.out, (long long)step);
+    return out->failed ? PHA_NO_MEMORY : PHA_OK;
+}
+
+/* Keeps `best` sorted by loss; writes the new one first, then removes the one that fell out. */
+static pha_status keep(pha_trainer *t, double loss)
+{
+    int limit = t->o.keep_best, at = t->n_best;
+    while (at > 0 && t->best[at - 1].loss > loss) at--;
+    if (at >= limit) return PHA_OK;
+    pha__str path = {0};
+    pha_status status = snapshot_path(t, t->step, &path);
+    if (!status) {
+        char card[96];
+        snprintf(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
+        status = pha__trainer_write_model(t, path.data, card);
+    }
+    if (!status && t->n_best == limit) {
+        pha__str_clear(&path);
+        status = snapshot_path(t, t->best[--t->n_best].step, &path);
+        if (!status) status = pha__remove_tree(path.data);
+    }
+    pha__str_free(&path);
+    TRY(status);
+    memmove(t->best + at + 1, t->best + at, (size_t)(t->n_best - at) * sizeof *t->best);
+    t->best[at] = (pha__best){t->step, loss};
+    t->n_best++;
+    return PHA_OK;
+}
+
+static pha_status log_eval(pha__training *r, const pha_eval_result *e, const char *event)
+{
+    json_t *line = json_object();
+    double loss = e->nll / (double)e->tokens;
+    json_object_set_new(line, "event", json_string(event));
+    json_object_set_new(line, "step", json_integer(r->t->step));
+    json_object_set_new(line, "valid_loss", pha__runlog_real(loss));
+    json_object_set_new(line, "valid_ppl", pha__runlog_real(e->token_ppl));
+    json_object_set_new(line, "accuracy", pha__runlog_real(e->accuracy));
+    json_object_set_new(line, "tokens_scored", json_integer((json_int_t)e->tokens));
+    json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
+    TRY(pha__runlog_add(r->log, line));
+    double now = (double)time(NULL);
+    TRY(pha__events_scalar(r->events, "valid/loss", r->t->step, now, loss));
+    TRY(pha__events_scalar(r->events, "valid/perplexity", r->t->step, now, e->token_ppl));
+    return pha__events_scalar(r->events, "valid/accuracy", r->t->step, now, e->accuracy);
+}
+
+static bool at_epoch_end(const pha_trainer *t)
+{
+    uint64_t windows = pha__loader_windows(&t->loader), batch = (uint64_t)t->o.batch, step = (uint64_t)t->step;
+    return step > 0 && step * batch / windows != (step - 1) * batch / windows;
+}
+
+pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
+{
+    pha_trainer *t = r->t;
+    if (!t->valid) return PHA_OK;
+    pha_eval_result e;
+    TRY(evaluate(t, &t->weights, max_tokens, &e));
+    double loss = e.nll / (double)e.tokens;
+    TRY(log_eval(r, &e, early ? "early_eval" : "eval"));
+    if (early) return PHA_OK;
+    t->last_valid = loss;
+    if (at_epoch_end(t) || t->o.epochs <= 1) pha__schedule_observe(&t->schedule, loss);
+    r->result->valid_loss = loss, r->result->valid_ppl = e.token_ppl;
+    return t->o.keep_best > 0 ? keep(t, loss) : PHA_OK;
+}
+
+/* Mean of the best snapshots as a model folder. */
+static pha_status write_average(const pha_trainer *t, int n, const char *folder)
+{
+    pha__str paths[PHA__MAX_BEST] = {{0}};
+    const char *names[PHA__MAX_BEST];
+    pha_status status = PHA_OK;
+    for (int i = 0; i < n && !status; i++) {
+        status = snapshot_path(t, t->best[i].step, &paths[i]);
+        names[i] = paths[i].data;
+    }
+    if (!status) status = pha_model_average(names, (size_t)n, folder);
+    for (int i = 0; i < n; i++) pha__str_free(&paths[i]);
+    return status;
+}
+
+static pha_status average_loss(pha__training *r, const char *folder, double *loss)
+{
+    pha_model *model;
+    TRY(pha_model_open(&model, folder));
+    pha_eval_result e;
+    pha_status status = evaluate(r->t, &model->weights, r->t->o.eval_tokens, &e);
+    pha_model_close(model);
+    TRY(status);
+    *loss = e.nll / (double)e.tokens;
+    r->result->averaged_valid_ppl = e.token_ppl;
+    return log_eval(r, &e, "averaged_eval");
+}
+
+pha_status pha__finish_model(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    char *folder = pha__path_join(t->o.out, "model");
+    if (!folder) return PHA_NO_MEMORY;
+    int n = t->n_best < t->o.average_best ? t->n_best : t->o.average_best;
+    double averaged = INFINITY;
+    pha_status status = PHA_OK;
+    if (n >= 2) {
+        status = write_average(t, n, folder);
+        if (!status) status = average_loss(r, folder, &averaged);
+    }
+    if (!status && !(averaged < t->last_valid)) {
+        char card[128];
+        snprintf(card, sizeof card, "The weights after step %lld, validation loss %.5f.\n", (long long)t->step, t->last_valid);
+        status = pha__trainer_write_model(t, folder, card);
+    }
+    pha__free(folder);
+    return status;
+}

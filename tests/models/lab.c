@@ -1,0 +1,199 @@
+/* lab.c -- small models for tests */
+#include "models/lab.h"
+
+#include <math.h>
+
+#include "base/json.h"
+#include "base/rng.h"
+#include "io/config.h"
+#include "runtime/model.h"
+
+const lab_variant lab_variants[] = {
+    {"default", "pha", ""},
+    {"window 7", "pha", "\"window\": 7"},
+    {"window per layer", "pha", "\"window\": [3, null]"},
+    {"dynamic mixing", "pha", "\"mix\": \"dynamic\""},
+    {"uniform mixing", "pha", "\"mix\": \"uniform\""},
+    {"post_raw", "pha", "\"residual\": \"post_raw\""},
+    {"pre", "pha", "\"residual\": \"pre\""},
+    {"pre_alpha", "pha", "\"residual\": \"pre_alpha\""},
+    {"pre_inv", "pha", "\"residual\": \"pre_inv\""},
+    {"no main residual", "pha", "\"main_residual\": false"},
+    {"no gate bias", "pha", "\"gate_bias\": \"none\""},
+    {"matched gate bias", "pha", "\"gate_bias\": \"matched\""},
+    {"wb_scale fixed", "pha", "\"wb_scale\": \"fixed\""},
+    {"wb_scale fixed, matched", "pha", "\"wb_scale\": \"fixed\", \"gate_bias\": \"matched\""},
+    {"wb_scale none", "pha", "\"wb_scale\": \"none\""},
+    {"qk rms", "pha", "\"qk\": \"rms\""},
+    {"qk dot", "pha", "\"qk\": \"dot\""},
+    {"no branch gain", "pha", "\"branch_gain\": false"},
+    {"interleaved rope", "pha", "\"rope\": \"interleaved\""},
+    {"interleaved rope, qk rms", "pha", "\"rope\": \"interleaved\", \"qk\": \"rms\", \"n_kv_head\": 4"},
+    {"filter none", "pha", "\"gss_filter\": \"none\""},
+    {"filter norm", "pha", "\"gss_filter\": \"norm\""},
+    {"attention", "pha", "\"branches\": [\"attn\"]"},
+    {"state space", "pha", "\"branches\": [\"gss\"]"},
+    {"feed-forward", "pha", "\"branches\": [\"aux\"]"},
+    {"attention, state space", "pha", "\"branches\": [\"attn\", \"gss\"]"},
+    {"attention, feed-forward", "pha", "\"branches\": [\"attn\", \"aux\"]"},
+    {"state space, feed-forward", "pha", "\"branches\": [\"gss\", \"aux\"], \"mix\": \"dynamic\""},
+    {"sequential", "seq", ""},
+    {"sequential, no norm", "seq", "\"seq_norm\": false"},
+    {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
+};
+const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
+
+const lab_variant *lab_find(const char *name)
+{
+    for (int i = 0; i < lab_n_variants; i++)
+        if (!strcmp(lab_variants[i].name, name)) return &lab_variants[i];
+    fail_msg("no variant '%s'", name);
+    return NULL;
+}
+
+void lab_config(pha__config *c, const lab_variant *v)
+{
+    char text[1024];
+    json_t *base, *options;
+    snprintf(text, sizeof text, "{\"arch\": \"%s\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
+             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s}", v->arch, strcmp(v->arch, "seq") ? ", \"d_aux\": 64" : "");
+    OK(pha__json_parse(&base, text, strlen(text), v->name));
+    snprintf(text, sizeof text, "{%s}", v->options);
+    OK(pha__json_parse(&options, text, strlen(text), v->name));
+    json_object_update(base, options);
+    pha__config_rules rules = pha__rules();
+    OK(pha__config_parse(c, base, v->name, &rules));
+    json_decref(base);
+    json_decref(options);
+}
+
+/* ---- programs ------------------------------------------------------------------------------------------------------ */
+
+static uint16_t to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, 4);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+static float from_bf16(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, 4);
+    return f;
+}
+
+static void fill(lab *l, const pha__node *w)
+{
+    float *x = l->weights + w->offset;
+    w->init.fill(x, w->rows, w->width, w->init.arg, 1234, w->path);
+    uint64_t random = pha__hash_path(w->path);
+    for (int64_t i = 0; i < (int64_t)w->rows * w->width; i++) {
+        if (w->kind == PHA__VECTOR) x[i] += (float)(0.1 * lab_normal(&random));
+        if (w->kind == PHA__MATRIX) {
+            l->half[w->offset + i] = to_bf16(x[i]);
+            x[i] = from_bf16(l->half[w->offset + i]);
+        }
+    }
+}
+
+static pha_status bind(lab *l, pha__pool *pool)
+{
+    size_t n = (size_t)l->program->weights, k = (size_t)l->program->n_params + 1;
+    l->weights = pha__alloc_zero(n, sizeof *l->weights);
+    l->grads = pha__alloc_zero(n, sizeof *l->grads);
+    l->half = pha__alloc_zero(n, sizeof *l->half);
+    for (int i = 0; i < 3; i++) l->at[i] = pha__alloc_zero(k, sizeof **l->at);
+    if (!l->weights || !l->grads || !l->half || !l->at[0] || !l->at[1] || !l->at[2]) return PHA_NO_MEMORY;
+    pha__bind_block(l->program, l->weights, sizeof *l->weights, l->at[0]);
+    pha__bind_block(l->program, l->half, sizeof *l->half, l->at[1]);
+    pha__bind_block(l->program, l->grads, sizeof *l->grads, l->at[2]);
+    for (int i = 0; i < l->program->n_params; i++) fill(l, l->program->params[i]);
+    pha__binding binding = {l->at[0], l->at[1], l->at[2]};
+    return pha__exec_open(&l->exec, l->program, &binding, pool);
+}
+
+pha_status lab_try(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool)
+{
+    *l = (lab){0};
+    pha_status status = pha__record(&l->program, c, options, head);
+    if (!status) status = bind(l, pool);
+    if (status) lab_close(l);
+    return status;
+}
+
+void lab_open(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool)
+{
+    OK(lab_try(l, c, options, head, pool));
+}
+
+void lab_bind(lab *l, pha__pool *pool) { OK(bind(l, pool)); }
+
+void lab_close(lab *l)
+{
+    pha__exec_close(l->exec);
+    pha__program_close(l->program);
+    pha__free(l->weights);
+    pha__free(l->grads);
+    pha__free(l->half);
+    for (int i = 0; i < 3; i++) pha__free(l->at[i]);
+    *l = (lab){0};
+}
+
+pha__pool *lab_pool(void)
+{
+    static pha__pool *pool;
+    if (!pool) OK(pha__pool_open(&pool, 2));
+    return pool;
+}
+
+/* ---- data and errors ----------------------------------------------------------------------------------------------- */
+
+uint32_t lab_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9E3779B97F4A7C15u);
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return (uint32_t)(z >> 32);
+}
+
+double lab_normal(uint64_t *state)
+{
+    double u = (lab_random(state) + 1.0) * 0x1p-32, v = lab_random(state) * 0x1p-32;
+    return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+}
+
+int lab_tokens(int32_t *tokens, int32_t *targets, int n, int vocabulary, int unscored, uint64_t seed)
+{
+    int scored = 0;
+    for (int i = 0; i < n; i++) tokens[i] = (int32_t)(lab_random(&seed) % (uint32_t)vocabulary);
+    for (int i = 0; targets && i < n; i++) {
+        int32_t next = i + 1 < n ? tokens[i + 1] : (int32_t)(lab_random(&seed) % (uint32_t)vocabulary);
+        targets[i] = (int)(lab_random(&seed) % 100) < unscored ? -1 : next;
+        scored += targets[i] >= 0;
+    }
+    return scored;
+}
+
+double lab_e2(const float *x, const float *y, int64_t n)
+{
+    double error = 0, size = 0;
+    for (int64_t i = 0; i < n; i++) {
+        error += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
+        size += (double)y[i] * y[i];
+    }
+    if (error == 0) return 0;
+    double e2 = sqrt(error / size);
+    return isfinite(e2) ? e2 : INFINITY;
+}
+
+double lab_loss(const lab *l, int rows, double scale)
+{
+    const float *out = pha__exec_output(l->exec, "loss");
+    double sum = 0;
+    for (int i = 0; i < rows; i++) sum += out[2 * i];
+    return scale * sum;
+}
+
+bool lab_same(const void *x, const void *y, size_t bytes) { return memcmp(x, y, bytes) == 0; }

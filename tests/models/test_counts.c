@@ -1,0 +1,323 @@
+/* test_counts.c -- parameter counts of all configurations, and the statistics of initial weights (pha.md 3 and 5) */
+#include <math.h>
+#include <dirent.h>
+
+#include "base/rng.h"
+#include "models/lab.h"
+#include "runtime/model.h"
+
+static pha__program *record(const pha__config *c)
+{
+    pha__program *p;
+    OK(pha__record(&p, c, &(pha__program_options){.B = 1, .T = 1}, PHA__HEAD_LOSS));
+    return p;
+}
+
+/* ---- counts ---- */
+
+static const struct { const char *name; uint64_t parameters; } published[] = { /* pha.md 3, baselines.md 0 */
+    {"pha-90m", 89885466}, {"pha-125m", 125072068}, {"pha-180m", 180725014}, {"tiny", 197966},
+    {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
+    {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
+};
+
+/* The formula of pha.md 3 with its options; of baselines.md 2 for seq. */
+static uint64_t formula(const pha__config *c)
+{
+    int64_t D = c->d_model, S = c->d_state, kv = (int64_t)c->n_kv_head * (c->n_head ? D / c->n_head : 0), layer = 0;
+    int64_t attn = 2 * D * D + 2 * D * kv + c->n_head;
+    if (c->qk == PHA__QK_DOT) attn -= c->n_head;
+    if (c->qk == PHA__QK_RMS) attn += 2 * (D / c->n_head) - c->n_head;
+    int64_t gss = 4 * D * S + 2 * S;
+    if (c->gate_bias == PHA__BIAS_NONE) gss -= S;
+    if (c->gss_filter == PHA__FILTER_NONE || c->gss_filter == PHA__FILTER_NORM) gss -= D * S;
+    if (c->gss_filter == PHA__FILTER_NORM) gss += S;
+    if (!strcmp(c->arch, "seq")) {
+        layer = attn + gss + 3 * D * c->d_ffn + 3 * D + (c->seq_norm ? 2 * D : 0);
+    } else {
+        int64_t n = 0;
+        if (c->branches & PHA__BRANCH_ATTN) layer += attn, n++;
+        if (c->branches & PHA__BRANCH_GSS) layer += gss, n++;
+        if (c->branches & PHA__BRANCH_AUX) layer += 3 * D * c->d_aux, n++;
+        layer += 2 * D + (c->branch_gain ? n * D : 0) + 3 * D * c->d_ffn;
+        if (n > 1 && c->mix != PHA__MIX_UNIFORM) layer += n;
+        if (n > 1 && c->mix == PHA__MIX_DYNAMIC) layer += n * D;
+    }
+    return (uint64_t)(c->vocab_size * D + D + c->n_layer * layer);
+}
+
+static void test_configurations(void **state)
+{
+    (void)state;
+    char path[512];
+    DIR *folder = opendir(PHA_SOURCE_DIR "/configs");
+    assert_non_null(folder);
+    size_t found = 0;
+    for (struct dirent *e; (e = readdir(folder));) {
+        char *dot = strstr(e->d_name, ".json");
+        if (!dot || dot[5]) continue;
+        snprintf(path, sizeof path, "%s/configs/%s", PHA_SOURCE_DIR, e->d_name);
+        pha__config c;
+        pha__config_rules rules = pha__rules();
+        pha_status status = pha__config_load(&c, path, &rules);
+        if (status && strstr(pha_errmsg(), "'vocab_size' is missing")) { /* left to the tokenizer of a run */
+            print_message("%-20s skipped, has no vocab_size\n", e->d_name);
+            continue;
+        }
+        OK(status);
+        pha__program *p = record(&c);
+        print_message("%-20s %llu\n", e->d_name, (unsigned long long)p->parameters);
+        assert_int_equal(p->parameters, formula(&c));
+        *dot = 0;
+        for (size_t i = 0; i < sizeof published / sizeof *published; i++)
+            if (!strcmp(published[i].name, e->d_name)) assert_int_equal(p->parameters, published[i].parameters), found++;
+        pha__program_close(p);
+    }
+    closedir(folder);
+    assert_int_equal(found, sizeof published / sizeof *published);
+}
+
+static void test_options(void **state)
+{
+    (void)state;
+    for (int i = 0; i < lab_n_variants; i++) {
+        pha__config c;
+        lab_config(&c, &lab_variants[i]);
+        pha__program *p = record(&c);
+        if (p->parameters != formula(&c))
+            fail_msg("%s: %llu parameters, the formula says %llu", lab_variants[i].name, (unsigned long long)p->parameters,
+                     (unsigned long long)formula(&c));
+        pha__program_close(p);
+    }
+}
+
+/* Branch removal at the 180M size (baselines.md 3). */
+static void test_removed_branches(void **state)
+{
+    (void)state;
+    static const struct { int branches, d_ffn; uint64_t parameters; } rows[] = {
+        {PHA__BRANCH_ATTN | PHA__BRANCH_AUX, 4512, 180432524}, {PHA__BRANCH_ATTN | PHA__BRANCH_GSS, 2880, 180717324},
+        {PHA__BRANCH_GSS | PHA__BRANCH_AUX, 2592, 180471444}, {PHA__BRANCH_GSS, 3552, 180463744},
+    };
+    pha__config c;
+    pha__config_rules rules = pha__rules();
+    OK(pha__config_load(&c, PHA_SOURCE_DIR "/configs/pha-180m.json", &rules));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        c.branches = rows[i].branches, c.d_ffn = rows[i].d_ffn;
+        pha__program *p = record(&c);
+        assert_int_equal(p->parameters, rows[i].parameters);
+        pha__program_close(p);
+    }
+}
+
+/* Names and shapes of the checkpoint (pha.md 3.1). */
+static void test_names(void **state)
+{
+    (void)state;
+    static const struct { const char *variant, *path; int rows, width; } want[] = {
+        {"default", "embed", 256, 64}, {"default", "norm", 1, 64}, {"default", "layer0.norm", 1, 64},
+        {"default", "layer1.ffn_norm", 1, 64}, {"default", "layer0.attn_norm", 1, 64}, {"default", "layer0.gss_norm", 1, 64},
+        {"default", "layer0.aux_norm", 1, 64}, {"default", "layer0.mix", 1, 3}, {"dynamic mixing", "layer0.mix_input", 3, 64},
+        {"default", "layer0.attn.q", 64, 64}, {"default", "layer0.attn.k", 32, 64}, {"default", "layer0.attn.v", 32, 64},
+        {"default", "layer0.attn.out", 64, 64}, {"default", "layer0.attn.tau", 1, 4}, {"qk rms", "layer0.attn.q_gain", 1, 16},
+        {"qk rms", "layer0.attn.k_gain", 1, 16}, {"default", "layer0.gss.gate", 160, 64}, {"default", "layer0.gss.in", 160, 64},
+        {"default", "layer0.gss.filter", 160, 64}, {"default", "layer0.gss.out", 64, 160}, {"default", "layer0.gss.theta", 1, 160},
+        {"default", "layer0.gss.bias", 1, 160}, {"default", "layer0.aux.gate", 64, 64}, {"default", "layer0.aux.up", 64, 64},
+        {"default", "layer0.aux.down", 64, 64}, {"default", "layer0.ffn.gate", 128, 64}, {"default", "layer0.ffn.up", 128, 64},
+        {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64}, {"sequential", "layer1.gss_norm", 1, 64},
+        {"sequential", "layer1.ffn_norm", 1, 64}, {"sequential", "layer1.attn_out_norm", 1, 64},
+        {"sequential", "layer1.gss_out_norm", 1, 64},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        pha__config c;
+        lab_config(&c, lab_find(want[i].variant));
+        pha__program *p = record(&c);
+        Var w = pha__find_param(p, want[i].path);
+        if (!w || w->rows != want[i].rows || w->width != want[i].width)
+            fail_msg("%s: '%s' is %d x %d", want[i].variant, want[i].path, w ? w->rows : 0, w ? w->width : 0);
+        pha__program_close(p);
+    }
+}
+
+/* ---- initial values ---- */
+
+typedef struct initial {
+    pha__program *program;
+    float *weights;
+} initial;
+
+static void open_initial(initial *w, const char *variant, uint64_t seed)
+{
+    pha__config c;
+    lab_config(&c, lab_find(variant));
+    w->program = record(&c);
+    w->weights = pha__alloc_zero((size_t)w->program->weights, sizeof *w->weights);
+    assert_non_null(w->weights);
+    pha__init_weights(w->program, w->weights, seed);
+}
+
+static void close_initial(initial *w)
+{
+    pha__program_close(w->program);
+    pha__free(w->weights);
+}
+
+static const float *find(const initial *w, const char *path, Var *out)
+{
+    *out = pha__find_param(w->program, path);
+    if (!*out) fail_msg("no parameter '%s'", path);
+    return w->weights + (*out)->offset;
+}
+
+/* The standard deviation is `std` within five of its own standard errors, and the mean 0. */
+static void check_std(const initial *w, const char *path, double std)
+{
+    Var v;
+    const float *x = find(w, path, &v);
+    double n = (double)v->rows * v->width, sum = 0, squares = 0;
+    for (int64_t i = 0; i < (int64_t)n; i++) sum += x[i], squares += (double)x[i] * x[i];
+    double got = sqrt(squares / n);
+    if (fabs(got / std - 1) > 5 / sqrt(2 * n)) fail_msg("%s: std %g, not %g", path, got, std);
+    if (fabs(sum / n) > 5 * std / sqrt(n)) fail_msg("%s: mean %g", path, sum / n);
+}
+
+static void check_constant(const initial *w, const char *path, double value)
+{
+    Var v;
+    const float *x = find(w, path, &v);
+    for (int64_t i = 0; i < (int64_t)v->rows * v->width; i++)
+        if (x[i] != (float)value) fail_msg("%s[%lld] is %g, not %g", path, (long long)i, x[i], value);
+}
+
+static void test_matrices(void **state)
+{
+    (void)state;
+    initial w;
+    open_initial(&w, "wb_scale none", 1);
+    const double beta = pow(16, -0.25); /* (8 L)^(-1/4) */
+    check_std(&w, "embed", 0.02);
+    check_std(&w, "layer0.attn.q", sqrt(2.0 / 128));
+    check_std(&w, "layer0.attn.k", sqrt(2.0 / 96));
+    check_std(&w, "layer0.attn.v", beta * sqrt(2.0 / 96));
+    check_std(&w, "layer0.attn.out", beta * sqrt(2.0 / 128));
+    check_std(&w, "layer0.gss.gate", sqrt(2.0 / 224));
+    check_std(&w, "layer0.gss.filter", sqrt(2.0 / 224));
+    check_std(&w, "layer0.gss.in", beta * sqrt(2.0 / 224));
+    check_std(&w, "layer0.gss.out", beta * sqrt(2.0 / 224));
+    check_std(&w, "layer1.aux.gate", beta * sqrt(2.0 / 128));
+    check_std(&w, "layer1.aux.up", beta * sqrt(2.0 / 128));
+    check_std(&w, "layer1.aux.down", beta * sqrt(2.0 / 128));
+    check_std(&w, "layer1.ffn.gate", beta * sqrt(2.0 / 192));
+    check_std(&w, "layer1.ffn.up", beta * sqrt(2.0 / 192));
+    check_std(&w, "layer1.ffn.down", beta * sqrt(2.0 / 192));
+    check_constant(&w, "norm", 1);
+    check_constant(&w, "layer0.norm", 1);
+    check_constant(&w, "layer0.ffn_norm", 1);
+    check_constant(&w, "layer0.gss_norm", 1);
+    check_constant(&w, "layer0.mix", 0);
+    check_constant(&w, "layer0.attn.tau", log(10));
+    check_constant(&w, "layer0.gss.bias", 0);
+    close_initial(&w);
+    open_initial(&w, "pre", 1);
+    check_constant(&w, "layer0.gss_norm", 0.25);
+    check_constant(&w, "layer0.norm", 1);
+    close_initial(&w);
+    open_initial(&w, "dynamic mixing", 1);
+    check_constant(&w, "layer0.mix_input", 0);
+    close_initial(&w);
+}
+
+enum { S = 160 };
+static double rate(int c) { return pow(10, -3 + 2 * (c / 16) / (double)(S / 16 - 1)) * (c % 16 + 1); }
+static double scale(int c, double g) { return sqrt(1 - g * exp(-rate(c)) * g * exp(-rate(c))) / g; }
+
+static void check_rows(const initial *scaled, const initial *plain, bool matched)
+{
+    Var v;
+    const float *x = find(scaled, "layer0.gss.in", &v), *y = find(plain, "layer0.gss.in", &v);
+    for (int c = 0; c < S; c++) {
+        double s = scale(c, matched ? exp(-rate(c)) : 0.5);
+        for (int i = 0; i < 64; i++)
+            if (fabs(x[c * 64 + i] - s * y[c * 64 + i]) > 1e-6 * fabs(s * y[c * 64 + i]))
+                fail_msg("row %d of layer0.gss.in is not scaled by %g", c, s);
+    }
+}
+
+static void test_state_space(void **state)
+{
+    (void)state;
+    initial zero, matched, none, fixed;
+    open_initial(&zero, "default", 1);
+    open_initial(&matched, "matched gate bias", 1);
+    open_initial(&none, "wb_scale none", 1);
+    open_initial(&fixed, "wb_scale fixed, matched", 1);
+    Var v;
+    const float *theta = find(&zero, "layer0.gss.theta", &v), *bias = find(&matched, "layer1.gss.bias", &v);
+    const float *s = find(&fixed, "layer1.gss.in_scale", &v);
+    assert_int_equal(v->kind, PHA__CONSTANT);
+    for (int c = 0; c < S; c++) {
+        assert_true(fabs(theta[c] - log(rate(c))) < 1e-6);
+        assert_true(fabs(1 / (1 + exp(-bias[c])) - exp(-rate(c))) < 1e-6); /* sigmoid(b) = e^-rate */
+        assert_true(fabs(s[c] / scale(c, exp(-rate(c))) - 1) < 1e-6);
+    }
+    assert_true(fabs(theta[0] - log(1e-3)) < 1e-6);
+    assert_true(fabs(theta[S - 1] - log(1.6)) < 1e-6);
+    check_rows(&zero, &none, false);
+    check_rows(&matched, &none, true);
+    close_initial(&zero);
+    close_initial(&matched);
+    close_initial(&none);
+    close_initial(&fixed);
+}
+
+/* A tensor is a function of seed and path alone: not of the options around it, and not the same under another path. */
+static void test_seeds(void **state)
+{
+    (void)state;
+    initial a, b, other;
+    open_initial(&a, "default", 1);
+    open_initial(&b, "attention", 1);
+    open_initial(&other, "default", 2);
+    Var v;
+    const float *q = find(&a, "layer0.attn.q", &v);
+    size_t bytes = (size_t)v->rows * (size_t)v->width * sizeof(float);
+    assert_true(lab_same(q, find(&b, "layer0.attn.q", &v), bytes));
+    assert_false(lab_same(q, find(&a, "layer1.attn.q", &v), bytes));
+    assert_false(lab_same(q, find(&a, "layer0.attn.out", &v), bytes));
+    assert_false(lab_same(q, find(&other, "layer0.attn.q", &v), bytes));
+    close_initial(&a);
+    close_initial(&b);
+    close_initial(&other);
+}
+
+/* An untrained model is about as good as guessing: ln 256 = 5.545. */
+static void test_initial_loss(void **state)
+{
+    (void)state;
+    enum { N = 64 };
+    static const char *const names[] = {"default", "sequential", "attention"};
+    for (int i = 0; i < 3; i++) {
+        pha__config c;
+        lab_config(&c, lab_find(names[i]));
+        int32_t tokens[N], targets[N];
+        lab_tokens(tokens, targets, N, 256, 0, 3);
+        lab l;
+        lab_open(&l, &c, &(pha__program_options){.B = 1, .T = N}, PHA__HEAD_LOSS, lab_pool());
+        pha__init_weights(l.program, l.weights, 1);
+        OK(pha__exec_run(l.exec, 1, N, &(pha__run){.tokens = tokens, .targets = targets}, NULL, false));
+        double loss = lab_loss(&l, N, 1.0 / N);
+        print_message("%s: initial loss %.3f\n", names[i], loss);
+        assert_true(fabs(loss - log(256)) < 0.15);
+        lab_close(&l);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_configurations), cmocka_unit_test(test_options),     cmocka_unit_test(test_removed_branches),
+        cmocka_unit_test(test_names),          cmocka_unit_test(test_matrices),    cmocka_unit_test(test_state_space),
+        cmocka_unit_test(test_seeds),          cmocka_unit_test(test_initial_loss),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,145 @@
+/* The choice of the next token: order of the cuts, ties, infinities, and that draws follow the probabilities */
+#include "runtime/sample.h"
+
+#include <math.h>
+
+#include "support/check.h"
+
+enum { V = 8 };
+static const float logits[V] = {1.0f, 3.0f, 2.0f, 3.0f, -1.0f, 0.5f, -INFINITY, 2.5f};
+
+static int32_t pick(const float *l, const pha_sample_options *o, uint64_t count)
+{
+    pha__choice work[V];
+    int32_t id = -1;
+    OK(pha__sample_check(o));
+    OK(pha__sample(&id, l, V, o, NULL, 0, count, work));
+    assert_in_range(id, 0, V - 1);
+    return id;
+}
+
+static void greedy(void **state)
+{
+    (void)state;
+    pha__choice work[V];
+    int32_t id;
+    pha_sample_options o = {0};
+    assert_int_equal(pick(logits, &o, 0), 1); /* 1 and 3 tie: the lower */
+    o.temperature = 1, o.top_k = 1;
+    for (uint64_t i = 0; i < 50; i++) assert_int_equal(pick(logits, &o, i), 1);
+    o = (pha_sample_options){.repetition_penalty = 2};
+    OK(pha__sample(&id, logits, V, &o, (int32_t[]){1, 1, 1}, 3, 0, work)); /* 3 / 2, once */
+    assert_int_equal(id, 3);
+    OK(pha__sample(&id, logits, V, &o, (int32_t[]){1, 3, 99, -5}, 4, 0, work)); /* ids beyond are no tokens here */
+    assert_int_equal(id, 7);
+    const float negative[V] = {-1, -1.5f, -9, -9, -9, -9, -9, -9};
+    OK(pha__sample(&id, negative, V, &o, (int32_t[]){0}, 1, 0, work)); /* -1 * 2 */
+    assert_int_equal(id, 1);
+}
+
+/* How often each token is drawn, against given probabilities: every count within 5 standard deviations. */
+static void distribution(const float *l, const pha_sample_options *o, const double *p)
+{
+    enum { N = 40000 };
+    int count[V] = {0};
+    double total = 0;
+    for (int i = 0; i < V; i++) total += p[i];
+    for (uint64_t i = 0; i < N; i++) count[pick(l, o, i)]++;
+    for (int i = 0; i < V; i++) {
+        double q = p[i] / total, sd = sqrt(N * q * (1 - q));
+        if (fabs(count[i] - N * q) > 5 * sd + 1e-9) fail_msg("token %d: %d draws of %d, probability %g", i, count[i], N, q);
+    }
+}
+
+static void draws(void **state)
+{
+    (void)state;
+    double p[V], q[V];
+    for (int i = 0; i < V; i++) p[i] = exp(logits[i]);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .seed = 1}, p);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .seed = 2, .top_k = V + 5, .top_p = 1}, p);
+    for (int i = 0; i < V; i++) q[i] = exp(logits[i] / 0.5);
+    distribution(logits, &(pha_sample_options){.temperature = 0.5, .seed = 3}, q);
+
+    const double k3[V] = {0, p[1], 0, p[3], 0, 0, 0, p[7]}, k1[V] = {0, 1, 0, 0, 0, 0, 0, 0};
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_k = 3, .seed = 4}, k3);
+    /* 1 and 3 hold 0.62 of the probability, 7 makes it 0.81 */
+    const double two[V] = {0, p[1], 0, p[3], 0, 0, 0, 0};
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_p = 0.62, .seed = 5}, two);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_p = 0.63, .seed = 6}, k3);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_p = 1e-9, .seed = 7}, k1);
+    /* top_p counts in what top_k has left: of 1, 3, 7 the first two hold 0.77 */
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_k = 3, .top_p = 0.76, .seed = 8}, two);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_k = 3, .top_p = 0.78, .seed = 9}, k3);
+    /* min_p: e^-0.5 = 0.61, e^-1 = 0.37 of the highest */
+    const double m[V] = {0, p[1], p[2], p[3], 0, 0, 0, p[7]};
+    distribution(logits, &(pha_sample_options){.temperature = 1, .min_p = 0.6, .seed = 10}, k3);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .min_p = 0.36, .seed = 11}, m);
+    distribution(logits, &(pha_sample_options){.temperature = 1, .top_k = 3, .min_p = 0.62, .seed = 12}, two);
+    /* temperature goes first: at 0.1 the runner-up has e^-5 of the highest */
+    distribution(logits, &(pha_sample_options){.temperature = 0.1, .min_p = 0.01, .seed = 13}, two);
+    distribution(logits, &(pha_sample_options){.temperature = 1e-300, .seed = 14}, two);
+}
+
+static void many_tokens(void **state) /* the heap against a plain order */
+{
+    (void)state;
+    enum { MANY = 1000, K = 37 };
+    static float l[MANY];
+    static pha__choice work[MANY];
+    int seen[MANY] = {0};
+    for (int i = 0; i < MANY; i++) l[i] = (float)(i * 7919 % 500) / 100; /* every value twice */
+    for (uint64_t i = 0; i < 4000; i++) {
+        int32_t id;
+        OK(pha__sample(&id, l, MANY, &(pha_sample_options){.temperature = 5, .top_k = K}, NULL, 0, i, work));
+        seen[id] = 1;
+    }
+    for (int i = 0; i < MANY; i++) {
+        int rank = 0;
+        for (int j = 0; j < MANY; j++) rank += l[j] > l[i] || (l[j] == l[i] && j < i);
+        assert_int_equal(seen[i], rank < K);
+    }
+}
+
+static void seeds(void **state)
+{
+    (void)state;
+    pha_sample_options a = {.temperature = 1, .seed = 5}, b = {.temperature = 1, .seed = 6};
+    int differ = 0;
+    for (uint64_t i = 0; i < 100; i++) {
+        assert_int_equal(pick(logits, &a, i), pick(logits, &a, i));
+        differ += pick(logits, &a, i) != pick(logits, &b, i);
+    }
+    assert_true(differ > 20);
+}
+
+static void refusals(void **state)
+{
+    (void)state;
+    pha__choice work[V];
+    int32_t id;
+    pha_sample_options o = {.temperature = 1};
+    float bad[V] = {0, 1, NAN};
+    FAILS(NUMERIC, "token 2", pha__sample(&id, bad, V, &o, NULL, 0, 0, work));
+    bad[2] = INFINITY;
+    FAILS(NUMERIC, "token 2", pha__sample(&id, bad, V, &o, NULL, 0, 0, work));
+    for (int i = 0; i < V; i++) bad[i] = -INFINITY;
+    FAILS(NUMERIC, "-inf", pha__sample(&id, bad, V, &o, NULL, 0, 0, work));
+    bad[4] = -50;
+    for (uint64_t i = 0; i < 50; i++) assert_int_equal(pick(bad, &o, i), 4);
+    FAILS(USAGE, "temperature", pha__sample_check(&(pha_sample_options){.temperature = -1}));
+    FAILS(USAGE, "temperature", pha__sample_check(&(pha_sample_options){.temperature = NAN}));
+    FAILS(USAGE, "top_k", pha__sample_check(&(pha_sample_options){.top_k = -1}));
+    FAILS(USAGE, "top_p", pha__sample_check(&(pha_sample_options){.top_p = 1.5}));
+    FAILS(USAGE, "min_p", pha__sample_check(&(pha_sample_options){.min_p = -0.1}));
+    FAILS(USAGE, "repetition_penalty", pha__sample_check(&(pha_sample_options){.repetition_penalty = -2}));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(greedy), cmocka_unit_test(draws),    cmocka_unit_test(many_tokens),
+        cmocka_unit_test(seeds),  cmocka_unit_test(refusals),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,327 @@
+/* Reading in pieces: every cut of every model gives the logits of the whole text; files, copies, threads, limits */
+#include <pthread.h>
+
+#include "base/hash.h"
+#include "runtime/session.h"
+#include "tiny.h"
+
+enum { N = 90, V = 256 };
+static const double LIMIT = 1e-5;
+
+typedef struct variant {
+    const char *name, *arch, *keys;
+} variant;
+
+static const variant variants[] = {
+    {"plain", "pha", ""},
+    {"window 7", "pha", ", \"window\": 7"},
+    {"windows", "pha", ", \"window\": [5, null]"},
+    {"dynamic", "pha", ", \"mix\": \"dynamic\""},
+    {"rms", "pha", ", \"qk\": \"rms\""},
+    {"dot", "pha", ", \"qk\": \"dot\""},
+    {"interleaved", "pha", ", \"rope\": \"interleaved\""},
+    {"pre", "pha", ", \"residual\": \"pre\""},
+    {"seq", "seq", ""},
+    {"seq window", "seq", ", \"window\": 16"},
+    {"attn only", "pha", ", \"branches\": [\"attn\"]"},
+    {"gss only", "pha", ", \"branches\": [\"gss\"]"},
+};
+
+static pha_session *open_session(const pha_model *m, int64_t max_context, int chunk, int threads)
+{
+    pha_session *s;
+    OK(pha_session_open(&s, m, &(pha_session_options){max_context, chunk, threads}));
+    return s;
+}
+
+/* Feeds pieces of the given length, 0: of random lengths; compares the logits after each piece. */
+static void pieces(pha_session *s, const variant *v, const int32_t *ids, const float *whole, int length, uint64_t seed)
+{
+    pha_session_reset(s);
+    for (int i = 0, k = 0; i < N; k++) {
+        uint32_t counter[4] = {(uint32_t)k, 7, 7, 7}, x[4];
+        pha__philox(seed, counter, x);
+        int n = length ? length : 1 + (int)(x[0] % 40);
+        if (n > N - i) n = N - i;
+        const float *logits;
+        OK(pha_session_feed(s, ids + i, (size_t)n, &logits));
+        i += n;
+        assert_int_equal(pha_session_position(s), i);
+        double error = tiny_error(logits, whole + (int64_t)(i - 1) * V, V);
+        if (error > LIMIT) fail_msg("%s, pieces of %d: after token %d the error is %g", v->name, length, i, error);
+    }
+}
+
+static void scored(pha_session *s, const variant *v, const int32_t *ids, const float *whole, int first)
+{
+    static float all[N * V];
+    pha_session_reset(s);
+    OK(pha_session_score(s, ids, (size_t)first, all));
+    OK(pha_session_score(s, ids + first, (size_t)(N - first), all + first * V));
+    for (int i = 0; i < N; i++) {
+        double error = tiny_error(all + i * V, whole + i * V, V);
+        if (error > LIMIT) fail_msg("%s, scored from %d: token %d has the error %g", v->name, first, i, error);
+    }
+}
+
+static void every_model(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
+        const variant *v = &variants[i];
+        int32_t ids[N];
+        pha_model *m = tiny_model(v->name, v->arch, v->keys, V, NULL);
+        tiny_ids(ids, N, V, i);
+        float *whole = tiny_logits(m, ids, N);
+        pha_session *s = open_session(m, N, 16, 2);
+        pieces(s, v, ids, whole, 1, 0);
+        pieces(s, v, ids, whole, 17, 0);
+        pieces(s, v, ids, whole, N, 0);
+        for (uint64_t seed = 0; seed < 3; seed++) pieces(s, v, ids, whole, 0, seed);
+        scored(s, v, ids, whole, 1);
+        scored(s, v, ids, whole, 37);
+        pha_session_close(s);
+        pha__free(whole);
+        pha_model_close(m);
+    }
+}
+
+static void same_logits(const float *a, const float *b) { assert_memory_equal(a, b, V * sizeof *a); }
+
+/* Goes on with the rest of the text in both sessions, token by token; everything must be equal. */
+static void go_on(pha_session *a, pha_session *b, const int32_t *ids, int from)
+{
+    for (int i = from; i < N; i++) {
+        const float *x, *y;
+        OK(pha_session_feed(a, ids + i, 1, &x));
+        OK(pha_session_feed(b, ids + i, 1, &y));
+        same_logits(x, y);
+    }
+    assert_memory_equal(a->state, b->state, a->state_bytes);
+    assert_memory_equal(a->recent, b->recent, N * sizeof *a->recent);
+}
+
+static void copies_and_files(void **state)
+{
+    (void)state;
+    int32_t ids[N];
+    char path[400];
+    tiny_ids(ids, N, V, 3);
+    for (int k = 0; k < 2; k++) {
+        pha_model *m = tiny_model(k ? "file7" : "file", "pha", k ? ", \"window\": 7" : "", V, NULL);
+        pha_session *a = open_session(m, N, 16, 1), *b = open_session(m, N, 32, 2), *c = open_session(m, N, 16, 1);
+        pha_session *other = open_session(m, N + 64, 16, 1);
+        snprintf(path, sizeof path, "%s/state", tiny_folder);
+        OK(pha_session_feed(a, ids, 41, NULL));
+        OK(pha_session_feed(b, ids, 5, NULL));
+        OK(pha_session_save(a, path));
+        OK(pha_session_copy(b, a));
+        OK(pha_session_load(c, path));
+        assert_int_equal(pha_session_position(c), 41);
+        same_logits(a->logits, c->logits);
+        if (k == 0) {
+            FAILS(USAGE, "max_context", pha_session_copy(other, a));
+            FAILS(BAD_INPUT, "max_context", pha_session_load(other, path));
+        }
+        go_on(a, b, ids, 41);
+        pha_session_copy(b, c);
+        pha_session_reset(a);
+        OK(pha_session_feed(a, ids, 41, NULL));
+        go_on(a, c, ids, 41);
+        pha_session_close(a), pha_session_close(b), pha_session_close(c), pha_session_close(other);
+        pha_model_close(m);
+    }
+}
+
+/* Writes a file with some bytes changed; `sum`: the checksum is put right, as an attacker would. */
+static void damaged(pha_session *s, const char *path, const unsigned char *good, size_t size, size_t at, unsigned char with,
+                    bool sum, const char *part)
+{
+    unsigned char *bad = pha__alloc(size, 1);
+    memcpy(bad, good, size);
+    bad[at] = with;
+    if (sum) {
+        pha__hasher *h = pha__hasher_open();
+        pha__hasher_add(h, bad, 88);
+        pha__hasher_add(h, bad + 96, size - 96);
+        uint64_t value = pha__hasher_value(h);
+        memcpy(bad + 88, &value, 8);
+        pha__hasher_close(h);
+    }
+    OK(pha__write_file(path, bad, size));
+    FAILS(BAD_INPUT, part, pha_session_load(s, path));
+    pha__free(bad);
+}
+
+static void hostile_files(void **state)
+{
+    (void)state;
+    char path[400], *good;
+    size_t size;
+    int32_t ids[N];
+    tiny_ids(ids, N, V, 4);
+    pha_model *m = tiny_model("hostile", "pha", "", V, NULL), *other = tiny_model("other", "pha", ", \"qk\": \"dot\"", V, NULL);
+    pha_session *s = open_session(m, N, 16, 1), *t = open_session(other, N, 16, 1);
+    snprintf(path, sizeof path, "%s/hostile-state", tiny_folder);
+    OK(pha_session_feed(s, ids, 20, NULL));
+    OK(pha_session_save(s, path));
+    OK(pha__read_file(&good, &size, path, 1 << 24));
+    const unsigned char *g = (const unsigned char *)good;
+    OK(pha_session_load(s, path));
+    FAILS(BAD_INPUT, "another model", pha_session_load(t, path));
+    FAILS(USAGE, "same model", pha_session_copy(t, s));
+    damaged(s, path, g, size, 0, 'x', true, "not the state");
+    damaged(s, path, g, size, 8, 9, true, "version");
+    damaged(s, path, g, size, 24, 1, true, "max_context"); /* state bytes */
+    damaged(s, path, g, size, 39, 0x80, true, "position");
+    damaged(s, path, g, size, 32, 200, true, "position"); /* beyond the context */
+    damaged(s, path, g, size, 32, 21, true, "truncated");
+    damaged(s, path, g, size, 200, (unsigned char)(g[200] ^ 1), false, "checksum");
+    damaged(s, path, g, size, size - 1, 0x80, true, "not the id");
+    const pha__program *p = s->program[PHA__SESSION_STEP];
+    int counts = 0;
+    for (int i = 0; i < p->n_nodes; i++)
+        if (p->nodes[i]->op == &pha__op_attention || p->nodes[i]->op == &pha__op_rope_table) {
+            damaged(s, path, g, size, 96 + p->nodes[i]->state_offset + 7, 0xff, true, "has read");
+            counts++;
+        }
+    assert_int_equal(counts, 3); /* two layers and the table of angles */
+    for (size_t cut = 0; cut < size; cut += cut < 100 ? 1 : size / 50) {
+        OK(pha__write_file(path, good, cut));
+        FAILS(BAD_INPUT, "state", pha_session_load(s, path));
+    }
+    assert_int_equal(pha_session_position(s), 20);
+    FAILS(IO, "absent", pha_session_load(s, "/absent/absent"));
+    FAILS(IO, "absent", pha_session_save(s, "/absent/absent"));
+    const float *logits;
+    OK(pha_session_feed(s, ids + 20, 1, &logits)); /* and it still works */
+    float *whole = tiny_logits(m, ids, 21);
+    assert_true(tiny_error(logits, whole + 20 * V, V) < LIMIT);
+    pha__free(whole);
+    pha__free(good);
+    pha_session_close(s), pha_session_close(t);
+    pha_model_close(m), pha_model_close(other);
+}
+
+static void limits(void **state)
+{
+    (void)state;
+    int32_t ids[N];
+    float *all = pha__alloc(N * V, sizeof *all);
+    const float *logits;
+    tiny_ids(ids, N, V, 5);
+    pha_model *m = tiny_model("limits", "pha", "", V, NULL), *rolling = tiny_model("rolling", "pha", ", \"window\": 7", V, NULL);
+    pha_session *s = open_session(m, 30, 8, 1), *r = open_session(rolling, 7, 8, 1), *short_ring = open_session(rolling, 6, 8, 1);
+    char *before = pha__alloc(s->state_bytes, 1);
+    OK(pha_session_feed(s, ids, 25, NULL));
+    memcpy(before, s->state, s->state_bytes);
+    FAILS(USAGE, "context of 30", pha_session_feed(s, ids, 6, &logits));
+    assert_null(logits);
+    FAILS(USAGE, "context of 30", pha_session_score(s, ids, 6, all));
+    FAILS(USAGE, "token 1 has the id 256", pha_session_feed(s, (int32_t[]){1, 256}, 2, NULL));
+    FAILS(USAGE, "token 0 has the id -1", pha_session_feed(s, (int32_t[]){-1}, 1, NULL));
+    FAILS(USAGE, "at least one", pha_session_feed(s, ids, 0, NULL));
+    assert_int_equal(pha_session_position(s), 25);
+    assert_memory_equal(before, s->state, s->state_bytes);
+    OK(pha_session_feed(s, ids, 5, NULL));
+    FAILS(USAGE, "context of 30", pha_session_feed(s, ids, 1, NULL));
+    pha_session_reset(s);
+    OK(pha_session_feed(s, ids, 30, NULL));
+    /* a window in every layer that the ring can hold: no end */
+    float *whole = tiny_logits(rolling, ids, N);
+    OK(pha_session_feed(r, ids, N, &logits));
+    assert_true(tiny_error(logits, whole + (N - 1) * V, V) < LIMIT);
+    FAILS(USAGE, "context of 6", pha_session_feed(short_ring, ids, 7, NULL));
+    FAILS(USAGE, "chunk", pha_session_open(&s, m, &(pha_session_options){.chunk = -1}));
+    assert_null(s);
+    FAILS(USAGE, "max_context", pha_session_open(&s, m, &(pha_session_options){.max_context = -1}));
+    pha__free(whole), pha__free(all), pha__free(before);
+    pha_session_close(r), pha_session_close(short_ring);
+    pha_model_close(m), pha_model_close(rolling);
+}
+
+typedef struct reader {
+    pha_session *session;
+    const int32_t *ids;
+    float logits[V];
+    pha_status status;
+} reader;
+
+static void *read_text(void *context)
+{
+    reader *r = context;
+    for (int round = 0; round < 5; round++) {
+        const float *logits = NULL;
+        pha_session_reset(r->session);
+        r->status = pha_session_feed(r->session, r->ids, 40, &logits);
+        for (int i = 40; i < N && !r->status; i++) r->status = pha_session_feed(r->session, r->ids + i, 1, &logits);
+        if (r->status) return NULL;
+        memcpy(r->logits, logits, sizeof r->logits);
+    }
+    return NULL;
+}
+
+static void threads(void **state)
+{
+    (void)state;
+    int32_t ids[2][N];
+    pha_model *m = tiny_model("threads", "pha", "", V, NULL);
+    static reader alone[2], together[2], three[2];
+    pthread_t thread[2];
+    for (int i = 0; i < 2; i++) {
+        tiny_ids(ids[i], N, V, 100 + (uint64_t)i);
+        alone[i] = (reader){.session = open_session(m, N, 16, 1), .ids = ids[i]};
+        together[i] = (reader){.session = open_session(m, N, 16, 2), .ids = ids[i]};
+        three[i] = (reader){.session = open_session(m, N, 16, 3), .ids = ids[i]};
+        read_text(&alone[i]);
+        read_text(&three[i]);
+    }
+    for (int i = 0; i < 2; i++) assert_int_equal(pthread_create(&thread[i], NULL, read_text, &together[i]), 0);
+    for (int i = 0; i < 2; i++) pthread_join(thread[i], NULL);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(alone[i].status | together[i].status | three[i].status, PHA_OK);
+        same_logits(alone[i].logits, together[i].logits);
+        same_logits(alone[i].logits, three[i].logits);
+        assert_memory_equal(alone[i].session->state, three[i].session->state, three[i].session->state_bytes);
+        pha_session_close(alone[i].session), pha_session_close(together[i].session), pha_session_close(three[i].session);
+    }
+    assert_memory_not_equal(alone[0].logits, alone[1].logits, sizeof alone[0].logits);
+    pha_model_close(m);
+}
+
+/* Reading allocates nothing; every allocation of opening may fail. */
+static void memory(void **state)
+{
+    (void)state;
+    int32_t ids[N];
+    pha_model *m = tiny_model("memory", "pha", "", V, NULL);
+    tiny_ids(ids, N, V, 6);
+    pha_session *s = open_session(m, N, 16, 2);
+    uint64_t count = pha__mem_count();
+    OK(pha_session_feed(s, ids, N, NULL));
+    assert_int_equal(pha__mem_count(), count);
+    pha_session_close(s);
+    size_t held = pha__mem_now();
+    for (uint64_t n = 1;; n += n < 20 ? 1 : 13) {
+        pha__mem_fail_at(n);
+        pha_status status = pha_session_open(&s, m, NULL);
+        pha__mem_fail_at(0);
+        if (!status) {
+            pha_session_close(s);
+            break;
+        }
+        assert_int_equal(status, PHA_NO_MEMORY);
+        assert_null(s);
+        assert_int_equal(pha__mem_now(), held);
+    }
+    pha_model_close(m);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_model), cmocka_unit_test(copies_and_files), cmocka_unit_test(hostile_files),
+        cmocka_unit_test(limits),      cmocka_unit_test(threads),          cmocka_unit_test(memory),
+    };
+    return cmocka_run_group_tests(tests, tiny_setup, tiny_teardown);
+}

@@ -97,7 +97,7 @@ static pha_status open_program(evaluation *e)
     pha__program_options o = {.B = e->B, .T = e->T, .dtype = e->run->dtype,
                               .max_context = carried ? carried_context(e) : 0};
     if (o.dtype == PHA__BF16 && !e->weights->half) FAIL(FAILED, "a bf16 evaluation needs bf16 weights");
-    TRY(pha__record(&e->program, &e->weights->config, &o, PHA__HEAD_LOSS));
+    TRY(pha__record_over(&e->program, e->weights, &o, PHA__HEAD_LOSS));
     TRY(open_state(e));
     TRY(pha__exec_over(&e->exec, e->program, e->weights, e->pool));
     /* a cursor fills whole windows, also where a short split made the program's T smaller */

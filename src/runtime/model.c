@@ -23,9 +23,32 @@ pha_status pha__record(pha__program **out, const pha__config *c, const pha__prog
     return status;
 }
 
+pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options, pha__head head)
+{
+    pha__program_options o = *options;
+    o.no_fuse = o.no_fuse || !(o.dtype == PHA__BF16 ? w->half != NULL : w->stacked);
+    return pha__record(out, &w->config, &o, head);
+}
+
+/* A merged product reads the weights of its slices as one matrix. */
+static pha_status check_stacks(const pha__program *p, const pha__weights *w)
+{
+    for (int i = 0; i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i], *m = n->merged;
+        if (!m) continue;
+        bool half = n->in[1]->dtype == PHA__BF16;
+        void *const *at = half ? w->half : w->data;
+        size_t row = (size_t)n->in[1]->width * pha__dtype_size(n->in[1]->dtype);
+        if ((char *)at[n->in[1]->index] != (char *)at[m->in[1]->index] + (size_t)n->column * row)
+            FAIL(FAILED, "%s: its weights do not lie together", n->path);
+    }
+    return PHA_OK;
+}
+
 pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *w, pha__pool *pool)
 {
     if (p->n_params != w->n) FAIL(FAILED, "a program has %d parameters, its weights %d", p->n_params, w->n);
+    TRY(check_stacks(p, w));
     pha__binding binding = {w->data, w->half, NULL};
     return pha__exec_open(out, p, &binding, pool);
 }

@@ -15,6 +15,7 @@
 
 typedef struct pha__weights {
     pha__config config;
+    bool stacked;            /* data lies as a program lays it out, so merged products can read it; not so in a file */
     int n;                   /* parameters, constants included */
     void **data;             /* fp32 */
     void **half;             /* bf16 matrices (vectors are fp32 in any program); NULL: no bf16 program can run */
@@ -34,7 +35,10 @@ pha__config_rules pha__rules(void); /* the architectures of models.def */
 /* A recorded and finished program over a configuration; dropout is that of the configuration. */
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head);
 
-/* Opens the executor of a program over weights (inference: no gradients). */
+/* The same for running over given weights: projections are merged only where the weights lie together. */
+pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options, pha__head head);
+
+/* Opens the executor of a program of pha__record_over (inference: no gradients). */
 pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *w, pha__pool *pool);
 
 /* bf16 copies of the matrices in one allocation: fills w->half; the caller frees *memory after the last use. */

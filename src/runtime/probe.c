@@ -63,7 +63,7 @@ static pha_status open_probe(pha_trainer *t)
 {
     if (t->probe) return PHA_OK;
     pha__program_options options = {.B = 1, .T = t->o.context < 256 ? t->o.context : 256, .keep_all = true};
-    TRY(pha__record(&t->probe_program, &t->weights.config, &options, PHA__HEAD_NONE));
+    TRY(pha__record_over(&t->probe_program, &t->weights, &options, PHA__HEAD_NONE));
     return pha__exec_over(&t->probe, t->probe_program, &t->weights, t->pool);
 }
 

@@ -25,7 +25,7 @@ static pha_status open_program(pha_session *s, int which)
     static const pha__head heads[] = {PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOGITS};
     const int32_t lengths[] = {s->chunk, 1, least(s->chunk, SCORE)};
     pha__program_options o = {.B = 1, .T = lengths[which], .max_context = s->max_context, .dtype = PHA__F32};
-    TRY(pha__record(&s->program[which], &s->model->weights.config, &o, heads[which]));
+    TRY(pha__record_over(&s->program[which], &s->model->weights, &o, heads[which]));
     if (which != PHA__SESSION_CHUNK && s->program[which]->state != s->state_bytes)
         FAIL(FAILED, "the programs of a session disagree on its state: %zu and %zu bytes", s->state_bytes,
              s->program[which]->state);

@@ -1,4 +1,4 @@
-/* session_file.c -- a session's state in a file (docs/format.md)
+/* session_file.c -- a session's state in a file
  *
  * Header (96 bytes, little-endian), then the state, the logits of the last token (V floats) and the last ids, oldest
  * first. The checksum covers the header before it and everything behind the header.

@@ -95,7 +95,7 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
 static pha_status write_average(const pha_trainer *t, int n, const char *folder)
 {
     pha__str paths[PHA__MAX_BEST] = {{0}};
-    const char *names[PHA__MAX_BEST];
+    const char *names[PHA__MAX_BEST] = {0};
     pha_status status = PHA_OK;
     for (int i = 0; i < n && !status; i++) {
         status = snapshot_path(t, t->best[i].step, &paths[i]);

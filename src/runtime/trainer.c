@@ -141,7 +141,7 @@ static pha_status open_program(pha_trainer *t)
     TRY(pha__optimizer_open(&t->optimizer, t->program, t->pool, half));
     TRY(initial_weights(t));
     pha__optimizer_refresh_half(&t->optimizer);
-    t->weights = (pha__weights){.config = t->config, .n = t->program->n_params, .data = t->optimizer.weight_at,
+    t->weights = (pha__weights){.config = t->config, .stacked = true, .n = t->program->n_params, .data = t->optimizer.weight_at,
                                 .half = half ? t->optimizer.half_at : NULL};
     t->weights.config.dropout = 0;
     pha__binding binding = {t->optimizer.weight_at, t->optimizer.half_at, t->optimizer.grad_at};

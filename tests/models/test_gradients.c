@@ -2,9 +2,9 @@
  *
  * The tiny preset in every variant of lab.c with dropout on (numerics.md 4.5 and the last rows of 2). For each parameter
  * tensor: the reference's gradient along a random direction against central differences; the fp32 program's gradient
- * E2 <= 1e-3; the bf16 program's cosine >= 0.99 and E2 <= 0.15. A bf16 gradient that is almost nothing beside the others (a sum over
- * tokens that cancels, of two mixing scalars say) counts as if its norm were at least 1/500 of the whole gradient's, and
- * is reported with its norm. PHA_TEST_VERBOSE=1 prints everything.
+ * E2 <= 1e-3; the bf16 program's cosine >= 0.99 and E2 <= 0.15. A bf16 gradient of a handful of numbers (mixing weights: sums over all
+ * tokens, which may cancel) counts as if its norm were at least 1/1000 of the whole gradient's; such a case is printed
+ * with its norm. PHA_TEST_VERBOSE=1 prints everything.
  */
 #include <math.h>
 
@@ -105,7 +105,7 @@ static int check_differences(setup *s, int index)
 
 typedef struct limits {
     double loss, e2, cosine;
-    double floor; /* of a tensor's norm, as a part of the whole gradient's */
+    double floor; /* of the norm of a gradient of up to four numbers, as a part of the whole gradient's */
 } limits;
 
 static double whole_norm(const setup *s)
@@ -132,11 +132,11 @@ static int check_tensor(const setup *s, const lab *l, int index, const char *typ
     }
     double e2 = sqrt(ee / rr), cosine = dot / sqrt(xx * rr);
     double whole = whole_norm(s), floor = limit->floor * whole;
-    bool tiny = sqrt(rr) < floor, over = !(e2 <= limit->e2) || !(cosine >= limit->cosine);
+    bool tiny = sqrt(rr) < floor && w->rows * w->width <= 4, over = !(e2 <= limit->e2) || !(cosine >= limit->cosine);
     bool bad = tiny ? !(sqrt(ee) <= limit->e2 * floor) : over;
     if (e2 > *worst && !tiny) *worst = e2;
     if (over || verbose())
-        print_message("%s%s: %s: %s: E2 %.2e, cosine %.6f, norm %.3g of %.3g\n", bad ? "FAILED " : tiny ? "tiny " : "",
+        print_message("%s%s: %s: %s: E2 %.2e, cosine %.6f, norm %.3g of %.3g\n", bad ? "FAILED " : tiny ? "nearly 0: " : "",
                       s->variant->name, type, w->path, e2, cosine, sqrt(rr), whole);
     return bad;
 }
@@ -167,7 +167,7 @@ static void check_variant(const lab_variant *v, int *bad)
     lab half;
     lab_open(&half, &c, &(pha__program_options){.B = B, .T = T, .gradients = true, .dtype = PHA__BF16}, PHA__HEAD_LOSS,
              lab_pool());
-    *bad += check_program(&s, &half, "bf16", &(limits){1e-2, 0.15, 0.99, 0.002});
+    *bad += check_program(&s, &half, "bf16", &(limits){1e-2, 0.15, 0.99, 0.001});
     lab_close(&half);
     close_setup(&s);
 }

@@ -257,6 +257,15 @@ static void test_stop_and_resume_a_run(void **state)
     assert_true(isfinite(result.valid_ppl) && result.valid_ppl < 256);
     assert_int_equal(pha_train(&o, &result), PHA_USAGE); /* the folder holds a run */
 
+    /* the model folder, read back, scores as the weights in memory did */
+    char model[160];
+    snprintf(model, sizeof model, "%s/model", a);
+    pha_eval_options e = {.model = model, .data = data, .context = 33};
+    pha_eval_result score;
+    OK(pha_eval(&e, &score));
+    double best = fmin(result.valid_ppl, result.averaged_valid_ppl);
+    assert_true(fabs(score.token_ppl / best - 1) < 1e-4);
+
     snprintf(b, sizeof b, "%s", in_root("run-b"));
     double at = 7;
     o.out = b, o.progress = stop_after, o.user = &at;

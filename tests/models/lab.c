@@ -39,6 +39,7 @@ const lab_variant lab_variants[] = {
     {"state space, feed-forward", "pha", "\"branches\": [\"gss\", \"aux\"], \"mix\": \"dynamic\""},
     {"sequential", "seq", ""},
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
+    {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;

@@ -109,10 +109,11 @@ static void windows(void **state)
     assert_int_equal(first.stride, T);
     assert_int_equal(first.tokenizer_hash, pha__tokenizer_hash(m->tokenizer));
     assert_true(first.peak_bytes > 0 && first.seconds > 0);
-    for (o.batch = 2; o.batch < 10; o.batch += 1) { /* 3 leaves two windows, the last short; 9 are more than there are */
+    for (o.batch = 2; o.batch < 10; o.batch++) { /* 3 leaves two windows, the last short; 9 are more than there are */
         OK(pha_eval(&o, &r));
-        assert_memory_equal(&r.nll, &first.nll, sizeof r.nll);
-        assert_memory_equal(r.bucket_loss, first.bucket_loss, sizeof r.bucket_loss);
+        assert_true(fabs(r.nll - first.nll) <= 1e-8 * first.nll); /* products round by their shapes */
+        for (int i = 0; i < PHA_EVAL_BUCKETS; i++)
+            assert_true(fabs(r.bucket_loss[i] - first.bucket_loss[i]) <= 1e-7 * first.bucket_loss[i]);
         assert_true(r.accuracy == first.accuracy && r.tokens == first.tokens);
     }
     o.batch = 1, o.threads = 3;

@@ -133,23 +133,50 @@ static void copies_and_files(void **state)
     }
 }
 
-/* Writes a file with some bytes changed; `sum`: the checksum is put right, as an attacker would. */
+/* Puts the checksum right, as an attacker would. */
+static void sign(unsigned char *file, size_t size)
+{
+    pha__hasher *h = pha__hasher_open();
+    pha__hasher_add(h, file, 88);
+    pha__hasher_add(h, file + 96, size - 96);
+    uint64_t value = pha__hasher_value(h);
+    memcpy(file + 88, &value, 8);
+    pha__hasher_close(h);
+}
+
+/* Writes a file with one byte changed; it is not accepted. */
 static void damaged(pha_session *s, const char *path, const unsigned char *good, size_t size, size_t at, unsigned char with,
                     bool sum, const char *part)
 {
     unsigned char *bad = pha__alloc(size, 1);
     memcpy(bad, good, size);
     bad[at] = with;
-    if (sum) {
-        pha__hasher *h = pha__hasher_open();
-        pha__hasher_add(h, bad, 88);
-        pha__hasher_add(h, bad + 96, size - 96);
-        uint64_t value = pha__hasher_value(h);
-        memcpy(bad + 88, &value, 8);
-        pha__hasher_close(h);
-    }
+    if (sum) sign(bad, size);
     OK(pha__write_file(path, bad, size));
     FAILS(BAD_INPUT, part, pha_session_load(s, path));
+    pha__free(bad);
+}
+
+/* Any bytes: refused, or a session that can go on. */
+static void random_damage(pha_session *s, const char *path, const unsigned char *good, size_t size)
+{
+    unsigned char *bad = pha__alloc(size, 1);
+    int accepted = 0;
+    for (uint32_t i = 0; i < 400; i++) {
+        memcpy(bad, good, size);
+        for (uint32_t k = 0; k <= i % 5; k++) {
+            uint32_t counter[4] = {i, k, 1, 1}, x[4];
+            pha__philox(42, counter, x);
+            bad[x[0] % (i % 2 ? size : 1024)] = (unsigned char)x[1];
+        }
+        sign(bad, size);
+        OK(pha__write_file(path, bad, size));
+        pha_status status = pha_session_load(s, path);
+        if (status) assert_int_equal(status, PHA_BAD_INPUT);
+        else OK(pha_session_feed(s, (int32_t[]){1, 2, 3}, 3, NULL));
+        accepted += !status;
+    }
+    assert_in_range(accepted, 50, 399);
     pha__free(bad);
 }
 
@@ -198,6 +225,7 @@ static void hostile_files(void **state)
     float *whole = tiny_logits(m, ids, 21);
     assert_true(tiny_error(logits, whole + 20 * V, V) < LIMIT);
     pha__free(whole);
+    random_damage(s, path, g, size);
     pha__free(good);
     pha_session_close(s), pha_session_close(t);
     pha_model_close(m), pha_model_close(other);
@@ -232,11 +260,12 @@ static void limits(void **state)
     OK(pha_session_feed(r, ids, N, &logits));
     assert_true(tiny_error(logits, whole + (N - 1) * V, V) < LIMIT);
     FAILS(USAGE, "context of 6", pha_session_feed(short_ring, ids, 7, NULL));
-    FAILS(USAGE, "chunk", pha_session_open(&s, m, &(pha_session_options){.chunk = -1}));
-    assert_null(s);
-    FAILS(USAGE, "max_context", pha_session_open(&s, m, &(pha_session_options){.max_context = -1}));
+    pha_session *none;
+    FAILS(USAGE, "chunk", pha_session_open(&none, m, &(pha_session_options){.chunk = -1}));
+    assert_null(none);
+    FAILS(USAGE, "max_context", pha_session_open(&none, m, &(pha_session_options){.max_context = -1}));
     pha__free(whole), pha__free(all), pha__free(before);
-    pha_session_close(r), pha_session_close(short_ring);
+    pha_session_close(s), pha_session_close(r), pha_session_close(short_ring);
     pha_model_close(m), pha_model_close(rolling);
 }
 

@@ -54,7 +54,7 @@ static inline void tiny_ids(int32_t *ids, size_t n, int32_t V, uint64_t seed)
 static inline float *tiny_logits(const pha_model *m, const int32_t *ids, int n)
 {
     size_t size = (size_t)n * (size_t)m->weights.config.vocab_size;
-    pha__program_options o = {.B = 1, .T = n};
+    pha__program_options o = {.B = 1, .T = n, .no_fuse = true}; /* merging is among what is tested */
     pha__program *p;
     pha__exec *e;
     pha__pool *pool;

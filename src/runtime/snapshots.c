@@ -26,7 +26,31 @@ static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *ou
     return out->failed ? PHA_NO_MEMORY : PHA_OK;
 }
 
-/* Keeps `best` sorted by loss; writes the new one first, then removes the one that fell out. */
+/* A snapshot that fell out of the list is removed only after a checkpoint has been written that does not name it: a crash
+ * in between must leave all that the last checkpoint relies on. */
+pha_status pha__prune_snapshots(const pha_trainer *t)
+{
+    char *folder = pha__path_join(t->o.out, "best"), **names = NULL;
+    size_t n = 0;
+    if (!folder) return PHA_NO_MEMORY;
+    pha_status status = pha__is_dir(folder) ? pha__list_dir(&names, &n, folder) : PHA_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        bool named = false;
+        for (int k = 0; k < t->n_best; k++) {
+            char name[40];
+            snprintf(name, sizeof name, "step-%lld", (long long)t->best[k].step);
+            named = named || !strcmp(name, names[i]);
+        }
+        char *path = named ? NULL : pha__path_join(folder, names[i]);
+        if (path) status = pha__remove_tree(path);
+        pha__free(path);
+    }
+    pha__free_list(names, n);
+    pha__free(folder);
+    return status;
+}
+
+/* Keeps `best` sorted by loss, and the new model on disk if it is among them. */
 static pha_status keep(pha_trainer *t, double loss)
 {
     int limit = t->o.keep_best, at = t->n_best;
@@ -39,13 +63,9 @@ static pha_status keep(pha_trainer *t, double loss)
         snprintf(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
         status = pha__trainer_write_model(t, path.data, card);
     }
-    if (!status && t->n_best == limit) {
-        pha__str_clear(&path);
-        status = snapshot_path(t, t->best[--t->n_best].step, &path);
-        if (!status) status = pha__remove_tree(path.data);
-    }
     pha__str_free(&path);
     TRY(status);
+    if (t->n_best == limit) t->n_best--;
     memmove(t->best + at + 1, t->best + at, (size_t)(t->n_best - at) * sizeof *t->best);
     t->best[at] = (pha__best){t->step, loss};
     t->n_best++;

@@ -95,7 +95,7 @@ static pha_status save_checkpoint(pha_trainer *t)
     if (!path) return PHA_NO_MEMORY;
     pha_status status = pha_trainer_save(t, path);
     pha__free(path);
-    return status;
+    return status ? status : pha__prune_snapshots(t);
 }
 
 /* ---- what is said on the way ---------------------------------------------------------------------------------------- */

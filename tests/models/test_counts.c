@@ -59,12 +59,11 @@ static void test_configurations(void **state)
         snprintf(path, sizeof path, "%s/configs/%s", PHA_SOURCE_DIR, e->d_name);
         pha__config c;
         pha__config_rules rules = pha__rules();
-        pha_status status = pha__config_load(&c, path, &rules);
-        if (status && strstr(pha_errmsg(), "'vocab_size' is missing")) { /* left to the tokenizer of a run */
+        OK(pha__config_load(&c, path, &rules));
+        if (c.vocab_size == 0) { /* left to the tokenizer of a run */
             print_message("%-20s skipped, has no vocab_size\n", e->d_name);
             continue;
         }
-        OK(status);
         pha__program *p = record(&c);
         print_message("%-20s %llu\n", e->d_name, (unsigned long long)p->parameters);
         assert_int_equal(p->parameters, formula(&c));

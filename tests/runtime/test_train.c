@@ -1,6 +1,7 @@
 /* test_train.c -- training runs: bit-identical resume on any number of threads, guards, stops, crashes */
 #include <math.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -287,6 +288,56 @@ static void test_stop_and_resume_a_run(void **state)
     pha__free(y);
 }
 
+/* A run that is killed again and again, at random moments and at chosen writes, and starved of disk space, ends with the
+ * model of the undisturbed one. */
+static int disturbed(const pha_train_options *options, int n)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        char text[16];
+        pha_train_result result;
+        snprintf(text, sizeof text, "%d", 3 + 11 * n);
+        if (n % 3 != 2) setenv(n % 3 ? "PHA_FAULT_WRITE" : "PHA_FAULT_ENOSPC", text, 1);
+        _exit(pha_train(options, &result));
+    }
+    if (n % 3 == 2) {
+        usleep((useconds_t)(5000 * (n + 1)));
+        kill(child, SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) == 137) return -1;
+    assert_true(WEXITSTATUS(status) == PHA_OK || WEXITSTATUS(status) == PHA_IO);
+    return WEXITSTATUS(status);
+}
+
+static void test_a_disturbed_run_ends_the_same(void **state)
+{
+    (void)state;
+    char a[128], b[128], path[160], *x, *y;
+    snprintf(a, sizeof a, "%s/quiet", root);
+    snprintf(b, sizeof b, "%s/disturbed", root);
+    pha_train_options o = options();
+    pha_train_result result;
+    o.threads = 1, o.eval_every = 2, o.checkpoint_every = 3, o.keep_best = 2, o.average_best = 2, o.eval_tokens = 200;
+    o.out = a;
+    OK(pha_train(&o, &result));
+    o.out = b, o.resume = true;
+    for (int n = 0; n < 60; n++)
+        if (disturbed(&o, n) == PHA_OK) break;
+    OK(pha_train(&o, &result));
+    size_t nx, ny;
+    snprintf(path, sizeof path, "%s/model/model.safetensors", a);
+    read_all(path, &x, &nx);
+    snprintf(path, sizeof path, "%s/model/model.safetensors", b);
+    read_all(path, &y, &ny);
+    assert_int_equal(nx, ny);
+    assert_memory_equal(x, y, nx);
+    pha__free(x);
+    pha__free(y);
+}
+
 static void test_learns(void **state)
 {
     (void)state;
@@ -328,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
         cmocka_unit_test(test_kill_at_every_write_of_a_save),
         cmocka_unit_test(test_stop_and_resume_a_run),
+        cmocka_unit_test(test_a_disturbed_run_ends_the_same),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_errors),
     };

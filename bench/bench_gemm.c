@@ -92,8 +92,10 @@ static peer peer_open(const pha__gemm *g)
 {
     peer p;
     dnnl_memory_desc_t d[3];
-    DNN(dnnl_memory_desc_init_by_strides(&d[0], 2, (dnnl_dims_t){g->m, g->k}, dnnl_f32, (dnnl_dims_t){g->a_row, g->a_col}));
-    DNN(dnnl_memory_desc_init_by_strides(&d[1], 2, (dnnl_dims_t){g->k, g->n}, dnnl_f32, (dnnl_dims_t){g->b_row, g->b_col}));
+    DNN(dnnl_memory_desc_init_by_strides(&d[0], 2, (dnnl_dims_t){g->m, g->k}, dnnl_f32,
+                                         (dnnl_dims_t){g->a_row, g->a_col}));
+    DNN(dnnl_memory_desc_init_by_strides(&d[1], 2, (dnnl_dims_t){g->k, g->n}, dnnl_f32,
+                                         (dnnl_dims_t){g->b_row, g->b_col}));
     DNN(dnnl_memory_desc_init_by_strides(&d[2], 2, (dnnl_dims_t){g->m, g->n}, dnnl_f32, (dnnl_dims_t){g->c_row, 1}));
     dnnl_matmul_desc_t desc;
     DNN(dnnl_matmul_desc_init(&desc, &d[0], &d[1], NULL, &d[2]));
@@ -183,12 +185,13 @@ int main(int argc, char **argv)
     DNN(dnnl_stream_create(&stream, engine, dnnl_stream_default_flags));
 
     bool all = !strcmp(set, "all");
-    printf("%s, %d threads, fp32\n%-7s %6s   %6s   %6s %9s %9s %8s\n", ours->isa, n_threads, "", "m", "n", "k", "pha GF/s",
-           "dnnl GF/s", "ratio");
+    printf("%s, %d threads, fp32\n%-7s %6s   %6s   %6s %9s %9s %8s\n", ours->isa, n_threads, "", "m", "n", "k",
+           "pha GF/s", "dnnl GF/s", "ratio");
     if (all || !strcmp(set, "train")) {
         static const int64_t shapes[][3] = {{1024, 608, 608},  {1024, 1216, 608}, {1024, 608, 1216},
                                             {1024, 1536, 768}, {1024, 768, 1920}, {4096, 1216, 608}};
-        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) linear(shapes[i][0], shapes[i][1], shapes[i][2], true);
+        for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++)
+            linear(shapes[i][0], shapes[i][1], shapes[i][2], true);
     }
     if (all || !strcmp(set, "decode"))
         for (int64_t m = 1; m <= 64; m *= 2) linear(m, 1216, 608, false);

@@ -1,6 +1,6 @@
 """compare_logits.py -- logits of pha against the PyTorch model, for every option of the configuration
 
-    compare_logits.py --pha build/pha [--only NAME ...] [--tokens 64] [--batch 2] [--keep DIR]
+    compare_logits.py --pha build/pha [--only NAME ...] [--tokens 150] [--batch 2] [--keep DIR]
     compare_logits.py --files A.npy B.npy
 
 For each variant it makes a small model with `pha init`, shakes every tensor (so that no gain is 1 and no bias 0), runs
@@ -138,7 +138,7 @@ def main():
     a.add_argument("--pha", help="the pha command")
     a.add_argument("--files", nargs=2, metavar="NPY", help="compare two arrays instead")
     a.add_argument("--only", nargs="+", choices=list(VARIANTS), metavar="NAME", default=list(VARIANTS))
-    a.add_argument("--tokens", type=int, default=64)
+    a.add_argument("--tokens", type=int, default=150, help="more than pha reads at once, so that state is carried")
     a.add_argument("--batch", type=int, default=2)
     a.add_argument("--limit", type=float, default=2e-5)
     a.add_argument("--keep", help="work in this folder and leave it")

@@ -244,6 +244,22 @@ def rmsnorm(x, gain=None):
     return F.rms_norm(x, (x.shape[-1],), gain, RMS_EPS)
 
 
+def silu_mul(a, b):
+    return F.silu(a) * b
+
+
+def rotate(x, cos, sin):
+    """Rotary positions, half-split, on (B, H, T, dh)."""
+    a, b = x.chunk(2, -1)
+    return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+
+
+def compile_pieces():
+    """torch.compile of what is element-wise. The whole model does not compile in useful time: the scan's loops unroll."""
+    global rmsnorm, silu_mul, rotate
+    rmsnorm, silu_mul, rotate = (torch.compile(f, dynamic=False) for f in (rmsnorm, silu_mul, rotate))
+
+
 class Model:
     """weights: {name: array}. dtype: torch.float32 or torch.float64. scan: 'chunked' or 'loop'."""
 
@@ -287,8 +303,7 @@ class Model:
         """x: (B, H, T, dh)"""
         cos, sin = self._angles(x.shape[2])
         if self.c["rope"] == "half":
-            a, b = x.chunk(2, -1)
-            return torch.cat((a * cos - b * sin, a * sin + b * cos), -1)
+            return rotate(x, cos, sin)
         a, b = x[..., 0::2], x[..., 1::2]
         return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
 
@@ -331,14 +346,14 @@ class Model:
             u = u * self.in_scale
         h = self.scan(z, u, torch.exp(-torch.exp(w[p + "theta"])))
         if c["gss_filter"] == "silu":
-            h = F.silu(x @ w[p + "filter"].T) * h
+            h = silu_mul(x @ w[p + "filter"].T, h)
         elif c["gss_filter"] == "norm":
             h = rmsnorm(h, w[p + "filter_norm"])
         return h @ w[p + "out"].T
 
     def swiglu(self, p, x):
         w = self.w
-        return (F.silu(x @ w[p + "gate"].T) * (x @ w[p + "up"].T)) @ w[p + "down"].T
+        return silu_mul(x @ w[p + "gate"].T, x @ w[p + "up"].T) @ w[p + "down"].T
 
     # -- blocks
 

@@ -23,7 +23,7 @@ def main():
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--clip", type=float, default=1.0, help="global norm; 0: none")
     a.add_argument("--loss-rows", type=int, default=0, help="take the loss in pieces of so many rows; 0: at once")
-    a.add_argument("--compile", action="store_true", help="torch.compile of the model without the loss")
+    a.add_argument("--compile", action="store_true", help="torch.compile of the element-wise pieces")
     a.add_argument("--profile", action="store_true", help="print torch's profile of one more step")
     a = a.parse_args()
 
@@ -43,7 +43,7 @@ def main():
         model = pha_torch.Model.open(a.model)
     weights.clear()
     if a.compile:
-        model.hidden = torch.compile(model.hidden)
+        pha_torch.compile_pieces()
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]

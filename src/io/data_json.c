@@ -14,9 +14,10 @@ static const int64_t MOST = (int64_t)1 << 62;
 
 static json_t *split_json(const pha__split_info *s)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes, "words",
-                     (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents", (json_int_t)s->documents,
-                     "tokens_per_word", s->words ? (double)s->tokens / (double)s->words : 0.0);
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
+                     "words", (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents",
+                     (json_int_t)s->documents, "tokens_per_word",
+                     s->words ? (double)s->tokens / (double)s->words : 0.0);
 }
 
 static json_t *data_json(const pha__data *data)
@@ -24,11 +25,13 @@ static json_t *data_json(const pha__data *data)
     char hash[17];
     snprintf(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
     json_t *splits = json_object();
-    for (size_t i = 0; i < data->n; i++) json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
+    for (size_t i = 0; i < data->n; i++)
+        json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
     snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
-    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size", (int)data->vocab_size,
-                     "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits", splits);
+    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
+                     (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits",
+                     splits);
 }
 
 pha_status pha__data_write(const char *folder, const pha__data *data)
@@ -76,7 +79,9 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     TRY(pha__json_string(&format, json, "format", where));
     TRY(pha__json_int(&version, json, "version", 0, INT32_MAX, where));
     if (strcmp(format, "pha-data") != 0) FAIL(BAD_INPUT, "%s: not the data.json of a data folder of pha", where);
-    if (version != VERSION) FAIL(BAD_INPUT, "%s: format version %d, this program reads %d; run pha prepare again", where, (int)version, VERSION);
+    if (version != VERSION)
+        FAIL(BAD_INPUT, "%s: format version %d, this program reads %d; run pha prepare again", where, (int)version,
+             VERSION);
     TRY(pha__json_int(&vocab, json, "vocab_size", 1, INT32_MAX, where));
     TRY(pha__json_string(&hash, json, "tokenizer_hash", where));
     TRY(pha__json_string(&seed, json, "seed", where));
@@ -85,7 +90,8 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     int end = 0;
     if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
-    if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1) FAIL(BAD_INPUT, "%s: seed is not a number", where);
+    if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1)
+        FAIL(BAD_INPUT, "%s: seed is not a number", where);
     if ((size_t)snprintf(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
         FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
     json_t *splits = json_object_get(json, "splits");

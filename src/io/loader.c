@@ -12,8 +12,9 @@ pha_status pha__loader_open(pha__loader *l, const pha__tokens *tokens, int32_t T
     if (T < 1) FAIL(USAGE, "a window of %d tokens", T);
     uint64_t count = pha__tokens_count(tokens);
     if (count <= (uint64_t)T)
-        FAIL(BAD_INPUT, "%" PRIu64 " tokens are too few for one training window of %d and its last target; use more text or a shorter context",
-             count, T);
+        FAIL(BAD_INPUT,
+             "%" PRIu64 " tokens are too few for one training window of %d and its last target; use more text or a "
+             "shorter context", count, T);
     *l = (pha__loader){ tokens, T, seed, (count - 1) / (uint64_t)T };
     return PHA_OK;
 }
@@ -23,7 +24,8 @@ uint64_t pha__loader_windows(const pha__loader *l) { return l->windows; }
 pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens, int32_t *targets)
 {
     uint64_t epoch = index / l->windows, T = (uint64_t)l->T;
-    if (epoch > UINT32_MAX) FAIL(USAGE, "sequence %" PRIu64 " is in epoch %" PRIu64 ", beyond what can be shuffled", index, epoch);
+    if (epoch > UINT32_MAX)
+        FAIL(USAGE, "sequence %" PRIu64 " is in epoch %" PRIu64 ", beyond what can be shuffled", index, epoch);
     uint64_t begin = T * pha__permute(index % l->windows, l->windows, l->seed, (uint32_t)epoch);
     TRY(pha__tokens_read(l->tokens, begin, (size_t)T, tokens));
     memcpy(targets, tokens + 1, (T - 1) * sizeof *targets);
@@ -34,7 +36,8 @@ pha_status pha__cursor_open(pha__cursor *c, const pha__tokens *tokens, int32_t T
 {
     *c = (pha__cursor){ 0 };
     if (stride == 0) stride = T;
-    if (T < 1 || stride < 1 || stride > T) FAIL(USAGE, "a window of %d tokens with a stride of %d (1 to %d)", T, stride, T);
+    if (T < 1 || stride < 1 || stride > T)
+        FAIL(USAGE, "a window of %d tokens with a stride of %d (1 to %d)", T, stride, T);
     uint64_t count = pha__tokens_count(tokens);
     if (count < 2) FAIL(BAD_INPUT, "%" PRIu64 " tokens: nothing to evaluate (the first token is not scored)", count);
     uint64_t targets = count - 1, after = targets > (uint64_t)T ? targets - (uint64_t)T : 0; /* left after window 0 */
@@ -44,7 +47,8 @@ pha_status pha__cursor_open(pha__cursor *c, const pha__tokens *tokens, int32_t T
 
 uint64_t pha__cursor_windows(const pha__cursor *c) { return c->windows; }
 
-pha_status pha__cursor_get(const pha__cursor *c, uint64_t window, int32_t *tokens, int32_t *targets, int32_t *length, int32_t *scored)
+pha_status pha__cursor_get(const pha__cursor *c, uint64_t window, int32_t *tokens, int32_t *targets, int32_t *length,
+                           int32_t *scored)
 {
     if (window >= c->windows) FAIL(USAGE, "evaluation window %" PRIu64 " of %" PRIu64, window, c->windows);
     uint64_t begin = window * (uint64_t)c->stride, left = pha__tokens_count(c->tokens) - 1 - begin;

@@ -8,8 +8,8 @@
 
 #include "io/tokens.h"
 
-/* Training: the stream is cut into non-overlapping windows of T inputs; the target of the last input is the first token of
- * the next window, and what is left of the stream at its end is dropped. */
+/* Training: the stream is cut into non-overlapping windows of T inputs; the target of the last input is the first token
+ * of the next window, and what is left of the stream at its end is dropped. */
 typedef struct pha__loader {
     const pha__tokens *tokens; /* borrowed */
     int32_t T;
@@ -22,9 +22,9 @@ uint64_t pha__loader_windows(const pha__loader *l); /* sequences per epoch */
 /* Sequence number `index` = epoch * windows + position; each epoch is its own permutation of all windows. */
 pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens, int32_t *targets);
 
-/* Evaluation: windows in order, window w beginning at token w * stride. Every token of the stream except the first is the
- * target of a scored position exactly once. stride = T: no overlap. stride < T: after window 0 only the last `stride`
- * positions are scored, the others are context. */
+/* Evaluation: windows in order, window w beginning at token w * stride. Every token of the stream except the first is
+ * the target of a scored position exactly once. stride = T: no overlap. stride < T: after window 0 only the last
+ * `stride` positions are scored, the others are context. */
 typedef struct pha__cursor {
     const pha__tokens *tokens; /* borrowed */
     int32_t T, stride;
@@ -34,8 +34,9 @@ typedef struct pha__cursor {
 /* stride = 0: T. Fails if the split has fewer than two tokens. */
 pha_status pha__cursor_open(pha__cursor *c, const pha__tokens *tokens, int32_t T, int32_t stride);
 uint64_t pha__cursor_windows(const pha__cursor *c);
-/* Fills T tokens and T targets; targets that are not scored are -1. The last window may have only *length inputs; tokens
- * behind them are 0. *scored is the number of targets >= 0, at least 1. */
-pha_status pha__cursor_get(const pha__cursor *c, uint64_t window, int32_t *tokens, int32_t *targets, int32_t *length, int32_t *scored);
+/* Fills T tokens and T targets; targets that are not scored are -1. The last window may have only *length inputs;
+ * tokens behind them are 0. *scored is the number of targets >= 0, at least 1. */
+pha_status pha__cursor_get(const pha__cursor *c, uint64_t window, int32_t *tokens, int32_t *targets, int32_t *length,
+                           int32_t *scored);
 
 #endif

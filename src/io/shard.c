@@ -71,8 +71,11 @@ pha_status pha__shard_header_get(pha__shard_header *h, const unsigned char *data
         FAIL(BAD_INPUT, "%s: %u bytes per token do not fit a vocabulary of %d", name, h->width, h->vocab_size);
     uint64_t room = size - PHA__SHARD_HEADER;
     if (room % h->width != 0 || room / h->width != h->count)
-        FAIL(BAD_INPUT, "%s: the header promises %llu tokens but the file has %llu bytes of them (truncated?); run pha prepare again",
+        FAIL(BAD_INPUT,
+             "%s: the header promises %llu tokens but the file has %llu bytes of them (truncated?); run pha prepare "
+             "again",
              name, (unsigned long long)h->count, (unsigned long long)room);
-    if (h->first > UINT64_MAX - h->count) FAIL(BAD_INPUT, "%s: absurd position %llu", name, (unsigned long long)h->first);
+    if (h->first > UINT64_MAX - h->count)
+        FAIL(BAD_INPUT, "%s: absurd position %llu", name, (unsigned long long)h->first);
     return PHA_OK;
 }

@@ -64,7 +64,9 @@ static pha_status refill(pha__stream *s)
     while (!s->file_end && s->end < INPUT) {
         ssize_t n = read(s->fd, s->input + s->end, INPUT - s->end);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) FAIL(IO, "%s: reading failed at byte %llu: %s", s->path, (unsigned long long)s->file_offset, strerror(errno));
+        if (n < 0)
+            FAIL(IO, "%s: reading failed at byte %llu: %s", s->path, (unsigned long long)s->file_offset,
+                 strerror(errno));
         if (n == 0) s->file_end = true;
         s->end += (size_t)n, s->file_offset += (uint64_t)n;
     }
@@ -144,7 +146,8 @@ void pha__stream_close(pha__stream *s)
 
 static pha_status broken(pha__stream *s, const char *kind, const char *why)
 {
-    FAIL(BAD_INPUT, "%s: %s data %s at byte %llu of the file", s->path, kind, why, (unsigned long long)pha__stream_offset(s));
+    FAIL(BAD_INPUT, "%s: %s data %s at byte %llu of the file", s->path, kind, why,
+         (unsigned long long)pha__stream_offset(s));
 }
 
 /* Between two gzip members: another member, or padding with zero bytes up to the end of the file. */
@@ -226,7 +229,8 @@ static pha_status read_plain(pha__stream *s, unsigned char *data, size_t size, s
 
 pha_status pha__stream_read(pha__stream *s, void *data, size_t size, size_t *got)
 {
-    pha_status (*const decode[])(pha__stream *, unsigned char *, size_t, size_t *) = { read_plain, read_gzip, read_zstd };
+    pha_status (*const decode[])(pha__stream *, unsigned char *, size_t, size_t *) = { read_plain, read_gzip,
+                                                                                       read_zstd };
     *got = 0;
     while (*got < size && !s->done) {
         size_t n = 0;

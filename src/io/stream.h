@@ -1,7 +1,7 @@
 /* stream.h -- the bytes of a file, decompressed on the way: plain, gzip or zstd
  *
- * What a file is, is decided by its first bytes. Concatenated gzip members and zstd frames are one stream. A stream that
- * ends too early or is corrupt is an error that names the file and the offset in it.
+ * What a file is, is decided by its first bytes. Concatenated gzip members and zstd frames are one stream. A stream
+ * that ends too early or is corrupt is an error that names the file and the offset in it.
  */
 #ifndef PHA__STREAM_H
 #define PHA__STREAM_H

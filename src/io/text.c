@@ -103,7 +103,8 @@ static pha_status open_file(pha__text *t)
     size_t n = t->end < 8192 ? t->end : 8192;
     const char *zero = t->kind == JSONL ? NULL : memchr(t->buffer, 0, n);
     if (zero && file->named)
-        FAIL(BAD_INPUT, "%s: not text: byte %td is zero (a binary file, or UTF-16: convert it to UTF-8)", t->path, zero - t->buffer);
+        FAIL(BAD_INPUT, "%s: not text: byte %td is zero (a binary file, or UTF-16: convert it to UTF-8)", t->path,
+             zero - t->buffer);
     if (zero) {
         pha__log(PHA__LOG_NOTE, "%s: left out (binary)", t->path);
         close_file(t);
@@ -153,8 +154,8 @@ static bool is_blank(const char *s, size_t n)
     return true;
 }
 
-/* Looks in the first `limit` bytes for the beginning of the next document: its offset, or 0. A text line that happens to
- * read " = b = " follows text; a title follows an empty line, or begins the file. */
+/* Looks in the first `limit` bytes for the beginning of the next document: its offset, or 0. A text line that happens
+ * to read " = b = " follows text; a title follows an empty line, or begins the file. */
 static size_t find_heading(pha__text *t, size_t limit)
 {
     const char *s = t->buffer + t->begin;
@@ -217,7 +218,8 @@ static pha_status next_line(pha__text *t, const char **line, size_t *size)
         }
         if (available > t->options.max_line) {
             if (!t->options.skip_bad)
-                FAIL(BAD_INPUT, "%s:%llu: a line of more than %zu bytes", t->path, (unsigned long long)t->line + 1, t->options.max_line);
+                FAIL(BAD_INPUT, "%s:%llu: a line of more than %zu bytes", t->path, (unsigned long long)t->line + 1,
+                     t->options.max_line);
             t->begin = t->end; /* the line's end will still be found, as a bad line */
             t->discard = true;
             available = 0;
@@ -260,7 +262,8 @@ static pha_status next_document(pha__text *t)
         if (wrong && t->options.skip_bad) {
             t->stats.bad_lines++;
         } else if (wrong && error.column > 0) {
-            FAIL(BAD_INPUT, "%s:%llu: not JSON: %s (column %d)", t->path, (unsigned long long)t->line, wrong, error.column);
+            FAIL(BAD_INPUT, "%s:%llu: not JSON: %s (column %d)", t->path, (unsigned long long)t->line, wrong,
+                 error.column);
         } else if (wrong) {
             FAIL(BAD_INPUT, "%s:%llu: key '%s': %s", t->path, (unsigned long long)t->line, t->options.text_key, wrong);
         } else {

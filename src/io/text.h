@@ -18,7 +18,7 @@
 typedef struct pha__text_options {
     const char *text_key; /* of JSONL; NULL: "text" */
     bool skip_bad;        /* bad lines of JSONL are counted and skipped (else they are errors) */
-    size_t piece;         /* wanted bytes per piece; 0: 1 MB. A piece without a place to cut may grow to 16 times that */
+    size_t piece; /* wanted bytes per piece; 0: 1 MB. A piece without a place to cut may grow to 16 times that */
     size_t max_line;      /* of JSONL, in bytes; 0: 1 GB */
     const char *exclude;  /* a folder that is left out when it lies inside an input folder; NULL: none */
 } pha__text_options;
@@ -68,7 +68,8 @@ typedef struct pha__text_list {
     uint64_t bytes, skipped;
 } pha__text_list;
 
-pha_status pha__text_list_add(pha__text_list *list, const char *path, const char *exclude); /* zero-initialise the list */
+pha_status pha__text_list_add(pha__text_list *list, const char *path,
+                              const char *exclude); /* zero-initialise the list */
 void pha__text_list_free(pha__text_list *list);
 
 #endif

@@ -6,16 +6,16 @@
  *
  * Safe: before a white-space character that follows a character which is not white space.
  *  - It is a boundary of the whole: no alternative has white space after something else, so a match that holds the left
- *    character ends there, and it ends there because the next character fits no class, which the end of the text does as
- *    well. The alternatives that match the left character look ahead at nothing.
- *  - The right text is matched from its first character on as the rest of the whole was: nothing looks behind, and all of
- *    the run of white space, with what follows it, is on the right.
- * Not safe: behind a newline or a blank. `\s+(?!\S)` leaves the last character of a run to what follows (" \n x" is " \n"
- * and " x", but a text that ends in " \n " keeps the run whole), so where a run ends depends on what comes after it.
+ *    character ends there, and it ends there because the next character fits no class, which the end of the text does
+ * as well. The alternatives that match the left character look ahead at nothing.
+ *  - The right text is matched from its first character on as the rest of the whole was: nothing looks behind, and all
+ * of the run of white space, with what follows it, is on the right. Not safe: behind a newline or a blank. `\s+(?!\S)`
+ * leaves the last character of a run to what follows (" \n x" is " \n" and " x", but a text that ends in " \n " keeps
+ * the run whole), so where a run ends depends on what comes after it.
  *
  * Patterns of later models (cl100k and its kin) take newlines together with punctuation before them, but never with a
- * letter or digit; so those places are preferred. All bytes are fine: the byte on the right is ASCII, so the characters on the
- * left are decoded alike in the whole and in the part, also where they are not valid UTF-8.
+ * letter or digit; so those places are preferred. All bytes are fine: the byte on the right is ASCII, so the characters
+ * on the left are decoded alike in the whole and in the part, also where they are not valid UTF-8.
  */
 #include "base/utf8.h"
 #include "io/text.h"

@@ -69,7 +69,8 @@ pha_status pha__text_list_add(pha__text_list *list, const char *path, const char
     bool have_out = exclude && stat(exclude, &out) == 0;
     if (S_ISDIR(st.st_mode)) return add_folder(list, path, have_out ? &out : NULL, 0);
     if (!S_ISREG(st.st_mode))
-        FAIL(BAD_INPUT, "%s: neither a regular file nor a folder (input is read more than once, so a pipe will not do)", path);
+        FAIL(BAD_INPUT, "%s: neither a regular file nor a folder (input is read more than once, so a pipe will not do)",
+             path);
     return push(list, path, (uint64_t)st.st_size, true);
 }
 

@@ -1,8 +1,8 @@
 /* tokenizer.h -- byte-level BPE: text to token ids and back
  *
  * Loads GPT-2's files (vocab.bpe + encoder.json, merges.txt + vocab.json) and Hugging Face tokenizer.json; trains a new
- * vocabulary. A tokenizer is read-only after opening and may be shared between threads; encoding works in a context that
- * belongs to one thread.
+ * vocabulary. A tokenizer is read-only after opening and may be shared between threads; encoding works in a context
+ * that belongs to one thread.
  */
 #ifndef PHA__TOKENIZER_H
 #define PHA__TOKENIZER_H
@@ -15,8 +15,9 @@
 
 typedef struct pha__tokenizer pha__tokenizer;
 
-/* path: a tokenizer.json, or a folder that holds tokenizer.json, vocab.bpe + encoder.json, or merges.txt + vocab.json, or
- * one of those two files (the other is looked for beside it), or the word "bytes" (256 byte tokens and <|endoftext|>). */
+/* path: a tokenizer.json, or a folder that holds tokenizer.json, vocab.bpe + encoder.json, or merges.txt + vocab.json,
+ * or one of those two files (the other is looked for beside it), or the word "bytes" (256 byte tokens and
+ * <|endoftext|>). */
 pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path);
 void pha__tokenizer_close(pha__tokenizer *t);
 /* Writes tokenizer.json (Hugging Face layout, readable by the tokenizers package). */
@@ -39,8 +40,8 @@ void pha__encoder_close(pha__encoder *e);
 pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool special, const int32_t **ids, size_t *n);
 
 /* Training of a vocabulary: feed text in any pieces, then finish. Memory is bounded: word counts are kept for at most
- * `max_words` distinct words (0: 4 million; the rarest are dropped when it is reached, and a note is logged). Deterministic:
- * ties between pairs go to the pair that is bytewise smaller. */
+ * `max_words` distinct words (0: 4 million; the rarest are dropped when it is reached, and a note is logged).
+ * Deterministic: ties between pairs go to the pair that is bytewise smaller. */
 typedef struct pha__bpe_trainer pha__bpe_trainer;
 pha_status pha__bpe_trainer_open(pha__bpe_trainer **out, int32_t vocab_size, size_t max_words);
 pha_status pha__bpe_trainer_feed(pha__bpe_trainer *b, const void *text, size_t size); /* one document or part of one */

@@ -129,10 +129,9 @@ static pha_status read_vocab(pha__token_def *defs, int64_t n, const json_t *voca
     {
         int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
         if (id < 0 || id >= n)
-            FAIL(
-                BAD_INPUT,
-                "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no gaps)",
-                name, key, (long long)n - 1, (long long)n);
+            FAIL(BAD_INPUT,
+                 "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no "
+                 "gaps)", name, key, (long long)n - 1, (long long)n);
         if (defs[id].kind)
             FAIL(BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key,
                  (long long)id);

@@ -42,11 +42,12 @@ static pha_status check_shard(const pha__tokens *t, size_t i, bool verify)
     const pha__shard_header *h = &s->header, *zero = &t->shards[0].header;
     const char *path = s->map.path;
     if (h->index != i || h->first != t->count)
-        FAIL(BAD_INPUT, "%s: it is shard %u beginning at token %" PRIu64 ", expected was shard %zu at %" PRIu64 " (renamed?)", path,
-             h->index, h->first, i, t->count);
+        FAIL(BAD_INPUT,
+             "%s: it is shard %u beginning at token %" PRIu64 ", expected was shard %zu at %" PRIu64 " (renamed?)",
+             path, h->index, h->first, i, t->count);
     if (h->vocab_size != zero->vocab_size || h->tokenizer_hash != zero->tokenizer_hash)
-        FAIL(BAD_INPUT, "%s: made with another tokenizer than shard 0 (V %d and %d); run pha prepare again", path, h->vocab_size,
-             zero->vocab_size);
+        FAIL(BAD_INPUT, "%s: made with another tokenizer than shard 0 (V %d and %d); run pha prepare again", path,
+             h->vocab_size, zero->vocab_size);
     size_t bytes = (size_t)h->count * h->width;
     if (verify && pha__hash(s->map.data + PHA__SHARD_HEADER, bytes, 0) != h->checksum)
         FAIL(BAD_INPUT, "%s: the checksum is wrong: the file is damaged; run pha prepare again", path);
@@ -62,7 +63,8 @@ static pha_status open_shard(pha__tokens *t, size_t i, const char *folder, const
     shard *s = &t->shards[i];
     pha_status status = PHA_OK;
     if (!pha__exists(path))
-        status = pha__fail(PHA_BAD_INPUT, "%s: missing, though there are %zu shards of this split; run pha prepare again", path, t->n);
+        status = pha__fail(PHA_BAD_INPUT,
+                           "%s: missing, though there are %zu shards of this split; run pha prepare again", path, t->n);
     if (status == PHA_OK) status = pha__map_open(&s->map, path);
     if (status == PHA_OK) status = pha__shard_header_get(&s->header, s->map.data, s->map.size, path);
     if (status == PHA_OK) status = check_shard(t, i, verify);
@@ -82,8 +84,9 @@ static pha_status check_data(const pha__tokens *t, const char *folder, const cha
     pha__split_info info;
     TRY(pha__data_info(&info, folder, split));
     if (info.tokens != t->count)
-        FAIL(BAD_INPUT, "%s: data.json says %" PRIu64 " tokens in '%s', the shards hold %" PRIu64 "; run pha prepare again", folder,
-             info.tokens, split, t->count);
+        FAIL(BAD_INPUT,
+             "%s: data.json says %" PRIu64 " tokens in '%s', the shards hold %" PRIu64 "; run pha prepare again",
+             folder, info.tokens, split, t->count);
     return PHA_OK;
 }
 
@@ -93,7 +96,9 @@ static pha_status open_all(pha__tokens *t, const char *folder, const char *split
     if (strlen(split) > 15) FAIL(USAGE, "%s: no split '%s'", folder, split);
     if (!pha__is_dir(folder)) FAIL(IO, "%s: not a folder; make a data folder with pha prepare", folder);
     TRY(count_shards(folder, split, &n));
-    if (n == 0) FAIL(BAD_INPUT, "%s: no split '%s' (no file %s-00000.tok); make a data folder with pha prepare", folder, split, split);
+    if (n == 0)
+        FAIL(BAD_INPUT, "%s: no split '%s' (no file %s-00000.tok); make a data folder with pha prepare", folder, split,
+             split);
     t->shards = pha__alloc_zero(n, sizeof *t->shards);
     if (!t->shards) FAIL(NO_MEMORY, "%s: out of memory", folder);
     t->n = n;
@@ -171,7 +176,9 @@ pha_status pha__tokens_read(const pha__tokens *t, uint64_t begin, size_t n, int3
         uint32_t width = s->header.width;
         uint32_t largest = copy_ids(out, s->map.data + PHA__SHARD_HEADER + offset * width, some, width);
         if (largest >= (uint32_t)s->header.vocab_size)
-            FAIL(BAD_INPUT, "%s: token id %u near token %" PRIu64 ", but the vocabulary has %d; the file is damaged, run pha prepare again",
+            FAIL(BAD_INPUT,
+                 "%s: token id %u near token %" PRIu64
+                 ", but the vocabulary has %d; the file is damaged, run pha prepare again",
                  s->map.path, largest, begin, s->header.vocab_size);
         out += some, begin += some, n -= some;
     }

@@ -1,8 +1,9 @@
 /* tokens.h -- token shards: files of token ids with a header and a checksum, memory-mapped (docs/format.md)
  *
  * A data folder, written by `pha prepare`, holds data.json (counts, tokenizer hash, splits), tokenizer.json, and shards
- * train-00000.tok, valid-00000.tok, test-00000.tok of at most 2^28 tokens. Ids are stored as uint16 if V <= 65536, else as
- * uint32, little-endian, behind a 64-byte header with magic, version, width, count, V, tokenizer hash and XXH3 checksum of the ids.
+ * train-00000.tok, valid-00000.tok, test-00000.tok of at most 2^28 tokens. Ids are stored as uint16 if V <= 65536, else
+ * as uint32, little-endian, behind a 64-byte header with magic, version, width, count, V, tokenizer hash and XXH3
+ * checksum of the ids.
  */
 #ifndef PHA__TOKENS_H
 #define PHA__TOKENS_H
@@ -18,7 +19,8 @@ typedef struct pha__tokens_writer pha__tokens_writer;
 pha_status pha__tokens_writer_open(pha__tokens_writer **out, const char *folder, const char *split, int32_t vocab_size,
                                    uint64_t tokenizer_hash);
 pha_status pha__tokens_writer_add(pha__tokens_writer *w, const int32_t *ids, size_t n);
-pha_status pha__tokens_writer_finish(pha__tokens_writer *w, uint64_t *n_tokens); /* commits and frees, also on failure */
+pha_status pha__tokens_writer_finish(pha__tokens_writer *w,
+                                     uint64_t *n_tokens); /* commits and frees, also on failure */
 void pha__tokens_writer_abort(pha__tokens_writer *w); /* NULL is allowed; shards already committed stay */
 /* For tests: at most n tokens per shard (before the first add). */
 void pha__tokens_writer_limit(pha__tokens_writer *w, uint64_t n);
@@ -34,7 +36,8 @@ uint64_t pha__tokens_tokenizer_hash(const pha__tokens *t);
 /* Copies ids [begin, begin+n) to out; the caller keeps within count. An id >= V found in the file is an error. */
 pha_status pha__tokens_read(const pha__tokens *t, uint64_t begin, size_t n, int32_t *out);
 
-/* What data.json says of a split (bytes and words of the text behind the tokens, for the per-word and per-byte numbers). */
+/* What data.json says of a split (bytes and words of the text behind the tokens, for the per-word and per-byte
+ * numbers). */
 typedef struct pha__split_info {
     uint64_t tokens, bytes, words, lines, documents;
 } pha__split_info;

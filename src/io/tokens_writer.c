@@ -28,7 +28,9 @@ pha_status pha__tokens_writer_open(pha__tokens_writer **out, const char *folder,
     pha__tokens_writer *w = pha__alloc(1, sizeof *w);
     if (!w) FAIL(NO_MEMORY, "%s: out of memory for writing tokens", folder);
     memset(w, 0, offsetof(pha__tokens_writer, stage));
-    w->header = (pha__shard_header){ .width = vocab_size <= 65536 ? 2 : 4, .vocab_size = vocab_size, .tokenizer_hash = tokenizer_hash };
+    w->header = (pha__shard_header){ .width = vocab_size <= 65536 ? 2 : 4,
+                                     .vocab_size = vocab_size,
+                                     .tokenizer_hash = tokenizer_hash };
     w->limit = (uint64_t)1 << 28;
     w->folder = pha__strdup(folder);
     if (!w->folder || (size_t)snprintf(w->split, sizeof w->split, "%s", split) >= sizeof w->split) {

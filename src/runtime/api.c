@@ -21,7 +21,8 @@ void pha_set_allocator(const pha_allocator *user)
 {
     pha_allocator before = allocator;
     pha_status status;
-    if (user && (!user->alloc || !user->free)) status = pha__fail(PHA_USAGE, "an allocator needs both functions, alloc and free");
+    if (user && (!user->alloc || !user->free))
+        status = pha__fail(PHA_USAGE, "an allocator needs both functions, alloc and free");
     else {
         if (user) allocator = *user;
         status = pha__set_allocator(user ? user_alloc : NULL, user ? user_free : NULL, NULL);

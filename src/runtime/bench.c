@@ -45,7 +45,7 @@ void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int 
     b->o.progress(b->o.user, &p);
 }
 
-/* ---- options ------------------------------------------------------------------------------------------------------ */
+/* ---- options --------------------------------------------------------------------------------------------------- */
 
 static pha_status read_what(pha__bench *b)
 {
@@ -56,7 +56,9 @@ static pha_status read_what(pha__bench *b)
     while (*at) {
         size_t n = strcspn(at, ","), i = 0;
         while (i < 4 && (strlen(all[i].name) != n || strncmp(all[i].name, at, n))) i++;
-        if (i == 4 && n) FAIL(USAGE, "there is no benchmark '%.*s'; there are ops, train, prefill, decode", (int)(n > 40 ? 40 : n), at);
+        if (i == 4 && n)
+            FAIL(USAGE, "there is no benchmark '%.*s'; there are ops, train, prefill, decode", (int)(n > 40 ? 40 : n),
+                 at);
         if (n) *all[i].flag = true;
         at += n + (at[n] == ',');
     }
@@ -92,7 +94,7 @@ static pha_status read_options(pha__bench *b, const pha_bench_options *options)
     return read_contexts(b);
 }
 
-/* ---- random weights and tokens ------------------------------------------------------------------------------------ */
+/* ---- random weights and tokens --------------------------------------------------------------------------------- */
 
 static pha_status open_config(pha__bench *b)
 {
@@ -171,21 +173,24 @@ static pha_status run_all(pha__bench *b)
     return b->ops ? pha__bench_ops(b) : PHA_OK;
 }
 
-/* ---- results as text ---------------------------------------------------------------------------------------------- */
+/* ---- results as text ------------------------------------------------------------------------------------------- */
 
 static void text_head(pha__str *out, const pha__bench *b)
 {
-    pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n", b->o.model ? b->o.model : "pha-125m",
-                    b->config.arch, pha__digits(b->names->parameters), b->o.precision == PHA_BF16 ? "bf16" : "fp32",
-                    b->o.batch, pha__cpu_isa(), pha__pool_threads(b->pool));
-    pha__str_printf(out, "Measured peak: our matrix product, 1024 x 1024 x 1024 in fp32, %.1f GFLOP/s; copy of memory %.1f "
-                    "GB/s\nRandom weights; medians of `runs` after a first run.\n", b->product / 1e9, b->copy / 1e9);
+    pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n",
+                    b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters),
+                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha__cpu_isa(),
+                    pha__pool_threads(b->pool));
+    pha__str_printf(out,
+                    "Measured peak: our matrix product, 1024 x 1024 x 1024 in fp32, %.1f GFLOP/s; copy of memory %.1f "
+                    "GB/s\nRandom weights; medians of `runs` after a first run.\n",
+                    b->product / 1e9, b->copy / 1e9);
 }
 
 static void text_cells(pha__str *out, const pha__bench *b)
 {
-    pha__str_printf(out, "\n%-8s %8s %12s %12s %10s %9s %8s %9s %5s\n", "what", "context", "tokens/s", "ms", "GFLOP/s", "of product",
-                    "GB/s", "of copy", "runs");
+    pha__str_printf(out, "\n%-8s %8s %12s %12s %10s %9s %8s %9s %5s\n", "what", "context", "tokens/s", "ms", "GFLOP/s",
+                    "of product", "GB/s", "of copy", "runs");
     for (int i = 0; i < b->n_cells; i++) {
         const pha__bench_cell *c = &b->cells[i];
         pha__str_printf(out, "%-8s %8d ", c->what, c->context);
@@ -193,23 +198,26 @@ static void text_cells(pha__str *out, const pha__bench *b)
             pha__str_printf(out, "%s\n", *c->skipped ? c->skipped : "skipped");
             continue;
         }
-        pha__str_printf(out, "%12.1f %12.2f %10.1f %8.1f %%", c->tokens / c->seconds, c->seconds * 1e3, c->flops / c->seconds / 1e9,
-                        100 * c->flops / c->seconds / b->product);
+        pha__str_printf(out, "%12.1f %12.2f %10.1f %8.1f %%", c->tokens / c->seconds, c->seconds * 1e3,
+                        c->flops / c->seconds / 1e9, 100 * c->flops / c->seconds / b->product);
         if (c->bytes > 0)
             pha__str_printf(out, " %8.1f %7.1f %%", c->bytes / c->seconds / 1e9, 100 * c->bytes / c->seconds / b->copy);
         else pha__str_printf(out, " %8s %9s", "-", "-");
         pha__str_printf(out, " %5d\n", c->runs);
     }
-    pha__str_puts(out, "train: forward, backward, gradient norm and AdamW; prefill: a prompt in runs of 256 tokens, without the "
-                  "head;\ndecode: one token behind `context` tokens. GFLOP/s count useful work only (causal pairs; no repeats), "
-                  "GB/s of decode\nthe weights and the state that a token needs.\n");
+    pha__str_puts(
+        out,
+        "train: forward, backward, gradient norm and AdamW; prefill: a prompt in runs of 256 tokens, without the "
+        "head;\ndecode: one token behind `context` tokens. GFLOP/s count useful work only (causal pairs; no repeats), "
+        "GB/s of decode\nthe weights and the state that a token needs.\n");
 }
 
 static void text_memory(pha__str *out, const pha__bench *b)
 {
-    pha__str_printf(out, "\nPeak memory in MB by kind (parts of the block each at their highest)\n%-8s %8s", "what", "context");
-    static const char *const head[PHA__MEM_KINDS] = {"weights", "bf16", "grads", "moments", "state", "activ.", "d.activ.",
-                                                     "stats", "logits", "work", "scratch"};
+    pha__str_printf(out, "\nPeak memory in MB by kind (parts of the block each at their highest)\n%-8s %8s", "what",
+                    "context");
+    static const char *const head[PHA__MEM_KINDS] = {"weights",  "bf16",  "grads",  "moments", "state",  "activ.",
+                                                     "d.activ.", "stats", "logits", "work",    "scratch"};
     for (int k = 0; k < PHA__MEM_KINDS; k++) pha__str_printf(out, " %8s", head[k]);
     pha__str_printf(out, " | %8s %8s %9s\n", "block", "naive", "total");
     for (int i = 0; i < b->n_cells; i++) {
@@ -221,31 +229,41 @@ static void text_memory(pha__str *out, const pha__bench *b)
     }
 }
 
+static double sum_of_ops(const pha__bench *b)
+{
+    double sum = 0;
+    for (int i = 0; i < b->n_op; i++) sum += b->op[i].seconds;
+    return sum > 0 ? sum : 1e-9;
+}
+
 static void text_ops(pha__str *out, const pha__bench *b)
 {
-    pha__str_printf(out, "\nOps of one training step at %d x %d: %.1f ms\n%-12s %-9s %6s %10s %8s %10s %10s %8s %9s\n", b->o.batch,
-                    b->op_context, b->op_step * 1e3, "op", "pass", "steps", "ms", "share", "GFLOP/s", "of product", "GB/s", "of copy");
-    double sum = 0;
+    double sum = sum_of_ops(b);
+    pha__str_printf(
+        out,
+        "\nOps of one training step at %d x %d (forward, backward, gradient norm, AdamW): %.1f ms; medians of "
+        "%d runs\n%-12s %-9s %6s %10s %8s %10s %10s %8s %9s\n",
+        b->o.batch, b->op_context, b->op_step * 1e3, b->o.repeats, "op", "pass", "steps", "ms", "share", "GFLOP/s",
+        "of product", "GB/s", "of copy");
     for (int i = 0; i < b->n_op; i++) {
         const pha__bench_op *r = &b->op[i];
         double s = r->seconds > 0 ? r->seconds : 1e-9;
-        sum += r->seconds;
-        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %8.1f %% %8.1f %7.1f %%\n", r->op, r->pass, r->steps,
-                        r->seconds * 1e3, 100 * r->seconds / b->op_step, r->flops / s / 1e9, 100 * r->flops / s / b->product,
-                        r->bytes / s / 1e9, 100 * r->bytes / s / b->copy);
+        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %8.1f %% %8.1f %7.1f %%\n", r->op, r->pass,
+                        r->steps, r->seconds * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
+                        100 * r->flops / s / b->product, r->bytes / s / 1e9, 100 * r->bytes / s / b->copy);
     }
-    pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100 * sum / b->op_step);
+    pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100.0);
 }
 
-/* ---- results as JSON ---------------------------------------------------------------------------------------------- */
+/* ---- results as JSON ------------------------------------------------------------------------------------------- */
 
 static json_t *cells_json(const pha__bench *b)
 {
     json_t *list = json_array();
     for (int i = 0; i < b->n_cells; i++) {
         const pha__bench_cell *c = &b->cells[i];
-        json_t *o = json_pack("{s:s,s:i,s:i,s:o}", "what", c->what, "context", c->context, "batch", b->o.batch, "memory_bytes",
-                              pha__memory_json(&c->memory));
+        json_t *o = json_pack("{s:s,s:i,s:i,s:o}", "what", c->what, "context", c->context, "batch", b->o.batch,
+                              "memory_bytes", pha__memory_json(&c->memory));
         if (!c->runs) json_object_set_new(o, "skipped", json_string(*c->skipped ? c->skipped : "skipped"));
         else {
             json_object_set_new(o, "runs", json_integer(c->runs));
@@ -267,23 +285,25 @@ static json_t *cells_json(const pha__bench *b)
 static json_t *ops_json(const pha__bench *b)
 {
     json_t *list = json_array();
+    double sum = sum_of_ops(b);
     for (int i = 0; i < b->n_op; i++) {
         const pha__bench_op *r = &b->op[i];
         double s = r->seconds > 0 ? r->seconds : 1e-9;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "op", r->op, "pass", r->pass, "steps",
-                              r->steps, "seconds", r->seconds, "flops", r->flops, "bytes", r->bytes, "gflops_per_second",
-                              r->flops / s / 1e9, "gbytes_per_second", r->bytes / s / 1e9, "share_of_step",
-                              r->seconds / b->op_step));
+        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "op", r->op, "pass", r->pass,
+                                              "steps", r->steps, "seconds", r->seconds, "flops", r->flops, "bytes",
+                                              r->bytes, "gflops_per_second", r->flops / s / 1e9, "gbytes_per_second",
+                                              r->bytes / s / 1e9, "share_of_step", r->seconds / sum));
     }
     return list;
 }
 
 static json_t *as_json(const pha__bench *b)
 {
-    json_t *o = json_pack("{s:s,s:s,s:I,s:s,s:i,s:s,s:i,s:f,s:f}", "model", b->o.model ? b->o.model : "pha-125m", "arch",
-                          b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha__cpu_isa(), "threads",
-                          pha__pool_threads(b->pool), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
-                          b->o.batch, "product_gflops", b->product / 1e9, "copy_gbytes", b->copy / 1e9);
+    json_t *o =
+        json_pack("{s:s,s:s,s:I,s:s,s:i,s:s,s:i,s:f,s:f}", "model", b->o.model ? b->o.model : "pha-125m", "arch",
+                  b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha__cpu_isa(), "threads",
+                  pha__pool_threads(b->pool), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
+                  b->o.batch, "product_gflops", b->product / 1e9, "copy_gbytes", b->copy / 1e9);
     if (b->n_cells) json_object_set_new(o, "results", cells_json(b));
     if (b->n_op) {
         json_object_set_new(o, "ops", ops_json(b));

@@ -1,4 +1,4 @@
-/* bench_ops.c -- timing of single ops inside a training step, and of the machine: our matrix product, a copy of memory */
+/* bench_ops.c -- timing of single ops inside a training step, and of the machine: matrix product, copy of memory */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,7 +7,7 @@
 #include "runtime/optimizer.h"
 #include "runtime/stop.h"
 
-/* ---- the machine -------------------------------------------------------------------------------------------------- */
+/* ---- the machine ----------------------------------------------------------------------------------------------- */
 
 typedef struct product {
     const pha__kernel *kernel;
@@ -98,7 +98,7 @@ pha_status pha__bench_machine(pha__bench *b)
     return PHA_OK;
 }
 
-/* ---- ops ---------------------------------------------------------------------------------------------------------- */
+/* ---- ops ------------------------------------------------------------------------------------------------------- */
 
 static pha__bench_op *row_of(pha__bench *b, const char *op, const char *pass)
 {
@@ -201,8 +201,10 @@ pha_status pha__bench_ops(pha__bench *b)
     pha_status status = pha__memory_of(&m, p, pha__pool_threads(b->pool));
     size_t have = pha__memory_free();
     if (!status && m.total > have)
-        status = pha__fail(PHA_NO_MEMORY, "the ops of a step of %d x %d need %.1f GB, %.1f GB are free; a smaller --context "
-                           "or --batch needs less", b->o.batch, b->op_context, (double)m.total / 1e9, (double)have / 1e9);
+        status = pha__fail(PHA_NO_MEMORY,
+                           "the ops of a step of %d x %d need %.1f GB, %.1f GB are free; a smaller --context "
+                           "or --batch needs less",
+                           b->o.batch, b->op_context, (double)m.total / 1e9, (double)have / 1e9);
     list_steps(b, p);
     list_update(b, p);
     if (!status) status = open_trial(&t, b, p);

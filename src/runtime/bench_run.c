@@ -1,7 +1,7 @@
 /* bench_run.c -- timing of whole models: a training step, a prompt, single tokens
  *
- * Every number is the median of runs after a first one; a first run that takes longer than LONG is itself the number, and
- * no cell is run again once it has taken LIMIT in all.
+ * Every number is the median of runs after a first one; a first run that takes longer than LONG is itself the
+ * number, and no cell is run again once it has taken LIMIT in all.
  */
 #include <stdio.h>
 #include <string.h>
@@ -62,7 +62,7 @@ static pha_status measure(const pha__bench *b, pha__bench_cell *cell, pha_status
     return PHA_OK;
 }
 
-/* ---- a training step ---------------------------------------------------------------------------------------------- */
+/* ---- a training step ------------------------------------------------------------------------------------------- */
 
 typedef struct training {
     pha__exec *exec;
@@ -116,7 +116,7 @@ pha_status pha__bench_train(pha__bench *b, int32_t context)
     return status;
 }
 
-/* ---- a prompt, and single tokens behind it ------------------------------------------------------------------------ */
+/* ---- a prompt, and single tokens behind it --------------------------------------------------------------------- */
 
 typedef struct stream {
     pha__bench *b;

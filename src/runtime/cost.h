@@ -1,7 +1,7 @@
-/* cost.h -- what a model costs, from its recorded program alone: operations, bytes moved, memory (algorithms.md 9 to 11)
+/* cost.h -- what a model costs, from its recorded program alone: operations, traffic, memory (algorithms.md 9 to 11)
  *
- * Nothing here allocates a model or runs one. Operations are useful ones, 2 per multiply-add, in the classes of the cost
- * model; the small work of norms, mixing, scan and activations is counted apart.
+ * Nothing here allocates a model or runs one. Operations are useful ones, 2 per multiply-add, in the classes of the
+ * cost model; the small work of norms, mixing, scan and activations is counted apart.
  */
 #ifndef PHA__COST_H
 #define PHA__COST_H
@@ -15,7 +15,7 @@ typedef struct pha__cost {
     double other;     /* everything elementwise; not part of the cost model */
 } pha__cost;
 
-/* Operations of the steps of a pass for all its B * T tokens, `context` tokens being in the state. Repeats don't count. */
+/* Operations of a pass for all its B * T tokens, `context` tokens being in the state. Repeats don't count. */
 pha__cost pha__cost_of(const pha__program *p, pha__pass pass, int64_t context);
 double pha__cost_total(const pha__cost *c); /* of the cost model: without `other` */
 /* Operations per token of a sequence of `context` tokens. */

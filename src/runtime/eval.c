@@ -35,7 +35,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 /* What the caches must hold so that nothing is forgotten: the widest window, or all of the text. */
 static int64_t carried_context(const evaluation *e)
@@ -85,8 +85,10 @@ static pha_status open_state(evaluation *e)
     if (e->run->mode != PHA_EVAL_CARRIED) return PHA_OK;
     double size = (double)e->program->state;
     if (size > MOST_STATE)
-        FAIL(USAGE, "carrying state over %llu tokens needs %.1f GB, for this model has attention without a window; score "
-             "fewer tokens (max_tokens) or use another mode", (unsigned long long)e->wanted, size / 1e9);
+        FAIL(USAGE,
+             "carrying state over %llu tokens needs %.1f GB, for this model has attention without a window; score "
+             "fewer tokens (max_tokens) or use another mode",
+             (unsigned long long)e->wanted, size / 1e9);
     e->state = pha__alloc_zero(e->program->state + 1, 1);
     return e->state ? PHA_OK : PHA_NO_MEMORY;
 }
@@ -107,7 +109,7 @@ static pha_status open_program(evaluation *e)
     return e->ids && e->targets ? PHA_OK : PHA_NO_MEMORY;
 }
 
-/* ---- scoring -------------------------------------------------------------------------------------------------------- */
+/* ---- scoring ----------------------------------------------------------------------------------------------------- */
 
 /* Targets beyond the wanted number are not scored; returns the inputs that are then still of use. */
 static int32_t limit(int32_t *targets, int32_t length, uint64_t wanted)
@@ -140,21 +142,17 @@ static pha_status add_row(evaluation *e, const float *row, int32_t t, uint64_t w
     return PHA_OK;
 }
 
-/* Reads up to B windows; they lie T apart, T being the longest of them. Returns their number. */
+/* Reads up to B windows and returns their number n and length T: only the last window of a text is shorter than the
+ * context, so T is the context if there are others. */
 static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, int *n, int32_t *T)
 {
-    int32_t C = e->run->context, length, scored;
-    *n = 0, *T = 1;
-    for (; *n < e->B && *left > 0; ++*n) {
-        int32_t *ids = e->ids + (int64_t)*n * C, *targets = e->targets + (int64_t)*n * C;
-        TRY(pha__cursor_get(&e->cursor, first + (uint64_t)*n, ids, targets, &length, &scored));
+    int32_t C = e->run->context, scored;
+    for (*n = 0; *n < e->B && *left > 0; ++*n) {
+        int32_t *targets = e->targets + (int64_t)*n * C, length;
+        TRY(pha__cursor_get(&e->cursor, first + (uint64_t)*n, e->ids + (int64_t)*n * C, targets, &length, &scored));
         if ((uint64_t)scored > *left) length = limit(targets, length, *left), scored = (int32_t)*left;
         *left -= (uint64_t)scored;
-        *T = length > *T ? length : *T;
-    }
-    for (int b = 1; b < *n && *T < C; b++) { /* only where all are short, or the last is */
-        memmove(e->ids + (int64_t)b * *T, e->ids + (int64_t)b * C, (size_t)*T * sizeof *e->ids);
-        memmove(e->targets + (int64_t)b * *T, e->targets + (int64_t)b * C, (size_t)*T * sizeof *e->targets);
+        *T = *n ? C : length;
     }
     return PHA_OK;
 }
@@ -165,7 +163,8 @@ static void report(evaluation *e, bool now)
     double at = seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
     if (!e->run->progress || (!now && at - e->last_report < 0.2)) return;
     e->last_report = at;
-    pha_progress p = {.phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
+    pha_progress p = {
+        .phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
     if (spent > 0 && done > 0) p.rate = done / spent, p.seconds_left = (total - done) / p.rate;
     snprintf(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
              e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
@@ -175,8 +174,8 @@ static void report(evaluation *e, bool now)
 static pha_status score(evaluation *e)
 {
     uint64_t left = e->wanted;
-    int32_t T;
     for (uint64_t window = 0; left > 0;) {
+        int32_t T = 1;
         int n;
         if (pha__stop_requested()) FAIL(STOPPED, "asked to stop");
         TRY(read_windows(e, window, &left, &n, &T));
@@ -224,17 +223,20 @@ pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const ph
     return status;
 }
 
-/* ---- pha_eval ------------------------------------------------------------------------------------------------------- */
+/* ---- pha_eval ---------------------------------------------------------------------------------------------------- */
 
 static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens, const char *data)
 {
     if (!m->tokenizer || pha__tokenizer_hash(m->tokenizer) == pha__tokens_tokenizer_hash(tokens)) return PHA_OK;
-    FAIL(BAD_INPUT, "%s: was prepared with another tokenizer (%016llx) than that of %s (%016llx); prepare the text with "
-         "--tokenizer %s", data, (unsigned long long)pha__tokens_tokenizer_hash(tokens), m->folder,
+    FAIL(BAD_INPUT,
+         "%s: was prepared with another tokenizer (%016llx) than that of %s (%016llx); prepare the text with "
+         "--tokenizer %s",
+         data, (unsigned long long)pha__tokens_tokenizer_hash(tokens), m->folder,
          (unsigned long long)pha__tokenizer_hash(m->tokenizer), m->folder);
 }
 
-static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_eval_options *o, pha_eval_result *result)
+static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_eval_options *o,
+                             pha_eval_result *result)
 {
     const char *split = o->split ? o->split : "valid";
     pha__pool *pool;

@@ -18,8 +18,8 @@ typedef struct pha__eval_run {
 
 /* Opens a loss program over the weights, scores the split with it and closes it again. `info` (may be NULL) is what
  * data.json says of the split: words and bytes for the numbers per word and per byte, which only a split that is scored
- * to its end has. Everything in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to stop,
- * PHA_NUMERIC if a loss is not finite. */
+ * to its end has. Everything in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to
+ * stop, PHA_NUMERIC if a loss is not finite. */
 pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const pha__tokens *tokens,
                           const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result);
 

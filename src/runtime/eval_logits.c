@@ -21,8 +21,9 @@ static pha_status check_ids(const job *j, const char *path)
 {
     for (int64_t i = 0; i < j->B * j->T; i++)
         if (j->ids[i] < 0 || j->ids[i] >= j->V)
-            FAIL(BAD_INPUT, "%s: row %" PRId64 ", column %" PRId64 " holds the id %d, but the model's vocabulary is 0 to %d",
-                 path, i / j->T, i % j->T, j->ids[i], j->V - 1);
+            FAIL(BAD_INPUT,
+                 "%s: row %" PRId64 ", column %" PRId64 " holds the id %d, but the model's vocabulary is 0 to %d", path,
+                 i / j->T, i % j->T, j->ids[i], j->V - 1);
     return PHA_OK;
 }
 

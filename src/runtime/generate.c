@@ -29,7 +29,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- text out ------------------------------------------------------------------------------------------------------- */
+/* ---- text out ---------------------------------------------------------------------------------------------------- */
 
 /* Where the first stop string begins in the pending text; its size if there is none. */
 static size_t find_stop(const generation *g)
@@ -83,7 +83,7 @@ static pha_status add_text(generation *g, int32_t id, int *end)
     return PHA_OK;
 }
 
-/* ---- tokens --------------------------------------------------------------------------------------------------------- */
+/* ---- tokens ------------------------------------------------------------------------------------------------------ */
 
 static pha_status remember(generation *g, const int32_t *ids, size_t n)
 {
@@ -102,7 +102,8 @@ static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
 {
     int32_t end = pha__tokenizer_eot(g->tokenizer);
     if (n == 0 && g->session->position == 0) {
-        if (end < 0) FAIL(USAGE, "the prompt is empty and the tokenizer has no <|endoftext|> to begin with; give a prompt");
+        if (end < 0)
+            FAIL(USAGE, "the prompt is empty and the tokenizer has no <|endoftext|> to begin with; give a prompt");
         ids = &end, n = 1;
     }
     if (n == 0 && !g->session->ready)
@@ -166,7 +167,8 @@ static pha_status generate(generation *g, const char *prompt, size_t size)
     pha_status status = PHA_OK;
     while (!status && end < 0 && g->result->new_tokens < most) status = next(g, &end);
     if (end < 0) end = END_MAX;
-    if (!status && !deliver(g, g->pending.size) && end != END_ASKED) end = END_CALLER; /* an unfinished character is dropped */
+    if (!status && !deliver(g, g->pending.size) && end != END_ASKED)
+        end = END_CALLER; /* an unfinished character is dropped */
     g->result->new_seconds = seconds() - begin;
     g->result->end = end;
     if (!status && end == END_ASKED) FAIL(STOPPED, "asked to stop");

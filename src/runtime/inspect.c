@@ -10,7 +10,7 @@
 
 #define CHUNK 256 /* tokens per run while a session reads a prompt */
 
-/* ---- the subject -------------------------------------------------------------------------------------------------- */
+/* ---- the subject ----------------------------------------------------------------------------------------------- */
 
 static pha_status open_config(pha__subject *s, const char *path)
 {
@@ -55,21 +55,25 @@ void pha__subject_close(pha__subject *s)
     *s = (pha__subject){0};
 }
 
-/* ---- the program and its memory ----------------------------------------------------------------------------------- */
+/* ---- the program and its memory -------------------------------------------------------------------------------- */
 
-static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o)
+/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. */
+static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step)
 {
     int context = o->context;
     pha__program_options options = {
         .B = o->batch,
-        .T = o->inference && context > CHUNK ? CHUNK : context,
+        .T = step ? 1 : o->inference && context > CHUNK ? CHUNK : context,
         .max_context = o->inference ? context : 0,
         .dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
         .gradients = !o->inference,
         .recompute = o->recompute,
         .no_fuse = o->no_fuse,
     };
-    return pha__record(p, &s->config, &options, o->inference ? PHA__HEAD_LOGITS : PHA__HEAD_LOSS);
+    return pha__record(p, &s->config, &options,
+                       !o->inference ? PHA__HEAD_LOSS
+                       : step        ? PHA__HEAD_LOGITS
+                                     : PHA__HEAD_NONE);
 }
 
 static json_t *program_json(const pha__program *p)
@@ -86,21 +90,26 @@ static json_t *program_json(const pha__program *p)
         for (int k = 0; k < s->node->n_in; k++)
             if (s->node->in[k]) json_array_append_new(inputs, json_string(s->node->in[k]->path));
         json_array_append_new(steps, json_pack("{s:s,s:s,s:s,s:o,s:i,s:f,s:f,s:s,s:i}", "pass",
-                              s->repeat ? "repeat" : s->pass == PHA__FORWARD ? "forward" : "backward", "path", s->node->path,
-                              "op", op->name, "inputs", inputs, "width", (int)s->node->width, "flops", flops, "bytes",
-                              values + weights, "file", s->node->file, "line", s->node->line));
+                                               s->repeat                 ? "repeat"
+                                               : s->pass == PHA__FORWARD ? "forward"
+                                                                         : "backward",
+                                               "path", s->node->path, "op", op->name, "inputs", inputs, "width",
+                                               (int)s->node->width, "flops", flops, "bytes", values + weights, "file",
+                                               s->node->file, "line", s->node->line));
     }
     return json_pack("{s:i,s:i,s:o}", "batch", p->options.B, "context", p->options.T, "steps", steps);
 }
 
-static void memory_text(pha__str *out, const pha__memory *m, const pha__program *p, const pha_inspect_options *o, int threads)
+static void memory_text(pha__str *out, const pha__memory *m, const pha__program *p, const pha_inspect_options *o,
+                        int threads)
 {
     pha__str_printf(out, "Memory of %s, batch %d, context %d, %s%s%s, %d thread%s; planned, nothing is allocated\n",
                     o->inference ? "a session" : "a training step", o->batch, o->context,
                     o->precision == PHA_BF16 ? "bf16" : "fp32", o->recompute ? ", layers recomputed" : "",
                     o->no_fuse ? ", not fused" : "", threads, threads == 1 ? "" : "s");
     if (o->inference)
-        pha__str_printf(out, "A prompt is read in runs of %d tokens.\n", p->options.T);
+        pha__str_printf(out, "Two programs: a prompt is read in runs of %d tokens, text is made one token at a time.\n",
+                        p->options.T);
     pha__str_puts(out, "\n");
     for (int k = 0; k < PHA__MEM_KINDS; k++) {
         if (k == PHA__MEM_PLANNED) pha__str_puts(out, "\n  In one block (each at its highest; the times differ):\n");
@@ -108,21 +117,33 @@ static void memory_text(pha__str *out, const pha__memory *m, const pha__program 
             pha__str_printf(out, "  %-28s %12.2f MB\n", pha__memory_names[k], (double)m->kind[k] / 1e6);
     }
     double saved = (double)(m->naive - m->block);
-    pha__str_printf(out, "\n  %-28s %12.2f MB   %d buffers\n", "block, planned", (double)m->block / 1e6, p->n_buffers);
+    pha__str_printf(out, "\n  %-28s %12.2f MB\n", "block, planned", (double)m->block / 1e6);
     pha__str_printf(out, "  %-28s %12.2f MB\n", "every buffer apart (naive)", (double)m->naive / 1e6);
     pha__str_printf(out, "  %-28s %12.2f MB   %.1f %%\n", "saved by the plan", saved / 1e6,
                     m->naive ? 100 * saved / (double)m->naive : 0.0);
     pha__str_printf(out, "\n  %-28s %12.2f MB\n", "all together", (double)m->total / 1e6);
 }
 
-static pha_status show_memory(pha__str *out, pha__program *p, const pha_inspect_options *o)
+/* The second program of a session has a block of its own; weights and state are the same. */
+static void add_memory(pha__memory *m, const pha__memory *other)
+{
+    for (int k = PHA__MEM_PLANNED; k < PHA__MEM_KINDS; k++) m->kind[k] += other->kind[k];
+    m->block += other->block, m->naive += other->naive, m->total += other->block;
+}
+
+/* step: NULL, or the second program of a session. */
+static pha_status show_memory(pha__str *out, pha__program *p, pha__program *step, const pha_inspect_options *o)
 {
     pha__pool *pool; /* only to ask how many threads there would be */
     TRY(pha__pool_open(&pool, 0));
     int threads = pha__pool_threads(pool);
     pha__pool_close(pool);
-    pha__memory m;
+    pha__memory m, more;
     TRY(pha__memory_of(&m, p, threads));
+    if (step) {
+        TRY(pha__memory_of(&more, step, threads));
+        add_memory(&m, &more);
+    }
     if (!o->json) return memory_text(out, &m, p, o, threads), PHA_OK;
     json_t *j = pha__memory_json(&m);
     json_object_set_new(j, "context", json_integer(o->context));
@@ -132,19 +153,33 @@ static pha_status show_memory(pha__str *out, pha__program *p, const pha_inspect_
     return pha__add_json(out, j);
 }
 
+static pha_status show_steps(pha__str *out, const pha__program *p, const pha__program *step,
+                             const pha_inspect_options *o)
+{
+    if (o->json) {
+        json_t *j = program_json(p);
+        if (step) json_object_set_new(j, "step_program", program_json(step));
+        return pha__add_json(out, j);
+    }
+    if (step) pha__str_printf(out, "Reading a prompt, %d tokens a run\n", p->options.T);
+    pha__print_program(p, out);
+    if (step) pha__str_puts(out, "\nOne token at a time\n");
+    if (step) pha__print_program(step, out);
+    return PHA_OK;
+}
+
 static pha_status show_program(pha__str *out, const pha__subject *s, const pha_inspect_options *o)
 {
-    pha__program *p;
-    TRY(record(&p, s, o));
-    pha_status status = PHA_OK;
-    if (o->what == PHA_INSPECT_MEMORY) status = show_memory(out, p, o);
-    else if (o->json) status = pha__add_json(out, program_json(p));
-    else pha__print_program(p, out);
+    pha__program *p, *step = NULL;
+    TRY(record(&p, s, o, false));
+    pha_status status = o->inference ? record(&step, s, o, true) : PHA_OK;
+    if (!status) status = o->what == PHA_INSPECT_MEMORY ? show_memory(out, p, step, o) : show_steps(out, p, step, o);
     pha__program_close(p);
+    pha__program_close(step);
     return status;
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 static int add_piece(const char *text, size_t size, void *out)
 {

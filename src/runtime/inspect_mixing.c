@@ -98,11 +98,14 @@ pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *nam
 
 #define WIDTH 720
 
-/* ---- showing ------------------------------------------------------------------------------------------------------- */
+/* ---- showing --------------------------------------------------------------------------------------------------- */
 
 static const char *title_of(const char *branch)
 {
-    return !strcmp(branch, "gss") ? "GSS" : !strcmp(branch, "attn") ? "attention" : !strcmp(branch, "aux") ? "FFN" : branch;
+    return !strcmp(branch, "gss")    ? "GSS"
+           : !strcmp(branch, "attn") ? "attention"
+           : !strcmp(branch, "aux")  ? "FFN"
+                                     : branch;
 }
 
 static pha__mix_row mean_of(const pha__mix_row *rows, int n)
@@ -170,8 +173,8 @@ static json_t *as_json(const pha__subject *s, const pha__mix_row *rows, int n)
     json_t *layers = json_array();
     for (int i = 0; i < n; i++) json_array_append_new(layers, row_json(&rows[i], true));
     pha__mix_row mean = mean_of(rows, n);
-    return json_pack("{s:s,s:s,s:b,s:o,s:o}", "model", s->path, "mix", mode_of(s), "trained", s->model != NULL, "layers",
-                     layers, "mean", row_json(&mean, false));
+    return json_pack("{s:s,s:s,s:b,s:o,s:o}", "model", s->path, "mix", mode_of(s), "trained", s->model != NULL,
+                     "layers", layers, "mean", row_json(&mean, false));
 }
 
 /* One figure of shares; side 0: raw, 1: scaled. Adds its height to *below. */
@@ -207,7 +210,8 @@ static pha_status write_svg(const char *path, const pha__mix_row *rows, int n)
     pha__str_printf(&parts, "<g transform=\"translate(0 %d)\">\n", height);
     if (!status) status = draw(&parts, rows, n, 1, &height);
     pha__str_puts(&parts, "</g>\n");
-    pha__str_printf(&svg, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n",
+    pha__str_printf(&svg,
+                    "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\">\n",
                     WIDTH, height, WIDTH, height);
     if (!status && !parts.failed) pha__str_add(&svg, parts.data, parts.size);
     pha__str_puts(&svg, "</svg>\n");
@@ -224,8 +228,11 @@ pha_status pha__inspect_mixing(pha__str *out, const pha__subject *s, const pha_i
     int n;
     TRY(pha__mixing_rows(&rows, &n, s->names, s->model ? s->model->weights.data : NULL));
     pha_status status = PHA_OK;
-    if (!n) status = pha__fail(PHA_BAD_INPUT, "%s: a model of arch '%s' with these branches mixes nothing: it has no mixing "
-                               "weights", s->path, s->config.arch);
+    if (!n)
+        status = pha__fail(PHA_BAD_INPUT,
+                           "%s: a model of arch '%s' with these branches mixes nothing: it has no mixing "
+                           "weights",
+                           s->path, s->config.arch);
     else if (o->json) status = pha__add_json(out, as_json(s, rows, n));
     else as_text(out, s, rows, n);
     if (!status && o->svg) status = write_svg(o->svg, rows, n);

@@ -12,7 +12,8 @@ static const int32_t contexts[] = {1024, 2048, 4096, 8192, 16384};
 #define N_CONTEXTS ((int)(sizeof contexts / sizeof *contexts))
 
 typedef enum component { EMBEDDING, ATTENTION, GSS, AUX, FFN, NORMS, MIXING, OTHER, COMPONENTS } component;
-static const char *const component_names[] = {"embedding", "attention", "gss", "aux", "ffn", "norms", "mixing", "other"};
+static const char *const component_names[] = {"embedding", "attention", "gss",    "aux",
+                                              "ffn",       "norms",     "mixing", "other"};
 
 typedef struct summary {
     uint64_t parameters[COMPONENTS], total;
@@ -23,7 +24,7 @@ typedef struct summary {
     int64_t file_size;                 /* -1: only a configuration */
 } summary;
 
-/* ---- gathering ---------------------------------------------------------------------------------------------------- */
+/* ---- gathering ------------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -108,7 +109,7 @@ static double decode_bytes(const summary *m, int i)
     return (double)m->weights + (double)m->state[i].cache + 2.0 * (double)m->state[i].recurrent;
 }
 
-/* ---- text --------------------------------------------------------------------------------------------------------- */
+/* ---- text ------------------------------------------------------------------------------------------------------ */
 
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
@@ -127,8 +128,8 @@ static void text_config(pha__str *out, const pha__subject *s, const summary *m)
     if (!s->model) return;
     pha__str_printf(out, "  %-14s %.2f MB\n", "file", (double)m->file_size / 1e6);
     if (s->model->tokenizer)
-        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer", pha__tokenizer_size(s->model->tokenizer),
-                        pha__tokenizer_hash(s->model->tokenizer));
+        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer",
+                        pha__tokenizer_size(s->model->tokenizer), pha__tokenizer_hash(s->model->tokenizer));
     else pha__str_printf(out, "  %-14s none\n", "tokenizer");
 }
 
@@ -147,9 +148,11 @@ static void text_parameters(pha__str *out, const pha__subject *s, const summary 
 
 static void text_operations(pha__str *out, const summary *m)
 {
-    pha__str_printf(out, "\nMFLOP per token (2 per multiply-add; useful work: causal pairs only, backward attention 2.5 times)\n"
-                    "  %7s %10s %10s %10s %10s %10s   %s\n", "context", "products", "head", "attention", "forward", "training",
-                    "elementwise besides (forward, training)");
+    pha__str_printf(
+        out,
+        "\nMFLOP per token (2 per multiply-add; useful work: causal pairs only, backward attention 2.5 times)\n"
+        "  %7s %10s %10s %10s %10s %10s   %s\n",
+        "context", "products", "head", "attention", "forward", "training", "elementwise besides (forward, training)");
     for (int i = 0; i < N_CONTEXTS; i++)
         pha__str_printf(out, "  %7d %10.1f %10.1f %10.1f %10.1f %10.1f   %.2f, %.2f\n", contexts[i],
                         m->forward[i].linear / 1e6, m->forward[i].head / 1e6, m->forward[i].attention / 1e6,
@@ -159,30 +162,34 @@ static void text_operations(pha__str *out, const summary *m)
 
 static void text_bytes(pha__str *out, const summary *m, int context)
 {
-    pha__str_printf(out, "\nBytes per token (fp32, context %d): values read and written by all steps\n"
-                    "  forward %.0f KB, training %.0f KB; weights read once per pass: %.1f MB\n", context, m->values[0] / 1e3,
-                    m->values[1] / 1e3, m->pass_weights / 1e6);
-    pha__str_printf(out, "\nMemory (fp32): weights %.1f MB, gradients %.1f MB, moments %.1f MB: %.1f MB in training, before "
-                    "activations (--memory)\n", (double)m->weights / 1e6, (double)m->gradients / 1e6, (double)m->moments / 1e6,
+    pha__str_printf(out,
+                    "\nBytes per token (fp32, context %d): values read and written by all steps\n"
+                    "  forward %.0f KB, training %.0f KB; weights read once per pass: %.1f MB\n",
+                    context, m->values[0] / 1e3, m->values[1] / 1e3, m->pass_weights / 1e6);
+    pha__str_printf(out,
+                    "\nMemory (fp32): weights %.1f MB, gradients %.1f MB, moments %.1f MB: %.1f MB in training, before "
+                    "activations (--memory)\n",
+                    (double)m->weights / 1e6, (double)m->gradients / 1e6, (double)m->moments / 1e6,
                     (double)(m->weights + m->gradients + m->moments) / 1e6);
 }
 
 static void text_state(pha__str *out, const summary *m)
 {
-    pha__str_printf(out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
-                    "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
+    pha__str_printf(
+        out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
+        "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
     for (int i = 0; i < N_CONTEXTS; i++)
         pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", contexts[i], pha__digits(m->state[i].cache),
-                        pha__digits(m->state[i].recurrent), pha__digits(m->state[i].other), pha__digits(m->state[i].total),
-                        decode_bytes(m, i) / 1e6);
+                        pha__digits(m->state[i].recurrent), pha__digits(m->state[i].other),
+                        pha__digits(m->state[i].total), decode_bytes(m, i) / 1e6);
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------------------------- */
+/* ---- JSON ------------------------------------------------------------------------------------------------------ */
 
 static json_t *cost_json(const pha__cost *c)
 {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "products", c->linear, "head", c->head, "attention", c->attention, "total",
-                     pha__cost_total(c), "elementwise", c->other);
+    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "products", c->linear, "head", c->head, "attention", c->attention,
+                     "total", pha__cost_total(c), "elementwise", c->other);
 }
 
 static json_t *contexts_json(const summary *m)
@@ -190,11 +197,13 @@ static json_t *contexts_json(const summary *m)
     json_t *list = json_array();
     for (int i = 0; i < N_CONTEXTS; i++) {
         const pha__state_size *s = &m->state[i];
-        json_t *state = json_pack("{s:I,s:I,s:I,s:I}", "cache", (json_int_t)s->cache, "recurrent", (json_int_t)s->recurrent,
-                                  "other", (json_int_t)s->other, "total", (json_int_t)s->total);
-        json_array_append_new(list, json_pack("{s:i,s:o,s:o,s:o,s:f}", "context", contexts[i], "forward_flops_per_token",
-                              cost_json(&m->forward[i]), "training_flops_per_token", cost_json(&m->training[i]), "state_bytes",
-                              state, "decode_bytes_per_token", decode_bytes(m, i)));
+        json_t *state =
+            json_pack("{s:I,s:I,s:I,s:I}", "cache", (json_int_t)s->cache, "recurrent", (json_int_t)s->recurrent,
+                      "other", (json_int_t)s->other, "total", (json_int_t)s->total);
+        json_array_append_new(list, json_pack("{s:i,s:o,s:o,s:o,s:f}", "context", contexts[i],
+                                              "forward_flops_per_token", cost_json(&m->forward[i]),
+                                              "training_flops_per_token", cost_json(&m->training[i]), "state_bytes",
+                                              state, "decode_bytes_per_token", decode_bytes(m, i)));
     }
     return list;
 }
@@ -209,8 +218,9 @@ static json_t *as_json(const pha__subject *s, const summary *m, int context)
     json_object_set(o, "config", s->as_json);
     json_object_set_new(o, "parameters", parameters);
     json_object_set_new(o, "contexts", contexts_json(m));
-    json_object_set_new(o, "bytes_per_token", json_pack("{s:i,s:f,s:f,s:f}", "context", context, "forward_values", m->values[0],
-                        "training_values", m->values[1], "weights_per_pass", m->pass_weights));
+    json_object_set_new(o, "bytes_per_token",
+                        json_pack("{s:i,s:f,s:f,s:f}", "context", context, "forward_values", m->values[0],
+                                  "training_values", m->values[1], "weights_per_pass", m->pass_weights));
     json_object_set_new(o, "memory_bytes", json_pack("{s:I,s:I,s:I}", "weights", (json_int_t)m->weights, "gradients",
                         (json_int_t)m->gradients, "moments", (json_int_t)m->moments));
     if (!s->model) return o;

@@ -12,7 +12,8 @@
 
 pha_status pha__sample_check(const pha_sample_options *o)
 {
-    if (!(o->temperature >= 0 && o->temperature <= 1e6)) FAIL(USAGE, "temperature is %g, not in 0 to 1e6", o->temperature);
+    if (!(o->temperature >= 0 && o->temperature <= 1e6))
+        FAIL(USAGE, "temperature is %g, not in 0 to 1e6", o->temperature);
     if (o->top_k < 0) FAIL(USAGE, "top_k is %d; 0 switches it off", o->top_k);
     if (!(o->top_p >= 0 && o->top_p <= 1)) FAIL(USAGE, "top_p is %g, not in 0 to 1", o->top_p);
     if (!(o->min_p >= 0 && o->min_p <= 1)) FAIL(USAGE, "min_p is %g, not in 0 to 1", o->min_p);
@@ -27,7 +28,7 @@ static bool before(const pha__choice *a, const pha__choice *b)
     return a->value > b->value || (a->value == b->value && a->id < b->id);
 }
 
-/* ---- a heap whose top goes before all others ------------------------------------------------------------------------ */
+/* ---- a heap whose top goes before all others --------------------------------------------------------------------- */
 
 static void sink(pha__choice *heap, int32_t n, int32_t i)
 {
@@ -50,7 +51,7 @@ static pha__choice *take(pha__choice *heap, int32_t n)
     return &heap[n - 1];
 }
 
-/* ---- the steps ------------------------------------------------------------------------------------------------------ */
+/* ---- the steps --------------------------------------------------------------------------------------------------- */
 
 /* Fills the choices, penalised; *best is the first of them. */
 static pha_status start(pha__choice *c, const float *logits, int32_t V, const pha_sample_options *o,
@@ -58,7 +59,8 @@ static pha_status start(pha__choice *c, const float *logits, int32_t V, const ph
 {
     for (int32_t i = 0; i < V; i++) {
         if (isnan(logits[i]) || logits[i] == INFINITY)
-            FAIL(NUMERIC, "the logit of token %d is %g: the weights are damaged or training diverged", i, (double)logits[i]);
+            FAIL(NUMERIC, "the logit of token %d is %g: the weights are damaged or training diverged", i,
+                 (double)logits[i]);
         c[i] = (pha__choice){logits[i], i};
     }
     double penalty = o->repetition_penalty;

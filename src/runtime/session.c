@@ -16,7 +16,7 @@
 enum { MOST_CHUNK = 65536, SCORE = 64 };
 static const int64_t MOST_CONTEXT = (int64_t)1 << 40;
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------------------------- */
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
 
@@ -118,7 +118,7 @@ void pha_session_reset(pha_session *s)
     s->ready = false;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------------------------- */
 
 int64_t pha__session_room(const pha_session *s) { return s->rolling ? INT64_MAX / 2 : s->max_context - s->position; }
 
@@ -187,7 +187,8 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
     for (size_t i = 0; i < n; i += T) {
         size_t some = n - i < T ? n - i : T;
         TRY(run(s, PHA__SESSION_SCORE, ids + i, (int)some));
-        memcpy(all_logits + i * V, pha__exec_output(s->exec[PHA__SESSION_SCORE], "logits"), some * V * sizeof *all_logits);
+        memcpy(all_logits + i * V, pha__exec_output(s->exec[PHA__SESSION_SCORE], "logits"),
+               some * V * sizeof *all_logits);
     }
     keep_logits(s, all_logits + (n - 1) * V);
     return PHA_OK;
@@ -207,9 +208,11 @@ size_t pha__session_recent(const pha_session *s, int32_t *out, size_t n)
 pha_status pha_session_copy(pha_session *to, const pha_session *from)
 {
     if (to == from) return PHA_OK;
-    if (to->fingerprint != from->fingerprint) FAIL(USAGE, "state can only be copied between sessions of the same model");
+    if (to->fingerprint != from->fingerprint)
+        FAIL(USAGE, "state can only be copied between sessions of the same model");
     if (to->max_context != from->max_context || to->state_bytes != from->state_bytes)
-        FAIL(USAGE, "state can only be copied between sessions of the same max_context, not from %" PRId64 " to %" PRId64,
+        FAIL(USAGE,
+             "state can only be copied between sessions of the same max_context, not from %" PRId64 " to %" PRId64,
              from->max_context, to->max_context);
     memcpy(to->state, from->state, to->state_bytes);
     memcpy(to->logits, from->logits, (size_t)to->model->weights.config.vocab_size * sizeof *to->logits);

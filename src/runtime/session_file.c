@@ -33,7 +33,7 @@ static uint64_t get(const unsigned char *p)
     return x;
 }
 
-/* magic, version and flags, fingerprint, state bytes, position, max_context, vocabulary, ids, 24 zero bytes, checksum */
+/* magic, version and flag, fingerprint, state bytes, position, max_context, vocabulary, ids, 24 zero bytes, checksum */
 static void put_header(unsigned char out[HEADER], const header *h)
 {
     memset(out, 0, HEADER);
@@ -105,7 +105,8 @@ static pha_status check_counts(const pha_session *s, const unsigned char *state,
         int64_t count;
         memcpy(&count, state + n->state_offset, sizeof count);
         if (count != h->position)
-            FAIL(BAD_INPUT, "%s: %s has read %" PRId64 " tokens, the session %" PRId64, path, n->path, count, h->position);
+            FAIL(BAD_INPUT, "%s: %s has read %" PRId64 " tokens, the session %" PRId64, path, n->path, count,
+                 h->position);
     }
     return PHA_OK;
 }

@@ -5,9 +5,10 @@
 #include "input.h"
 #include "io/config.h"
 
-static const char *const pha_keys[] = {"n_head",    "n_kv_head", "d_state",   "d_ffn",    "d_aux", "branches", "residual",
-                                       "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "mix",
-                                       "qk", "branch_gain", "rope_theta", "rope", "gss_filter", NULL};
+static const char *const pha_keys[] = {"n_head",      "n_kv_head",  "d_state",       "d_ffn",      "d_aux",
+                                       "branches",    "residual",   "main_residual", "alpha",      "embed_std",
+                                       "gate_bias",   "wb_scale",   "window",        "mix",        "qk",
+                                       "branch_gain", "rope_theta", "rope",          "gss_filter", NULL};
 static const char *const seq_keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "residual", "alpha", "embed_std",
                                        "gate_bias", "wb_scale", "seq_norm", "window", "qk", "rope_theta", "rope",
                                        "gss_filter", NULL};
@@ -32,7 +33,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         if (status != PHA_BAD_INPUT || !*pha_errmsg()) abort();
         return 0;
     }
-    if (c.n_layer < 1 || c.n_layer > PHA__MAX_LAYER || c.d_model < 1 || c.vocab_size < 1) abort();
+    if (c.n_layer < 1 || c.n_layer > PHA__MAX_LAYER || c.d_model < 1 || c.vocab_size < 0) abort();
     if (!(json = pha__config_to_json(&c, &rules))) abort();
     if (pha__config_parse(&again, json, "again", &rules) != PHA_OK) {
         fprintf(stderr, "%s\n", pha_errmsg());

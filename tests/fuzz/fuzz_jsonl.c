@@ -1,5 +1,5 @@
-/* Any bytes as a text file of each kind (the first byte chooses): an error, or documents. Text that is not compressed comes
- * back byte by byte. */
+/* Any bytes as a text file of each kind (the first byte chooses): an error, or documents. Text that is not compressed
+ * comes back byte by byte. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,7 +36,8 @@ static void set_up(void)
 
 static bool is_compressed(const uint8_t *p, size_t n)
 {
-    return (n >= 2 && p[0] == 0x1f && p[1] == 0x8b) || (n >= 4 && p[0] == 0x28 && p[1] == 0xb5) || (n >= 4 && (p[0] & 0xf0) == 0x50 && p[1] == 0x2a);
+    return (n >= 2 && p[0] == 0x1f && p[1] == 0x8b) || (n >= 4 && p[0] == 0x28 && p[1] == 0xb5) ||
+           (n >= 4 && (p[0] & 0xf0) == 0x50 && p[1] == 0x2a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -14,6 +14,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     volatile int32_t all = 0;
     if (B < 1 || T < 1 || (uint64_t)B > size / 2 || (uint64_t)T > size / 2 / (uint64_t)B) abort();
     for (int64_t i = 0; i < B * T; i++) all ^= ids[i];
+    (void)all;
     pha__free(ids);
     return 0;
 }

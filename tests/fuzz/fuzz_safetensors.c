@@ -23,6 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         total += t->size;
     }
     if (total + 8 > size) abort();
+    (void)sum;
     pha__safetensors_metadata(st, "arch");
     pha__safetensors_close(st);
     return 0;

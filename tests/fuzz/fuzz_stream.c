@@ -1,4 +1,5 @@
-/* Any bytes as a plain, gzip or zstd file: read in large and in small pieces it gives the same bytes and ends the same way */
+/* Any bytes as a plain, gzip or zstd file: read in large and in small pieces it gives the same bytes and ends the same
+ * way */
 #include <string.h>
 
 #include "base/hash.h"

@@ -38,7 +38,9 @@ static void try_shard(const uint8_t *data, size_t size)
     uint64_t n = pha__tokens_count(t);
     int32_t ids[64], targets[64], length, scored;
     for (uint64_t i = 0; i < n; i += 64)
-        if (pha__tokens_read(t, i, (size_t)(n - i < 64 ? n - i : 64), ids) == PHA_OK && (ids[0] < 0 || ids[0] >= pha__tokens_vocab(t))) abort();
+        if (pha__tokens_read(t, i, (size_t)(n - i < 64 ? n - i : 64), ids) == PHA_OK &&
+            (ids[0] < 0 || ids[0] >= pha__tokens_vocab(t)))
+            abort();
     pha__cursor c;
     if (pha__cursor_open(&c, t, 64, 16) == PHA_OK) {
         for (uint64_t w = 0; w < pha__cursor_windows(&c); w++)

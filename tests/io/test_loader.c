@@ -76,7 +76,8 @@ static void too_short(void **state)
     pha__tokens_close(t);
 }
 
-/* All small cases: each token but the first is scored once, with at least T - stride tokens before it where there are any. */
+/* All small cases: each token but the first is scored once, with at least T - stride tokens before it where there are
+ * any. */
 static void scored_once(void **state)
 {
     (void)state;
@@ -103,7 +104,8 @@ static void scored_once(void **state)
                 }
                 assert_int_equal(count[0], 0);
                 for (int i = 1; i < n; i++) assert_int_equal(count[i], 1);
-                FAILS(USAGE, "evaluation window", pha__cursor_get(&c, pha__cursor_windows(&c), tokens, targets, &length, &scored));
+                FAILS(USAGE, "evaluation window",
+                      pha__cursor_get(&c, pha__cursor_windows(&c), tokens, targets, &length, &scored));
             }
         pha__tokens_close(t);
     }
@@ -125,6 +127,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = { cmocka_unit_test(epochs), cmocka_unit_test(too_short), cmocka_unit_test(scored_once) };
+    const struct CMUnitTest tests[] = { cmocka_unit_test(epochs), cmocka_unit_test(too_short),
+                                        cmocka_unit_test(scored_once) };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

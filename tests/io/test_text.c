@@ -29,7 +29,8 @@ static void quiet(void *context, pha__log_level level, const char *text)
 }
 
 /* Reads everything: documents separated by '|', and '/' where a piece of a document ends. */
-static pha_status read_all(pha__str *out, const char *const *paths, size_t n, const pha__text_options *options, pha__text_stats *stats)
+static pha_status read_all(pha__str *out, const char *const *paths, size_t n, const pha__text_options *options,
+                           pha__text_stats *stats)
 {
     pha__text *t;
     pha__piece piece;
@@ -103,8 +104,11 @@ static void wikitext(void **state)
 {
     (void)state;
     fresh();
-    puts_file("w.tokens", " \n = One = \n \n text\n = not = \n \n = = Section = = \n x\n \n = Two b = \n \n y = 1 \n \n = Three = \n \n");
-    const char *want = " \n = One = \n \n text\n = not = \n \n = = Section = = \n x\n \n| = Two b = \n \n y = 1 \n \n| = Three = \n \n|";
+    puts_file(
+        "w.tokens",
+        " \n = One = \n \n text\n = not = \n \n = = Section = = \n x\n \n = Two b = \n \n y = 1 \n \n = Three = \n \n");
+    const char *want = " \n = One = \n \n text\n = not = \n \n = = Section = = \n x\n \n| = Two b = \n \n y = 1 \n \n| "
+                       "= Three = \n \n|";
     expect(want, NULL);
     /* Small pieces: the same documents. */
     for (size_t piece = 1; piece < 60; piece++) {
@@ -124,11 +128,14 @@ static void jsonl(void **state)
 {
     (void)state;
     fresh();
-    puts_file("a.jsonl", "\xef\xbb\xbf{\"text\": \"one\\nline\"}\r\n\n  \n{\"id\": 99999999999999999999, \"text\": \"two \\u00e9\"}\n{\"text\":\"\"}\n"
+    puts_file("a.jsonl", "\xef\xbb\xbf{\"text\": \"one\\nline\"}\r\n\n  \n{\"id\": 99999999999999999999, \"text\": "
+                         "\"two \\u00e9\"}\n{\"text\":\"\"}\n"
                          "{\"text\": \"last\"}");
     expect("one\nline|two \xc3\xa9|last|", NULL);
-    FAILS(BAD_INPUT, "a.jsonl:1: key 'body': no such key", (expect("", &(pha__text_options){ .text_key = "body", .skip_bad = true }),
-          read_all(&(pha__str){ 0 }, (const char *[]){ folder }, 1, &(pha__text_options){ .text_key = "body" }, NULL)));
+    FAILS(
+        BAD_INPUT, "a.jsonl:1: key 'body': no such key",
+        (expect("", &(pha__text_options){ .text_key = "body", .skip_bad = true }),
+         read_all(&(pha__str){ 0 }, (const char *[]){ folder }, 1, &(pha__text_options){ .text_key = "body" }, NULL)));
     const struct { const char *line, *part; } bad[] = {
         { "{\"text\": \"a\"", "b.ndjson:2: not JSON" }, { "{\"text\": 5}", "b.ndjson:2: key 'text': not a string" },
         { "[\"text\"]", "b.ndjson:2: key 'text': not an object" }, { "{\"text\": \"\xff\"}", "b.ndjson:2: not JSON" },
@@ -254,7 +261,8 @@ static void check_cuts(pha__encoder *e, const char *text, size_t size, int *trie
         OK(pha__encode(e, text + cut, size - cut, false, &ids, &b));
         assert_true(a + b <= 5000);
         memcpy(parts + a, ids, b * sizeof *ids);
-        if (a + b != n || memcmp(parts, whole, n * sizeof *whole) != 0) fail_msg("cut at %zu of %zu changes the tokens", cut, size);
+        if (a + b != n || memcmp(parts, whole, n * sizeof *whole) != 0)
+            fail_msg("cut at %zu of %zu changes the tokens", cut, size);
         ++*tried;
     }
 }
@@ -274,8 +282,33 @@ static void cuts(void **state)
     OK(pha__tokenizer_open(&t, name));
     OK(pha__encoder_open(&e, t));
     /* Texts from an alphabet of everything that the pattern treats differently. */
-    static const char *const parts[] = { " ", " ", "\n", "\n", "\t", "\r\n", "  ", "a", "'s", "'ll", "'", "9", "!", "=", "\xc3\xa9", "\xc2\xa0",
-        "\xe2\x80\x83", "\xe3\x80\x80", "\xe4\xb8\xad", "\xff", "\xe2\x80", "\xc2\x85", "\x1c", "\xf0\x9f\x98\x80", "the", " the", "\v" };
+    static const char *const parts[] = { " ",
+                                         " ",
+                                         "\n",
+                                         "\n",
+                                         "\t",
+                                         "\r\n",
+                                         "  ",
+                                         "a",
+                                         "'s",
+                                         "'ll",
+                                         "'",
+                                         "9",
+                                         "!",
+                                         "=",
+                                         "\xc3\xa9",
+                                         "\xc2\xa0",
+                                         "\xe2\x80\x83",
+                                         "\xe3\x80\x80",
+                                         "\xe4\xb8\xad",
+                                         "\xff",
+                                         "\xe2\x80",
+                                         "\xc2\x85",
+                                         "\x1c",
+                                         "\xf0\x9f\x98\x80",
+                                         "the",
+                                         " the",
+                                         "\v" };
     uint32_t random = 1;
     int tried = 0;
     for (int round = 0; round < 3000; round++) {

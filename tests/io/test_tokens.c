@@ -188,16 +188,20 @@ static void hostile_headers(void **state)
 {
     (void)state;
     const pha__shard_header good = { .width = 2, .count = 4, .vocab_size = 100 };
-    struct { pha__shard_header h; size_t size; const char *part; } cases[] = {
+    struct { pha__shard_header h; size_t size; const char *part;
+    } cases[] = {
         { { .width = 2, .count = UINT64_MAX, .vocab_size = 100 }, 72, "promises" },
-        { { .width = 2, .count = (uint64_t)1 << 63, .vocab_size = 100 }, 64, "promises" }, /* count * width wraps to 0 */
+        { { .width = 2, .count = (uint64_t)1 << 63, .vocab_size = 100 },
+          64,
+          "promises" }, /* count * width wraps to 0 */
         { { .width = 0, .count = 4, .vocab_size = 100 }, 72, "0 bytes per token" },
         { { .width = 4, .count = 2, .vocab_size = 100 }, 72, "4 bytes per token" },
         { { .width = 2, .count = 4, .vocab_size = 70000 }, 72, "2 bytes per token" },
         { { .width = 2, .count = 4, .vocab_size = 0 }, 72, "vocabulary of 0" },
         { { .width = 2, .count = 4, .vocab_size = -1 }, 72, "vocabulary of" },
         { { .width = 2, .count = 4, .vocab_size = 100, .first = UINT64_MAX }, 72, "absurd" },
-        { good, 73, "promises" }, { good, 63, "less than the header" },
+        { good, 73, "promises" },
+        { good, 63, "less than the header" },
     };
     unsigned char data[128] = { 0 };
     pha__shard_header h;
@@ -217,8 +221,13 @@ static void hostile_headers(void **state)
 static void data_json(void **state)
 {
     (void)state;
-    pha__data data = { .vocab_size = 30, .tokenizer_hash = 0xfedcba9876543210u, .seed = UINT64_MAX, .joined = "eot", .n = 1,
-                       .split = { { "t", { 30, 100, 20, 3, 2 } } } }, back;
+    pha__data data = { .vocab_size = 30,
+                       .tokenizer_hash = 0xfedcba9876543210u,
+                       .seed = UINT64_MAX,
+                       .joined = "eot",
+                       .n = 1,
+                       .split = { { "t", { 30, 100, 20, 3, 2 } } } },
+              back;
     pha__split_info info;
     fresh();
     OK(pha__data_write(folder, &data));
@@ -230,13 +239,20 @@ static void data_json(void **state)
     OK(open_only(true));
     unlink(at("t-00002.tok")); /* leaves no gap, but data.json knows */
     FAILS(BAD_INPUT, "data.json says 30", open_only(false));
-    const char *bad[] = { "", "[]", "{}", "{\"format\":\"pha-data\"}", "{\"format\":\"pha-data\",\"version\":2}",
-        "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":0}",
-        "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":\"zz\",\"seed\":\"1\",\"joined\":\"eot\"}",
-        "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":\"0123456789abcdef\",\"seed\":\"1\",\"joined\":\"eot\","
-        "\"splits\":{\"t\":{\"tokens\":-1}}}",
-        "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":\"0123456789abcdef\",\"seed\":\"1\",\"joined\":\"eot\","
-        "\"splits\":{\"t\":7}}" };
+    const char *bad[] = { "",
+                          "[]",
+                          "{}",
+                          "{\"format\":\"pha-data\"}",
+                          "{\"format\":\"pha-data\",\"version\":2}",
+                          "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":0}",
+                          "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":\"zz\",\"seed\":"
+                          "\"1\",\"joined\":\"eot\"}",
+                          "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":"
+                          "\"0123456789abcdef\",\"seed\":\"1\",\"joined\":\"eot\","
+                          "\"splits\":{\"t\":{\"tokens\":-1}}}",
+                          "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":"
+                          "\"0123456789abcdef\",\"seed\":\"1\",\"joined\":\"eot\","
+                          "\"splits\":{\"t\":7}}" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         OK(pha__write_file(at("data.json"), bad[i], strlen(bad[i])));
         FAILS(BAD_INPUT, "data.json", pha__data_read(&back, folder));
@@ -260,8 +276,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(comes_back), cmocka_unit_test(empty_split), cmocka_unit_test(wrong_ids), cmocka_unit_test(missing_and_mixed),
-        cmocka_unit_test(damaged), cmocka_unit_test(hostile_headers), cmocka_unit_test(data_json),
+        cmocka_unit_test(comes_back),        cmocka_unit_test(empty_split), cmocka_unit_test(wrong_ids),
+        cmocka_unit_test(missing_and_mixed), cmocka_unit_test(damaged),     cmocka_unit_test(hostile_headers),
+        cmocka_unit_test(data_json),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

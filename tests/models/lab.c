@@ -56,8 +56,10 @@ void lab_config(pha__config *c, const lab_variant *v)
 {
     char text[1024];
     json_t *base, *options;
-    snprintf(text, sizeof text, "{\"arch\": \"%s\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
-             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s}", v->arch, strcmp(v->arch, "seq") ? ", \"d_aux\": 64" : "");
+    snprintf(text, sizeof text,
+             "{\"arch\": \"%s\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
+             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s}",
+             v->arch, strcmp(v->arch, "seq") ? ", \"d_aux\": 64" : "");
     OK(pha__json_parse(&base, text, strlen(text), v->name));
     snprintf(text, sizeof text, "{%s}", v->options);
     OK(pha__json_parse(&options, text, strlen(text), v->name));
@@ -68,7 +70,7 @@ void lab_config(pha__config *c, const lab_variant *v)
     json_decref(options);
 }
 
-/* ---- programs ------------------------------------------------------------------------------------------------------ */
+/* ---- programs ---- */
 
 static uint16_t to_bf16(float f)
 {
@@ -149,7 +151,7 @@ pha__pool *lab_pool(void)
     return pool;
 }
 
-/* ---- data and errors ----------------------------------------------------------------------------------------------- */
+/* ---- data and errors ---- */
 
 uint32_t lab_random(uint64_t *state)
 {

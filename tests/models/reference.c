@@ -89,8 +89,8 @@ pha__reference *pha__reference_open(const pha__program *p, int B, int T, const p
         s->value = calloc(value_size(r, n), sizeof(double));
         s->grad = calloc(value_size(r, n), sizeof(double));
         ok = s->test && s->value && s->grad;
-        s->ref = (pha__op_ref){.B = B, .T = T, .attr = n->attr, .out = s->value, .out_width = n->width, .d_out = s->grad,
-                               .run = run};
+        s->ref = (pha__op_ref){.B = B, .T = T, .attr = n->attr, .run = run};
+        s->ref.out = s->value, s->ref.out_width = n->width, s->ref.d_out = s->grad;
     }
     if (!ok) {
         pha__reference_close(r);

@@ -69,7 +69,10 @@ static void test_configurations(void **state)
         assert_int_equal(p->parameters, formula(&c));
         *dot = 0;
         for (size_t i = 0; i < sizeof published / sizeof *published; i++)
-            if (!strcmp(published[i].name, e->d_name)) assert_int_equal(p->parameters, published[i].parameters), found++;
+            if (!strcmp(published[i].name, e->d_name)) {
+                assert_int_equal(p->parameters, published[i].parameters);
+                found++;
+            }
         pha__program_close(p);
     }
     closedir(folder);
@@ -84,8 +87,8 @@ static void test_options(void **state)
         lab_config(&c, &lab_variants[i]);
         pha__program *p = record(&c);
         if (p->parameters != formula(&c))
-            fail_msg("%s: %llu parameters, the formula says %llu", lab_variants[i].name, (unsigned long long)p->parameters,
-                     (unsigned long long)formula(&c));
+            fail_msg("%s: %llu parameters, the formula says %llu", lab_variants[i].name,
+                     (unsigned long long)p->parameters, (unsigned long long)formula(&c));
         pha__program_close(p);
     }
 }
@@ -115,17 +118,21 @@ static void test_names(void **state)
     (void)state;
     static const struct { const char *variant, *path; int rows, width; } want[] = {
         {"default", "embed", 256, 64}, {"default", "norm", 1, 64}, {"default", "layer0.norm", 1, 64},
-        {"default", "layer1.ffn_norm", 1, 64}, {"default", "layer0.attn_norm", 1, 64}, {"default", "layer0.gss_norm", 1, 64},
-        {"default", "layer0.aux_norm", 1, 64}, {"default", "layer0.mix", 1, 3}, {"dynamic mixing", "layer0.mix_input", 3, 64},
-        {"default", "layer0.attn.q", 64, 64}, {"default", "layer0.attn.k", 32, 64}, {"default", "layer0.attn.v", 32, 64},
-        {"default", "layer0.attn.out", 64, 64}, {"default", "layer0.attn.tau", 1, 4}, {"qk rms", "layer0.attn.q_gain", 1, 16},
-        {"qk rms", "layer0.attn.k_gain", 1, 16}, {"default", "layer0.gss.gate", 160, 64}, {"default", "layer0.gss.in", 160, 64},
-        {"default", "layer0.gss.filter", 160, 64}, {"default", "layer0.gss.out", 64, 160}, {"default", "layer0.gss.theta", 1, 160},
-        {"default", "layer0.gss.bias", 1, 160}, {"default", "layer0.aux.gate", 64, 64}, {"default", "layer0.aux.up", 64, 64},
-        {"default", "layer0.aux.down", 64, 64}, {"default", "layer0.ffn.gate", 128, 64}, {"default", "layer0.ffn.up", 128, 64},
-        {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64}, {"sequential", "layer1.gss_norm", 1, 64},
-        {"sequential", "layer1.ffn_norm", 1, 64}, {"sequential", "layer1.attn_out_norm", 1, 64},
-        {"sequential", "layer1.gss_out_norm", 1, 64},
+        {"default", "layer1.ffn_norm", 1, 64}, {"default", "layer0.attn_norm", 1, 64},
+        {"default", "layer0.gss_norm", 1, 64}, {"default", "layer0.aux_norm", 1, 64},
+        {"default", "layer0.mix", 1, 3}, {"dynamic mixing", "layer0.mix_input", 3, 64},
+        {"default", "layer0.attn.q", 64, 64}, {"default", "layer0.attn.k", 32, 64},
+        {"default", "layer0.attn.v", 32, 64}, {"default", "layer0.attn.out", 64, 64},
+        {"default", "layer0.attn.tau", 1, 4}, {"qk rms", "layer0.attn.q_gain", 1, 16},
+        {"qk rms", "layer0.attn.k_gain", 1, 16}, {"default", "layer0.gss.gate", 160, 64},
+        {"default", "layer0.gss.in", 160, 64}, {"default", "layer0.gss.filter", 160, 64},
+        {"default", "layer0.gss.out", 64, 160}, {"default", "layer0.gss.theta", 1, 160},
+        {"default", "layer0.gss.bias", 1, 160}, {"default", "layer0.aux.gate", 64, 64},
+        {"default", "layer0.aux.up", 64, 64}, {"default", "layer0.aux.down", 64, 64},
+        {"default", "layer0.ffn.gate", 128, 64}, {"default", "layer0.ffn.up", 128, 64},
+        {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64},
+        {"sequential", "layer1.gss_norm", 1, 64}, {"sequential", "layer1.ffn_norm", 1, 64},
+        {"sequential", "layer1.attn_out_norm", 1, 64}, {"sequential", "layer1.gss_out_norm", 1, 64},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         pha__config c;
@@ -314,9 +321,14 @@ static void test_initial_loss(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_configurations), cmocka_unit_test(test_options),     cmocka_unit_test(test_removed_branches),
-        cmocka_unit_test(test_names),          cmocka_unit_test(test_matrices),    cmocka_unit_test(test_state_space),
-        cmocka_unit_test(test_seeds),          cmocka_unit_test(test_initial_loss),
+        cmocka_unit_test(test_configurations),
+        cmocka_unit_test(test_options),
+        cmocka_unit_test(test_removed_branches),
+        cmocka_unit_test(test_names),
+        cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_state_space),
+        cmocka_unit_test(test_seeds),
+        cmocka_unit_test(test_initial_loss),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,10 +1,10 @@
-/* test_gradients.c -- whole models: the double reference against finite differences, the programs against the reference
+/* test_gradients.c -- whole models: the double reference against differences, the programs against the reference
  *
- * The tiny preset in every variant of lab.c with dropout on (numerics.md 4.5 and the last rows of 2). For each parameter
- * tensor: the reference's gradient along a random direction against central differences; the fp32 program's gradient
- * E2 <= 1e-3; the bf16 program's cosine >= 0.99 and E2 <= 0.15. A bf16 gradient of a handful of numbers (mixing weights: sums over all
- * tokens, which may cancel) counts as if its norm were at least 1/1000 of the whole gradient's; such a case is printed
- * with its norm. PHA_TEST_VERBOSE=1 prints everything.
+ * The tiny preset in every variant of lab.c with dropout on (numerics.md 4.5 and the last rows of 2). For each tensor:
+ * the reference's gradient along a random direction against central differences; the fp32 program's gradient,
+ * E2 <= 1e-3; the bf16 program's, cosine >= 0.99 and E2 <= 0.15. A bf16 gradient of a handful of numbers (mixing
+ * weights: sums over all tokens, which may cancel) counts as if its norm were at least 1/1000 of the whole gradient's;
+ * such a case is printed with its norm. PHA_TEST_VERBOSE=1 prints everything.
  */
 #include <math.h>
 
@@ -95,8 +95,8 @@ static int check_differences(setup *s, int index)
     double numeric = (up - down) / (2 * step), error = fabs(numeric - analytic);
     bool bad = !(error <= 1e-6 * fabs(numeric) + 1e-15 * size / step);
     if (bad || verbose())
-        print_message("%s%s: %s: differences: %.10g, reference %.10g, error %.2g\n", bad ? "FAILED " : "", s->variant->name,
-                      w->path, numeric, analytic, error / fabs(numeric));
+        print_message("%s%s: %s: differences: %.10g, reference %.10g, error %.2g\n", bad ? "FAILED " : "",
+                      s->variant->name, w->path, numeric, analytic, error / fabs(numeric));
     return bad;
 }
 
@@ -135,8 +135,9 @@ static int check_tensor(const setup *s, const lab *l, int index, const char *typ
     bool bad = tiny ? !(sqrt(ee) <= limit->e2 * floor) : over;
     if (e2 > *worst && !tiny) *worst = e2;
     if (over || verbose())
-        print_message("%s%s: %s: %s: E2 %.2e, cosine %.6f, norm %.3g of %.3g\n", bad ? "FAILED " : tiny ? "nearly 0: " : "",
-                      s->variant->name, type, w->path, e2, cosine, sqrt(rr), whole);
+        print_message("%s%s: %s: %s: E2 %.2e, cosine %.6f, norm %.3g of %.3g\n",
+                      bad ? "FAILED " : tiny ? "nearly 0: " : "", s->variant->name, type, w->path, e2, cosine, sqrt(rr),
+                      whole);
     return bad;
 }
 
@@ -148,8 +149,8 @@ static int check_program(setup *s, lab *l, const char *type, const limits *limit
     int bad = !(fabs(loss - ref) <= limit->loss * ref);
     if (bad) print_message("FAILED %s: %s: loss %.8g, reference %.8g\n", s->variant->name, type, loss, ref);
     for (int i = 0; i < s->unfused->n_params; i++) bad += check_tensor(s, l, i, type, limit, &worst);
-    print_message("%-28s %s: loss off by %.1e, gradients by at most %.1e\n", s->variant->name, type, fabs(loss - ref) / ref,
-                  worst);
+    print_message("%-28s %s: loss off by %.1e, gradients by at most %.1e\n", s->variant->name, type,
+                  fabs(loss - ref) / ref, worst);
     return bad;
 }
 

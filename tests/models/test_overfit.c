@@ -1,7 +1,7 @@
 /* test_overfit.c -- a training loop in small: one batch is learned by heart (numerics.md 6)
  *
- * 4 x 128 random tokens, tiny preset, AdamW at 1e-3 with decay of matrices and the global norm clipped at 1: a loss below
- * 0.05 within 300 steps. The optimiser is the ops themselves, run as the trainer runs them.
+ * 4 x 128 random tokens, tiny preset, AdamW at 1e-3 with decay of matrices and the global norm clipped at 1: a loss
+ * below 0.05 within 300 steps. The optimiser is the ops themselves, run as the trainer runs them.
  */
 #include <math.h>
 
@@ -67,23 +67,25 @@ static void overfit(const char *variant, pha__dtype dtype, double goal)
     lab_config(&c, lab_find(variant));
     for (int b = 0; b < B; b++) lab_tokens(tokens + b * T, targets + b * T, T, c.vocab_size, 0, (uint64_t)b);
     lab l;
-    lab_open(&l, &c, &(pha__program_options){.B = B, .T = T, .gradients = true, .dtype = dtype}, PHA__HEAD_LOSS, lab_pool());
-    pha__init_weights(l.program, l.weights, 1);
+    pha__program_options o = {.B = B, .T = T, .gradients = true, .dtype = dtype};
+    lab_open(&l, &c, &o, PHA__HEAD_LOSS, lab_pool());
+    pha__init_weights(l.program, l.weights, 1); /* bf16 copies follow with the first update */
     size_t n = (size_t)l.program->weights;
     float *m = pha__alloc_zero(n, sizeof *m), *v = pha__alloc_zero(n, sizeof *v);
     assert_true(m && v);
 
     const double scale = 1.0 / (B * T);
+    const char *type = dtype == PHA__BF16 ? "bf16" : "fp32";
     double loss = INFINITY;
     int step = 0;
     while (step < STEPS && loss >= goal) {
         pha__run run = {.tokens = tokens, .targets = targets, .loss_scale = (float)scale, .step = (uint64_t)++step};
         OK(pha__exec_run(l.exec, B, T, &run, NULL, false));
         loss = lab_loss(&l, B * T, scale);
-        if (step == 1 || step % 50 == 0) print_message("%s %s: step %3d: loss %.4f\n", variant, dtype ? "bf16" : "fp32", step, loss);
+        if (step == 1 || step % 50 == 0) print_message("%s %s: step %3d: loss %.4f\n", variant, type, step, loss);
         update(&l, m, v, step);
     }
-    print_message("%s %s: loss %.4f after %d steps\n", variant, dtype ? "bf16" : "fp32", loss, step);
+    print_message("%s %s: loss %.4f after %d steps\n", variant, type, loss, step);
     assert_true(loss < goal);
     pha__free(m);
     pha__free(v);

@@ -66,8 +66,8 @@ static void check_close(const pha__problem *p, const char *tensor, const float *
         if (!(fabs(x[k] - ref[k]) <= fabs(x[worst] - ref[worst]))) worst = k;
     }
     pha__check(e2 <= limit2 && emax <= limit_max,
-               "%s: E2 %.2e (limit %.0e), Emax %.2e (limit %.0e); element %lld is %.8g, expected %.8g", tensor, e2, limit2,
-               emax, limit_max, (long long)worst, x[worst], ref[worst]);
+               "%s: E2 %.2e (limit %.0e), Emax %.2e (limit %.0e); element %lld is %.8g, expected %.8g", tensor, e2,
+               limit2, emax, limit_max, (long long)worst, x[worst], ref[worst]);
     if (getenv("PHA_TEST_VERBOSE")) {
         printf("%-12s %-20s %-8s %-5s %-22s %-8s E2 %.1e (%.0e)  Emax %.1e (%.0e)\n", now.op, now.test_case, now.isa,
                now.dtype, now.what, tensor, e2, limit2, emax, limit_max);

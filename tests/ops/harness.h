@@ -25,9 +25,9 @@ uint32_t pha__random_next(pha__random *r);
 int pha__random_below(pha__random *r, int n); /* [0, n) */
 float pha__random_normal(pha__random *r);     /* N(0, 1) */
 
-/* What a reference sees: dense doubles, row r of input i at in[i] + r * width[i]; a value has B * T rows, row b * T + t.
- * forward writes out. backward adds to d_in[i], which the harness has cleared, from d_out; out holds forward's result.
- * An absent input is NULL; a gradient that does not exist (no_grad) is NULL too. */
+/* What a reference sees: dense doubles, row r of input i at in[i] + r * width[i]; a value has B * T rows, row b * T +
+ * t. forward writes out. backward adds to d_in[i], which the harness has cleared, from d_out; out holds forward's
+ * result. An absent input is NULL; a gradient that does not exist (no_grad) is NULL too. */
 typedef struct pha__ref {
     int B, T;
     const void *attr;
@@ -97,7 +97,8 @@ typedef enum pha__order { PHA__ONE_BY_ONE, PHA__BACKWARDS, PHA__RANGES, PHA__THR
 
 /* Runs all phases of a pass. work and scratch come from the kernel's own sizes for `plan` (a, if NULL), hold NaN
  * before and are checked for writes outside. */
-void pha__run_kernel(const pha__kernel *kernel, const pha__args *a, const pha__args *plan, pha__pass pass, pha__order order);
+void pha__run_kernel(const pha__kernel *kernel, const pha__args *a, const pha__args *plan, pha__pass pass,
+                     pha__order order);
 
 /* E2 and Emax of x against ref. */
 void pha__errors(const float *x, const double *ref, int64_t n, const pha__limits *limits, double *e2, double *emax);

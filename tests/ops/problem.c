@@ -130,7 +130,8 @@ void pha__problem_open(pha__problem *p, const pha__op_test *test, const pha__op_
 static void copy_rows(const pha__ref *to, const pha__ref *from, void *x, const void *y, size_t row, int b, int t)
 {
     for (int s = 0; s < to->B; s++) {
-        memcpy((char *)x + (size_t)s * to->T * row, (const char *)y + ((size_t)(b + s) * from->T + t) * row, to->T * row);
+        memcpy((char *)x + (size_t)s * to->T * row, (const char *)y + ((size_t)(b + s) * from->T + t) * row,
+               to->T * row);
     }
 }
 
@@ -147,7 +148,8 @@ void pha__problem_slice(pha__problem *p, const pha__problem *of, int b, int B, i
             copy_rows(&p->ref, &of->ref, (double *)p->ref.in[i], of->ref.in[i], row, b, t);
         }
     }
-    copy_rows(&p->ref, &of->ref, (double *)p->ref.d_out, of->ref.d_out, (size_t)p->ref.out_width * sizeof(double), b, t);
+    copy_rows(&p->ref, &of->ref, (double *)p->ref.d_out, of->ref.d_out, (size_t)p->ref.out_width * sizeof(double), b,
+              t);
     copy_rows(&p->ref, &of->ref, (int32_t *)p->run.tokens, of->run.tokens, sizeof(int32_t), b, t);
     copy_rows(&p->ref, &of->ref, (int32_t *)p->run.targets, of->run.targets, sizeof(int32_t), b, t);
 }

@@ -1,5 +1,5 @@
-/* trial.c -- one run of a kernel on a problem: every buffer has guards on both sides, starts as NaN where its content is
- * not given, and what a pass must not change is compared with a copy afterwards */
+/* trial.c -- one run of a kernel on a problem: every buffer has guards on both sides, starts as NaN where its content
+ * is not given, and what a pass must not change is compared with a copy afterwards */
 #include "trial.h"
 
 #include <math.h>

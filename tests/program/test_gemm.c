@@ -114,7 +114,8 @@ static void check(int64_t m, int64_t n, int64_t k, int options)
     pha__dtype type[3];
     for (int i = 0; i < 3; i++) type[i] = options >> i & 1 ? PHA__BF16 : PHA__F32;
     bool at = options >> 3 & 1, bt = options >> 4 & 1, add = options >> 5 & 1;
-    matrix a = matrix_open(m, k, at, type[0]), b = matrix_open(k, n, bt, type[1]), c = matrix_open(m, n, false, type[2]);
+    matrix a = matrix_open(m, k, at, type[0]), b = matrix_open(k, n, bt, type[1]),
+           c = matrix_open(m, n, false, type[2]);
     size_t bytes = (size_t)c.size * pha__dtype_size(c.type);
     void *old = malloc(bytes + 1), *first = malloc(bytes + 1);
     memcpy(old, c.data, bytes);

@@ -77,7 +77,8 @@ static void compare(const pha_eval_result *r, const sums *s, double tolerance)
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
         assert_int_equal(r->bucket_tokens[i], s->tokens[i]);
         if (s->tokens[i])
-            assert_true(fabs(r->bucket_loss[i] - s->bucket[i] / (double)s->tokens[i]) <= 10 * tolerance * r->bucket_loss[i]);
+            assert_true(fabs(r->bucket_loss[i] - s->bucket[i] / (double)s->tokens[i]) <=
+                        10 * tolerance * r->bucket_loss[i]);
         else
             assert_true(isnan(r->bucket_loss[i]));
     }

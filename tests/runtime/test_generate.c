@@ -54,7 +54,8 @@ static void same_again(void **state)
     assert_memory_equal(a.data, b.data, a.size);
 
     for (int k = 0; k < 3; k++) { /* seeds 5, 5, 6 */
-        o.sample = (pha_sample_options){.temperature = 1, .top_p = 0.95, .seed = k < 2 ? 5 : 6, .repetition_penalty = 1.1};
+        o.sample =
+            (pha_sample_options){.temperature = 1, .top_p = 0.95, .seed = k < 2 ? 5 : 6, .repetition_penalty = 1.1};
         pha_session_reset(s);
         run(s, "The history of", o, k == 0 ? &a : &b);
         bool same = a.size == b.size && !memcmp(a.data, b.data, a.size);
@@ -90,11 +91,11 @@ static void continued(void **state)
     pha_model_close(m);
 }
 
-/* ---- a model that says a given text ------------------------------------------------------------------------------- */
+/* ---- a model that says a given text ------------------------------------------------------------------------------ */
 
-/* All that mixes or remembers is silenced, so the logits are E norm(E[c]). Token k of a text without repeated bytes has the
- * embedding 1_k + 1_(k+1): it shares one number with the token before and one with the token behind it, and the repetition
- * penalty rules out what has been. */
+/* All that mixes or remembers is silenced, so the logits are E norm(E[c]). Token k of a text without repeated bytes has
+ * the embedding 1_k + 1_(k+1): it shares one number with the token before and one with the token behind it, and the
+ * repetition penalty rules out what has been. */
 typedef struct scripted {
     pha_model *model;
     float *embed, *zeros;
@@ -111,7 +112,8 @@ static void silence(scripted *x, const char *path)
 /* The script ends with <|endoftext|>. */
 static void open_script(scripted *x, const char *name, const char *say)
 {
-    static const char *const silent[] = {"layer%d.attn_norm", "layer%d.gss_norm", "layer%d.aux_norm", "layer%d.ffn.down"};
+    static const char *const silent[] = {"layer%d.attn_norm", "layer%d.gss_norm", "layer%d.aux_norm",
+                                         "layer%d.ffn.down"};
     x->model = tiny_model(name, "pha", "", V, "bytes");
     x->embed = pha__alloc_zero(V * 64, sizeof *x->embed);
     x->zeros = pha__alloc_zero(64 * 128, sizeof *x->zeros);
@@ -139,7 +141,8 @@ static void close_script(scripted *x)
 }
 
 /* Generates after the script's first byte; checks the text delivered and how it ended. */
-static pha_generate_result expect(scripted *x, const char *prompt, pha_generate_options o, const char *say, int end, text *t)
+static pha_generate_result expect(scripted *x, const char *prompt, pha_generate_options o, const char *say, int end,
+                                  text *t)
 {
     pha_session *s = open_session(x->model, 100, 16);
     o.sample.repetition_penalty = 1e6;
@@ -152,7 +155,8 @@ static pha_generate_result expect(scripted *x, const char *prompt, pha_generate_
     return r;
 }
 
-#define STOPS(...) .stop = (const char *const[]){__VA_ARGS__}, .n_stop = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
+#define STOPS(...)                                                                                                     \
+    .stop = (const char *const[]){__VA_ARGS__}, .n_stop = sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)
 
 static void ends(void **state)
 {
@@ -170,7 +174,8 @@ static void ends(void **state)
     expect(&x, "a", (pha_generate_options){STOPS("b")}, "", 2, &t);
     expect(&x, "a", (pha_generate_options){STOPS("ab")}, "bcdefghij", 1, &t); /* the prompt is no output */
     expect(&x, "a", (pha_generate_options){STOPS("cdx", "ghijk")}, "bcdefghij", 1, &t);
-    expect(&x, "a", (pha_generate_options){.max_tokens = 3, STOPS("cdefg")}, "bcd", 0, &t); /* held back, then delivered */
+    expect(&x, "a", (pha_generate_options){.max_tokens = 3, STOPS("cdefg")}, "bcd", 0,
+           &t); /* held back, then delivered */
     t.most = 3;
     r = expect(&x, "a", (pha_generate_options){0}, "bcd", 3, &t);
     assert_int_equal(r.new_tokens, 3);

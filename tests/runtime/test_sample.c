@@ -47,7 +47,8 @@ static void distribution(const float *l, const pha_sample_options *o, const doub
     for (uint64_t i = 0; i < N; i++) count[pick(l, o, i)]++;
     for (int i = 0; i < V; i++) {
         double q = p[i] / total, sd = sqrt(N * q * (1 - q));
-        if (fabs(count[i] - N * q) > 5 * sd + 1e-9) fail_msg("token %d: %d draws of %d, probability %g", i, count[i], N, q);
+        if (fabs(count[i] - N * q) > 5 * sd + 1e-9)
+            fail_msg("token %d: %d draws of %d, probability %g", i, count[i], N, q);
     }
 }
 

@@ -62,6 +62,8 @@ static void scored(pha_session *s, const variant *v, const int32_t *ids, const f
         double error = tiny_error(all + i * V, whole + i * V, V);
         if (error > LIMIT) fail_msg("%s, scored from %d: token %d has the error %g", v->name, first, i, error);
     }
+    assert_true(s->ready);
+    assert_memory_equal(s->logits, all + (N - 1) * V, V * sizeof *all);
 }
 
 static void every_model(void **state)
@@ -116,6 +118,7 @@ static void copies_and_files(void **state)
         OK(pha_session_feed(b, ids, 5, NULL));
         OK(pha_session_save(a, path));
         OK(pha_session_copy(b, a));
+        same_logits(a->logits, b->logits);
         OK(pha_session_load(c, path));
         assert_int_equal(pha_session_position(c), 41);
         same_logits(a->logits, c->logits);
@@ -145,8 +148,8 @@ static void sign(unsigned char *file, size_t size)
 }
 
 /* Writes a file with one byte changed; it is not accepted. */
-static void damaged(pha_session *s, const char *path, const unsigned char *good, size_t size, size_t at, unsigned char with,
-                    bool sum, const char *part)
+static void damaged(pha_session *s, const char *path, const unsigned char *good, size_t size, size_t at,
+                    unsigned char with, bool sum, const char *part)
 {
     unsigned char *bad = pha__alloc(size, 1);
     memcpy(bad, good, size);
@@ -187,7 +190,8 @@ static void hostile_files(void **state)
     size_t size;
     int32_t ids[N];
     tiny_ids(ids, N, V, 4);
-    pha_model *m = tiny_model("hostile", "pha", "", V, NULL), *other = tiny_model("other", "pha", ", \"qk\": \"dot\"", V, NULL);
+    pha_model *m = tiny_model("hostile", "pha", "", V, NULL),
+              *other = tiny_model("other", "pha", ", \"qk\": \"dot\"", V, NULL);
     pha_session *s = open_session(m, N, 16, 1), *t = open_session(other, N, 16, 1);
     snprintf(path, sizeof path, "%s/hostile-state", tiny_folder);
     OK(pha_session_feed(s, ids, 20, NULL));
@@ -238,8 +242,10 @@ static void limits(void **state)
     float *all = pha__alloc(N * V, sizeof *all);
     const float *logits;
     tiny_ids(ids, N, V, 5);
-    pha_model *m = tiny_model("limits", "pha", "", V, NULL), *rolling = tiny_model("rolling", "pha", ", \"window\": 7", V, NULL);
-    pha_session *s = open_session(m, 30, 8, 1), *r = open_session(rolling, 7, 8, 1), *short_ring = open_session(rolling, 6, 8, 1);
+    pha_model *m = tiny_model("limits", "pha", "", V, NULL),
+              *rolling = tiny_model("rolling", "pha", ", \"window\": 7", V, NULL);
+    pha_session *s = open_session(m, 30, 8, 1), *r = open_session(rolling, 7, 8, 1),
+                *short_ring = open_session(rolling, 6, 8, 1);
     char *before = pha__alloc(s->state_bytes, 1);
     OK(pha_session_feed(s, ids, 25, NULL));
     memcpy(before, s->state, s->state_bytes);
@@ -312,7 +318,8 @@ static void threads(void **state)
         same_logits(alone[i].logits, together[i].logits);
         same_logits(alone[i].logits, three[i].logits);
         assert_memory_equal(alone[i].session->state, three[i].session->state, three[i].session->state_bytes);
-        pha_session_close(alone[i].session), pha_session_close(together[i].session), pha_session_close(three[i].session);
+        pha_session_close(alone[i].session), pha_session_close(together[i].session),
+            pha_session_close(three[i].session);
     }
     assert_memory_not_equal(alone[0].logits, alone[1].logits, sizeof alone[0].logits);
     pha_model_close(m);

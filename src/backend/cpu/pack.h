@@ -85,7 +85,8 @@ PHA__INLINE void transpose(vf r[VF])
 }
 
 /* Columns of B are contiguous: VF columns at a time are transposed. out: rows of `width` floats. */
-PHA__INLINE void pack_columns(float *out, const void *b, int64_t ld, pha__dtype t, int64_t k, int64_t columns, int width)
+PHA__INLINE void pack_columns(float *out, const void *b, int64_t ld, pha__dtype t, int64_t k, int64_t columns,
+                              int width)
 {
     for (int64_t p = 0; p < k; p += VF) {
         vf r[VF];
@@ -146,7 +147,7 @@ typedef struct strip {
 } strip;
 
 /* Columns of A are contiguous: m rows, k columns are copied into strips of MR rows, each k x MR. A line of the cache
- * holds several strips' part of a column, so they are done together; the columns are far apart, so they are announced. */
+ * holds several strips' part of a column, so they are done together; the columns are far apart: they are announced. */
 PHA__INLINE void pack_a_columns(float *out, const void *a, int64_t ld, pha__dtype t, int64_t m, int64_t k)
 {
     for (int64_t p = 0; p < k; p++) {

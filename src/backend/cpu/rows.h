@@ -1,7 +1,7 @@
 /* rows.h -- reading and writing the rows of a view, whatever its format
  *
- * Arithmetic is fp32 always; bf16 is how a value is stored. A kernel takes a pointer to floats (straight into memory for
- * fp32, a widened copy in `buffer` for bf16), computes, and hands the result back.
+ * Arithmetic is fp32 always; bf16 is how a value is stored. A kernel takes a pointer to floats (straight into memory
+ * for fp32, a widened copy in `buffer` for bf16), computes, and hands the result back.
  */
 #ifndef PHA__ROWS_H
 #define PHA__ROWS_H

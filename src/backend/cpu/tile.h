@@ -24,11 +24,13 @@
             _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++) v_[j_] = vf_load(b_ + j_ * VF);                 \
             _Pragma("GCC unroll 16") for (int r_ = 0; r_ < MR; r_++) {                                              \
                 vf s_ = vf_set1(a_[r_ * row]);                                                                      \
-                _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++) acc_[r_][j_] = vf_fma(s_, v_[j_], acc_[r_][j_]); \
+                _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++)                                             \
+                    acc_[r_][j_] = vf_fma(s_, v_[j_], acc_[r_][j_]);                                                \
             }                                                                                                       \
         }                                                                                                           \
         _Pragma("GCC unroll 16") for (int r_ = 0; r_ < MR; r_++)                                                    \
-            _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++) vf_store(cc + (i + r_) * L + j_ * VF, acc_[r_][j_]); \
+            _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++)                                                 \
+                vf_store(cc + (i + r_) * L + j_ * VF, acc_[r_][j_]);                                                \
     } while (0)
 
 /* L is a multiple of the panel: 64 floats (AVX-512) or two vectors, or one vector if L is just that. */
@@ -63,8 +65,8 @@ PHA__INLINE void pha__tile_mul(const int L, const bool columns, float *c, const 
 }
 
 /* dst (columns, ld_dst) = factor * src (rows, ld_src) transposed */
-PHA__INLINE void pha__tile_transpose(float *dst, int64_t ld_dst, const float *src, int64_t ld_src, int rows, int columns,
-                                     float factor)
+PHA__INLINE void pha__tile_transpose(float *dst, int64_t ld_dst, const float *src, int64_t ld_src, int rows,
+                                     int columns, float factor)
 {
     typedef float quad __attribute__((vector_size(16)));
     typedef float quad_any __attribute__((vector_size(16), aligned(1), may_alias));

@@ -79,7 +79,8 @@ static void check_size(const pha__kernel *kernel, int rows, int width)
         pha__check(e2 <= 1e-6, "%d x %d, step %d: v: E2 %.2e", rows, width, k, e2);
     }
     size_t all = (size_t)(4 * (size(&x) + 16)) * sizeof(float);
-    pha__check(memcmp(x.p, y.p, all) == 0, "%d x %d: other bits with another order of tasks or without a copy", rows, width);
+    pha__check(memcmp(x.p, y.p, all) == 0, "%d x %d: other bits with another order of tasks or without a copy", rows,
+               width);
     bool copied = true, beyond = true;
     for (int64_t i = 0; i < size(&x); i++) copied &= x.copy[i] == f32_to_bf16(x.p[i]);
     for (int64_t i = size(&x); i < size(&x) + 16; i++) {

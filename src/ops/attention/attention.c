@@ -11,7 +11,8 @@ static pha_status shape(pha__shape *s)
         FAIL(BAD_INPUT, "head width %d and window %d must be at least 1 and 0", (int)c->head_width, (int)c->window);
     int64_t q = (int64_t)c->n_head * c->head_width, kv = (int64_t)c->n_kv_head * c->head_width;
     if (s->in[0].width != q || s->in[1].width != kv || s->in[2].width != kv)
-        FAIL(BAD_INPUT, "q, k, v are %d, %d, %d wide but %d query heads and %d kv heads of width %d need %lld, %lld, %lld",
+        FAIL(BAD_INPUT,
+             "q, k, v are %d, %d, %d wide but %d query heads and %d kv heads of width %d need %lld, %lld, %lld",
              (int)s->in[0].width, (int)s->in[1].width, (int)s->in[2].width, (int)c->n_head, (int)c->n_kv_head,
              (int)c->head_width, (long long)q, (long long)kv, (long long)kv);
     s->width = s->in[0].width;
@@ -27,8 +28,8 @@ static int64_t saved(const pha__shape *s) /* lse */
 static size_t state(const pha__shape *s, int64_t max_context)
 {
     const pha__attention_attr *c = s->attr;
-    return PHA__ATTENTION_HEADER +
-           sizeof(float) * 2 * (size_t)c->n_kv_head * (size_t)c->head_width * (size_t)pha__attention_capacity(c, max_context);
+    return PHA__ATTENTION_HEADER + sizeof(float) * 2 * (size_t)c->n_kv_head * (size_t)c->head_width *
+                                       (size_t)pha__attention_capacity(c, max_context);
 }
 
 /* Useful work: 4 dh per (head, pair), backward 2.5 times that; only pairs that the mask leaves. */

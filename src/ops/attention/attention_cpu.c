@@ -7,103 +7,14 @@
  */
 #include <math.h>
 
-#include "backend/cpu/rows.h"
-#include "backend/cpu/tile.h"
-#include "ops/attention/attention.h"
-
-enum { LANES = 64, TILE = 64, FEW = 16, SEGMENT = 256 };
-
-typedef struct heads { /* one kv head of one sequence and the query heads that read it */
-    const pha__args *a;
-    const pha__attention_attr *c;
-    int b, h, dh, group;
-    int64_t rows;           /* T * group */
-    int64_t window;
-    int64_t count, cached, capacity;
-    const float *ring[2];   /* keys, values (capacity, dh) */
-} heads;
-
-static int group_of(const pha__args *a)
-{
-    const pha__attention_attr *c = a->attr;
-    return c->n_head / c->n_kv_head;
-}
-
-static int64_t capacity_of(const pha__args *a)
-{
-    int64_t n = pha__attention_capacity(a->attr, a->max_context);
-    return n > 0 ? n : 1;
-}
-
-/* A slot's count; the ring of keys (w = 0) or values (w = 1) of kv head h. */
-static int64_t *count_of(const pha__args *a, int b) { return pha__slot(a, b); }
-static float *ring_of(const pha__args *a, int b, int w, int h)
-{
-    const pha__attention_attr *c = a->attr;
-    float *ring = (float *)((char *)pha__slot(a, b) + PHA__ATTENTION_HEADER);
-    return ring + ((int64_t)w * c->n_kv_head + h) * capacity_of(a) * c->head_width;
-}
-
-static heads heads_of(const pha__args *a, int64_t index) /* of B * n_kv_head */
-{
-    const pha__attention_attr *c = a->attr;
-    heads x = {.a = a, .c = c, .b = (int)(index / c->n_kv_head), .h = (int)(index % c->n_kv_head)};
-    x.dh = c->head_width, x.group = group_of(a), x.rows = (int64_t)a->T * x.group;
-    x.window = c->window ? c->window : INT32_MAX;
-    if (a->state) {
-        x.count = *count_of(a, x.b), x.capacity = capacity_of(a);
-        x.cached = x.count < x.capacity ? x.count : x.capacity;
-        for (int w = 0; w < 2; w++) x.ring[w] = ring_of(a, x.b, w, x.h);
-    }
-    return x;
-}
-
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static int64_t groups(const pha__args *a) { return (int64_t)a->B * ((const pha__attention_attr *)a->attr)->n_kv_head; }
-
-/* Rows [n, n+count) of a value with n_head heads, dense, times a factor. */
-static void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *dst, float factor)
-{
-    for (int i = 0; i < count; i++, dst += x->dh) {
-        int64_t token = (n + i) / x->group, head = x->h * x->group + (n + i) % x->group;
-        const float *p = pha__row_in(v, (int64_t)x->b * x->a->T + token, head * x->dh, x->dh, dst);
-        for (int d = 0; d < x->dh; d++) dst[d] = factor * p[d];
-    }
-}
-
-/* Keys (w = 0) or values (w = 1) [s, s+count): dense in buffer, or where they lie in the ring. */
-static const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffer)
-{
-    int dh = x->dh, i = 0;
-    if (s < 0) {
-        int64_t at = (x->count + s) % x->capacity;
-        if (s + count <= 0 && at + count <= x->capacity) return x->ring[w] + at * dh;
-        for (; i < count && s + i < 0; i++)
-            memcpy(buffer + (int64_t)i * dh, x->ring[w] + (x->count + s + i) % x->capacity * dh, (size_t)dh * 4);
-    }
-    for (; i < count; i++) {
-        float *dst = buffer + (int64_t)i * dh;
-        const float *p = pha__row_in(&x->a->in[1 + w], (int64_t)x->b * x->a->T + s + i, (int64_t)x->h * dh, dh, dst);
-        if (p != dst) memcpy(dst, p, (size_t)dh * 4);
-    }
-    return buffer;
-}
-
-/* (dh, lanes) from `count` dense rows; the lanes that are missing become zeros. */
-static void to_lanes(float *dst, const float *rows, int lanes, int count, int dh, float factor)
-{
-    pha__tile_transpose(dst, lanes, rows, dh, count, dh, factor);
-    for (int d = 0; count < lanes && d < dh; d++)
-        for (int i = count; i < lanes; i++) dst[d * lanes + i] = 0;
-}
+#include "ops/attention/attention_heads.h"
 
 /* One routine per kind of product, so that the unrolled blocks exist once. */
-#define MUL(name, lanes, columns)                                                                                   \
-    static __attribute__((noinline)) void name(float *c, const float *a, int64_t lda, const float *b, int m, int k, bool add) \
-    {                                                                                                               \
-        pha__tile_mul(lanes, columns, c, a, lda, b, m, k, add);                                                     \
+#define MUL(name, lanes, columns)                                                                                      \
+    static __attribute__((noinline)) void name(float *c, const float *a, int64_t lda, const float *b, int m, int k,    \
+                                               bool add)                                                               \
+    {                                                                                                                  \
+        pha__tile_mul(lanes, columns, c, a, lda, b, m, k, add);                                                        \
     }
 MUL(mul, LANES, false)
 MUL(mul_t, LANES, true) /* A transposed */
@@ -124,7 +35,8 @@ static size_t forward_scratch(int dh) { return sizeof(float) * ((size_t)dh * (2 
 PHA__INLINE void start(const int lanes, const heads *x, online *s, int64_t n, float *scratch)
 {
     int64_t dh = x->dh, count = least(lanes, x->rows - n);
-    s->q = scratch, s->o = s->q + dh * LANES, s->x = s->o + dh * LANES, s->k = s->x + TILE * LANES, s->v = s->k + TILE * dh;
+    s->q = scratch, s->o = s->q + dh * LANES, s->x = s->o + dh * LANES, s->k = s->x + TILE * LANES,
+    s->v = s->k + TILE * dh;
     for (int i = 0; i < lanes; i++) {
         s->max[i] = -1e30f, s->sum[i] = 0;
         s->token[i] = (int32_t)((n + least(i, count - 1)) / x->group);
@@ -200,7 +112,10 @@ PHA__INLINE void finish(const int lanes, const heads *x, online *s, int64_t n)
 /* A few rows against a long context (decoding) are cut along the context instead: partial results in work. */
 static bool is_short(const pha__args *a) { return a->state && (a->T == 1 || (int64_t)a->T * group_of(a) <= FEW); }
 static int64_t segments(const pha__args *a, int64_t T) { return blocks(capacity_of(a) + T, SEGMENT); }
-static int64_t partial_floats(const pha__args *a) { return FEW * ((int64_t)((const pha__attention_attr *)a->attr)->head_width + 2); }
+static int64_t partial_floats(const pha__args *a)
+{
+    return FEW * ((int64_t)((const pha__attention_attr *)a->attr)->head_width + 2);
+}
 
 static void partial_forward(const pha__args *a, int64_t task, void *scratch)
 {
@@ -287,7 +202,10 @@ static size_t backward_scratch(int dh)
 }
 
 /* delta (rows of a kv head) = <d_out, out> */
-static float *delta_of(const heads *x) { return (float *)x->a->work + ((int64_t)x->b * x->c->n_kv_head + x->h) * x->rows; }
+static float *delta_of(const heads *x)
+{
+    return (float *)x->a->work + ((int64_t)x->b * x->c->n_kv_head + x->h) * x->rows;
+}
 
 static void delta(const pha__args *a, int64_t task, void *scratch)
 {
@@ -318,7 +236,8 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
     int64_t n = (n_block - 1 - task / n_group) * LANES;
     heads x = heads_of(a, task % n_group);
     int dh = x.dh, lanes = (int)least(LANES, x.rows - n);
-    float *q = scratch, *g = q + dh * LANES, *dq = g + dh * LANES, *rows = dq + dh * LANES; /* (dh, LANES), last (LANES, dh) */
+    float *q = scratch, *g = q + dh * LANES, *dq = g + dh * LANES,
+          *rows = dq + dh * LANES; /* (dh, LANES), last (LANES, dh) */
     float *p = rows + dh * LANES, *dp = p + TILE * LANES, *kb = dp + TILE * LANES, *vb = kb + TILE * dh;
     float lse[LANES] = {0}, dl[LANES] = {0};
     int32_t token[LANES];
@@ -335,7 +254,8 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
         const float *k = load_keys(&x, 0, key, count, kb), *v = load_keys(&x, 1, key, count, vb);
         mul(p, k, dh, q, count, dh, false);
         mul(dp, v, dh, g, count, dh, false);
-        if (key + count - 1 > token[0] || token[LANES - 1] - key >= x.window) mask(LANES, p, token, key, count, x.window);
+        if (key + count - 1 > token[0] || token[LANES - 1] - key >= x.window)
+            mask(LANES, p, token, key, count, x.window);
         for (int j = 0; j < count; j++)
             for (int i = 0; i < LANES; i += VF) {
                 float *at = p + j * LANES + i;
@@ -345,8 +265,8 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
     }
     pha__tile_transpose(rows, dh, dq, LANES, dh, lanes, x.c->scale);
     for (int i = 0; i < lanes; i++)
-        pha__row_grad(&a->d_in[0], (int64_t)x.b * a->T + token[i], (x.h * x.group + (n + i) % x.group) * (int64_t)dh, dh,
-                      rows + (int64_t)i * dh, a->add & PHA__IN(0));
+        pha__row_grad(&a->d_in[0], (int64_t)x.b * a->T + token[i], (x.h * x.group + (n + i) % x.group) * (int64_t)dh,
+                      dh, rows + (int64_t)i * dh, a->add & PHA__IN(0));
 }
 
 /* p (count, LANES) = weights of rows [n, n+count) for keys [key, key+LANES), dp = their gradient. Lanes are keys. */
@@ -437,7 +357,8 @@ static size_t work(const pha__args *a, pha__pass pass)
     int64_t rows = (int64_t)a->T * group_of(a);
     if (pass == PHA__BACKWARD) return sizeof(float) * (size_t)(groups(a) * rows);
     if (a->max_context <= 0) return 0;
-    return sizeof(float) * (size_t)(groups(a) * blocks(most(group_of(a), FEW), FEW) * segments(a, FEW) * partial_floats(a));
+    return sizeof(float) *
+           (size_t)(groups(a) * blocks(most(group_of(a), FEW), FEW) * segments(a, FEW) * partial_floats(a));
 }
 
 static size_t scratch_size(const pha__args *a, pha__pass pass)

@@ -39,7 +39,8 @@ static void forward(pha__ref *r)
                 double *o = r->out + ((int64_t)b * r->T + t) * r->out_width + i * dh;
                 memset(o, 0, sizeof *o * (size_t)dh);
                 for (int s = weights(r, b, t, i, p, &lse); s <= t; s++) {
-                    const double *v = r->in[2] + ((int64_t)b * r->T + s) * r->width[2] + i * c->n_kv_head / c->n_head * dh;
+                    const double *v =
+                        r->in[2] + ((int64_t)b * r->T + s) * r->width[2] + i * c->n_kv_head / c->n_head * dh;
                     for (int d = 0; d < dh; d++) o[d] += p[s] * v[d];
                 }
             }
@@ -108,7 +109,8 @@ static void zero_rows(float *x, int rows, int width, pha__random *r)
 #define X(w, f) {.width = (w), .scale = 1, .fill = f}
 #define IN(hq, hkv, dh) {X((hq) * (dh), NULL), X((hkv) * (dh), NULL), X((hkv) * (dh), NULL)}
 /* name, B, T, query heads, kv heads, head width, window, scale: logits of size scale sqrt(dh) */
-#define CASE(n, b, t, hq, hkv, dh, w, s) .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s), .in = IN(hq, hkv, dh)
+#define CASE(n, b, t, hq, hkv, dh, w, s)                                                                               \
+    .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s), .in = IN(hq, hkv, dh)
 #define FILLED(n, b, t, hq, hkv, dh, w, s, fq, fk)                                                                  \
     .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s),                                                     \
     .in = {X((hq) * (dh), fq), X((hkv) * (dh), fk), X((hkv) * (dh), NULL)}
@@ -142,7 +144,8 @@ static const pha__op_case cases[] = {
     {CASE("window over T", 1, 65, 2, 1, 16, 1000, 0.3f), .max_context = 80},
     {FILLED("scale 100, q = k", 1, 130, 2, 2, 64, 0, 100, same, same), .out = LIMIT_100,
      .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
-    {FILLED("scale 100", 2, 200, 4, 2, 64, 0, 100, unit, unit), .out = LIMIT_100, .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
+    {FILLED("scale 100", 2, 200, 4, 2, 64, 0, 100, unit, unit), .out = LIMIT_100,
+     .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
     {FILLED("equal logits", 1, 130, 4, 2, 60, 0, 1, zero, NULL)},
     {FILLED("zero rows", 1, 70, 4, 2, 60, 0, 0.15f, zero_rows, zero_rows)},
 };
@@ -166,11 +169,13 @@ static void extra(const pha__kernel *kernel)
         for (int i = 0; i < 4; i++) {
             double lse;
             weights(&r, 0, t, i, y + T * (Q + 2 * K), &lse);
-            pha__check(fabs(saved[t * 4 + i] - lse) < 1e-5, "lse of row %d, head %d: %.9g, not %.9g", t, i, saved[t * 4 + i], lse);
+            pha__check(fabs(saved[t * 4 + i] - lse) < 1e-5, "lse of row %d, head %d: %.9g, not %.9g", t, i,
+                       saved[t * 4 + i], lse);
         }
     q[5 * Q + 21] = NAN;
     pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
-    pha__check(isnan(out[5 * Q + 20]) && !isnan(out[5 * Q]) && !isnan(out[6 * Q + 20]), "a NaN in a query must reach its output only");
+    pha__check(isnan(out[5 * Q + 20]) && !isnan(out[5 * Q]) && !isnan(out[6 * Q + 20]),
+               "a NaN in a query must reach its output only");
     free(x);
     free(y);
 }

@@ -3,8 +3,8 @@
  *   nll_t = ln sum_j e^(E_j . h_t) - E_c . h_t,   c = run->targets[t]
  *
  * in[0] h (B, T, D), in[1] E (V, D), a parameter. out (B, T, 2) fp32: nll and 1 if c is the argmax (the lowest index
- * wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in blocks with
- * a workspace of block x V logits. Backward computes out as well, and the gradients of run->loss_scale * sum nll. */
+ * wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in blocks
+ * with a workspace of block x V logits. Backward computes out too, and the gradients of run->loss_scale * sum nll. */
 #ifndef PHA__LM_LOSS_H
 #define PHA__LM_LOSS_H
 

@@ -15,7 +15,8 @@ static pha_status shape(pha__shape *s)
         FAIL(BAD_INPUT, "mix: M is %d x %d and u has width %d, expected %d x %d and %d", s->in[2].rows, s->in[2].width,
              s->in[3].width, attr->n, D, D);
     for (int k = 0; k < attr->n; k++) {
-        if (s->in[4 + k].width != D) FAIL(BAD_INPUT, "mix: branch %d has width %d, the base %d", k, s->in[4 + k].width, D);
+        if (s->in[4 + k].width != D)
+            FAIL(BAD_INPUT, "mix: branch %d has width %d, the base %d", k, s->in[4 + k].width, D);
         if (s->in[8 + k].present && s->in[8 + k].width != D)
             FAIL(BAD_INPUT, "mix: gain %d has width %d, expected %d", k, s->in[8 + k].width, D);
     }

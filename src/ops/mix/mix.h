@@ -1,11 +1,12 @@
-/* mix.h -- fusion of parallel branches by learned weights, with branch norms, dropout and the residual (pha.md 2, 2.1, 10)
+/* mix.h -- fusion of parallel branches by learned weights, with branch norms, dropout and the residual (pha.md 2, 2.1,
+ * 10)
  *
  *   y_t   = sum_k w_k RMSNorm_gain_k(z_k,t),    w_k = s_k / sum_j s_j,   s_k = softplus(p_k)
  *   out_t = alpha base_t + beta drop(y_t)
  *   dynamic: s_k,t = softplus(p_k + m_k . u_t)
  *
- * in[0] base (B, T, D); in[1] p (1, n), absent if uniform (w_k = 1/n); in[2] M (n, D) and in[3] u (B, T, D), dynamic only;
- * in[4 + k] z_k (B, T, D); in[8 + k] gain_k (1, D), absent: 1. n = 1 without p is a plain norm and residual. */
+ * in[0] base (B, T, D); in[1] p (1, n), absent if uniform (w_k = 1/n); in[2] M (n, D) and in[3] u (B, T, D), dynamic
+ * only; in[4 + k] z_k (B, T, D); in[8 + k] gain_k (1, D), absent: 1. n = 1 without p is a plain norm and residual. */
 #ifndef PHA__MIX_H
 #define PHA__MIX_H
 

@@ -7,8 +7,8 @@
  *   ds_k = (e_k - sum_j w_j e_j) / sum_j s_j,   dc_k = sigmoid(c_k) ds_k,   c_k = p_k + m_k . u  (static: p_k)
  *   dp_k = sum dc_k,   dM_k = sum dc_k u,   du = sum_k dc_k m_k,   dgain_k = sum w_k g v_k
  *
- * Sums over tokens: one partial per block of rows in `work` (n rows of dgain, n rows of dM, dp), added in index order by
- * phase 1. For static weights e_k is summed first and the rest is done once.
+ * Sums over tokens: one partial per block of rows in `work` (n rows of dgain, n rows of dM, dp), added in index order
+ * by phase 1. For static weights e_k is summed first and the rest is done once.
  */
 #include <math.h>
 
@@ -106,7 +106,10 @@ static void weights_backward(const weights *q, int n, const double *e, double *d
     for (int k = 0; k < n; k++) dc[k] = (e[k] - mean) / q->sum / (1 + exp(-q->c[k]));
 }
 
-static float inverse_rms(const float *z, int64_t n, float eps) { return 1.0f / sqrtf(pha__dot(z, z, n) / (float)n + eps); }
+static float inverse_rms(const float *z, int64_t n, float eps)
+{
+    return 1.0f / sqrtf(pha__dot(z, z, n) / (float)n + eps);
+}
 
 /* ---- forward ---- */
 
@@ -199,7 +202,8 @@ static double backward_branch(const pha__args *a, int64_t row, const rows *r, in
 }
 
 /* Dynamic weights of a row: du, dM and dp to the partial. */
-static void backward_dynamic(const pha__args *a, int64_t row, const rows *r, const float *u, const double *dc, float *dM)
+static void backward_dynamic(const pha__args *a, int64_t row, const rows *r, const float *u, const double *dc,
+                             float *dM)
 {
     const pha__mix_attr *attr = a->attr;
     int64_t U = a->in[M].width;

@@ -1,4 +1,4 @@
-/* mix_test.c -- y = sum_k w_k gain_k z_k / rms(z_k), out = alpha base + beta mask y; static, uniform, dynamic weights */
+/* mix_test.c -- y = sum_k w_k gain_k z_k / rms(z_k), out = alpha base + beta mask y; weights of all three kinds */
 #include <math.h>
 
 #include "base/rng.h"
@@ -160,6 +160,7 @@ const pha__op_test pha__test_mix = {
     .forward = forward,
     .backward = backward,
     .out = PHA__LIMITS(1e-6, 1e-5, 6e-3, 4e-2),
-    .grad = {VALUE, SUM, SUM, PHA__LIMITS(1e-5, 1e-4, 1e-2, 1e-1), VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE},
+    .grad = {VALUE, SUM, SUM, PHA__LIMITS(1e-5, 1e-4, 1e-2, 1e-1), VALUE, VALUE, VALUE, VALUE, VALUE, VALUE, VALUE,
+             VALUE},
     PHA__CASES(cases),
 };

@@ -17,7 +17,8 @@ static pha_status shape(pha__shape *s)
     if (s->in[1].width != c->head_width)
         FAIL(BAD_INPUT, "the table of angles is %d wide but the heads are %d", (int)s->in[1].width, (int)c->head_width);
     if (s->n_in > 2 && s->in[2].present && (s->in[2].rows != 1 || s->in[2].width != c->n_head))
-        FAIL(BAD_INPUT, "tau is %d x %d but there are %d heads", (int)s->in[2].rows, (int)s->in[2].width, (int)c->n_head);
+        FAIL(BAD_INPUT, "tau is %d x %d but there are %d heads", (int)s->in[2].rows, (int)s->in[2].width,
+             (int)c->n_head);
     bool gain = s->n_in > 3 && s->in[3].present;
     if (gain != (c->norm == PHA__NORM_RMS)) FAIL(BAD_INPUT, "a gain belongs to the rms norm of heads and to no other");
     if (gain && (s->in[3].rows != 1 || s->in[3].width != c->head_width))

@@ -117,7 +117,8 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
 }
 
 /* dx of one head; adds to the partial sums of dtau and dgain (in half-split order). The buffer has room for 4 heads. */
-static void head_backward(const pha__args *a, int64_t row, int head, float scale, float *dtau, float *dgain, float *buffer)
+static void head_backward(const pha__args *a, int64_t row, int head, float scale, float *dtau, float *dgain,
+                          float *buffer)
 {
     const pha__rope_attr *c = a->attr;
     int dh = c->head_width;

@@ -3,8 +3,8 @@
  *
  * in[0] z (B, T, S), in[1] u (B, T, S), in[2] theta (1, S); in[3] bias (1, S), optional; in[4] c (1, S), a constant,
  * optional (1), never differentiated. out h (B, T, S). State: h, S floats. Backward reads h, so nothing is recomputed.
- * Saved: h before the first token (B, S), so that backward is right for a run that began with a carried state, too; it is
- * not written if args->saved is NULL (programs without gradients). */
+ * Saved: h before the first token (B, S), so that backward is right for a run that began with a carried state, too; it
+ * is not written if args->saved is NULL (programs without gradients). */
 #ifndef PHA__SCAN_H
 #define PHA__SCAN_H
 

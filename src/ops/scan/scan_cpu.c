@@ -4,7 +4,8 @@
  * fp32 whatever the format of the values. Backward (algorithms.md 1.1) walks T in reverse:
  *
  *   q_t = dh_t + a g_(t+1) q_(t+1)
- *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,  dbias = sum_t dz_t
+ *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,  dbias = sum_t
+ * dz_t
  *
  * with da and dbias per sequence in `work`, summed over the sequences by phase 1.
  */

@@ -56,7 +56,8 @@ static void backward(pha__ref *r)
 static void rates(float *x, int rows, int width, pha__random *r)
 {
     (void)r;
-    for (int i = 0; i < rows * width; i++) x[i] = logf(1e-3f * powf(1600.0f, (float)i / (float)(width > 1 ? width - 1 : 1)));
+    for (int i = 0; i < rows * width; i++)
+        x[i] = logf(1e-3f * powf(1600.0f, (float)i / (float)(width > 1 ? width - 1 : 1)));
 }
 
 /* a from 1 - 1e-7 to 1e-30 and beyond both ends */
@@ -83,15 +84,24 @@ static void saturated(float *x, int rows, int width, pha__random *r)
 #define CONSTANT(S) {.rows = 1, .width = (S), .scale = 0.5f, .shift = 1, .no_grad = true}
 
 static const pha__op_case cases[] = {
-    {.name = "small", .B = 2, .T = 5, .in = {VALUE(3), VALUE(3), RATES(3), BIAS_IN(3), CONSTANT(3)}, .differences = true},
+    {.name = "small",
+     .B = 2,
+     .T = 5,
+     .in = {VALUE(3), VALUE(3), RATES(3), BIAS_IN(3), CONSTANT(3)},
+     .differences = true},
     {.name = "small, open", .B = 1, .T = 9, .in = {OPEN(5), VALUE(5), RATES(5)}, .differences = true},
-    {.name = "one", .B = 1, .T = 1, .in = {VALUE(1), VALUE(1), RATES(1), BIAS_IN(1)},
+    {.name = "one",
+     .B = 1,
+     .T = 1,
+     .in = {VALUE(1), VALUE(1), RATES(1), BIAS_IN(1)},
      .grad = {[THETA] = {.e2 = 1e-9, .emax = 1e-9, .bf16_e2 = 1e-9, .bf16_emax = 1e-9, .absolute = true}}},
     {.name = "T 2", .B = 3, .T = 2, .in = {VALUE(60), VALUE(60), RATES(60), BIAS_IN(60)}},
     {.name = "T 63", .B = 1, .T = 63, .in = {VALUE(160), VALUE(160), RATES(160), BIAS_IN(160)}},
     {.name = "T 64", .B = 3, .T = 64, .in = {OPEN(76), VALUE(76), RATES(76), {0}, CONSTANT(76)}},
     {.name = "T 65, many channels", .B = 1, .T = 65, .in = {OPEN(600), VALUE(600), RATES(600), BIAS_IN(600)}},
-    {.name = "saturated", .B = 1, .T = 33,
+    {.name = "saturated",
+     .B = 1,
+     .T = 33,
      .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64)}},
     {.name = "long", .B = 3, .T = 1000, .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480)}, .big = true},
 };

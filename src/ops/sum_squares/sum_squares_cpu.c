@@ -1,4 +1,5 @@
-/* sum_squares_cpu.c -- phase 0: a task is a block of 4096 elements, its sum goes to work; phase 1 adds the blocks in order
+/* sum_squares_cpu.c -- phase 0: a task is a block of 4096 elements, its sum goes to work; phase 1 adds the blocks in
+ * order
  */
 #include "backend/cpu/rows.h"
 #include "ops/sum_squares/sum_squares.h"

@@ -34,8 +34,8 @@ static void check_size(const pha__kernel *kernel, int rows, int width)
         int64_t at = k == 0 ? 0 : k == 1 ? n - 1 : pha__random_below(&r, (int)n);
         float keep = g[at];
         g[at] = k % 2 ? NAN : -INFINITY;
-        pha__check(!isfinite(run(kernel, g, rows, width, PHA__ONE_BY_ONE)), "%d x %d: a bad element %lld is not seen", rows,
-                   width, (long long)at);
+        pha__check(!isfinite(run(kernel, g, rows, width, PHA__ONE_BY_ONE)), "%d x %d: a bad element %lld is not seen",
+                   rows, width, (long long)at);
         g[at] = keep;
     }
     free(g);

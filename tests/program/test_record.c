@@ -1,0 +1,176 @@
+/* test_record.c -- recording: any order, mistakes in shapes, no memory */
+#include "nn/nn.h"
+#include "ops/embed/embed.h"
+#include "program/runs.h"
+
+/* A layer whose branches are recorded in one order or the other, as a compiler may evaluate arguments. */
+static Var record_block(Params p, Var x, const pha__config *c, int layer, bool backwards)
+{
+    Var u = rmsnorm(p, "norm", x), z[3];
+    for (int i = 0; i < 3; i++) {
+        int k = backwards ? 2 - i : i;
+        z[k] = k == 0 ? gqa(p, "attn", u, c, layer) : k == 1 ? gss(p, "gss", u, c) : swiglu(p, "aux", u, c->d_aux, c);
+    }
+    Branch branches[] = {{"attn", z[0]}, {"gss", z[1]}, {"aux", z[2]}};
+    Residual m = pha__residual_mode_of(c, x, u, true);
+    Var s = mix(p, "mix", m.base, u, branches, 3, m.alpha, m.beta, c, 0);
+    return s;
+}
+
+static void open_recorded(lab *l, const pha__config *c, bool backwards)
+{
+    *l = (lab){0};
+    OK(pha__program_open(&l->program, &(pha__program_options){.B = B, .T = T, .gradients = true}));
+    Params p = pha__root(l->program);
+    Var E = pha__param(p, "embed", c->vocab_size, c->d_model, PHA__MATRIX, pha__init_normal(c->embed_std));
+    pha__embed_attr attr = {8, 0.1f, 0};
+    Var x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    for (int layer = 0; layer < c->n_layer; layer++) x = record_block(pha__at_layer(p, layer), x, c, layer, backwards);
+    p.layer = c->n_layer;
+    x = rmsnorm(p, "norm", x);
+    pha__output(p, "loss", pha__apply(p, "loss", &pha__op_lm_loss, ((Var[]){x, E}), 2, NULL, 0));
+    OK(pha__program_finish(l->program));
+    lab_bind(l, lab_pool());
+}
+
+static void test_recording_order(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    c.n_layer = 12; /* layer2 before layer10 */
+    lab a, b;
+    open_recorded(&a, &c, false);
+    open_recorded(&b, &c, true);
+    assert_int_equal(a.program->n_steps, b.program->n_steps);
+    for (int i = 0; i < a.program->n_steps; i++) {
+        const pha__plan_step *x = &a.program->steps[i], *y = &b.program->steps[i];
+        assert_string_equal(x->node->path, y->node->path);
+        assert_int_equal(x->pass, y->pass);
+    }
+    int last = -1;
+    for (int i = 0; i < a.program->n_params; i++) {
+        int layer = -1;
+        if (sscanf(a.program->params[i]->path, "layer%d.", &layer) != 1) continue;
+        assert_true(layer >= last);
+        last = layer;
+    }
+    pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+    OK(pha__exec_run(a.exec, B, T, &run, NULL, false));
+    OK(pha__exec_run(b.exec, B, T, &run, NULL, false));
+    same_losses(&a, &b, "recording order");
+    same_gradients(&a, &b, 0, "recording order");
+    lab_close(&a);
+    lab_close(&b);
+}
+
+static pha__program *open_empty(void)
+{
+    pha__program *p;
+    OK(pha__program_open(&p, &(pha__program_options){.B = 1, .T = 4}));
+    return p;
+}
+
+/* The first mistake is reported, with the path and the place; what follows it goes on with poisoned values. */
+static void test_shape_errors(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    pha__program *g = open_empty();
+    Params p = pha__root(g), q = pha__at_layer(p, 3);
+    Var E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+    pha__embed_attr attr = {1, 0, 0};
+    Var x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    Var narrow = linear(q, "narrow", x, 60, pha__init_xavier(1));
+    Var sum = pha__residual(q, "sum", x, narrow, 1, 1, &c, 0); /* 64 + 60 */
+    assert_ptr_equal(sum, g->poison);
+    sum = pha__residual(q, "later", narrow, x, 1, 1, &c, 0);
+    Var h = swiglu(q, "ffn", sum, 100, &c);
+    pha__output(q, "hidden", h);
+    pha__reject(q, "a later complaint");
+    FAILS(BAD_INPUT, "layer3.sum (mix.c", pha__program_finish(g));
+    assert_null(strstr(pha_errmsg(), "later"));
+    FAILS(BAD_INPUT, "layer3.sum", pha__program_finish(g)); /* and again */
+    pha__program_close(g);
+
+    g = open_empty(); /* a path with another shape */
+    p = pha__root(g);
+    pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+    assert_ptr_equal(pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1)), pha__find_param(g, "embed"));
+    pha__param(p, "embed", 11, 64, PHA__MATRIX, pha__init_normal(1));
+    FAILS(BAD_INPUT, "'embed' is asked for as 11 x 64", pha__program_finish(g));
+    pha__program_close(g);
+
+    g = open_empty(); /* a value where a parameter belongs */
+    p = pha__root(g);
+    E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+    x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    pha__apply(p, "bad", &pha__op_matmul, ((Var[]){x, x}), 2, NULL, 0);
+    FAILS(BAD_INPUT, "bad (test_record.c:", pha__program_finish(g));
+    pha__program_close(g);
+
+    g = open_empty(); /* too few inputs */
+    p = pha__root(g);
+    E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+    x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    pha__apply(p, "lonely", &pha__op_matmul, &x, 1, NULL, 0);
+    FAILS(BAD_INPUT, "lonely", pha__program_finish(g));
+    pha__program_close(g);
+
+    g = open_empty();
+    p = pha__root(g);
+    E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+    x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    for (int i = 0; i < PHA__MAX_OUTPUT + 1; i++) pha__output(p, "again", x);
+    FAILS(BAD_INPUT, "outputs", pha__program_finish(g));
+    pha__program_close(g);
+
+    FAILS(USAGE, "at least 1", pha__program_open(&g, &(pha__program_options){.B = 0, .T = 4}));
+    assert_null(g);
+}
+
+/* ---- out of memory ---- */
+
+static void fail_everywhere(const char *variant, const pha__program_options *o)
+{
+    pha__config c;
+    configure(&c, variant);
+    lab l;
+    lab_pool();
+    size_t before = pha__mem_now();
+    int n = 1;
+    for (;; n++) {
+        pha__mem_fail_at((uint64_t)n);
+        pha_status status = lab_try(&l, &c, o, PHA__HEAD_LOSS, lab_pool());
+        pha__mem_fail_at(0);
+        if (status == PHA_OK) break;
+        if (status != PHA_NO_MEMORY)
+            fail_msg("allocation %d of %s fails: status %d: %s", n, variant, status, pha_errmsg());
+        if (pha__mem_now() != before)
+            fail_msg("allocation %d of %s fails: %zu bytes left", n, variant, pha__mem_now() - before);
+        assert_true(n < 10000);
+    }
+    print_message("%s: %d allocations\n", variant, n - 1);
+    assert_true(n > 10);
+    lab_close(&l);
+    assert_int_equal(pha__mem_now(), before);
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    fail_everywhere("default", &(pha__program_options){.B = B, .T = T, .gradients = true});
+    fail_everywhere("dynamic mixing", &(pha__program_options){.B = B, .T = T, .gradients = true, .recompute = true});
+    fail_everywhere("sequential", &(pha__program_options){.B = B, .T = T, .dtype = PHA__BF16, .max_context = 99});
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_recording_order),
+        cmocka_unit_test(test_shape_errors),
+        cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,127 @@
+/* test_run.c -- executing: threads, repetition, sizes below those of the plan, microbatches, causality */
+#include "program/runs.h"
+
+static void test_threads(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SOME; i++) {
+        lab one, other;
+        pha__pool *pool;
+        OK(pha__pool_open(&pool, 1));
+        open_run(&one, some[i], (pha__program_options){0}, pool);
+        for (int n = 2; n <= 3; n++) {
+            pha__pool *more;
+            OK(pha__pool_open(&more, n));
+            open_run(&other, some[i], (pha__program_options){0}, more);
+            same_losses(&one, &other, some[i]);
+            same_gradients(&one, &other, 0, some[i]);
+            lab_close(&other);
+            pha__pool_close(more);
+        }
+        lab_close(&one);
+        pha__pool_close(pool);
+    }
+}
+
+/* Repeating a run gives the same bits, and allocates nothing. */
+static void test_again(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SOME; i++) {
+        lab l, once;
+        open_run(&once, some[i], (pha__program_options){0}, lab_pool());
+        open_run(&l, some[i], (pha__program_options){0}, lab_pool());
+        pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+        uint64_t count = pha__mem_count();
+        OK(pha__exec_run(l.exec, 2, 7, &run, NULL, false));
+        OK(pha__exec_run(l.exec, B, T, &run, NULL, false));
+        assert_int_equal(pha__mem_count(), count);
+        same_losses(&once, &l, some[i]);
+        same_gradients(&once, &l, 0, some[i]);
+        lab_close(&l);
+        lab_close(&once);
+    }
+}
+
+static void test_smaller_runs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SOME; i++) {
+        for (int recompute = 0; recompute < 2; recompute++) {
+            lab exact, bigger;
+            open_run(&exact, some[i], (pha__program_options){.recompute = recompute}, lab_pool());
+            open_run(&bigger, some[i], (pha__program_options){.B = 7, .T = 100, .recompute = recompute}, lab_pool());
+            same_losses(&exact, &bigger, some[i]);
+            same_gradients(&exact, &bigger, 0, some[i]);
+            FAILS(USAGE, "exceeds", pha__exec_run(exact.exec, B + 1, T, &(pha__run){.tokens = tokens}, NULL, false));
+            FAILS(USAGE, "exceeds", pha__exec_run(exact.exec, B, T + 1, &(pha__run){.tokens = tokens}, NULL, false));
+            lab_close(&exact);
+            lab_close(&bigger);
+        }
+    }
+}
+
+/* Four sequences in one piece and one by one: the same dropout masks, gradients that add up. */
+static void test_microbatches(void **state)
+{
+    (void)state;
+    for (int i = 0; i < N_SOME; i++) {
+        lab whole, parts;
+        open_run(&whole, some[i], (pha__program_options){0}, lab_pool());
+        open_run(&parts, some[i], (pha__program_options){0}, lab_pool());
+        pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+        double loss = 0;
+        for (int b = 0; b < B; b++) {
+            run.tokens = tokens + b * T, run.targets = targets + b * T, run.row0 = b * T;
+            OK(pha__exec_run(parts.exec, 1, T, &run, NULL, b > 0));
+            loss += lab_loss(&parts, T, 1);
+        }
+        assert_true(fabs(loss / lab_loss(&whole, ROWS, 1) - 1) < 1e-6);
+        same_gradients(&parts, &whole, 1e-5, some[i]);
+        lab_close(&whole);
+        lab_close(&parts);
+    }
+}
+
+/* Changing token j leaves every result before j the same bits. */
+static void test_causality(void **state)
+{
+    (void)state;
+    for (int i = 0; i < lab_n_variants; i++) {
+        for (int half = 0; half < 2; half++) {
+            pha__config c;
+            lab_config(&c, &lab_variants[i]);
+            lab l;
+            pha__program_options o = {.B = 2, .T = T, .dtype = half ? PHA__BF16 : PHA__F32};
+            lab_open(&l, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+            lab_tokens(tokens, NULL, 2 * T, V, 0, 3);
+            pha__run run = {.tokens = tokens};
+            static float before[2 * T * V];
+            OK(pha__exec_run(l.exec, 2, T, &run, NULL, false));
+            memcpy(before, pha__exec_output(l.exec, "logits"), sizeof before);
+            for (int j = T - 1; j >= 0; j -= 8) {
+                tokens[T + j] ^= 0x55;
+                OK(pha__exec_run(l.exec, 2, T, &run, NULL, false));
+                const float *after = pha__exec_output(l.exec, "logits");
+                if (!lab_same(before, after, (size_t)(T + j) * V * sizeof(float)))
+                    fail_msg("%s: token %d changes what comes before", lab_variants[i].name, j);
+                if (lab_same(before + (T + j) * V, after + (T + j) * V, V * sizeof(float)))
+                    fail_msg("%s: token %d changes nothing", lab_variants[i].name, j);
+                tokens[T + j] ^= 0x55;
+            }
+            lab_close(&l);
+        }
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_again),
+        cmocka_unit_test(test_smaller_runs),
+        cmocka_unit_test(test_microbatches),
+        cmocka_unit_test(test_causality),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

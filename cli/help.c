@@ -56,7 +56,7 @@ static void describe(char *text, size_t size, const Option *o)
         snprintf(text + strlen(text), size - strlen(text), " [%s]", value);
 }
 
-/* ---- --help ------------------------------------------------------------------------------------------------------ */
+/* ---- --help --------------------------------------------------------------------------------------------- */
 
 #define COLUMN 28
 #define WIDTH 100
@@ -143,7 +143,7 @@ void help_command(FILE *out, const Command *c)
               "wins over the environment, that over the run file, that over the default.", 0, 0);
 }
 
-/* ---- manual pages ------------------------------------------------------------------------------------------------ */
+/* ---- manual pages --------------------------------------------------------------------------------------- */
 
 static void roff_text(FILE *out, const char *text)
 {
@@ -222,7 +222,7 @@ void help_man(FILE *out, const Command *c)
     fprintf(out, ".SH SEE ALSO\n.BR pha (1)\n");
 }
 
-/* ---- --print-config ---------------------------------------------------------------------------------------------- */
+/* ---- --print-config ------------------------------------------------------------------------------------- */
 
 void help_print_config(FILE *out, const Call *call)
 {

@@ -8,7 +8,7 @@
 
 #include "talk.h"
 
-/* ---- the command line -------------------------------------------------------------------------------------------- */
+/* ---- the command line ----------------------------------------------------------------------------------- */
 
 static size_t count(const Option *options)
 {
@@ -128,7 +128,7 @@ static int parse_arguments(Call *call, void *options, int argc, char **argv)
     return 0;
 }
 
-/* ---- environment, run file, defaults ----------------------------------------------------------------------------- */
+/* ---- environment, run file, defaults -------------------------------------------------------------------- */
 
 static int read_environment(Call *call, void *options)
 {
@@ -247,7 +247,7 @@ static int check_present(const Call *call, const void *options)
     return 0;
 }
 
-/* ---- all of it --------------------------------------------------------------------------------------------------- */
+/* ---- all of it ------------------------------------------------------------------------------------------ */
 
 static void quote_line(Call *call, int argc, char **argv)
 {

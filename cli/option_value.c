@@ -7,7 +7,7 @@
 #include "option.h"
 #include "talk.h"
 
-/* ---- memory: blocks in a chain, freed together ------------------------------------------------------------------- */
+/* ---- memory: blocks in a chain, freed together ---------------------------------------------------------- */
 
 typedef struct block {
     struct block *next;
@@ -42,7 +42,7 @@ void option_free(Call *call)
     call->pool = NULL;
 }
 
-/* ---- messages ---------------------------------------------------------------------------------------------------- */
+/* ---- messages ------------------------------------------------------------------------------------------- */
 
 static void name_of(const Call *call, char name[64])
 {
@@ -71,7 +71,7 @@ int library_error(const Call *call, pha_status status)
     return status;
 }
 
-/* ---- one value --------------------------------------------------------------------------------------------------- */
+/* ---- one value ------------------------------------------------------------------------------------------ */
 
 static void *field(const Call *call, void *options, const Option *o)
 {

@@ -30,8 +30,14 @@ int main(int argc, char **argv)
     printf("%llu tokens, vocabulary %d\n", (unsigned long long)prepared.train.tokens, prepared.vocab_size);
 
     /* Zero means "default" in every option. */
-    pha_train_options options = {.config = argv[2], .data = data, .context = 64, .batch = 8, .micro_batch = 8,
-                                 .steps = 30, .lr = 2e-3, .seed = 1};
+    pha_train_options options = {.config = argv[2],
+                                 .data = data,
+                                 .context = 64,
+                                 .batch = 8,
+                                 .micro_batch = 8,
+                                 .steps = 30,
+                                 .lr = 2e-3,
+                                 .seed = 1};
     pha_trainer *trainer;
     if (pha_trainer_open(&trainer, &options)) return failed("open");
     for (int i = 0; i < 30; i++) {

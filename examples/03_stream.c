@@ -33,7 +33,9 @@ static pha_status run(const pha_model *model, pha_session *one, pha_session *all
     if (!status && n) status = pha_session_feed(all, ids, n, &whole);
     double worst = 0;
     for (int32_t v = 0; n && !status && v < info.vocab_size; v++) worst = fmax(worst, fabs(whole[v] - logits[v]));
-    if (!status) printf("%zu tokens, state %zu bytes, largest difference of a logit %.1e\n", n, pha_session_state_bytes(one), worst);
+    if (!status)
+        printf("%zu tokens, state %zu bytes, largest difference of a logit %.1e\n", n, pha_session_state_bytes(one),
+               worst);
     pha_free(ids);
     return status ? status : worst < 1e-3 ? PHA_OK : PHA_FAILED;
 }

@@ -25,6 +25,7 @@ extern "C" {
 #define PHA_VERSION_MINOR 1
 #define PHA_VERSION_PATCH 0
 
+/* clang-format off */
 /* The status codes are the exit codes of the command: X(name, value, text). */
 #define PHA_STATUS_MAP(X)                                              \
     X(OK,         0, "success")                                        \
@@ -36,6 +37,7 @@ extern "C" {
     X(NO_DEVICE,  6, "the device is missing")                          \
     X(NUMERIC,    7, "a value that is not finite, or a loss spike")    \
     X(STOPPED,   75, "stopped early with a good checkpoint")
+/* clang-format on */
 
 typedef enum pha_status {
 #define X(name, value, text) PHA_##name = value,
@@ -52,7 +54,7 @@ PHA_API const char *pha_status_text(pha_status status);
 /* "0.1.0" */
 PHA_API const char *pha_version(void);
 
-/* ---- the process ------------------------------------------------------------------------------------------------- */
+/* ---- the process ---------------------------------------------------------------------------------------- */
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
  * Set it before anything else is called; NULL restores the default. */
@@ -67,8 +69,8 @@ PHA_API void pha_set_allocator(const pha_allocator *allocator);
 typedef void pha_log_fn(void *context, int level, const char *message);
 PHA_API void pha_set_log(pha_log_fn *fn, void *context);
 
-PHA_API void pha_free(void *memory);   /* for memory that a function below hands to the caller */
-PHA_API const char *pha_isa(void);     /* instruction set of the kernels in use: "avx512", ... (PHA_ISA overrides) */
+PHA_API void pha_free(void *memory); /* for memory that a function below hands to the caller */
+PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "avx512", ... (PHA_ISA overrides) */
 
 /* Asks training, evaluation, preparation and generation in this process to stop soon and cleanly (they return
  * PHA_STOPPED). Async-signal-safe: meant for signal handlers. */
@@ -83,12 +85,12 @@ typedef struct pha_progress {
 } pha_progress;
 typedef void pha_progress_fn(void *user, const pha_progress *progress);
 
-/* ---- tokenizer: byte-level BPE ----------------------------------------------------------------------------------- */
+/* ---- tokenizer: byte-level BPE -------------------------------------------------------------------------- */
 
 typedef struct pha_tokenizer pha_tokenizer;
 
-/* path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe + encoder.json or merges.txt + vocab.json; one of those
- * files; or "bytes". */
+/* path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe + encoder.json or merges.txt + vocab.json; one of
+ * those files; or "bytes". */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
@@ -101,25 +103,25 @@ PHA_API pha_status pha_tokenizer_encode(const pha_tokenizer *tokenizer, const ch
 PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const int32_t *ids, size_t n, char **text,
                                         size_t *size);
 
-/* ---- data: text in, token shards out ----------------------------------------------------------------------------- */
+/* ---- data: text in, token shards out -------------------------------------------------------------------- */
 
 typedef struct pha_prepare_options {
-    const char *const *inputs;      /* files and folders: text, JSONL, .tokens, .raw; .gz and .zst of each */
+    const char *const *inputs; /* files and folders: text, JSONL, .tokens, .raw; .gz and .zst of each */
     size_t n_inputs;
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */
     size_t n_valid, n_test;
-    const char *out;                /* the data folder to write */
-    const char *tokenizer;          /* as pha_tokenizer_open; NULL: train one */
-    int32_t vocab_size;             /* of a trained tokenizer; 0: 16384 */
+    const char *out;                      /* the data folder to write */
+    const char *tokenizer;                /* as pha_tokenizer_open; NULL: train one */
+    int32_t vocab_size;                   /* of a trained tokenizer; 0: 16384 */
     double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none */
-    uint64_t seed;                  /* of the split */
-    const char *text_key;           /* of JSONL; NULL: "text" */
-    bool skip_bad_lines;            /* JSONL: count and skip instead of failing */
-    int join;                       /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
-    uint64_t train_bytes;           /* text read to train a tokenizer; 0: 64 MB */
-    int threads;                    /* 0: PHA_THREADS or all processors */
+    uint64_t seed;                        /* of the split */
+    const char *text_key;                 /* of JSONL; NULL: "text" */
+    bool skip_bad_lines;                  /* JSONL: count and skip instead of failing */
+    int join;             /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
+    uint64_t train_bytes; /* text read to train a tokenizer; 0: 64 MB */
+    int threads;          /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
-    void *user;                     /* passed to progress */
+    void *user; /* passed to progress */
 } pha_prepare_options;
 
 typedef struct pha_split {
@@ -135,16 +137,17 @@ typedef struct pha_prepare_result {
 
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
 
-/* ---- models ------------------------------------------------------------------------------------------------------ */
+/* ---- models --------------------------------------------------------------------------------------------- */
 
-/* Weights, read-only and shareable between threads. A folder as on the Hugging Face hub: config.json, model.safetensors,
- * tokenizer.json. */
+/* Weights, read-only and shareable between threads. A folder as on the Hugging Face hub: config.json,
+ * model.safetensors, tokenizer.json. */
 typedef struct pha_model pha_model;
 
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 PHA_API void pha_model_close(pha_model *model);
 /* Writes an untrained model folder: every tensor a function of (seed, its path). tokenizer may be NULL. */
-PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer, const char *out_folder);
+PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
+                                  const char *out_folder);
 /* Mean of the weights of several model folders, in double, equal weights (pha.md 6). */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
@@ -157,15 +160,16 @@ PHA_API void pha_model_get_info(const pha_model *model, pha_model_info *info);
 /* The model's tokenizer, owned by the model; NULL if the folder has none. */
 PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
 
-/* ---- sessions: streaming with constant-size state ------------------------------------------------------------------ */
+/* ---- sessions: streaming with constant-size state --------------------------------------------------------- */
 
 /* The state of one text: recurrent states and key/value caches. One thread at a time. */
 typedef struct pha_session pha_session;
 
 typedef struct pha_session_options {
-    int64_t max_context;  /* tokens; 0: 4096. Under a window in every layer the caches are rings and text may be longer */
-    int32_t chunk;        /* tokens per run while a prompt is read; 0: 256 */
-    int threads;          /* 0: PHA_THREADS or all processors */
+    int64_t
+        max_context; /* tokens; 0: 4096. Under a window in every layer the caches are rings and text may be longer */
+    int32_t chunk;   /* tokens per run while a prompt is read; 0: 256 */
+    int threads;     /* 0: PHA_THREADS or all processors */
 } pha_session_options;
 
 PHA_API pha_status pha_session_open(pha_session **out, const pha_model *model, const pha_session_options *options);
@@ -183,20 +187,20 @@ PHA_API pha_status pha_session_save(const pha_session *session, const char *path
 PHA_API pha_status pha_session_load(pha_session *session, const char *path);
 
 typedef struct pha_sample_options {
-    double temperature;         /* 0: greedy */
-    int32_t top_k;              /* 0: off */
-    double top_p, min_p;        /* 0: off */
-    double repetition_penalty;  /* 0 or 1: off; divides positive, multiplies negative logits of recent tokens */
-    int32_t repetition_window;  /* 0: 256 */
+    double temperature;        /* 0: greedy */
+    int32_t top_k;             /* 0: off */
+    double top_p, min_p;       /* 0: off */
+    double repetition_penalty; /* 0 or 1: off; divides positive, multiplies negative logits of recent tokens */
+    int32_t repetition_window; /* 0: 256 */
     uint64_t seed;
 } pha_sample_options;
 
 typedef struct pha_generate_options {
     pha_sample_options sample;
-    int64_t max_tokens;          /* 0: 256 */
-    const char *const *stop;     /* strings that end the text (not delivered) */
+    int64_t max_tokens;      /* 0: 256 */
+    const char *const *stop; /* strings that end the text (not delivered) */
     size_t n_stop;
-    bool ignore_end;             /* go on after <|endoftext|> */
+    bool ignore_end; /* go on after <|endoftext|> */
     /* Receives whole UTF-8 characters as they come; returning false ends the generation. */
     bool (*text)(void *user, const char *text, size_t size);
     void *user;
@@ -205,25 +209,31 @@ typedef struct pha_generate_options {
 typedef struct pha_generate_result {
     int64_t prompt_tokens, new_tokens;
     double prompt_seconds, new_seconds;
-    int end;                     /* 0 max_tokens, 1 end of text, 2 stop string, 3 the callback, 4 context full, 5 asked to stop */
+    int end; /* 0 max_tokens, 1 end of text, 2 stop string, 3 the callback, 4 context full, 5 asked to stop */
 } pha_generate_result;
 
-/* Reads the prompt (may be empty in a session that has read something) and generates. Same seed and prompt: same text. */
+/* Reads the prompt (may be empty in a session that has read something) and generates. Same seed and prompt: same text.
+ */
 PHA_API pha_status pha_generate(pha_session *session, const char *prompt, size_t size,
                                 const pha_generate_options *options, pha_generate_result *result);
 
-/* ---- training ---------------------------------------------------------------------------------------------------- */
+/* ---- training ------------------------------------------------------------------------------------------- */
 
-typedef enum pha_schedule { PHA_SCHEDULE_DEFAULT, PHA_SCHEDULE_CONSTANT, PHA_SCHEDULE_COSINE, PHA_SCHEDULE_PLATEAU } pha_schedule;
+typedef enum pha_schedule {
+    PHA_SCHEDULE_DEFAULT,
+    PHA_SCHEDULE_CONSTANT,
+    PHA_SCHEDULE_COSINE,
+    PHA_SCHEDULE_PLATEAU
+} pha_schedule;
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. */
 typedef struct pha_train_options {
-    const char *config;       /* config.json or preset file of a new model; its vocab_size 0 or absent: the data's */
-    const char *init_from;    /* or: a model folder whose weights to start from */
-    const char *data;         /* data folder of pha_prepare */
-    const char *out;          /* run folder */
-    bool resume;              /* go on from out/checkpoint if there is one */
+    const char *config;    /* config.json or preset file of a new model; its vocab_size 0 or absent: the data's */
+    const char *init_from; /* or: a model folder whose weights to start from */
+    const char *data;      /* data folder of pha_prepare */
+    const char *out;       /* run folder */
+    bool resume;           /* go on from out/checkpoint if there is one */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
     int32_t batch;            /* sequences per step [24] */
@@ -252,9 +262,9 @@ typedef struct pha_train_options {
     int64_t detail_every;     /* steps between entries with mixing weights, horizons, norms per tensor [100] */
     double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
     int threads;
-    const char *command;      /* for run.json: the command line */
+    const char *command; /* for run.json: the command line */
     pha_progress_fn *progress;
-    void *user;                     /* passed to progress */
+    void *user; /* passed to progress */
 } pha_train_options;
 
 typedef struct pha_train_result {
@@ -264,8 +274,8 @@ typedef struct pha_train_result {
     size_t peak_bytes;
 } pha_train_result;
 
-/* Trains to the end: run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best-K/, model/ in the run folder. On a stop
- * request it finishes the step, writes a checkpoint and returns PHA_STOPPED. */
+/* Trains to the end: run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best-K/, model/ in the run folder. On a
+ * stop request it finishes the step, writes a checkpoint and returns PHA_STOPPED. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time. */
@@ -273,48 +283,48 @@ typedef struct pha_trainer pha_trainer;
 PHA_API pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options);
 PHA_API void pha_trainer_close(pha_trainer *trainer);
 typedef struct pha_step {
-    int64_t step;             /* number of the step just done, from 1 */
+    int64_t step; /* number of the step just done, from 1 */
     double loss, gradient_norm, lr, seconds;
     int64_t tokens;
-    bool skipped;             /* the guard refused the update */
+    bool skipped; /* the guard refused the update */
 } pha_step;
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
-PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder);       /* a checkpoint: bit-identical resume */
+PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 
-/* ---- evaluation -------------------------------------------------------------------------------------------------- */
+/* ---- evaluation ----------------------------------------------------------------------------------------- */
 
 typedef enum pha_eval_mode {
-    PHA_EVAL_WINDOWS,  /* pha.md 7: windows without overlap, state zero in each */
-    PHA_EVAL_SLIDING,  /* overlapping windows with `stride`; not comparable */
-    PHA_EVAL_CARRIED,  /* state carried from window to window; not comparable */
+    PHA_EVAL_WINDOWS, /* pha.md 7: windows without overlap, state zero in each */
+    PHA_EVAL_SLIDING, /* overlapping windows with `stride`; not comparable */
+    PHA_EVAL_CARRIED, /* state carried from window to window; not comparable */
 } pha_eval_mode;
 
 typedef struct pha_eval_options {
-    const char *model;        /* folder */
-    const char *data;         /* data folder; its tokenizer must be the model's */
-    const char *split;        /* NULL: "valid" */
-    int32_t context;          /* T; 0: 1024 */
-    int32_t batch;            /* windows per run; 0: 1 */
+    const char *model; /* folder */
+    const char *data;  /* data folder; its tokenizer must be the model's */
+    const char *split; /* NULL: "valid" */
+    int32_t context;   /* T; 0: 1024 */
+    int32_t batch;     /* windows per run; 0: 1 */
     pha_eval_mode mode;
     int32_t stride;
-    int64_t max_tokens;       /* 0: all */
+    int64_t max_tokens; /* 0: all */
     pha_precision precision;
     int threads;
     pha_progress_fn *progress;
-    void *user;               /* passed to progress */
+    void *user; /* passed to progress */
 } pha_eval_options;
 
 #define PHA_EVAL_BUCKETS 16
 typedef struct pha_eval_result {
-    double nll;               /* total, nats, summed in double */
-    uint64_t tokens;          /* scored */
-    uint64_t words, bytes;    /* of the text behind them; 0 where only a part was scored */
+    double nll;                                          /* total, nats, summed in double */
+    uint64_t tokens;                                     /* scored */
+    uint64_t words, bytes;                               /* of the text behind them; 0 where only a part was scored */
     double token_ppl, word_ppl, bits_per_byte, accuracy; /* word_ppl, bits_per_byte: NaN where only a part was scored */
     uint64_t tokenizer_hash;
     int32_t context, stride;
-    double bucket_loss[PHA_EVAL_BUCKETS];   /* mean loss by position in the window, equal parts of T */
+    double bucket_loss[PHA_EVAL_BUCKETS]; /* mean loss by position in the window, equal parts of T */
     uint64_t bucket_tokens[PHA_EVAL_BUCKETS];
     double seconds;
     size_t peak_bytes;
@@ -324,39 +334,39 @@ PHA_API pha_status pha_eval(const pha_eval_options *options, pha_eval_result *re
 /* tokens: .npy of integers (B, T); writes logits (B, T, V) in fp32 as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
 
-/* ---- inspection, benchmarks, reports ------------------------------------------------------------------------------- */
+/* ---- inspection, benchmarks, reports ---------------------------------------------------------------------- */
 
 typedef enum pha_inspect_what {
-    PHA_INSPECT_SUMMARY,   /* configuration, parameters by component, FLOPs and bytes per token, state against context */
-    PHA_INSPECT_MIXING,    /* mixing weights per layer, raw and scaled by the rms of the gains (Table 9 of the paper) */
-    PHA_INSPECT_PROGRAM,   /* one line per step */
-    PHA_INSPECT_MEMORY,    /* the memory plan */
+    PHA_INSPECT_SUMMARY, /* configuration, parameters by component, FLOPs and bytes per token, state against context */
+    PHA_INSPECT_MIXING,  /* mixing weights per layer, raw and scaled by the rms of the gains (Table 9 of the paper) */
+    PHA_INSPECT_PROGRAM, /* one line per step */
+    PHA_INSPECT_MEMORY,  /* the memory plan */
 } pha_inspect_what;
 
 typedef struct pha_inspect_options {
-    const char *model;        /* a model folder or a config.json */
+    const char *model; /* a model folder or a config.json */
     pha_inspect_what what;
-    bool json;                /* JSON instead of text */
-    int32_t context, batch;   /* of the program and the plan; 0: 1024, 1 */
-    bool inference;           /* the plan of a streaming session instead of a training step */
+    bool json;              /* JSON instead of text */
+    int32_t context, batch; /* of the program and the plan; 0: 1024, 1 */
+    bool inference;         /* the plan of a streaming session instead of a training step */
     bool recompute, no_fuse;
     pha_precision precision;
-    const char *svg;          /* MIXING: also write the table as a figure here */
+    const char *svg; /* MIXING: also write the table as a figure here */
 } pha_inspect_options;
 /* *text: fresh memory for the caller to pha_free. */
 PHA_API pha_status pha_inspect(const pha_inspect_options *options, char **text);
 
 typedef struct pha_bench_options {
-    const char *model;        /* folder or config.json; NULL: the ops only */
-    const char *what;         /* comma-separated: ops, train, prefill, decode; NULL: train,prefill,decode */
-    const int32_t *contexts;  /* NULL: 1024, 2048, 4096, 8192, 16384 */
+    const char *model;       /* folder or config.json; NULL: the ops only */
+    const char *what;        /* comma-separated: ops, train, prefill, decode; NULL: train,prefill,decode */
+    const int32_t *contexts; /* NULL: 1024, 2048, 4096, 8192, 16384 */
     size_t n_contexts;
-    int32_t batch, repeats;   /* 0: 1, 5 */
+    int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
     bool json;
     int threads;
     pha_progress_fn *progress;
-    void *user;                     /* passed to progress */
+    void *user; /* passed to progress */
 } pha_bench_options;
 PHA_API pha_status pha_bench(const pha_bench_options *options, char **text);
 

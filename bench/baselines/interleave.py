@@ -54,6 +54,29 @@ def measure(command):
     return speed, usage.ru_maxrss * 1024, result
 
 
+def busy(seconds=1.0):
+    """Processors in use by others, over a moment (Linux; 0 where it cannot be told)."""
+    def count():
+        with open("/proc/stat", encoding="ascii") as f:
+            t = [int(x) for x in f.readline().split()[1:9]]
+        return sum(t) - t[3] - t[4]  # all but idle and waiting for a disk
+    try:
+        before = count()
+        time.sleep(seconds)
+        return (count() - before) / os.sysconf("SC_CLK_TCK") / seconds
+    except OSError:
+        return 0.0
+
+
+def wait_until_idle(patience):
+    """A thread that must wait for its processor stalls all of OpenMP: on a busy machine PyTorch runs many times slower."""
+    end = time.time() + patience
+    used = busy()
+    while used > 0.2 and time.time() < end:
+        used = busy(5.0)
+    return used
+
+
 def row(name, values, unit, scale=1.0):
     v = [x * scale for x in values]
     print(f"  {name:28s} {statistics.median(v):9.2f} {unit:6s} [{min(v):.2f} .. {max(v):.2f}]  n={len(v)}")
@@ -69,7 +92,7 @@ def main():
     a.add_argument("--steps", type=int, default=3, help="timed steps of each PyTorch run")
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--torch", action="append", help="a variant's options of train_step.py; may be repeated")
-    a.add_argument("--rest", type=float, default=2, help="seconds between runs")
+    a.add_argument("--patience", type=float, default=120, help="seconds to wait for an idle machine before each run")
     a = a.parse_args()
     if bool(a.pha) == bool(a.ours):
         raise SystemExit("give either --pha or --ours")
@@ -84,13 +107,13 @@ def main():
     for i in range(a.repeats):
         names = list(sides) if i % 2 == 0 else list(sides)[::-1]  # neither side is always first
         for name in names:
+            used = wait_until_idle(a.patience)
             s, m, result = measure(sides[name])
             speed[name].append(s)
             memory[name].append(m)
             base[name].append(find(result, "torch_rss") or 0)
-            print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.1f}  {name}: {s:.1f} tok/s, {m / 1e9:.3f} GB",
-                  flush=True)
-            time.sleep(a.rest)
+            print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.1f}  {name}: {s:.1f} tok/s, {m / 1e9:.3f} GB"
+                  + (f"  ({used:.1f} processors were in use before: not to be trusted)" if used > 0.2 else ""), flush=True)
     for name in sides:
         print(name)
         row("speed", speed[name], "tok/s")

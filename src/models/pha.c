@@ -24,12 +24,13 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
     Var r = rmsnorm(p, "ffn_norm", s);
     m = pha__residual_mode_of(c, s, r, false);
-    return pha__residual(p, "out", m.base, swiglu(p, "ffn", r, c->d_ffn, c), c->main_residual ? m.alpha : 0, m.beta, c, 1);
+    Var f = swiglu(p, "ffn", r, c->d_ffn, c);
+    return pha__residual(p, "out", m.base, f, c->main_residual ? m.alpha : 0, m.beta, c, 1);
 }
 
 static const char *const keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "d_aux", "branches", "residual",
-                                   "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "mix", "qk",
-                                   "branch_gain", "rope_theta", "rope", "gss_filter", NULL};
+                                   "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "mix",
+                                   "qk", "branch_gain", "rope_theta", "rope", "gss_filter", NULL};
 
 const pha__model_row pha__model_pha = {
     .name = "pha",

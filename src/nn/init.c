@@ -50,13 +50,15 @@ static double input_scale(int32_t c, int32_t S, double matched)
     return sqrt(1.0 - lambda * lambda) / g;
 }
 
-static void fill_input_scale(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+static void fill_input_scale(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed,
+                             const char *path)
 {
     (void)rows, (void)seed, (void)path;
     for (int32_t c = 0; c < width; c++) out[c] = (float)input_scale(c, width, arg[1]);
 }
 
-static void fill_input_scaled(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+static void fill_input_scaled(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed,
+                              const char *path)
 {
     fill_xavier(out, rows, width, arg, seed, path);
     for (int32_t c = 0; c < rows; c++) {

@@ -1,7 +1,7 @@
 /* nn.h -- pieces with parameters, from which the models are written
  *
- * Each records one equation under a name; a parameter is declared where the equation uses it, and its path is its key in
- * the checkpoint. Values are (B, T, W). The short names below are for model files, which read as the paper does.
+ * Each records one equation under a name; a parameter is declared where the equation uses it, and its path is its key
+ * in the checkpoint. Values are (B, T, W). The short names below are for model files, which read as the paper does.
  */
 #ifndef PHA__NN_H
 #define PHA__NN_H
@@ -20,12 +20,12 @@ static inline Params sub(Params p, const char *name) { return pha__sub(p, name);
 /* ---- initial values (init.c; pha.md 5) ---- */
 pha__init pha__init_normal(double std);
 pha__init pha__init_constant(double value);
-pha__init pha__init_xavier(double gain);                   /* std = gain sqrt(2 / (rows + width)) */
-pha__init pha__init_theta(void);                           /* S4D-Real rates from LegS: theta_c = ln rho_c */
-pha__init pha__init_gate_bias(pha__gate_bias bias);        /* zero, or matched to the rates */
+pha__init pha__init_xavier(double gain);                            /* std = gain sqrt(2 / (rows + width)) */
+pha__init pha__init_theta(void);                                    /* S4D-Real rates from LegS: theta_c = ln rho_c */
+pha__init pha__init_gate_bias(pha__gate_bias bias);                 /* zero, or matched to the rates */
 pha__init pha__init_input_scaled(double gain, pha__gate_bias bias); /* Xavier with row c multiplied by s_c */
-pha__init pha__init_input_scale(pha__gate_bias bias);      /* the factors s_c themselves */
-double pha__beta(const pha__config *c);                    /* DeepNorm: (8 L)^(-1/4) */
+pha__init pha__init_input_scale(pha__gate_bias bias);               /* the factors s_c themselves */
+double pha__beta(const pha__config *c);                             /* DeepNorm: (8 L)^(-1/4) */
 
 /* ---- pieces ---- */
 Var pha__linear_at(Params p, const char *name, Var x, int32_t n, pha__init init, const char *file, int line);
@@ -53,7 +53,8 @@ typedef struct Branch {
     Var z;
 } Branch;
 
-/* alpha base + beta drop(sum_k w_k RMSNorm_k(z_k)); n = 1: no weights. u: what dynamic mixing reads (pha.md 2, 2.1, 10). */
+/* alpha base + beta drop(sum_k w_k RMSNorm_k(z_k)); n = 1: no weights. u: what dynamic mixing reads (pha.md 2, 2.1,
+ * 10). */
 Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
              const pha__config *c, int site);
 #define mix(...) pha__mix(__VA_ARGS__)
@@ -61,8 +62,8 @@ Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches
 /* alpha a + beta drop(b) */
 Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site);
 
-/* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and the
- * factors of base and of the new term. */
+/* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and
+ * the factors of base and of the new term. */
 typedef struct Residual {
     Var base;
     double alpha, beta;

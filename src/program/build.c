@@ -96,8 +96,14 @@ static Var new_node(Params p, const char *path, const char *file, int line)
         return NULL;
     }
     const char *slash = strrchr(file, '/');
-    *v = (pha__node){.path = path, .layer = p.layer, .file = slash ? slash + 1 : file, .line = line, .group = -1,
-                     .value = {-1, -1}, .saved = {-1, -1}, .grad = -1};
+    *v = (pha__node){.path = path,
+                     .layer = p.layer,
+                     .file = slash ? slash + 1 : file,
+                     .line = line,
+                     .group = -1,
+                     .value = {-1, -1},
+                     .saved = {-1, -1},
+                     .grad = -1};
     return v;
 }
 
@@ -117,7 +123,8 @@ Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__
     Var old = pha__find_param(g, path);
     if (old && old->rows == rows && old->width == width) return old;
     if (old || rows < 1 || width < 1) {
-        pha__reject(p, "'%s' is asked for as %d x %d%s", path, rows, width, old ? " but exists with another shape" : "");
+        pha__reject(p, "'%s' is asked for as %d x %d%s", path, rows, width,
+                    old ? " but exists with another shape" : "");
         return g->poison;
     }
     Var v = new_node(p, path, file, line);

@@ -66,7 +66,8 @@ static pha_status merge(pha__program *p, Var *members, int n)
     return PHA_OK;
 }
 
-/* Stacks first, in path order of their first weight; then the rest; constants at the end. Each starts on a cache line. */
+/* Stacks first, in path order of their first weight; then the rest; constants at the end. Each starts on a cache line.
+ */
 static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n_stacks)
 {
     const int64_t align = PHA__ALIGN / 2; /* elements: also the bf16 copy starts on a line */
@@ -109,7 +110,8 @@ pha_status pha__fuse(pha__program *p)
         int n = collect(p, i, members);
         if (n < 2) continue;
         Var *stack = pha__arena_alloc(&p->arena, (size_t)n, sizeof *stack);
-        if (!stack) status = pha__fail(PHA_NO_MEMORY, "no memory for a program");
+        if (!stack)
+            status = pha__fail(PHA_NO_MEMORY, "no memory for a program");
         else {
             memcpy(stack, members, (size_t)n * sizeof *stack);
             for (int k = 0; k < n; k++) taken[stack[k]->in[1]->index] = true;

@@ -21,7 +21,8 @@ static void sized_args(const pha__program *p, const pha__plan_step *s, pha__args
         if (s->node->in[i]) {
             pha__node *x = s->node->in[i];
             bool ref = r->kind != PHA__REF_NONE;
-            a->in[i] = (pha__view){ref ? &present : NULL, ref ? r->ld : x->width, ref ? r->rows : x->rows, x->width, x->dtype};
+            a->in[i] =
+                (pha__view){ref ? &present : NULL, ref ? r->ld : x->width, ref ? r->rows : x->rows, x->width, x->dtype};
         }
         if (d->kind) a->d_in[i] = (pha__view){&present, d->ld, d->rows, d->width, d->dtype};
     }

@@ -50,16 +50,18 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
 
 void pha__print_program(const pha__program *p, pha__str *out)
 {
-    pha__str_printf(out, "%4s %-9s %-34s %-13s %-40s %7s %10s %9s  %s\n", "step", "pass", "path", "op", "inputs", "width",
-                    "MFLOP", "MB", "source");
+    pha__str_printf(out, "%4s %-9s %-34s %-13s %-40s %7s %10s %9s  %s\n", "step", "pass", "path", "op", "inputs",
+                    "width", "MFLOP", "MB", "source");
     for (int i = 0; i < p->n_steps; i++) {
         const pha__plan_step *s = &p->steps[i];
         char inputs[96];
         print_inputs(s->node, inputs, sizeof inputs);
         pha__str_printf(out, "%4d %-9s %-34s %-13s %-40s %7d %10.2f %9.2f  %s:%d\n", i,
-                        s->repeat ? "repeat" : s->pass == PHA__FORWARD ? "forward" : "backward", s->node->path,
-                        s->node->op->name, inputs, s->node->width, flops(p, s, 0) / 1e6, step_bytes(p, s) / 1e6,
-                        s->node->file, s->node->line);
+                        s->repeat                 ? "repeat"
+                        : s->pass == PHA__FORWARD ? "forward"
+                                                  : "backward",
+                        s->node->path, s->node->op->name, inputs, s->node->width, flops(p, s, 0) / 1e6,
+                        step_bytes(p, s) / 1e6, s->node->file, s->node->line);
     }
     pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP (B %d, T %d)\n", p->n_steps,
                     pha__program_flops(p, PHA__FORWARD, 0) / 1e9, pha__program_flops(p, PHA__BACKWARD, 0) / 1e9,
@@ -83,8 +85,8 @@ static size_t peak_of_kind(const pha__program *p, int kind)
 
 void pha__print_memory(const pha__program *p, pha__str *out)
 {
-    static const char *names[PHA__BUF_KINDS] = {"activations", "repeated activations", "gradients of activations",
-                                                "kept statistics", "workspaces", "threads' scratch"};
+    static const char *names[PHA__BUF_KINDS] = {"activations",     "repeated activations", "gradients of activations",
+                                                "kept statistics", "workspaces",           "threads' scratch"};
     for (int kind = 0; kind < PHA__BUF_KINDS; kind++)
         pha__str_printf(out, "  %-28s %12.2f MB at its highest\n", names[kind], (double)peak_of_kind(p, kind) / 1e6);
     pha__str_printf(out, "  %-28s %12.2f MB\n", "one block, planned", (double)p->block / 1e6);

@@ -4,8 +4,8 @@
  * program: fuse.c merges products that share an input, derive.c lists the forward steps and adds the backward ones,
  * plan.c gives every buffer a place in one block, run.c binds pointers and executes. print.c shows all of it.
  *
- * A Var is a recorded node: its shape, path and source line are there to be looked at in a debugger. A shape error marks
- * the program as failed, keeps the first message and returns a poisoned Var; model functions need no checks.
+ * A Var is a recorded node: its shape, path and source line are there to be looked at in a debugger. A shape error
+ * marks the program as failed, keeps the first message and returns a poisoned Var; model functions need no checks.
  */
 #ifndef PHA__PROGRAM_H
 #define PHA__PROGRAM_H
@@ -36,32 +36,32 @@ typedef enum pha__param_kind {
 } pha__param_kind;
 
 typedef struct pha__node {
-    const char *path;      /* layer3.gss.gate */
-    const pha__op *op;     /* NULL: a parameter */
+    const char *path;  /* layer3.gss.gate */
+    const pha__op *op; /* NULL: a parameter */
     Var in[PHA__MAX_IN];
     int n_in;
     const void *attr;
-    int32_t rows, width;   /* rows: parameters */
-    int layer;             /* -1 before the first layer, n_layer after the last */
-    pha__dtype dtype;      /* of the value in memory */
-    const char *file;      /* where in the model it was recorded */
+    int32_t rows, width; /* rows: parameters */
+    int layer;           /* -1 before the first layer, n_layer after the last */
+    pha__dtype dtype;    /* of the value in memory */
+    const char *file;    /* where in the model it was recorded */
     int line;
 
-    pha__param_kind kind;  /* parameters only, down to `group` */
+    pha__param_kind kind; /* parameters only, down to `group` */
     pha__init init;
-    int index;             /* in pha__program.params, sorted by path */
-    int64_t offset;        /* elements from the start of a weight block (fuse.c) */
-    int group;             /* id of a stack of weights, -1: none */
+    int index;      /* in pha__program.params, sorted by path */
+    int64_t offset; /* elements from the start of a weight block (fuse.c) */
+    int group;      /* id of a stack of weights, -1: none */
 
-    Var merged;            /* set by fuse.c: this value is a slice of that product */
-    int32_t column;        /* where the slice begins */
-    int32_t stack_rows;    /* of a merged product: rows of all its weights */
-    size_t state_offset;   /* in a session's block */
-    bool live, wants_grad; /* derive.c */
+    Var merged;                   /* set by fuse.c: this value is a slice of that product */
+    int32_t column;               /* where the slice begins */
+    int32_t stack_rows;           /* of a merged product: rows of all its weights */
+    size_t state_offset;          /* in a session's block */
+    bool live, wants_grad;        /* derive.c */
     int value[2], saved[2], grad; /* buffers; [1]: of the repeated forward pass */
 } pha__node;
 
-/* ---- recording (build.c) ------------------------------------------------------------------------------------------ */
+/* ---- recording (build.c) --------------------------------------------------------------------------------- */
 
 /* A place in the tree of names. Passed by value, so scopes need no push and pop. */
 typedef struct Params {
@@ -71,13 +71,13 @@ typedef struct Params {
 } Params;
 
 typedef struct pha__program_options {
-    int B, T;             /* largest run */
-    int64_t max_context;  /* of a session, for the state; 0: no state (training) */
-    pha__dtype dtype;     /* of activations and matrices */
-    bool gradients;       /* derive the backward pass */
-    bool recompute;       /* keep only what enters a layer, repeat its forward before its backward */
+    int B, T;            /* largest run */
+    int64_t max_context; /* of a session, for the state; 0: no state (training) */
+    pha__dtype dtype;    /* of activations and matrices */
+    bool gradients;      /* derive the backward pass */
+    bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
     bool no_fuse;
-    bool keep_all;        /* every value stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
+    bool keep_all; /* every value stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
 } pha__program_options;
 
 pha_status pha__program_open(pha__program **out, const pha__program_options *options);
@@ -94,7 +94,7 @@ Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__
 Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, int n_in, const void *attr,
                   size_t attr_size, const char *file, int line);
 #define pha__param(p, name, rows, width, kind, init) pha__param_at(p, name, rows, width, kind, init, __FILE__, __LINE__)
-#define pha__apply(p, name, op, in, n_in, attr, attr_size) \
+#define pha__apply(p, name, op, in, n_in, attr, attr_size)                                                             \
     pha__apply_at(p, name, op, in, n_in, attr, attr_size, __FILE__, __LINE__)
 
 /* An op without inputs that all layers share: asking again for the name returns the same node. It lives at the root. */
@@ -109,13 +109,13 @@ void pha__reject(Params p, const char *format, ...) __attribute__((format(printf
 /* Ends the recording and runs the passes. */
 pha_status pha__program_finish(pha__program *p);
 
-/* ---- the finished program ------------------------------------------------------------------------------------------ */
+/* ---- the finished program -------------------------------------------------------------------------------- */
 
 typedef enum pha__ref_kind { PHA__REF_NONE, PHA__REF_BUFFER, PHA__REF_PARAM, PHA__REF_GRAD } pha__ref_kind;
 
 typedef struct pha__ref { /* what a step reads or writes */
     pha__ref_kind kind;
-    int index;            /* of the buffer or of the parameter */
+    int index; /* of the buffer or of the parameter */
     int32_t column, ld, rows, width;
     pha__dtype dtype;
 } pha__ref;
@@ -123,7 +123,7 @@ typedef struct pha__ref { /* what a step reads or writes */
 typedef struct pha__plan_step {
     Var node;
     pha__pass pass;
-    bool repeat;          /* forward, done again for the backward pass */
+    bool repeat; /* forward, done again for the backward pass */
     pha__ref in[PHA__MAX_IN], out, d_in[PHA__MAX_IN], d_out;
     int saved, work;      /* buffers, -1: none */
     uint32_t add;         /* gradients that an earlier step has written */
@@ -131,15 +131,21 @@ typedef struct pha__plan_step {
 } pha__plan_step;
 
 typedef enum pha__buffer_kind {
-    PHA__BUF_VALUE, PHA__BUF_REPEAT, PHA__BUF_GRAD, PHA__BUF_SAVED, PHA__BUF_WORK, PHA__BUF_SCRATCH, PHA__BUF_KINDS
+    PHA__BUF_VALUE,
+    PHA__BUF_REPEAT,
+    PHA__BUF_GRAD,
+    PHA__BUF_SAVED,
+    PHA__BUF_WORK,
+    PHA__BUF_SCRATCH,
+    PHA__BUF_KINDS
 } pha__buffer_kind;
 
 typedef struct pha__buffer {
     const char *path;
     pha__buffer_kind kind;
-    size_t size;          /* bytes at the largest B, T */
-    int first, last;      /* steps between which it is live */
-    size_t offset;        /* in the block */
+    size_t size;     /* bytes at the largest B, T */
+    int first, last; /* steps between which it is live */
+    size_t offset;   /* in the block */
 } pha__buffer;
 
 #define PHA__MAX_OUTPUT 8
@@ -147,24 +153,27 @@ typedef struct pha__buffer {
 struct pha__program {
     pha__program_options options;
     pha__arena arena;
-    pha_status status;    /* sticky */
+    pha_status status; /* sticky */
     char message[512];
     Var poison;
-    Var *nodes;           /* results of ops, in canonical order once finished */
+    Var *nodes; /* results of ops, in canonical order once finished */
     int n_nodes, nodes_capacity;
-    Var *params;          /* sorted by path once finished */
+    Var *params; /* sorted by path once finished */
     int n_params, params_capacity;
-    int64_t weights;      /* elements of a weight block, padding included; constants come last */
-    int64_t trainable;    /* elements before the first constant */
-    uint64_t parameters;  /* learned numbers, without padding */
-    struct { const char *name; Var value; } outputs[PHA__MAX_OUTPUT];
+    int64_t weights;     /* elements of a weight block, padding included; constants come last */
+    int64_t trainable;   /* elements before the first constant */
+    uint64_t parameters; /* learned numbers, without padding */
+    struct {
+        const char *name;
+        Var value;
+    } outputs[PHA__MAX_OUTPUT];
     int n_outputs;
     pha__plan_step *steps;
     int n_steps, steps_capacity;
     pha__buffer *buffers;
     int n_buffers, buffers_capacity;
-    size_t block, naive;  /* bytes: planned, and the sum of all buffers */
-    size_t state;         /* bytes of a session's block */
+    size_t block, naive; /* bytes: planned, and the sum of all buffers */
+    size_t state;        /* bytes of a session's block */
 };
 
 /* passes, in this order; each fails with a message */
@@ -181,7 +190,7 @@ Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
 /* Initial values of all parameters, each from (seed, path) alone; weights is a block of p->weights floats. */
 void pha__init_weights(const pha__program *p, float *weights, uint64_t seed);
 
-/* ---- running (run.c) ----------------------------------------------------------------------------------------------- */
+/* ---- running (run.c) ------------------------------------------------------------------------------------- */
 
 typedef struct pha__exec pha__exec;
 
@@ -207,12 +216,13 @@ pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *
 const void *pha__exec_output(const pha__exec *e, const char *name);
 /* Value, or gradient, of a node after a run, valid only if the plan kept it to the end (outputs) or in programs opened
  * with PHA_KEEP_ALL=1 in the environment (tests and tracing). NULL: none. */
-const void *pha__exec_value(const pha__exec *e, const char *path, bool gradient, pha__dtype *dtype, int32_t *width, int64_t *ld);
+const void *pha__exec_value(const pha__exec *e, const char *path, bool gradient, pha__dtype *dtype, int32_t *width,
+                            int64_t *ld);
 /* Seconds per step since the last call with reset; NULL unless switched on. */
 void pha__exec_profile(pha__exec *e, bool on);
 const double *pha__exec_times(const pha__exec *e);
 
-/* ---- seeing it (print.c) ------------------------------------------------------------------------------------------- */
+/* ---- seeing it (print.c) --------------------------------------------------------------------------------- */
 
 struct pha__str;
 void pha__print_program(const pha__program *p, struct pha__str *out);

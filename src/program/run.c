@@ -85,8 +85,10 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *
     e->block = pha__alloc(p->block + 1, 1);
     if (!e->steps || !e->times || !e->block) {
         pha__exec_close(e);
-        return pha__fail(PHA_NO_MEMORY, "no memory for a program of %.1f MB (batch %d, context %d); a smaller batch or "
-                         "recomputation needs less", (double)p->block / 1e6, p->options.B, p->options.T);
+        return pha__fail(PHA_NO_MEMORY,
+                         "no memory for a program of %.1f MB (batch %d, context %d); a smaller batch or "
+                         "recomputation needs less",
+                         (double)p->block / 1e6, p->options.B, p->options.T);
     }
     const pha__buffer *scratch = &p->buffers[p->n_buffers - 1]; /* plan.c puts it last */
     e->scratch = e->block + scratch->offset;
@@ -189,7 +191,8 @@ static void poison_dead(pha__exec *e, int step)
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
 {
     if (B > e->program->options.B || T > e->program->options.T)
-        FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B, e->program->options.T);
+        FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B,
+             e->program->options.T);
     for (int i = 0; i < e->program->n_steps; i++) {
         run_step *s = &e->steps[i];
         double begin = e->profile ? seconds() : 0;

@@ -45,7 +45,7 @@ void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int 
     b->o.progress(b->o.user, &p);
 }
 
-/* ---- options --------------------------------------------------------------------------------------------------- */
+/* ---- options ------------------------------------------------------------------------------------------ */
 
 static pha_status read_what(pha__bench *b)
 {
@@ -94,7 +94,7 @@ static pha_status read_options(pha__bench *b, const pha_bench_options *options)
     return read_contexts(b);
 }
 
-/* ---- random weights and tokens --------------------------------------------------------------------------------- */
+/* ---- random weights and tokens ------------------------------------------------------------------------ */
 
 static pha_status open_config(pha__bench *b)
 {
@@ -173,7 +173,7 @@ static pha_status run_all(pha__bench *b)
     return b->ops ? pha__bench_ops(b) : PHA_OK;
 }
 
-/* ---- results as text ------------------------------------------------------------------------------------------- */
+/* ---- results as text ---------------------------------------------------------------------------------- */
 
 static void text_head(pha__str *out, const pha__bench *b)
 {
@@ -255,7 +255,7 @@ static void text_ops(pha__str *out, const pha__bench *b)
     pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100.0);
 }
 
-/* ---- results as JSON ------------------------------------------------------------------------------------------- */
+/* ---- results as JSON ---------------------------------------------------------------------------------- */
 
 static json_t *cells_json(const pha__bench *b)
 {

@@ -62,7 +62,7 @@ static pha_status measure(const pha__bench *b, pha__bench_cell *cell, pha_status
     return PHA_OK;
 }
 
-/* ---- a training step ------------------------------------------------------------------------------------------- */
+/* ---- a training step ---------------------------------------------------------------------------------- */
 
 typedef struct training {
     pha__exec *exec;
@@ -116,7 +116,7 @@ pha_status pha__bench_train(pha__bench *b, int32_t context)
     return status;
 }
 
-/* ---- a prompt, and single tokens behind it --------------------------------------------------------------------- */
+/* ---- a prompt, and single tokens behind it ------------------------------------------------------------ */
 
 typedef struct stream {
     pha__bench *b;
@@ -183,9 +183,9 @@ static pha_status record_stream(stream *s, pha__bench *b)
     int64_t room = (int64_t)s->context + 1 + (int64_t)b->o.repeats * DECODE;
     pha__program_options options = {.B = b->o.batch, .T = s->context < CHUNK ? s->context : CHUNK, .max_context = room,
                                     .dtype = b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32};
-    TRY(pha__record(&s->chunk, &b->config, &options, PHA__HEAD_NONE));
+    TRY(pha__record_over(&s->chunk, &b->weights, &options, PHA__HEAD_NONE)); /* as a session does */
     options.T = 1;
-    TRY(pha__record(&s->step, &b->config, &options, PHA__HEAD_LOGITS));
+    TRY(pha__record_over(&s->step, &b->weights, &options, PHA__HEAD_LOGITS));
     if (s->chunk->state != s->step->state) FAIL(FAILED, "two programs of one model disagree about the state");
     s->bytes = s->chunk->state;
     return PHA_OK;

@@ -1,8 +1,8 @@
 /* checkpoint.c -- a training checkpoint: a folder from which a run goes on with bit-identical results
  *
  *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path
- *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; what the
- *                                                        run must have in common to go on
+ *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; what
+ * the run must have in common to go on
  *
  * The folder is written beside its place and swapped in, so that the last good checkpoint is there at any moment.
  */
@@ -50,8 +50,8 @@ static pha_status write_block(const pha_trainer *t, const char *path, float *blo
     for (int i = 0; i < p->n_params; i++) {
         const pha__node *v = p->params[i];
         if (v->kind == PHA__CONSTANT) continue;
-        tensors[n++] = (pha__tensor){.name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width},
-                                     .data = block + v->offset};
+        tensors[n++] = (pha__tensor){
+            .name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}, .data = block + v->offset};
     }
     pha_status status = pha__safetensors_write(path, tensors, n, NULL);
     pha__free(tensors);
@@ -140,14 +140,16 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
     pha_status status = pha__remove_tree(beside.data);
     if (!status) status = pha__mkdirs(beside.data);
     if (!status) status = write_files(t, beside.data, json);
-    if (!status) status = pha__replace_dir(beside.data, folder);
-    else pha__remove_tree(beside.data);
+    if (!status)
+        status = pha__replace_dir(beside.data, folder);
+    else
+        pha__remove_tree(beside.data);
     json_decref(json);
     pha__str_free(&beside);
     return status;
 }
 
-/* ---- reading -------------------------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------------------- */
 
 static pha_status read_block(pha_trainer *t, const char *path, float *block, const json_t *sums, const char *name)
 {
@@ -164,8 +166,10 @@ static pha_status read_block(pha_trainer *t, const char *path, float *block, con
     pha_status status = data && types ? pha__weights_map(file, p, data, types) : PHA_NO_MEMORY;
     for (int i = 0; i < p->n_params && !status; i++) {
         const pha__node *v = p->params[i];
-        if (data[i] && types[i] != PHA__F32) status = pha__fail(PHA_BAD_INPUT, "%s: '%s' is not fp32", path, v->path);
-        else if (data[i]) memcpy(block + v->offset, data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
+        if (data[i] && types[i] != PHA__F32)
+            status = pha__fail(PHA_BAD_INPUT, "%s: '%s' is not fp32", path, v->path);
+        else if (data[i])
+            memcpy(block + v->offset, data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
     }
     pha__free(data);
     pha__free(types);
@@ -180,7 +184,8 @@ static pha_status check_identity(const pha_trainer *t, const json_t *json, const
     const char *key;
     json_t *value;
     char other[64] = "";
-    json_object_foreach(mine, key, value) {
+    json_object_foreach(mine, key, value)
+    {
         json_t *was = json_object_get(theirs, key);
         bool same = json_is_real(value) ? json_is_number(was) && json_number_value(was) == json_number_value(value)
                                         : was && json_equal(was, value);
@@ -188,8 +193,10 @@ static pha_status check_identity(const pha_trainer *t, const json_t *json, const
     }
     json_decref(mine);
     if (other[0])
-        FAIL(BAD_INPUT, "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
-             "into a new folder with --init-from", path, other);
+        FAIL(BAD_INPUT,
+             "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
+             "into a new folder with --init-from",
+             path, other);
     return PHA_OK;
 }
 

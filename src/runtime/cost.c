@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- operations ------------------------------------------------------------------------------------------------ */
+/* ---- operations --------------------------------------------------------------------------------------- */
 
 static void add_step(pha__cost *sum, const pha__program *p, const pha__plan_step *s, int64_t context)
 {
@@ -55,7 +55,7 @@ pha_status pha__cost_per_token(const pha__config *c, int32_t context, pha__cost 
     return PHA_OK;
 }
 
-/* ---- traffic --------------------------------------------------------------------------------------------------- */
+/* ---- traffic ------------------------------------------------------------------------------------------ */
 
 static void add_ref(const pha__program *p, const pha__ref *r, double *values, double *weights)
 {
@@ -82,7 +82,7 @@ void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *v
     }
 }
 
-/* ---- state ----------------------------------------------------------------------------------------------------- */
+/* ---- state -------------------------------------------------------------------------------------------- */
 
 pha__state_size pha__state_size_of(const pha__program *p)
 {
@@ -100,7 +100,7 @@ pha__state_size pha__state_size_of(const pha__program *p)
     return sum;
 }
 
-/* ---- memory ---------------------------------------------------------------------------------------------------- */
+/* ---- memory ------------------------------------------------------------------------------------------- */
 
 const char *const pha__memory_names[PHA__MEM_KINDS] = {
     "weights", "bf16 copy of the matrices", "gradients", "moments", "state", "activations", "gradients of activations",

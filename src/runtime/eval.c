@@ -35,7 +35,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------------------------- */
+/* ---- opening -------------------------------------------------------------------------------------------- */
 
 /* What the caches must hold so that nothing is forgotten: the widest window, or all of the text. */
 static int64_t carried_context(const evaluation *e)
@@ -109,7 +109,7 @@ static pha_status open_program(evaluation *e)
     return e->ids && e->targets ? PHA_OK : PHA_NO_MEMORY;
 }
 
-/* ---- scoring ----------------------------------------------------------------------------------------------------- */
+/* ---- scoring -------------------------------------------------------------------------------------------- */
 
 /* Targets beyond the wanted number are not scored; returns the inputs that are then still of use. */
 static int32_t limit(int32_t *targets, int32_t length, uint64_t wanted)
@@ -223,7 +223,7 @@ pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const ph
     return status;
 }
 
-/* ---- pha_eval ---------------------------------------------------------------------------------------------------- */
+/* ---- pha_eval ------------------------------------------------------------------------------------------- */
 
 static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens, const char *data)
 {

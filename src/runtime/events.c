@@ -23,7 +23,7 @@ struct pha__events {
     unsigned char buffer[BUFFER];
 };
 
-/* ---- CRC-32C ----------------------------------------------------------------------------------------------------- */
+/* ---- CRC-32C -------------------------------------------------------------------------------------------- */
 
 uint32_t pha__crc32c(const void *data, size_t size)
 {
@@ -42,7 +42,7 @@ uint32_t pha__crc32c_masked(const void *data, size_t size)
     return ((crc >> 15) | (crc << 17)) + 0xa282ead8u;
 }
 
-/* ---- protobuf: each function returns the end of what it wrote ---------------------------------------------------- */
+/* ---- protobuf: each function returns the end of what it wrote ------------------------------------------- */
 
 static unsigned char *put_bytes(unsigned char *to, uint64_t value, int n)
 {
@@ -81,7 +81,7 @@ static unsigned char *put_float(unsigned char *to, int number, float value)
     return put_bytes(to, bits, 4);
 }
 
-/* ---- records ----------------------------------------------------------------------------------------------------- */
+/* ---- records -------------------------------------------------------------------------------------------- */
 
 static pha_status put_record(pha__events *e, const unsigned char *data, size_t size)
 {

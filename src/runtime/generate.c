@@ -29,7 +29,7 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- text out ---------------------------------------------------------------------------------------------------- */
+/* ---- text out ------------------------------------------------------------------------------------------- */
 
 /* Where the first stop string begins in the pending text; its size if there is none. */
 static size_t find_stop(const generation *g)
@@ -83,7 +83,7 @@ static pha_status add_text(generation *g, int32_t id, int *end)
     return PHA_OK;
 }
 
-/* ---- tokens ------------------------------------------------------------------------------------------------------ */
+/* ---- tokens --------------------------------------------------------------------------------------------- */
 
 static pha_status remember(generation *g, const int32_t *ids, size_t n)
 {

@@ -10,7 +10,7 @@
 
 #define CHUNK 256 /* tokens per run while a session reads a prompt */
 
-/* ---- the subject ----------------------------------------------------------------------------------------------- */
+/* ---- the subject -------------------------------------------------------------------------------------- */
 
 static pha_status open_config(pha__subject *s, const char *path)
 {
@@ -55,9 +55,10 @@ void pha__subject_close(pha__subject *s)
     *s = (pha__subject){0};
 }
 
-/* ---- the program and its memory -------------------------------------------------------------------------------- */
+/* ---- the program and its memory ----------------------------------------------------------------------- */
 
-/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. */
+/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. Over
+ * weights mapped from a file neither merges products (pha__record_over). */
 static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step)
 {
     int context = o->context;
@@ -68,7 +69,7 @@ static pha_status record(pha__program **p, const pha__subject *s, const pha_insp
         .dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
         .gradients = !o->inference,
         .recompute = o->recompute,
-        .no_fuse = o->no_fuse,
+        .no_fuse = o->no_fuse || (o->inference && o->precision != PHA_BF16),
     };
     return pha__record(p, &s->config, &options,
                        !o->inference ? PHA__HEAD_LOSS
@@ -179,7 +180,7 @@ static pha_status show_program(pha__str *out, const pha__subject *s, const pha_i
     return status;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text --------------------------------------------------------------------------------------------- */
 
 static int add_piece(const char *text, size_t size, void *out)
 {

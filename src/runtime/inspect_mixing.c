@@ -98,7 +98,7 @@ pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *nam
 
 #define WIDTH 720
 
-/* ---- showing --------------------------------------------------------------------------------------------------- */
+/* ---- showing ------------------------------------------------------------------------------------------ */
 
 static const char *title_of(const char *branch)
 {

@@ -24,7 +24,7 @@ typedef struct summary {
     int64_t file_size;                 /* -1: only a configuration */
 } summary;
 
-/* ---- gathering ------------------------------------------------------------------------------------------------- */
+/* ---- gathering ---------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *s, const char *end)
 {
@@ -109,7 +109,7 @@ static double decode_bytes(const summary *m, int i)
     return (double)m->weights + (double)m->state[i].cache + 2.0 * (double)m->state[i].recurrent;
 }
 
-/* ---- text ------------------------------------------------------------------------------------------------------ */
+/* ---- text --------------------------------------------------------------------------------------------- */
 
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
@@ -184,7 +184,7 @@ static void text_state(pha__str *out, const summary *m)
                         pha__digits(m->state[i].total), decode_bytes(m, i) / 1e6);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------ */
+/* ---- JSON --------------------------------------------------------------------------------------------- */
 
 static json_t *cost_json(const pha__cost *c)
 {

@@ -9,8 +9,6 @@
 #include "base/json.h"
 #include "base/str.h"
 
-
-
 pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list()}; }
 
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
@@ -23,7 +21,8 @@ pha_status pha__record(pha__program **out, const pha__config *c, const pha__prog
     return status;
 }
 
-pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options, pha__head head)
+pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options,
+                            pha__head head)
 {
     pha__program_options o = *options;
     o.no_fuse = o.no_fuse || !(o.dtype == PHA__BF16 ? w->half != NULL : w->stacked);
@@ -53,7 +52,7 @@ pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *
     return pha__exec_open(out, p, &binding, pool);
 }
 
-/* ---- half precision ------------------------------------------------------------------------------------------------ */
+/* ---- half precision -------------------------------------------------------------------------------------- */
 
 static uint16_t to_bf16(float f)
 {
@@ -83,13 +82,14 @@ pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **
     return PHA_OK;
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
 
 static pha_status shape_error(const char *path, const pha__tensor *t, const pha__node *v)
 {
-    FAIL(BAD_INPUT, "%s: '%s' is %lld x %lld but the configuration asks for %d x %d; is config.json that of these weights?",
-         path, v->path, t->rank > 1 ? (long long)t->shape[0] : 1LL,
-         t->rank ? (long long)t->shape[t->rank - 1] : 1LL, v->rows, v->width);
+    FAIL(BAD_INPUT,
+         "%s: '%s' is %lld x %lld but the configuration asks for %d x %d; is config.json that of these weights?", path,
+         v->path, t->rank > 1 ? (long long)t->shape[0] : 1LL, t->rank ? (long long)t->shape[t->rank - 1] : 1LL, v->rows,
+         v->width);
 }
 
 /* A vector may be stored with rank 1 or as one row. */
@@ -99,7 +99,8 @@ static bool shape_fits(const pha__tensor *t, const pha__node *v)
     return t->rank == 2 && t->shape[0] == v->rows && t->shape[1] == v->width;
 }
 
-pha_status pha__weights_map(const pha__safetensors *file, const pha__program *names, const void **data, pha__dtype *types)
+pha_status pha__weights_map(const pha__safetensors *file, const pha__program *names, const void **data,
+                            pha__dtype *types)
 {
     const char *path = pha__safetensors_path(file);
     size_t used = 0;
@@ -136,7 +137,8 @@ static pha_status bind_weights(pha_model *m)
     for (int i = 0; i < n && !status; i++) {
         const pha__node *v = m->names->params[i];
         m->weights.data[i] = data[i] && types[i] == PHA__F32 ? (void *)data[i] : own + v->offset;
-        if (!data[i]) v->init.fill(own + v->offset, v->rows, v->width, v->init.arg, 0, v->path);
+        if (!data[i])
+            v->init.fill(own + v->offset, v->rows, v->width, v->init.arg, 0, v->path);
         else if (types[i] == PHA__BF16)
             for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) {
                 uint32_t u = (uint32_t)((const uint16_t *)data[i])[k] << 16;
@@ -173,7 +175,8 @@ static pha_status open_parts(pha_model *m)
     pha__config_rules r = pha__rules();
     TRY(in_folder(&path, m->folder, "config.json"));
     pha_status status = pha__config_load(&m->weights.config, path, &r);
-    if (!status && m->weights.config.vocab_size < 2) status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing", path);
+    if (!status && m->weights.config.vocab_size < 2)
+        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing", path);
     pha__free(path);
     TRY(status);
     pha__program_options options = {.B = 1, .T = 1};
@@ -193,13 +196,16 @@ pha_status pha_model_open(pha_model **out, const char *folder)
 {
     *out = NULL;
     if (!folder || !pha__is_dir(folder))
-        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors", folder ? folder : "(null)");
+        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors",
+             folder ? folder : "(null)");
     pha_model *m = pha__alloc_zero(1, sizeof *m);
     if (!m) return PHA_NO_MEMORY;
     m->folder = pha__strdup(folder);
     pha_status status = m->folder ? open_parts(m) : PHA_NO_MEMORY;
-    if (status) pha_model_close(m);
-    else *out = m;
+    if (status)
+        pha_model_close(m);
+    else
+        *out = m;
     return status;
 }
 
@@ -219,14 +225,14 @@ void pha_model_close(pha_model *m)
 void pha_model_get_info(const pha_model *m, pha_model_info *info)
 {
     const pha__config *c = &m->weights.config;
-    *info = (pha_model_info){.vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer,
-                             .parameters = m->names->parameters};
+    *info = (pha_model_info){
+        .vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer, .parameters = m->names->parameters};
     snprintf(info->arch, sizeof info->arch, "%s", c->arch);
 }
 
 const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
 
-/* ---- writing -------------------------------------------------------------------------------------------------------- */
+/* ---- writing --------------------------------------------------------------------------------------------- */
 
 static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names)
 {
@@ -238,8 +244,10 @@ static pha_status write_weights(const char *path, const pha__weights *w, const p
         if (v->kind == PHA__CONSTANT) continue;
         pha__tensor *t = &tensors[n++];
         *t = (pha__tensor){.name = v->path, .dtype = PHA__F32, .data = w->data[i]};
-        if (v->rows == 1 && v->kind == PHA__VECTOR) t->rank = 1, t->shape[0] = v->width;
-        else t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
+        if (v->rows == 1 && v->kind == PHA__VECTOR)
+            t->rank = 1, t->shape[0] = v->width;
+        else
+            t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
     }
     const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved", NULL};
     pha_status status = pha__safetensors_write(path, tensors, n, metadata);
@@ -250,10 +258,13 @@ static pha_status write_weights(const char *path, const pha__weights *w, const p
 static pha_status write_card(const char *path, const pha__weights *w, const pha__program *names, const char *card)
 {
     pha__str s = {0};
-    pha__str_printf(&s, "---\nlibrary_name: pha\ntags: [%s]\n---\n# A %s language model\n\n%llu parameters, %d layers of width "
-                    "%d, vocabulary %d. Written by pha %s; `pha generate --model DIR` runs it, `pha inspect DIR` describes "
-                    "it.\n%s%s", w->config.arch, w->config.arch, (unsigned long long)names->parameters, w->config.n_layer,
-                    w->config.d_model, w->config.vocab_size, pha_version(), card ? "\n" : "", card ? card : "");
+    pha__str_printf(
+        &s,
+        "---\nlibrary_name: pha\ntags: [%s]\n---\n# A %s language model\n\n%llu parameters, %d layers of width "
+        "%d, vocabulary %d. Written by pha %s; `pha generate --model DIR` runs it, `pha inspect DIR` describes "
+        "it.\n%s%s",
+        w->config.arch, w->config.arch, (unsigned long long)names->parameters, w->config.n_layer, w->config.d_model,
+        w->config.vocab_size, pha_version(), card ? "\n" : "", card ? card : "");
     pha_status status = s.failed ? PHA_NO_MEMORY : pha__write_file(path, s.data, s.size);
     pha__str_free(&s);
     return status;
@@ -293,8 +304,10 @@ pha_status pha__model_write(const char *folder, const pha__weights *w, const pha
     pha_status status = pha__remove_tree(beside.data);
     if (!status) status = pha__mkdirs(beside.data);
     if (!status) status = write_parts(beside.data, w, names, tokenizer, card);
-    if (!status) status = pha__replace_dir(beside.data, folder);
-    else pha__remove_tree(beside.data);
+    if (!status)
+        status = pha__replace_dir(beside.data, folder);
+    else
+        pha__remove_tree(beside.data);
     pha__str_free(&beside);
     return status;
 }
@@ -338,7 +351,8 @@ pha_status pha_model_init(const char *config_file, uint64_t seed, const char *to
         w.n = names->n_params;
         block = pha__alloc_zero((size_t)names->weights, sizeof *block);
         w.data = pha__alloc_zero((size_t)w.n, sizeof *w.data);
-        if (!block || !w.data) status = pha__fail(PHA_NO_MEMORY, "no memory for %lld weights", (long long)names->weights);
+        if (!block || !w.data)
+            status = pha__fail(PHA_NO_MEMORY, "no memory for %lld weights", (long long)names->weights);
     }
     if (!status) {
         pha__bind_block(names, block, sizeof *block, w.data);

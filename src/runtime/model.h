@@ -15,17 +15,17 @@
 
 typedef struct pha__weights {
     pha__config config;
-    bool stacked;            /* data lies as a program lays it out, so merged products can read it; not so in a file */
-    int n;                   /* parameters, constants included */
-    void **data;             /* fp32 */
-    void **half;             /* bf16 matrices (vectors are fp32 in any program); NULL: no bf16 program can run */
+    bool stacked; /* data lies as a program lays it out, so merged products can read it; not so in a file */
+    int n;        /* parameters, constants included */
+    void **data;  /* fp32 */
+    void **half;  /* bf16 matrices (vectors are fp32 in any program); NULL: no bf16 program can run */
 } pha__weights;
 
 struct pha_model {
     pha__weights weights;
-    pha__program *names;     /* a small recorded program: paths, shapes and order of the parameters */
+    pha__program *names; /* a small recorded program: paths, shapes and order of the parameters */
     pha__safetensors *file;
-    void *own;               /* what could not be mapped: constants, tensors widened from bf16 */
+    void *own; /* what could not be mapped: constants, tensors widened from bf16 */
     pha__tokenizer *tokenizer;
     char *folder;
 };
@@ -36,7 +36,8 @@ pha__config_rules pha__rules(void); /* the architectures of models.def */
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head);
 
 /* The same for running over given weights: projections are merged only where the weights lie together. */
-pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options, pha__head head);
+pha_status pha__record_over(pha__program **out, const pha__weights *w, const pha__program_options *options,
+                            pha__head head);
 
 /* Opens the executor of a program of pha__record_over (inference: no gradients). */
 pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *w, pha__pool *pool);
@@ -49,8 +50,9 @@ pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **
 pha_status pha__model_write(const char *folder, const pha__weights *w, const pha__program *names,
                             const pha__tokenizer *tokenizer, const char *card);
 
-/* The weights of a model.safetensors, checked against names and shapes of a program, one address each in data; constants
- * are left NULL. */
-pha_status pha__weights_map(const pha__safetensors *file, const pha__program *names, const void **data, pha__dtype *types);
+/* The weights of a model.safetensors, checked against names and shapes of a program, one address each in data;
+ * constants are left NULL. */
+pha_status pha__weights_map(const pha__safetensors *file, const pha__program *names, const void **data,
+                            pha__dtype *types);
 
 #endif

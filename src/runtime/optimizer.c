@@ -35,8 +35,8 @@ pha_status pha__optimizer_open(pha__optimizer *o, const pha__program *program, p
         work = w > work ? w : work;
     }
     o->partial = pha__alloc(work + 1, 1);
-    if (!o->weights || !o->grads || !o->m || !o->v || (half && !o->half) || !o->weight_at || !o->grad_at || !o->half_at ||
-        !o->norms || !o->partial) {
+    if (!o->weights || !o->grads || !o->m || !o->v || (half && !o->half) || !o->weight_at || !o->grad_at ||
+        !o->half_at || !o->norms || !o->partial) {
         pha__optimizer_close(o);
         FAIL(NO_MEMORY, "no memory for the weights, gradients and moments of %llu parameters (%.1f GB)",
              (unsigned long long)program->parameters, (double)n * 16e-9);
@@ -49,7 +49,8 @@ pha_status pha__optimizer_open(pha__optimizer *o, const pha__program *program, p
 
 void pha__optimizer_close(pha__optimizer *o)
 {
-    void *all[] = {o->weights, o->grads, o->m, o->v, o->half, o->weight_at, o->grad_at, o->half_at, o->norms, o->partial};
+    void *all[] = {o->weights,   o->grads,   o->m,       o->v,     o->half,
+                   o->weight_at, o->grad_at, o->half_at, o->norms, o->partial};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) pha__free(all[i]);
     memset(o, 0, sizeof *o);
 }
@@ -109,8 +110,11 @@ void pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
 {
     const pha__kernel *kernel = pha__cpu_kernel(&pha__op_adamw);
     o->updates++;
-    pha__adamw_attr attr = {.lr = (float)adam->lr, .beta1 = (float)adam->beta1, .beta2 = (float)adam->beta2,
-                            .eps = (float)adam->eps, .scale = (float)scale,
+    pha__adamw_attr attr = {.lr = (float)adam->lr,
+                            .beta1 = (float)adam->beta1,
+                            .beta2 = (float)adam->beta2,
+                            .eps = (float)adam->eps,
+                            .scale = (float)scale,
                             .c1 = (float)(1 - pow(adam->beta1, (double)o->updates)),
                             .c2 = (float)(1 - pow(adam->beta2, (double)o->updates))};
     for (int i = 0; i < o->program->n_params; i++) {

@@ -24,12 +24,12 @@ typedef struct prepare {
     pha__bpe_trainer *trainer;
     pha__tokens_writer *writers[PHA__DATA_SPLITS];
     pha__batcher *batcher;
-    char *partial;                   /* the folder in which the result is made */
+    char *partial;                    /* the folder in which the result is made */
     uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
-    uint64_t fed, piece;             /* vocabulary: bytes given to the trainer, number of the piece */
+    uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
     pha__prepare_progress progress;
     double phase_began, last_told;
-    bool enough;                     /* the pass needs no more text */
+    bool enough; /* the pass needs no more text */
     bool stopped;
 } prepare;
 
@@ -42,7 +42,7 @@ static double now(void)
 
 static void begin_phase(prepare *p, const char *phase, uint64_t total)
 {
-    p->progress = (pha__prepare_progress){ .phase = phase, .total = total };
+    p->progress = (pha__prepare_progress){.phase = phase, .total = total};
     p->phase_began = now(), p->last_told = 0;
 }
 
@@ -75,9 +75,11 @@ static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *
         if (!piece.data || p->enough) break;
         p->progress.text_bytes += piece.size;
         while (piece.size) {
-            pha__segment segment = { piece.data, piece.size, split, piece.begins, piece.ends, piece.wikitext };
-            if (split < 0) segment = pha__splitter_next(&p->splitter, &piece);
-            else piece.size = 0;
+            pha__segment segment = {piece.data, piece.size, split, piece.begins, piece.ends, piece.wikitext};
+            if (split < 0)
+                segment = pha__splitter_next(&p->splitter, &piece);
+            else
+                piece.size = 0;
             TRY(fn(p, &segment));
         }
         pha__text_get_stats(text, &stats);
@@ -94,7 +96,8 @@ static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *
 
 static pha_status walk(prepare *p, const char *const *paths, size_t n, int split, segment_fn *fn)
 {
-    pha__text_options options = { .text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE, .exclude = p->o->out };
+    pha__text_options options = {
+        .text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE, .exclude = p->o->out};
     pha__text *text;
     if (n == 0) return PHA_OK;
     TRY(pha__text_open(&text, paths, n, &options));
@@ -134,7 +137,9 @@ static pha_status measure(prepare *p)
     for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++) lacks |= p->splitter.fraction[i] > 0 && p->bytes[i] == 0;
     if (lacks && p->splitter.position > 0) {
         p->result->by_position = true;
-        pha__log(PHA__LOG_NOTE, "%s: too few documents (%" PRIu64 ") to give every split one; the splits are the head and the tail of the text",
+        pha__log(PHA__LOG_NOTE,
+                 "%s: too few documents (%" PRIu64
+                 ") to give every split one; the splits are the head and the tail of the text",
                  out, p->splitter.document);
         pha__splitter_by_position(&p->splitter, p->splitter.position);
         memset(p->bytes, 0, sizeof p->bytes);
@@ -143,7 +148,8 @@ static pha_status measure(prepare *p)
     if (p->bytes[PHA__SPLIT_TRAIN] == 0) FAIL(BAD_INPUT, "%s: no text for training in the input", out);
     for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++)
         if (p->splitter.fraction[i] > 0 && p->bytes[i] == 0)
-            FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out, pha__split_names[i]);
+            FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out,
+                 pha__split_names[i]);
     return PHA_OK;
 }
 
@@ -152,7 +158,7 @@ static pha_status feed_segment(prepare *p, const pha__segment *segment)
 {
     if (segment->split != PHA__SPLIT_TRAIN) return PHA_OK;
     uint64_t want = p->o->train_bytes, i = p->piece++;
-    uint32_t counter[4] = { (uint32_t)i, (uint32_t)(i >> 32), 1, PHA__STREAM_DOCUMENT }, random[4];
+    uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 1, PHA__STREAM_DOCUMENT}, random[4];
     pha__philox(p->o->seed, counter, random);
     if ((double)random[0] * 0x1p-32 * (double)p->bytes[PHA__SPLIT_TRAIN] >= (double)want) return PHA_OK;
     size_t n = segment->size;
@@ -181,11 +187,14 @@ static pha_status train_tokenizer(prepare *p)
 }
 
 /* Last pass. */
-static pha_status encode_segment(prepare *p, const pha__segment *segment) { return pha__batcher_add(p->batcher, segment); }
+static pha_status encode_segment(prepare *p, const pha__segment *segment)
+{
+    return pha__batcher_add(p->batcher, segment);
+}
 
 static pha_status encode_all(prepare *p)
 {
-    pha__split_info infos[PHA__DATA_SPLITS] = { 0 };
+    pha__split_info infos[PHA__DATA_SPLITS] = {0};
     pha__join join = p->o->join;
     pha__data *data = &p->result->data;
     if (join == PHA__JOIN_AUTO && pha__tokenizer_eot(p->tokenizer) < 0) join = PHA__JOIN_NONE;
@@ -196,7 +205,8 @@ static pha_status encode_all(prepare *p)
     data->seed = p->o->seed;
     for (int i = 0; i < PHA__DATA_SPLITS; i++)
         if (p->bytes[i])
-            TRY(pha__tokens_writer_open(&p->writers[i], p->partial, pha__split_names[i], data->vocab_size, data->tokenizer_hash));
+            TRY(pha__tokens_writer_open(&p->writers[i], p->partial, pha__split_names[i], data->vocab_size,
+                                        data->tokenizer_hash));
     TRY(pha__batcher_open(&p->batcher, p->tokenizer, p->pool, join, p->writers, infos));
     TRY(walk_all(p, "encoding", encode_segment));
     TRY(pha__batcher_flush(p->batcher));
@@ -223,8 +233,10 @@ static pha_status check_options(const pha__prepare_options *o)
     if (!o->out || !*o->out) FAIL(USAGE, "no output folder");
     if (!o->tokenizer || !*o->tokenizer) FAIL(USAGE, "no tokenizer: a path, \"bytes\", or \"train\"");
     double v = o->valid_fraction, t = o->test_fraction;
-    if (!(v >= 0 && t >= 0 && v + t < 1)) FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together below 1", v, t);
-    if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0) FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");
+    if (!(v >= 0 && t >= 0 && v + t < 1))
+        FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together below 1", v, t);
+    if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0)
+        FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");
     return PHA_OK;
 }
 
@@ -243,7 +255,8 @@ static pha_status run(prepare *p)
     if (train) TRY(train_tokenizer(p));
     TRY(encode_all(p));
     char *path = pha__path_join(p->partial, "tokenizer.json");
-    pha_status status = path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
+    pha_status status =
+        path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
     pha__free(path);
     TRY(status);
     TRY(pha__data_write(p->partial, &p->result->data));
@@ -262,15 +275,18 @@ static void close_all(prepare *p)
 
 void pha__prepare_defaults(pha__prepare_options *options)
 {
-    *options = (pha__prepare_options){ .tokenizer = "train", .vocab_size = 16384, .train_bytes = (uint64_t)64 << 20,
-                                       .valid_fraction = 0.005, .test_fraction = 0.005 };
+    *options = (pha__prepare_options){.tokenizer = "train",
+                                      .vocab_size = 16384,
+                                      .train_bytes = (uint64_t)64 << 20,
+                                      .valid_fraction = 0.005,
+                                      .test_fraction = 0.005};
 }
 
 pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result)
 {
     pha__prepare_result unused;
-    prepare p = { .o = options, .result = result ? result : &unused };
-    *p.result = (pha__prepare_result){ 0 };
+    prepare p = {.o = options, .result = result ? result : &unused};
+    *p.result = (pha__prepare_result){0};
     double began = now();
     pha_status status = run(&p);
     if (status != PHA_OK && p.partial) { /* the message of the failure is the one to keep */

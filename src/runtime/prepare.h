@@ -1,7 +1,7 @@
 /* prepare.h -- from text to a data folder: vocabulary, splits, token shards
  *
- * Input is read in a stream, twice (sizes, then tokens) or three times (a vocabulary in between); memory does not grow with it.
- * The result does not depend on the number of threads.
+ * Input is read in a stream, twice (sizes, then tokens) or three times (a vocabulary in between); memory does not grow
+ * with it. The result does not depend on the number of threads.
  */
 #ifndef PHA__PREPARE_H
 #define PHA__PREPARE_H
@@ -18,33 +18,33 @@ typedef enum pha__join {
 } pha__join;
 
 typedef struct pha__prepare_progress {
-    const char *phase;      /* "reading", "counting pairs", "merging", "encoding" */
-    uint64_t done, total;   /* bytes of files on disk; merges when merging */
-    uint64_t text_bytes;    /* text seen in this phase */
-    double seconds;         /* since the phase began */
+    const char *phase;    /* "reading", "counting pairs", "merging", "encoding" */
+    uint64_t done, total; /* bytes of files on disk; merges when merging */
+    uint64_t text_bytes;  /* text seen in this phase */
+    double seconds;       /* since the phase began */
 } pha__prepare_progress;
 
 typedef struct pha__prepare_options { /* begin with pha__prepare_defaults */
-    const char *const *inputs;      /* files and folders; required */
+    const char *const *inputs;        /* files and folders; required */
     size_t n_inputs;
     const char *const *valid, *const *test; /* files and folders that are these splits as a whole */
     size_t n_valid, n_test;
-    const char *out;                /* the data folder; required */
-    const char *tokenizer;          /* a path, "bytes", or "train" */
-    int32_t vocab_size;             /* for "train" */
-    uint64_t train_bytes;           /* for "train": at most so much text of the training split */
+    const char *out;       /* the data folder; required */
+    const char *tokenizer; /* a path, "bytes", or "train" */
+    int32_t vocab_size;    /* for "train" */
+    uint64_t train_bytes;  /* for "train": at most so much text of the training split */
     uint64_t seed;
     double valid_fraction, test_fraction; /* of the documents of `inputs`; ignored where the split is given */
     pha__join join;
-    const char *text_key;           /* of JSONL */
-    bool skip_bad;                  /* bad lines of JSONL */
-    int threads;                    /* 0: as many as there are processors */
+    const char *text_key;                                            /* of JSONL */
+    bool skip_bad;                                                   /* bad lines of JSONL */
+    int threads;                                                     /* 0: as many as there are processors */
     bool (*progress)(void *context, const pha__prepare_progress *p); /* NULL: none; true stops, nothing is written */
     void *context;
 } pha__prepare_options;
 
 typedef struct pha__prepare_result {
-    pha__data data;                 /* what data.json says */
+    pha__data data; /* what data.json says */
     uint64_t files, files_skipped, bad_lines;
     bool by_position;               /* too few documents for a split by documents: it is the tail of the text */
     double seconds, encode_seconds; /* wall clock: all; the encoding pass */

@@ -19,7 +19,8 @@ static bool pass_on(void *context, const pha__prepare_progress *p)
     bool merging = p->phase[0] == 'm';
     char line[160];
     snprintf(line, sizeof line, "%s  %.1f/%.1f %s  %.1f %s/s", p->phase, (double)p->done / (merging ? 1 : 1e6),
-             (double)p->total / (merging ? 1 : 1e6), merging ? "merges" : "MB", rate / (merging ? 1 : 1e6), merging ? "merges" : "MB");
+             (double)p->total / (merging ? 1 : 1e6), merging ? "merges" : "MB", rate / (merging ? 1 : 1e6),
+             merging ? "merges" : "MB");
     pha_progress out = {p->phase, merging ? "merges" : "bytes", line, (double)p->done, (double)p->total, rate, left};
     r->progress(r->user, &out);
     return pha__stop_requested();
@@ -31,7 +32,8 @@ static pha_split split(const pha__data *data, const char *name)
 {
     for (size_t i = 0; i < data->n; i++) {
         const pha__split_info *s = &data->split[i].info;
-        if (!strcmp(data->split[i].name, name)) return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents};
+        if (!strcmp(data->split[i].name, name))
+            return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents};
     }
     return (pha_split){0};
 }
@@ -60,7 +62,9 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
     *result = (pha_prepare_result){.train = split(&out.data, "train"),
                                    .valid = split(&out.data, "valid"),
                                    .test = split(&out.data, "test"),
-                                   .vocab_size = out.data.vocab_size, .tokenizer_hash = out.data.tokenizer_hash,
-                                   .skipped_lines = out.bad_lines, .seconds = out.seconds};
+                                   .vocab_size = out.data.vocab_size,
+                                   .tokenizer_hash = out.data.tokenizer_hash,
+                                   .skipped_lines = out.bad_lines,
+                                   .seconds = out.seconds};
     return PHA_OK;
 }

@@ -1,7 +1,7 @@
 /* prepare_encode.c -- encoding in batches: segments are encoded by all threads, then written in order
  *
- * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and the
- * tokens do not depend on how the text was cut or who encoded which segment.
+ * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and
+ * the tokens do not depend on how the text was cut or who encoded which segment.
  */
 #include <string.h>
 
@@ -16,7 +16,7 @@ typedef struct task {
     uint64_t words, lines;
     int split;
     bool begins, ends, eot;
-    char before;         /* the byte before the text in its document, '\n' at its beginning */
+    char before; /* the byte before the text in its document, '\n' at its beginning */
 } task;
 
 struct pha__batcher {
@@ -28,11 +28,11 @@ struct pha__batcher {
     pha__encoder **encoders; /* one per thread */
     pha_status *status;      /* one per task: written by one thread each */
     char *text;
-    int32_t *ids;            /* a token is at least one byte; two more per task: a prefix space, <|endoftext|> */
+    int32_t *ids; /* a token is at least one byte; two more per task: a prefix space, <|endoftext|> */
     size_t used, capacity;
     task *tasks;
     size_t n;
-    char last;               /* byte handed in */
+    char last; /* byte handed in */
     uint64_t with, without;
 };
 
@@ -135,8 +135,13 @@ pha_status pha__batcher_add(pha__batcher *b, const pha__segment *s)
     if (s->size > b->capacity) TRY(reserve(b, s->size));
     bool eot = s->ends && (b->join == PHA__JOIN_EOT || (b->join == PHA__JOIN_AUTO && !s->wikitext));
     memcpy(b->text + b->used, s->data, s->size);
-    b->tasks[b->n++] = (task){ .offset = b->used, .size = s->size, .split = s->split, .begins = s->begins, .ends = s->ends,
-                               .eot = eot, .before = s->begins ? '\n' : b->last };
+    b->tasks[b->n++] = (task){.offset = b->used,
+                              .size = s->size,
+                              .split = s->split,
+                              .begins = s->begins,
+                              .ends = s->ends,
+                              .eot = eot,
+                              .before = s->begins ? '\n' : b->last};
     b->used += s->size;
     if (s->size) b->last = s->data[s->size - 1];
     return PHA_OK;

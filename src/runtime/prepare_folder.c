@@ -9,7 +9,8 @@
 static bool is_ours(const char *name)
 {
     size_t n = strlen(name);
-    return strcmp(name, "data.json") == 0 || strcmp(name, "tokenizer.json") == 0 || (n > 4 && strcmp(name + n - 4, ".tok") == 0);
+    return strcmp(name, "data.json") == 0 || strcmp(name, "tokenizer.json") == 0 ||
+           (n > 4 && strcmp(name + n - 4, ".tok") == 0);
 }
 
 /* May `out` be replaced? Yes if there is nothing, an empty folder, or a data folder with nothing else in it. */
@@ -23,7 +24,9 @@ static pha_status check_target(const char *out)
     pha_status status = PHA_OK;
     for (size_t i = 0; i < n && status == PHA_OK; i++)
         if (!is_ours(names[i]))
-            status = pha__fail(PHA_USAGE, "%s: holds '%s', which pha prepare did not write; choose another output folder", out, names[i]);
+            status =
+                pha__fail(PHA_USAGE, "%s: holds '%s', which pha prepare did not write; choose another output folder",
+                          out, names[i]);
     pha__free_list(names, n);
     TRY(status);
     pha__data data;
@@ -42,7 +45,7 @@ pha_status pha__prepare_folder(char **partial, const char *out)
     if (base == end || (end - base <= 2 && strncmp(out + base, "..", end - base) == 0))
         FAIL(USAGE, "'%s': the output folder needs a name of its own", out);
     TRY(check_target(out));
-    pha__str name = { 0 };
+    pha__str name = {0};
     pha__str_printf(&name, "%.*s.%.*s.partial", (int)base, out, (int)(end - base), out + base);
     if (name.failed) {
         pha__str_free(&name);

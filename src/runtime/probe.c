@@ -50,14 +50,15 @@ json_t *pha__mixing_json(const pha__weights *w, const pha__program *names, int l
     for (int k = 0; k < 3; k++) {
         if (!(mask & 1 << k)) continue;
         json_object_set_new(raw, branches[k], json_real(weight[k] / sum));
-        json_object_set_new(scaled, branches[k], json_real(weight[k] * gain_rms(w, names, layer, branches[k]) / scaled_sum));
+        json_object_set_new(scaled, branches[k],
+                            json_real(weight[k] * gain_rms(w, names, layer, branches[k]) / scaled_sum));
     }
     json_object_set_new(out, "mix", raw);
     json_object_set_new(out, "mix_scaled", scaled);
     return out;
 }
 
-/* ---- activations ---------------------------------------------------------------------------------------------------- */
+/* ---- activations ----------------------------------------------------------------------------------------- */
 
 static pha_status open_probe(pha_trainer *t)
 {
@@ -112,7 +113,8 @@ static void horizons(const pha_trainer *t, int layer, int T, json_t *out)
 
 static void branch_rms(const pha_trainer *t, int layer, int T, json_t *out)
 {
-    static const char *const outputs[][2] = {{"attn", "attn.out"}, {"gss", "gss.out"}, {"aux", "aux.down"}, {"ffn", "ffn.down"}};
+    static const char *const outputs[][2] = {
+        {"attn", "attn.out"}, {"gss", "gss.out"}, {"aux", "aux.down"}, {"ffn", "ffn.down"}};
     json_t *all = json_object();
     for (int k = 0; k < 4; k++) {
         int32_t D;

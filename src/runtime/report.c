@@ -35,7 +35,7 @@ static void text(pha__str *out, const char *s)
     pha__xml_escape(out, s, strlen(s));
 }
 
-/* ---- the summary ------------------------------------------------------------------------------------------------- */
+/* ---- the summary ---------------------------------------------------------------------------------------- */
 
 static void value(pha__str *out, const json_t *json)
 {
@@ -149,7 +149,7 @@ static void summary(pha__str *out, const json_t *run, const pha__report_log *log
     members(out, "Options of the training", json_object_get(run, "options"), false);
 }
 
-/* ---- curves ------------------------------------------------------------------------------------------------------ */
+/* ---- curves --------------------------------------------------------------------------------------------- */
 
 static pha__svg_series series_of(const pha__points *p, const char *name)
 {
@@ -217,7 +217,7 @@ static void curves(pha__str *out, const pha__report_log *log)
     pha__str_puts(out, "</div>\n");
 }
 
-/* ---- layers ------------------------------------------------------------------------------------------------------ */
+/* ---- layers --------------------------------------------------------------------------------------------- */
 
 static const char *const mix_names[] = {"GSS", "attention", "FFN"};
 
@@ -334,7 +334,7 @@ static void layers(pha__str *out, const pha__report_log *log)
     pha__str_puts(out, "</div>\n");
 }
 
-/* ---- samples and the page ---------------------------------------------------------------------------------------- */
+/* ---- samples and the page ------------------------------------------------------------------------------- */
 
 static void sample_texts(pha__str *out, const pha__report_log *log, const char *const *samples, size_t n)
 {

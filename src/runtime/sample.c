@@ -28,7 +28,7 @@ static bool before(const pha__choice *a, const pha__choice *b)
     return a->value > b->value || (a->value == b->value && a->id < b->id);
 }
 
-/* ---- a heap whose top goes before all others --------------------------------------------------------------------- */
+/* ---- a heap whose top goes before all others ------------------------------------------------------------ */
 
 static void sink(pha__choice *heap, int32_t n, int32_t i)
 {
@@ -51,7 +51,7 @@ static pha__choice *take(pha__choice *heap, int32_t n)
     return &heap[n - 1];
 }
 
-/* ---- the steps --------------------------------------------------------------------------------------------------- */
+/* ---- the steps ------------------------------------------------------------------------------------------ */
 
 /* Fills the choices, penalised; *best is the first of them. */
 static pha_status start(pha__choice *c, const float *logits, int32_t V, const pha_sample_options *o,

@@ -17,8 +17,8 @@ typedef struct pha__schedule { /* plain data; the last four are the plateau's st
 
 /* Rate of update `step`, from 0. */
 double pha__schedule_lr(const pha__schedule *s, int64_t step);
-/* Tells the plateau a validation loss: better means below best (1 - 1e-4); the (patience + 1)-th bad value in a row cuts
- * the rate. */
+/* Tells the plateau a validation loss: better means below best (1 - 1e-4); the (patience + 1)-th bad value in a row
+ * cuts the rate. */
 void pha__schedule_observe(pha__schedule *s, double loss);
 
 #endif

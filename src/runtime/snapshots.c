@@ -13,7 +13,9 @@
 static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
     bool half = t->o.precision == PHA_BF16 && w->half;
-    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens,
+    pha__eval_run run = {.context = t->o.context,
+                         .batch = t->o.micro_batch,
+                         .max_tokens = max_tokens,
                          .dtype = half ? PHA__BF16 : PHA__F32};
     pha__split_info info;
     TRY(pha__data_info(&info, t->o.data, "valid"));
@@ -26,8 +28,8 @@ static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *ou
     return out->failed ? PHA_NO_MEMORY : PHA_OK;
 }
 
-/* A snapshot that fell out of the list is removed only after a checkpoint has been written that does not name it: a crash
- * in between must leave all that the last checkpoint relies on. */
+/* A snapshot that fell out of the list is removed only after a checkpoint has been written that does not name it: a
+ * crash in between must leave all that the last checkpoint relies on. */
 pha_status pha__prune_snapshots(const pha_trainer *t)
 {
     char *folder = pha__path_join(t->o.out, "best"), **names = NULL;
@@ -153,7 +155,8 @@ pha_status pha__finish_model(pha__training *r)
     }
     if (!status && !(averaged < t->last_valid)) {
         char card[128];
-        snprintf(card, sizeof card, "The weights after step %lld, validation loss %.5f.\n", (long long)t->step, t->last_valid);
+        snprintf(card, sizeof card, "The weights after step %lld, validation loss %.5f.\n", (long long)t->step,
+                 t->last_valid);
         status = pha__trainer_write_model(t, folder, card);
     }
     pha__free(folder);

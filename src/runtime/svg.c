@@ -74,7 +74,7 @@ static void open_svg(pha__str *out, const char *title, int width, int height, bo
     }
 }
 
-/* ---- axes -------------------------------------------------------------------------------------------------------- */
+/* ---- axes ----------------------------------------------------------------------------------------------- */
 
 typedef struct axis {
     bool log;
@@ -169,7 +169,7 @@ static void draw_axis(pha__str *out, const axis *x, const axis *y, bool is_x)
         }
 }
 
-/* ---- lines ------------------------------------------------------------------------------------------------------- */
+/* ---- lines ---------------------------------------------------------------------------------------------- */
 
 /* Long series are thinned to each pixel column's first, lowest, highest and last point: no peak is lost. */
 static void draw_path(pha__str *out, const pha__svg_series *s, const axis *x, const axis *y, int colour, bool dash)
@@ -251,7 +251,7 @@ void pha__svg_lines(pha__str *out, const pha__svg_chart *c)
     pha__str_puts(out, "</svg>\n");
 }
 
-/* ---- stacked bars ------------------------------------------------------------------------------------------------ */
+/* ---- stacked bars --------------------------------------------------------------------------------------- */
 
 static double share(double v)
 {

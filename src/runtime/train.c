@@ -28,7 +28,7 @@ static double seconds(void)
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-/* ---- the folder ----------------------------------------------------------------------------------------------------- */
+/* ---- the folder ------------------------------------------------------------------------------------------ */
 
 static pha_status write_config(const pha_trainer *t)
 {
@@ -71,7 +71,8 @@ static pha_status lock_folder(const char *folder, int *fd)
     if (!path) return PHA_NO_MEMORY;
     *fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
     pha_status status = PHA_OK;
-    if (*fd < 0) status = pha__fail(PHA_IO, "%s: can't be written: %s", path, strerror(errno));
+    if (*fd < 0)
+        status = pha__fail(PHA_IO, "%s: can't be written: %s", path, strerror(errno));
     else if (flock(*fd, LOCK_EX | LOCK_NB))
         status = pha__fail(PHA_USAGE, "%s: another process is training into this folder", folder);
     pha__free(path);
@@ -83,8 +84,10 @@ static pha_status load_checkpoint(pha_trainer *t)
     char *path = pha__path_join(t->o.out, "checkpoint");
     if (!path) return PHA_NO_MEMORY;
     pha_status status = PHA_OK;
-    if (pha__exists(path)) status = pha_trainer_load(t, path);
-    else pha__log(PHA__LOG_NOTE, "%s: has no checkpoint yet; the run starts from the beginning", t->o.out);
+    if (pha__exists(path))
+        status = pha_trainer_load(t, path);
+    else
+        pha__log(PHA__LOG_NOTE, "%s: has no checkpoint yet; the run starts from the beginning", t->o.out);
     pha__free(path);
     return status;
 }
@@ -98,7 +101,7 @@ static pha_status save_checkpoint(pha_trainer *t)
     return status ? status : pha__prune_snapshots(t);
 }
 
-/* ---- what is said on the way ---------------------------------------------------------------------------------------- */
+/* ---- what is said on the way ----------------------------------------------------------------------------- */
 
 static pha_status log_step(pha__training *r, const pha_step *s)
 {
@@ -128,11 +131,13 @@ static pha_status events_of(pha__training *r, const char *tag, const json_t *val
     const char *key;
     json_t *item;
     size_t i;
-    json_object_foreach((json_t *)value, key, item) {
+    json_object_foreach((json_t *)value, key, item)
+    {
         snprintf(child, sizeof child, "%s/%s", tag, key);
         TRY(events_of(r, child, item));
     }
-    json_array_foreach(value, i, item) {
+    json_array_foreach(value, i, item)
+    {
         snprintf(child, sizeof child, "%s/%zu", tag, i);
         TRY(events_of(r, child, item));
     }
@@ -145,16 +150,20 @@ static pha_status log_detail(pha__training *r)
     TRY(pha__probe(r->t, &line));
     pha_status status = events_of(r, "layers", json_object_get(line, "layers"));
     if (!status) status = events_of(r, "gradient_norm", json_object_get(line, "gradient_norms"));
-    if (status) json_decref(line);
-    else status = pha__runlog_add(r->log, line);
+    if (status)
+        json_decref(line);
+    else
+        status = pha__runlog_add(r->log, line);
     return status ? status : pha__events_flush(r->events);
 }
 
 static void clock_text(double s, char *out, size_t size)
 {
     int64_t t = (int64_t)(s + 0.5);
-    if (t >= 3600) snprintf(out, size, "%lld:%02lld:%02lld", (long long)t / 3600, (long long)t / 60 % 60, (long long)t % 60);
-    else snprintf(out, size, "%lld:%02lld", (long long)t / 60, (long long)t % 60);
+    if (t >= 3600)
+        snprintf(out, size, "%lld:%02lld:%02lld", (long long)t / 3600, (long long)t / 60 % 60, (long long)t % 60);
+    else
+        snprintf(out, size, "%lld:%02lld", (long long)t / 60, (long long)t % 60);
 }
 
 static void say_progress(pha__training *r, const pha_step *s)
@@ -167,13 +176,14 @@ static void say_progress(pha__training *r, const pha_step *s)
     char line[200], valid[40] = "", time_left[24];
     if (isfinite(r->t->last_valid)) snprintf(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
     clock_text(left, time_left, sizeof time_left);
-    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s", (long long)s->step,
-             (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left, s->skipped ? "  (skipped)" : "");
+    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
+             (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
+             s->skipped ? "  (skipped)" : "");
     pha_progress p = {"train", "steps", line, (double)s->step, (double)o->steps, rate, left};
     o->progress(o->user, &p);
 }
 
-/* ---- the loop ------------------------------------------------------------------------------------------------------- */
+/* ---- the loop -------------------------------------------------------------------------------------------- */
 
 static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
@@ -184,7 +194,8 @@ static pha_status after_step(pha__training *r, const pha_step *s)
     bool last = t->step == t->o.steps;
     TRY(log_step(r, s));
     if (s->skipped)
-        pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss, s->gradient_norm);
+        pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
+                 s->gradient_norm);
     say_progress(r, s);
     if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
     if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */

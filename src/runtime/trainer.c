@@ -1,7 +1,7 @@
 /* trainer.c -- opening a run's state, and one training step
  *
- * A step: micro-batches through the program (forward and backward), the gradient norm, the guard, AdamW. Which sequences it
- * reads and which dropout masks it draws are functions of (seed, step) alone. A step allocates nothing.
+ * A step: micro-batches through the program (forward and backward), the gradient norm, the guard, AdamW. Which
+ * sequences it reads and which dropout masks it draws are functions of (seed, step) alone. A step allocates nothing.
  */
 #include "runtime/trainer.h"
 
@@ -12,7 +12,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 
-/* ---- defaults ------------------------------------------------------------------------------------------------------- */
+/* ---- defaults -------------------------------------------------------------------------------------------- */
 
 static double or_default(double value, double fallback) { return value == 0 ? fallback : value < 0 ? 0 : value; }
 
@@ -61,7 +61,7 @@ static void copy_strings(pha_trainer *t)
         if (*fields[i]) *fields[i] = pha__arena_strdup(&t->strings, *fields[i]);
 }
 
-/* ---- opening -------------------------------------------------------------------------------------------------------- */
+/* ---- opening --------------------------------------------------------------------------------------------- */
 
 static pha_status open_data(pha_trainer *t)
 {
@@ -88,8 +88,10 @@ static pha_status open_config(pha_trainer *t)
     int32_t V = pha__tokens_vocab(t->data);
     if (!status && !t->config.vocab_size) t->config.vocab_size = V;
     if (!status && t->config.vocab_size < V)
-        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size %d is below the %d of the data in %s; remove the key to take the "
-                           "data's", path, t->config.vocab_size, V, t->o.data);
+        status = pha__fail(PHA_BAD_INPUT,
+                           "%s: vocab_size %d is below the %d of the data in %s; remove the key to take the "
+                           "data's",
+                           path, t->config.vocab_size, V, t->o.data);
     pha__free(inside);
     t->config.dropout = t->o.dropout;
     return status;
@@ -126,22 +128,35 @@ static void open_schedule(pha_trainer *t)
     int64_t per_epoch = pha__steps_per_epoch(t), quarter = o->steps / 4 > 0 ? o->steps / 4 : 1;
     if (o->eval_every <= 0) o->eval_every = per_epoch < quarter ? per_epoch : quarter;
     if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
-    t->schedule = (pha__schedule){.kind = o->schedule, .lr = o->lr, .min_ratio = o->lr_min_ratio, .factor = o->plateau_factor,
-                                  .warmup = o->warmup, .total = o->steps, .patience = o->plateau_patience,
-                                  .best = INFINITY, .scale = 1};
+    t->schedule = (pha__schedule){.kind = o->schedule,
+                                  .lr = o->lr,
+                                  .min_ratio = o->lr_min_ratio,
+                                  .factor = o->plateau_factor,
+                                  .warmup = o->warmup,
+                                  .total = o->steps,
+                                  .patience = o->plateau_patience,
+                                  .best = INFINITY,
+                                  .scale = 1};
 }
 
 static pha_status open_program(pha_trainer *t)
 {
     TRY(pha__pool_open(&t->pool, t->o.threads));
     bool half = t->o.precision == PHA_BF16;
-    pha__program_options options = {.B = t->o.micro_batch, .T = t->o.context, .dtype = half ? PHA__BF16 : PHA__F32,
-                                    .gradients = true, .recompute = t->o.recompute, .no_fuse = t->o.no_fuse};
+    pha__program_options options = {.B = t->o.micro_batch,
+                                    .T = t->o.context,
+                                    .dtype = half ? PHA__BF16 : PHA__F32,
+                                    .gradients = true,
+                                    .recompute = t->o.recompute,
+                                    .no_fuse = t->o.no_fuse};
     TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__optimizer_open(&t->optimizer, t->program, t->pool, half));
     TRY(initial_weights(t));
     pha__optimizer_refresh_half(&t->optimizer);
-    t->weights = (pha__weights){.config = t->config, .stacked = true, .n = t->program->n_params, .data = t->optimizer.weight_at,
+    t->weights = (pha__weights){.config = t->config,
+                                .stacked = true,
+                                .n = t->program->n_params,
+                                .data = t->optimizer.weight_at,
                                 .half = half ? t->optimizer.half_at : NULL};
     t->weights.config.dropout = 0;
     pha__binding binding = {t->optimizer.weight_at, t->optimizer.half_at, t->optimizer.grad_at};
@@ -171,8 +186,10 @@ pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
     copy_strings(t);
     pha_status status = t->strings.failed ? PHA_NO_MEMORY : check_options(&t->o);
     if (!status) status = open_parts(t);
-    if (status) pha_trainer_close(t);
-    else *out = t;
+    if (status)
+        pha_trainer_close(t);
+    else
+        *out = t;
     return status;
 }
 
@@ -194,7 +211,7 @@ void pha_trainer_close(pha_trainer *t)
     pha__free(t);
 }
 
-/* ---- a step --------------------------------------------------------------------------------------------------------- */
+/* ---- a step ---------------------------------------------------------------------------------------------- */
 
 static double seconds(void)
 {
@@ -220,8 +237,12 @@ static pha_status run_batch(pha_trainer *t, double *loss)
     double sum = 0;
     for (int32_t i = 0; i < t->o.batch; i += micro) {
         size_t at = (size_t)i * (size_t)T;
-        pha__run run = {.tokens = t->ids + at, .targets = t->targets + at, .dropout = t->o.dropout > 0, .seed = t->o.seed,
-                        .loss_scale = (float)(1.0 / ((double)t->o.batch * T)), .step = (uint64_t)t->step,
+        pha__run run = {.tokens = t->ids + at,
+                        .targets = t->targets + at,
+                        .dropout = t->o.dropout > 0,
+                        .seed = t->o.seed,
+                        .loss_scale = (float)(1.0 / ((double)t->o.batch * T)),
+                        .step = (uint64_t)t->step,
                         .row0 = (int64_t)at};
         TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
         const float *rows = pha__exec_output(t->exec, "loss");
@@ -256,11 +277,12 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     t->step++;
     t->skipped += skip;
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
-    if (out)
-        *out = (pha_step){t->step, loss, norm, lr, seconds() - begin, (int64_t)t->o.batch * t->o.context, skip};
+    if (out) *out = (pha_step){t->step, loss, norm, lr, seconds() - begin, (int64_t)t->o.batch * t->o.context, skip};
     if (t->skipped_in_row >= MAX_SKIPS)
-        FAIL(NUMERIC, "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "
-             "fp32 may help; PHA_TRACE=1 finds the first value that is not finite", MAX_SKIPS, loss, norm);
+        FAIL(NUMERIC,
+             "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "
+             "fp32 may help; PHA_TRACE=1 finds the first value that is not finite",
+             MAX_SKIPS, loss, norm);
     return PHA_OK;
 }
 

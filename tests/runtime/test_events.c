@@ -41,7 +41,7 @@ static void crc_vectors(void **state)
     assert_int_equal(pha__crc32c_masked("123456789", 9), ((0xE3069283u >> 15 | 0xE3069283u << 17) + 0xa282ead8u));
 }
 
-/* ---- a reader of protobuf ---------------------------------------------------------------------------------------- */
+/* ---- a reader of protobuf ------------------------------------------------------------------------------- */
 
 typedef struct cursor {
     const unsigned char *at, *end;

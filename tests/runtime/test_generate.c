@@ -91,7 +91,7 @@ static void continued(void **state)
     pha_model_close(m);
 }
 
-/* ---- a model that says a given text ------------------------------------------------------------------------------ */
+/* ---- a model that says a given text --------------------------------------------------------------------- */
 
 /* All that mixes or remembers is silenced, so the logits are E norm(E[c]). Token k of a text without repeated bytes has
  * the embedding 1_k + 1_(k+1): it shares one number with the token before and one with the token behind it, and the

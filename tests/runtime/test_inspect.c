@@ -76,7 +76,7 @@ static void near(double got, double want, double tolerance, const char *what)
     if (!(fabs(got - want) <= tolerance)) fail_msg("%s: %.4f, the table says %.4f", what, got, want);
 }
 
-/* ---- operations (algorithms.md 10) ----------------------------------------------------------------------------- */
+/* ---- operations (algorithms.md 10) -------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -148,7 +148,7 @@ static void classes_sum_to_program(void **state)
     }
 }
 
-/* ---- parameters and state (pha.md 3, algorithms.md 11) --------------------------------------------------------- */
+/* ---- parameters and state (pha.md 3, algorithms.md 11) ------------------------------------------------ */
 
 static void components(void **state)
 {
@@ -217,7 +217,7 @@ static void state_sizes(void **state)
     json_decref(j);
 }
 
-/* ---- memory and program ---------------------------------------------------------------------------------------- */
+/* ---- memory and program ------------------------------------------------------------------------------- */
 
 static void memory(void **state)
 {
@@ -283,7 +283,7 @@ static void program(void **state)
     pha_free(text);
 }
 
-/* ---- mixing ---------------------------------------------------------------------------------------------------- */
+/* ---- mixing ------------------------------------------------------------------------------------------- */
 
 static const char three[] =
     "{\"arch\":\"pha\",\"vocab_size\":64,\"d_model\":32,\"n_layer\":2,\"n_head\":2,\"n_kv_head\":1,"
@@ -433,7 +433,7 @@ static void out_of_memory(void **state)
     }
 }
 
-/* ---- benchmarks ------------------------------------------------------------------------------------------------ */
+/* ---- benchmarks --------------------------------------------------------------------------------------- */
 
 static void count(void *user, const pha_progress *p)
 {

@@ -14,14 +14,11 @@
 
 static char folder[256], out[300], input[300];
 
-static void quiet(void *context, pha__log_level level, const char *text)
-{
-    (void)context, (void)level, (void)text;
-}
+static void quiet(void *context, pha__log_level level, const char *text) { (void)context, (void)level, (void)text; }
 
 static pha__prepare_options defaults(void)
 {
-    static const char *in[] = { input };
+    static const char *in[] = {input};
     pha__prepare_options o;
     pha__prepare_defaults(&o);
     o.inputs = in, o.n_inputs = 1, o.out = out, o.tokenizer = "bytes", o.threads = 2;
@@ -31,8 +28,9 @@ static pha__prepare_options defaults(void)
 /* n documents in JSONL; document i is "document i" and some text. */
 static void write_documents(int n)
 {
-    pha__str s = { 0 };
-    for (int i = 0; i < n; i++) pha__str_printf(&s, "{\"text\":\"document %d\\nhas a line or two%.*s\"}\n", i, i % 9, " more and");
+    pha__str s = {0};
+    for (int i = 0; i < n; i++)
+        pha__str_printf(&s, "{\"text\":\"document %d\\nhas a line or two%.*s\"}\n", i, i % 9, " more and");
     OK(pha__write_file(input, s.data, s.size));
     pha__str_free(&s);
 }
@@ -65,7 +63,7 @@ static void by_document(void **state)
     const pha__split_info *train = &r.data.split[0].info, *valid = &r.data.split[1].info, *test = &r.data.split[2].info;
     assert_int_equal(train->documents + valid->documents + test->documents, 2000);
     assert_true(valid->documents > 150 && valid->documents < 250 && test->documents > 60 && test->documents < 140);
-    char seen[2000] = { 0 };
+    char seen[2000] = {0};
     for (int i = 0; i < 3; i++) { /* whole documents, each once, in order; all counts as the text says */
         size_t n;
         int last = -1, number;
@@ -102,15 +100,15 @@ static void by_document(void **state)
 /* One document: the splits are its head and tail, cut at line ends; together they are the text. */
 static void by_position(void **state)
 {
-    static const double shares[] = { 0.7, 0.1, 0.2 };
+    static const double shares[] = {0.7, 0.1, 0.2};
     (void)state;
     char text_file[300];
     snprintf(text_file, sizeof text_file, "%s/one.txt", folder);
-    pha__str s = { 0 };
+    pha__str s = {0};
     for (int i = 0; i < 200000; i++) pha__str_printf(&s, "line %d\n", i);
     OK(pha__write_file(text_file, s.data, s.size));
     pha__prepare_options o = defaults();
-    o.inputs = (const char *[]){ text_file };
+    o.inputs = (const char *[]){text_file};
     pha__prepare_result r;
     o.valid_fraction = 0.1, o.test_fraction = 0.2, o.join = PHA__JOIN_NONE;
     OK(pha__prepare(&o, &r));
@@ -147,7 +145,7 @@ static void given_splits(void **state)
     write_documents(50);
     pha__prepare_options o = defaults();
     pha__prepare_result r;
-    o.valid = (const char *[]){ valid }, o.n_valid = 1, o.test_fraction = 0, o.join = PHA__JOIN_EOT;
+    o.valid = (const char *[]){valid}, o.n_valid = 1, o.test_fraction = 0, o.join = PHA__JOIN_EOT;
     OK(pha__prepare(&o, &r));
     assert_int_equal(r.data.n, 2);
     assert_int_equal(r.data.split[0].info.documents, 50);
@@ -228,7 +226,7 @@ static void stopped(void **state)
     write_documents(500);
     OK(pha__remove_tree(out));
     o.progress = stop;
-    const char *phases[] = { "reading", "encoding" };
+    const char *phases[] = {"reading", "encoding"};
     for (int i = 0; i < 2; i++) {
         o.context = (void *)(uintptr_t)phases[i];
         FAILS(FAILED, "stopped; nothing was written", pha__prepare(&o, NULL));
@@ -266,11 +264,12 @@ static void expect_whole(bool may_be_absent)
     }
 }
 
-/* kill -9, or a full disk, at every system call: nothing, the old folder or the new one, whole; and the next run works. */
+/* kill -9, or a full disk, at every system call: nothing, the old folder or the new one, whole; and the next run works.
+ */
 static void faults(void **state)
 {
     (void)state;
-    const char *variables[] = { "PHA_FAULT_WRITE", "PHA_FAULT_ENOSPC" };
+    const char *variables[] = {"PHA_FAULT_WRITE", "PHA_FAULT_ENOSPC"};
     write_documents(1000);
     for (int old = 0; old < 2; old++)
         for (int v = 0; v < 2; v++) {
@@ -308,7 +307,8 @@ static void out_of_memory(void **state)
             pha__mem_fail_at(++n);
             status = pha__prepare(&o, NULL);
             pha__mem_fail_at(0);
-            if (status != PHA_OK && status != PHA_NO_MEMORY) fail_msg("allocation %d: %d %s", (int)n, status, pha_errmsg());
+            if (status != PHA_OK && status != PHA_NO_MEMORY)
+                fail_msg("allocation %d: %d %s", (int)n, status, pha_errmsg());
             if (status != PHA_OK) expect_whole(true); /* it is there already when syncing its parent fails */
             assert_false(pha__exists(partial));
             if (n > 60) n += n / 5;
@@ -317,14 +317,15 @@ static void out_of_memory(void **state)
     }
 }
 
-static void count_wikitext(const char *data, const char *file, const char *tokenizer, uint64_t tokens, uint64_t words, uint64_t lines)
+static void count_wikitext(const char *data, const char *file, const char *tokenizer, uint64_t tokens, uint64_t words,
+                           uint64_t lines)
 {
     char name[600], bpe[600];
     snprintf(name, sizeof name, "%s/wikitext/%s", data, file);
     snprintf(bpe, sizeof bpe, "%s/%s", data, tokenizer);
     pha__prepare_options o = defaults();
     pha__prepare_result r;
-    o.inputs = (const char *[]){ name }, o.tokenizer = bpe, o.valid_fraction = o.test_fraction = 0;
+    o.inputs = (const char *[]){name}, o.tokenizer = bpe, o.valid_fraction = o.test_fraction = 0;
     OK(pha__prepare(&o, &r));
     const pha__split_info *info = &r.data.split[0].info;
     print_message("%s: %llu tokens, %llu words, %llu lines, %llu documents; %.2f s, encoding pass %.1f MB/s\n", file,
@@ -368,9 +369,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(by_document), cmocka_unit_test(by_position), cmocka_unit_test(given_splits), cmocka_unit_test(vocabulary),
-        cmocka_unit_test(refusals), cmocka_unit_test(stopped), cmocka_unit_test(faults), cmocka_unit_test(out_of_memory),
-        cmocka_unit_test(real_wikitext),
+        cmocka_unit_test(by_document), cmocka_unit_test(by_position),   cmocka_unit_test(given_splits),
+        cmocka_unit_test(vocabulary),  cmocka_unit_test(refusals),      cmocka_unit_test(stopped),
+        cmocka_unit_test(faults),      cmocka_unit_test(out_of_memory), cmocka_unit_test(real_wikitext),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

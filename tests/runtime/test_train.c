@@ -51,12 +51,13 @@ static int set_up(void **state)
     snprintf(data, sizeof data, "%s/data", root);
     snprintf(config, sizeof config, "%s/config.json", root);
     write_text(in_root("text.txt"), 1500);
-    static const char json[] = "{\"arch\":\"pha\",\"d_model\":32,\"n_layer\":2,\"n_head\":4,\"n_kv_head\":2,\"d_state\":32,"
-                               "\"d_ffn\":48,\"d_aux\":32}";
+    static const char json[] =
+        "{\"arch\":\"pha\",\"d_model\":32,\"n_layer\":2,\"n_head\":4,\"n_kv_head\":2,\"d_state\":32,"
+        "\"d_ffn\":48,\"d_aux\":32}";
     OK(pha__write_file(config, json, sizeof json - 1));
     const char *inputs[] = {in_root("text.txt")};
-    pha_prepare_options o = {.inputs = inputs, .n_inputs = 1, .out = data, .tokenizer = "bytes", .valid_fraction = 0.1,
-                             .test_fraction = -1};
+    pha_prepare_options o = {
+        .inputs = inputs, .n_inputs = 1, .out = data, .tokenizer = "bytes", .valid_fraction = 0.1, .test_fraction = -1};
     pha_prepare_result result;
     OK(pha_prepare(&o, &result));
     assert_true(result.train.tokens > 10000);
@@ -72,8 +73,17 @@ static int tear_down(void **state)
 
 static pha_train_options options(void)
 {
-    return (pha_train_options){.config = config, .data = data, .context = 33, .batch = 4, .micro_batch = 2, .steps = 20,
-                               .lr = 3e-3, .dropout = 0.1, .seed = 7, .threads = 2, .warmup = 3};
+    return (pha_train_options){.config = config,
+                               .data = data,
+                               .context = 33,
+                               .batch = 4,
+                               .micro_batch = 2,
+                               .steps = 20,
+                               .lr = 3e-3,
+                               .dropout = 0.1,
+                               .seed = 7,
+                               .threads = 2,
+                               .warmup = 3};
 }
 
 static pha_trainer *open_trainer(const pha_train_options *o)
@@ -288,8 +298,8 @@ static void test_stop_and_resume_a_run(void **state)
     pha__free(y);
 }
 
-/* A run that is killed again and again, at random moments and at chosen writes, and starved of disk space, ends with the
- * model of the undisturbed one. */
+/* A run that is killed again and again, at random moments and at chosen writes, and starved of disk space, ends with
+ * the model of the undisturbed one. */
 static int disturbed(const pha_train_options *options, int n)
 {
     fflush(NULL);

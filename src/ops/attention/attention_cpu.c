@@ -21,7 +21,7 @@ MUL(mul_t, LANES, true) /* A transposed */
 MUL(mul_few, FEW, false)
 MUL(mul_few_t, FEW, true)
 
-/* ---- forward -------------------------------------------------------------------------------------------------- */
+/* ---- forward ----------------------------------------------------------------------------------------- */
 
 typedef struct online { /* softmax of a block of lanes so far */
     float max[LANES], sum[LANES];
@@ -194,7 +194,7 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
         else remember(a, (int)i);
 }
 
-/* ---- backward ------------------------------------------------------------------------------------------------- */
+/* ---- backward ---------------------------------------------------------------------------------------- */
 
 static size_t backward_scratch(int dh)
 {
@@ -338,7 +338,7 @@ static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, 
         else query_backward(a, i - key_tasks(a), scratch);
 }
 
-/* ---- the kernel ----------------------------------------------------------------------------------------------- */
+/* ---- the kernel -------------------------------------------------------------------------------------- */
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {

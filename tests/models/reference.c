@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Both the harness of the ops and the program call something "ref". */
-#define pha__ref pha__op_ref
 #include "ops/harness.h"
 
 #define PHA__OP(name) extern const pha__op_test pha__test_##name;
@@ -23,7 +21,7 @@ static const pha__op_test *const tests[] = {
 typedef struct step {
     const pha__node *node;
     const pha__op_test *test;
-    pha__op_ref ref;
+    pha__op_reference ref;
     double *value, *grad;
 } step;
 
@@ -89,7 +87,7 @@ pha__reference *pha__reference_open(const pha__program *p, int B, int T, const p
         s->value = calloc(value_size(r, n), sizeof(double));
         s->grad = calloc(value_size(r, n), sizeof(double));
         ok = s->test && s->value && s->grad;
-        s->ref = (pha__op_ref){.B = B, .T = T, .attr = n->attr, .run = run};
+        s->ref = (pha__op_reference){.B = B, .T = T, .attr = n->attr, .run = run};
         s->ref.out = s->value, s->ref.out_width = n->width, s->ref.d_out = s->grad;
     }
     if (!ok) {

@@ -28,7 +28,7 @@ float pha__random_normal(pha__random *r);     /* N(0, 1) */
 /* What a reference sees: dense doubles, row r of input i at in[i] + r * width[i]; a value has B * T rows, row b * T +
  * t. forward writes out. backward adds to d_in[i], which the harness has cleared, from d_out; out holds forward's
  * result. An absent input is NULL; a gradient that does not exist (no_grad) is NULL too. */
-typedef struct pha__ref {
+typedef struct pha__op_reference {
     int B, T;
     const void *attr;
     const double *in[PHA__MAX_IN];
@@ -38,7 +38,7 @@ typedef struct pha__ref {
     const double *d_out; /* of a loss: loss_scale in column 0, else 0 */
     double *d_in[PHA__MAX_IN];
     const pha__run *run;
-} pha__ref;
+} pha__op_reference;
 
 typedef struct pha__input { /* width 0: absent */
     int rows;               /* a parameter's rows; 0: a value (B, T, width) */
@@ -73,8 +73,8 @@ typedef struct pha__op_case {
 
 typedef struct pha__op_test {
     const pha__op *op;
-    void (*forward)(pha__ref *r);
-    void (*backward)(pha__ref *r); /* NULL: op->no_grad */
+    void (*forward)(pha__op_reference *r);
+    void (*backward)(pha__op_reference *r); /* NULL: op->no_grad */
     pha__limits out, grad[PHA__MAX_IN];
     const pha__op_case *cases;
     int n_case;

@@ -127,7 +127,7 @@ void pha__problem_open(pha__problem *p, const pha__op_test *test, const pha__op_
 }
 
 /* Copies the rows of sequences [b, b+B), tokens [t, t+T). */
-static void copy_rows(const pha__ref *to, const pha__ref *from, void *x, const void *y, size_t row, int b, int t)
+static void copy_rows(const pha__op_reference *to, const pha__op_reference *from, void *x, const void *y, size_t row, int b, int t)
 {
     for (int s = 0; s < to->B; s++) {
         memcpy((char *)x + (size_t)s * to->T * row, (const char *)y + ((size_t)(b + s) * from->T + t) * row,

@@ -162,7 +162,7 @@ static pha__args sizes_of(const pha__problem *p, const pha__args *like)
 void pha__trial_open(pha__trial *t)
 {
     const pha__problem *p = t->problem;
-    const pha__ref *ref = &p->ref;
+    const pha__op_reference *ref = &p->ref;
     pha__shape shape = pha__problem_shape(t->plan ? t->plan : p);
     t->n_block = 0;
     t->args = (pha__args){.B = ref->B, .T = ref->T, .n_in = shape.n_in, .attr = p->c->attr, .run = &p->run};

@@ -204,7 +204,7 @@ static void full(void **state)
     put("run.json", run_json);
     put("log.jsonl", log_lines);
     char *html = report(samples, 2);
-    const char *body = strstr(html, "<body>");
+    const char *body = html ? strstr(html, "<body>") : NULL;
     assert_non_null(body);
     const char *must[] = {"1&#8239;234&#8239;567",
                           "&lt;b&gt;",

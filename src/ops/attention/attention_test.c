@@ -8,7 +8,7 @@
 #include "ops/harness.h"
 
 /* Weights p (t + 1 numbers) of query row t of sequence b, head i; s0 is the first key in sight. */
-static int weights(const pha__ref *r, int b, int t, int i, double *p, double *lse)
+static int weights(const pha__op_reference *r, int b, int t, int i, double *p, double *lse)
 {
     const pha__attention_attr *c = r->attr;
     int dh = c->head_width, h = i * c->n_kv_head / c->n_head, s0 = 0;
@@ -28,7 +28,7 @@ static int weights(const pha__ref *r, int b, int t, int i, double *p, double *ls
     return s0;
 }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     const pha__attention_attr *c = r->attr;
     int dh = c->head_width;
@@ -47,7 +47,7 @@ static void forward(pha__ref *r)
     free(p);
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     const pha__attention_attr *c = r->attr;
     int dh = c->head_width;
@@ -164,7 +164,7 @@ static void extra(const pha__kernel *kernel)
     a.in[0] = (pha__view){q, Q, 0, Q, PHA__F32}, a.in[1] = (pha__view){k, K, 0, K, PHA__F32};
     a.in[2] = (pha__view){v, K, 0, K, PHA__F32}, a.out = (pha__view){out, Q, 0, Q, PHA__F32};
     pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
-    pha__ref r = {.B = 1, .T = T, .attr = &c, .in = {y, y + T * Q, y + T * (Q + K)}, .width = {Q, K, K}};
+    pha__op_reference r = {.B = 1, .T = T, .attr = &c, .in = {y, y + T * Q, y + T * (Q + K)}, .width = {Q, K, K}};
     for (int t = 0; t < T; t++)
         for (int i = 0; i < 4; i++) {
             double lse;

@@ -7,7 +7,7 @@
 extern const pha__op_test pha__test_lm_loss;
 
 /* p = softmax of the logits of row t; returns nll and whether the target is the first of the largest logits. */
-static double token(const pha__ref *r, int64_t t, int c, double *p, int *hit)
+static double token(const pha__op_reference *r, int64_t t, int c, double *p, int *hit)
 {
     int n = r->rows[1], d = r->width[1], best = 0;
     for (int j = 0; j < n; j++) {
@@ -22,7 +22,7 @@ static double token(const pha__ref *r, int64_t t, int c, double *p, int *hit)
     return log(sum) + top - target;
 }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     double *p = malloc(sizeof *p * (size_t)r->rows[1]);
     for (int64_t t = 0; t < (int64_t)r->B * r->T; t++) {
@@ -33,7 +33,7 @@ static void forward(pha__ref *r)
     free(p);
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     int n = r->rows[1], d = r->width[1];
     double *p = malloc(sizeof *p * (size_t)n);

@@ -3,7 +3,7 @@
 
 extern const pha__op_test pha__test_matmul;
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     int n = r->rows[1], k = r->width[1];
     for (int64_t t = 0; t < (int64_t)r->B * r->T; t++)
@@ -15,7 +15,7 @@ static void forward(pha__ref *r)
         }
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     int n = r->rows[1], k = r->width[1];
     for (int64_t t = 0; t < (int64_t)r->B * r->T; t++)

@@ -7,7 +7,7 @@
 
 enum { BASE, P, M, INPUT, BRANCH, GAIN = BRANCH + PHA__MIX_MAX, N = PHA__MIX_MAX };
 
-static double mask(const pha__ref *r, int64_t row, int column)
+static double mask(const pha__op_reference *r, int64_t row, int column)
 {
     const pha__mix_attr *attr = r->attr;
     if (!r->run->dropout || attr->dropout == 0) return 1;
@@ -18,7 +18,7 @@ static double mask(const pha__ref *r, int64_t row, int column)
 }
 
 /* c_k and s_k = softplus(c_k) of a row; returns the sum of s. */
-static double pre_weights(const pha__ref *r, int64_t row, double *c, double *s)
+static double pre_weights(const pha__op_reference *r, int64_t row, double *c, double *s)
 {
     const pha__mix_attr *attr = r->attr;
     double sum = 0;
@@ -33,7 +33,7 @@ static double pre_weights(const pha__ref *r, int64_t row, double *c, double *s)
     return sum;
 }
 
-static double inverse_rms(const pha__ref *r, const double *z)
+static double inverse_rms(const pha__op_reference *r, const double *z)
 {
     const pha__mix_attr *attr = r->attr;
     double sum = 0;
@@ -41,9 +41,9 @@ static double inverse_rms(const pha__ref *r, const double *z)
     return 1 / sqrt(sum / r->out_width + attr->eps);
 }
 
-static double gain(const pha__ref *r, int k, int i) { return r->in[GAIN + k] ? r->in[GAIN + k][i] : 1; }
+static double gain(const pha__op_reference *r, int k, int i) { return r->in[GAIN + k] ? r->in[GAIN + k][i] : 1; }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     const pha__mix_attr *attr = r->attr;
     int D = r->out_width;
@@ -61,7 +61,7 @@ static void forward(pha__ref *r)
 }
 
 /* The gradient of branch k of a row from dy = g w_k; returns <g, norm(z_k)>, the gradient of w_k. */
-static double backward_branch(pha__ref *r, int64_t row, int k, double w, const double *g)
+static double backward_branch(pha__op_reference *r, int64_t row, int k, double w, const double *g)
 {
     int D = r->out_width;
     const double *z = r->in[BRANCH + k] + row * D;
@@ -76,7 +76,7 @@ static double backward_branch(pha__ref *r, int64_t row, int k, double w, const d
     return dw;
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     const pha__mix_attr *attr = r->attr;
     int D = r->out_width;

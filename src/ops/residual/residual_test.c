@@ -3,7 +3,7 @@
 #include "ops/harness.h"
 #include "ops/residual/residual.h"
 
-static double mask(const pha__ref *r, int64_t row, int column)
+static double mask(const pha__op_reference *r, int64_t row, int column)
 {
     const pha__residual_attr *attr = r->attr;
     if (!r->run->dropout || attr->dropout == 0) return 1;
@@ -13,7 +13,7 @@ static double mask(const pha__ref *r, int64_t row, int column)
     return pha__uniform(word[column % 4]) >= attr->dropout ? 1 / (1 - (double)attr->dropout) : 0;
 }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     const pha__residual_attr *attr = r->attr;
     for (int64_t row = 0; row < r->B * r->T; row++) {
@@ -24,7 +24,7 @@ static void forward(pha__ref *r)
     }
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     const pha__residual_attr *attr = r->attr;
     for (int64_t row = 0; row < r->B * r->T; row++) {

@@ -4,7 +4,7 @@
 #include "ops/harness.h"
 #include "ops/rmsnorm/rmsnorm.h"
 
-static double inverse_rms(const pha__ref *r, const double *x)
+static double inverse_rms(const pha__op_reference *r, const double *x)
 {
     const pha__rmsnorm_attr *attr = r->attr;
     double sum = 0;
@@ -12,7 +12,7 @@ static double inverse_rms(const pha__ref *r, const double *x)
     return 1 / sqrt(sum / r->out_width + attr->eps);
 }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     int D = r->out_width;
     for (int64_t row = 0; row < r->B * r->T; row++) {
@@ -23,7 +23,7 @@ static void forward(pha__ref *r)
 }
 
 /* dx_i = r t_i - r^3 x_i sum_j t_j x_j / D,  t = d gain */
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     int D = r->out_width;
     for (int64_t row = 0; row < r->B * r->T; row++) {

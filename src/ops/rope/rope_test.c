@@ -6,12 +6,12 @@
 #include "ops/harness.h"
 #include "ops/rope/rope.h"
 
-static double scale_of(const pha__ref *r, int head)
+static double scale_of(const pha__op_reference *r, int head)
 {
     return r->in[2] ? exp(fmin(r->in[2][head], (double)(float)log(100))) : 1;
 }
 
-static double norm_of(const pha__ref *r, const double *x)
+static double norm_of(const pha__op_reference *r, const double *x)
 {
     const pha__rope_attr *c = r->attr;
     double sum = 0;
@@ -24,7 +24,7 @@ static double norm_of(const pha__ref *r, const double *x)
 static int first(const pha__rope_attr *c, int j) { return c->interleaved ? 2 * j : j; }
 static int second(const pha__rope_attr *c, int j) { return c->interleaved ? 2 * j + 1 : j + c->head_width / 2; }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     const pha__rope_attr *c = r->attr;
     int dh = c->head_width;
@@ -43,7 +43,7 @@ static void forward(pha__ref *r)
     free(v);
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     const pha__rope_attr *c = r->attr;
     int dh = c->head_width;

@@ -12,7 +12,7 @@ static void angles(double *out, double position, const pha__rope_table_attr *c)
     }
 }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     for (int64_t i = 0; i < (int64_t)r->B * r->T; i++) angles(r->out + i * r->out_width, (double)(i % r->T), r->attr);
 }

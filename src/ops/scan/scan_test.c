@@ -8,14 +8,14 @@
 
 enum { Z, U, THETA, BIAS, C };
 
-static double gate(const pha__ref *r, int64_t row, int i)
+static double gate(const pha__op_reference *r, int64_t row, int i)
 {
     return 1 / (1 + exp(-(r->in[Z][row * r->out_width + i] + (r->in[BIAS] ? r->in[BIAS][i] : 0))));
 }
 
-static double factor(const pha__ref *r, int i) { return r->in[C] ? r->in[C][i] : 1; }
+static double factor(const pha__op_reference *r, int i) { return r->in[C] ? r->in[C][i] : 1; }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     int S = r->out_width;
     for (int b = 0; b < r->B; b++) {
@@ -30,7 +30,7 @@ static void forward(pha__ref *r)
 }
 
 /* algorithms.md 1.1, with s_t = a h_(t-1) + c u_t as it stands there before it is simplified. */
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     int S = r->out_width;
     for (int b = 0; b < r->B; b++) {

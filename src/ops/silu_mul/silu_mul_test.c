@@ -6,14 +6,14 @@
 
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-static void forward(pha__ref *r)
+static void forward(pha__op_reference *r)
 {
     for (int64_t k = 0; k < (int64_t)r->B * r->T * r->out_width; k++) {
         r->out[k] = r->in[0][k] * sigmoid(r->in[0][k]) * r->in[1][k];
     }
 }
 
-static void backward(pha__ref *r)
+static void backward(pha__op_reference *r)
 {
     for (int64_t k = 0; k < (int64_t)r->B * r->T * r->out_width; k++) {
         double a = r->in[0][k], s = sigmoid(a);

@@ -8,9 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "runtime/inspect.h"
 #include "runtime/trainer.h"
-
-static const char *const branches[] = {"attn", "gss", "aux"};
 
 static const pha__node *param(const pha__program *names, int layer, const char *name)
 {
@@ -21,41 +20,23 @@ static const pha__node *param(const pha__program *names, int layer, const char *
 
 static const float *data_of(const pha__weights *w, const pha__node *v) { return v ? w->data[v->index] : NULL; }
 
-static double softplus(double p) { return (p > 0 ? p : 0) + log1p(exp(-fabs(p))); }
-
-static double gain_rms(const pha__weights *w, const pha__program *names, int layer, const char *branch)
+/* Adds {"mix": {...}, "mix_scaled": {...}} to the layers that mix branches. */
+static pha_status add_mixing(const pha_trainer *t, json_t *layers)
 {
-    char name[32];
-    snprintf(name, sizeof name, "%s_norm", branch);
-    const pha__node *v = param(names, layer, name);
-    if (!v) return 1;
-    const float *g = data_of(w, v);
-    double sum = 0;
-    for (int i = 0; i < v->width; i++) sum += (double)g[i] * g[i];
-    return sqrt(sum / v->width);
-}
-
-json_t *pha__mixing_json(const pha__weights *w, const pha__program *names, int layer)
-{
-    json_t *out = json_object(), *raw = json_object(), *scaled = json_object();
-    const float *p = data_of(w, param(names, layer, "mix"));
-    double weight[3] = {0}, sum = 0, scaled_sum = 0;
-    int mask = strcmp(w->config.arch, "pha") ? 0 : w->config.branches;
-    for (int k = 0, i = 0; k < 3; k++) {
-        if (!(mask & 1 << k)) continue;
-        weight[k] = p ? softplus(p[i++]) : 1;
-        sum += weight[k];
+    pha__mix_row *rows;
+    int n;
+    TRY(pha__mixing_rows(&rows, &n, t->program, t->weights.data));
+    for (int i = 0; i < n; i++) {
+        json_t *raw = json_object(), *scaled = json_object(), *layer = json_array_get(layers, (size_t)rows[i].layer);
+        for (int k = 0; k < rows[i].n; k++) {
+            json_object_set_new(raw, rows[i].branch[k], json_real(rows[i].raw[k]));
+            json_object_set_new(scaled, rows[i].branch[k], json_real(rows[i].scaled[k]));
+        }
+        json_object_set_new(layer, "mix", raw);
+        json_object_set_new(layer, "mix_scaled", scaled);
     }
-    for (int k = 0; k < 3; k++) scaled_sum += weight[k] ? weight[k] * gain_rms(w, names, layer, branches[k]) : 0;
-    for (int k = 0; k < 3; k++) {
-        if (!(mask & 1 << k)) continue;
-        json_object_set_new(raw, branches[k], json_real(weight[k] / sum));
-        json_object_set_new(scaled, branches[k],
-                            json_real(weight[k] * gain_rms(w, names, layer, branches[k]) / scaled_sum));
-    }
-    json_object_set_new(out, "mix", raw);
-    json_object_set_new(out, "mix_scaled", scaled);
-    return out;
+    pha__free(rows);
+    return PHA_OK;
 }
 
 /* ---- activations ----------------------------------------------------------------------------------------- */
@@ -154,18 +135,20 @@ pha_status pha__probe(pha_trainer *t, json_t **out)
     json_object_set_new(line, "event", json_string("detail"));
     json_object_set_new(line, "step", json_integer(t->step));
     for (int layer = 0; layer < t->config.n_layer; layer++) {
-        json_t *one = pha__mixing_json(&t->weights, t->program, layer);
+        json_t *one = json_object();
         horizons(t, layer, T, one);
         branch_rms(t, layer, T, one);
         scales(t, layer, one);
         json_array_append_new(layers, one);
     }
+    status = add_mixing(t, layers);
     for (int i = 0; i < t->program->n_params; i++)
         if (t->program->params[i]->kind != PHA__CONSTANT)
             json_object_set_new(norms, t->program->params[i]->path,
                                 isfinite(t->optimizer.norms[i]) ? json_real(t->optimizer.norms[i]) : json_null());
     json_object_set_new(line, "layers", layers);
     json_object_set_new(line, "gradient_norms", norms);
-    *out = line;
-    return PHA_OK;
+    if (status) json_decref(line);
+    else *out = line;
+    return status;
 }

@@ -52,7 +52,5 @@ pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, co
 /* Statistics of the model on the first window of the data, as an object for the log: per layer mixing weights,
  * horizons, gate means, attention scales, rms of branch outputs (numerics.md 6); and gradient norms per tensor. */
 pha_status pha__probe(pha_trainer *t, json_t **out);
-/* Per layer {"mix": {...}, "mix_scaled": {...}} from the weights alone; new reference. */
-json_t *pha__mixing_json(const pha__weights *w, const pha__program *names, int layer);
 
 #endif

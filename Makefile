@@ -9,7 +9,7 @@ all: build
 build:
 	@tools/install-deps
 	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
-	@ninja -C $(BUILD) -j $(JOBS) pha_command
+	@ninja --quiet -C $(BUILD) -j $(JOBS) pha_command
 
 # TEXT=folder: train on your own text instead of the Python documentation
 quickstart: build
@@ -22,7 +22,7 @@ nightly: check
 	@BUILD=$(BUILD) JOBS=$(JOBS) tools/nightly
 
 install: build
-	@ninja -C $(BUILD) -j $(JOBS)
+	@ninja --quiet -C $(BUILD) -j $(JOBS)
 	@cmake --install $(BUILD)
 
 clean:

@@ -127,7 +127,8 @@ void pha__problem_open(pha__problem *p, const pha__op_test *test, const pha__op_
 }
 
 /* Copies the rows of sequences [b, b+B), tokens [t, t+T). */
-static void copy_rows(const pha__op_reference *to, const pha__op_reference *from, void *x, const void *y, size_t row, int b, int t)
+static void copy_rows(const pha__op_reference *to, const pha__op_reference *from, void *x, const void *y, size_t row,
+                      int b, int t)
 {
     for (int s = 0; s < to->B; s++) {
         memcpy((char *)x + (size_t)s * to->T * row, (const char *)y + ((size_t)(b + s) * from->T + t) * row,
@@ -194,7 +195,9 @@ static double loss_at(pha__problem *p, int i, const double *direction, double st
     return loss;
 }
 
-typedef struct difference { double worst, largest, noise; } difference;
+typedef struct difference {
+    double worst, largest, noise;
+} difference;
 
 static void along(pha__problem *p, int i, const double *direction, double step, difference *d)
 {

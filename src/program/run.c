@@ -74,6 +74,7 @@ static void bind_step(pha__exec *e, const pha__binding *binding, int i)
 pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *binding, pha__pool *pool)
 {
     *out = NULL;
+    TRY(pha__cpu_select());
     int threads = pha__pool_threads(pool);
     TRY(pha__plan(p, threads));
     pha__exec *e = pha__alloc_zero(1, sizeof *e);

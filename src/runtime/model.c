@@ -192,12 +192,28 @@ static pha_status open_parts(pha_model *m)
     return open_tokenizer(m);
 }
 
+/* A run folder has a config.json too; its model is one level down. */
+static pha_status check_not_a_run(const char *folder)
+{
+    char *run, *weights = NULL;
+    TRY(in_folder(&run, folder, "run.json"));
+    pha_status status = in_folder(&weights, folder, "model.safetensors");
+    bool is_run = !status && pha__exists(run) && !pha__exists(weights);
+    pha__free(run);
+    pha__free(weights);
+    TRY(status);
+    if (is_run)
+        FAIL(BAD_INPUT, "%s: is a run, not a model; its model, once the run is done, is %s/model", folder, folder);
+    return PHA_OK;
+}
+
 pha_status pha_model_open(pha_model **out, const char *folder)
 {
     *out = NULL;
     if (!folder || !pha__is_dir(folder))
         FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors",
              folder ? folder : "(null)");
+    TRY(check_not_a_run(folder));
     pha_model *m = pha__alloc_zero(1, sizeof *m);
     if (!m) return PHA_NO_MEMORY;
     m->folder = pha__strdup(folder);

@@ -8,7 +8,7 @@ chunks with its own backward pass, no Python loop over tokens.
       u = norm(x);  r = norm(alpha u + sum_k w_k norm_k(branch_k(u)));  x = alpha r + SwiGLU(r)
     logits = E norm(x)
 
-Dropout is not implemented: comparisons run without. Needs torch and numpy.
+Comparisons run without dropout. Needs torch and numpy.
 """
 import json
 import math
@@ -35,8 +35,6 @@ def read_config(path):
         c = {**DEFAULTS, **json.load(f)}
     if c["arch"] not in ("pha", "seq"):
         raise ValueError(f"{path}: arch '{c['arch']}' is neither pha nor seq")
-    if c["gss_filter"] == "conv4":
-        raise ValueError(f"{path}: gss_filter conv4 is not implemented here")
     if c["arch"] == "seq":
         c["branches"] = ["attn", "gss"]
     c["branches"] = [b for b in ("attn", "gss", "aux") if b in c["branches"]]

@@ -252,7 +252,20 @@ static void stop_after(void *user, const pha_progress *p)
     if (p->done >= *(double *)user) pha_request_stop();
 }
 
-static void read_all(const char *path, char **out, size_t *size) { OK(pha__read_file(out, size, path, 1 << 28)); }
+/* The models that two runs ended with are equal to the byte. */
+static void assert_same_model(const char *run_a, const char *run_b)
+{
+    char *x, *y, path[160];
+    size_t nx, ny;
+    snprintf(path, sizeof path, "%s/model/model.safetensors", run_a);
+    OK(pha__read_file(&x, &nx, path, 1 << 28));
+    snprintf(path, sizeof path, "%s/model/model.safetensors", run_b);
+    OK(pha__read_file(&y, &ny, path, 1 << 28));
+    assert_int_equal(nx, ny);
+    assert_memory_equal(x, y, nx);
+    pha__free(x);
+    pha__free(y);
+}
 
 static void test_stop_and_resume_a_run(void **state)
 {
@@ -286,16 +299,7 @@ static void test_stop_and_resume_a_run(void **state)
     pha_clear_stop();
     o.resume = true, o.progress = NULL;
     OK(pha_train(&o, &result));
-    char *x, *y, path[160];
-    size_t nx, ny;
-    snprintf(path, sizeof path, "%s/model/model.safetensors", a);
-    read_all(path, &x, &nx);
-    snprintf(path, sizeof path, "%s/model/model.safetensors", b);
-    read_all(path, &y, &ny);
-    assert_int_equal(nx, ny);
-    assert_memory_equal(x, y, nx);
-    pha__free(x);
-    pha__free(y);
+    assert_same_model(a, b);
 }
 
 /* A run that is killed again and again, at random moments and at chosen writes, and starved of disk space, ends with
@@ -325,7 +329,7 @@ static int disturbed(const pha_train_options *options, int n)
 static void test_a_disturbed_run_ends_the_same(void **state)
 {
     (void)state;
-    char a[128], b[128], path[160], *x, *y;
+    char a[128], b[128];
     snprintf(a, sizeof a, "%s/quiet", root);
     snprintf(b, sizeof b, "%s/disturbed", root);
     pha_train_options o = options();
@@ -337,15 +341,7 @@ static void test_a_disturbed_run_ends_the_same(void **state)
     for (int n = 0; n < 60; n++)
         if (disturbed(&o, n) == PHA_OK) break;
     OK(pha_train(&o, &result));
-    size_t nx, ny;
-    snprintf(path, sizeof path, "%s/model/model.safetensors", a);
-    read_all(path, &x, &nx);
-    snprintf(path, sizeof path, "%s/model/model.safetensors", b);
-    read_all(path, &y, &ny);
-    assert_int_equal(nx, ny);
-    assert_memory_equal(x, y, nx);
-    pha__free(x);
-    pha__free(y);
+    assert_same_model(a, b);
 }
 
 static void test_learns(void **state)

@@ -8,7 +8,7 @@ all: build
 
 build:
 	@tools/install-deps
-	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release >/dev/null
+	@cmake -S . -B $(BUILD) -G Ninja -DCMAKE_BUILD_TYPE=Release -DPHA_TESTS=OFF >/dev/null
 	@ninja --quiet -C $(BUILD) -j $(JOBS) pha_command
 
 # TEXT=folder: train on your own text instead of the Python documentation

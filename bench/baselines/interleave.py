@@ -1,4 +1,4 @@
-"""interleave.py -- runs pha's and PyTorch's training step in turns and prints medians, ranges and ratios
+"""interleave.py -- runs pha and PyTorch in turns and prints medians, ranges and ratios by context length
 
 Start it through interleave.sh, which sets the environment. Peak memory is that of the whole process as the system counts
 it, the same for both sides; for PyTorch it is also given without what `import torch` alone takes.
@@ -6,6 +6,7 @@ it, the same for both sides; for PyTorch it is also given without what `import t
 import argparse
 import json
 import os
+import resource
 import shlex
 import statistics
 import subprocess
@@ -41,16 +42,31 @@ def parse(text):
     return None
 
 
+def available():
+    """Bytes of memory that can be had without swapping."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as f:
+            return next(int(line.split()[1]) * 1024 for line in f if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return resource.RLIM_INFINITY
+
+
 def measure(command):
-    """(tokens per second, peak bytes, parsed output) of one run."""
-    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    text = child.stdout.read()
+    """(tokens per second, peak bytes, parsed output) of one run; None if it needs more memory than there is."""
+    room = int(0.95 * available())
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (room, room)))
+    with child.stderr:  # one after the other is enough: neither side says much
+        text, talk = child.stdout.read(), child.stderr.read()
     _, status, usage = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     result = parse(text)
     speed = find(result, "tokens_per_second")
+    if find(result, "skipped") or "can't allocate memory" in talk or "MemoryError" in talk:
+        return None
     if child.returncode or speed is None:
-        raise SystemExit(f"{shlex.join(command)}\nended with status {child.returncode} and no tokens_per_second:\n{text}")
+        raise SystemExit(f"{shlex.join(command)}\nended with status {child.returncode} and no tokens_per_second:\n"
+                         f"{text}{talk}")
     return speed, usage.ru_maxrss * 1024, result
 
 
@@ -77,9 +93,58 @@ def wait_until_idle(patience):
     return used
 
 
-def row(name, values, unit, scale=1.0):
-    v = [x * scale for x in values]
-    print(f"  {name:28s} {statistics.median(v):9.2f} {unit:6s} [{min(v):.2f} .. {max(v):.2f}]  n={len(v)}")
+def commands(a, context):
+    """{name: command} of the sides to compare"""
+    ours = shlex.split(a.ours) if a.ours else [a.pha, "bench", "--what", a.what, "--model", a.model, "--context",
+                                               str(context), "--json", "--quiet"]
+    script = os.path.join(HERE, "train_step.py" if a.what == "train" else "stream.py")
+    theirs = [sys.executable, script, "--model", a.model, "--context", str(context), "--threads", str(a.threads)]
+    if a.what != "train":
+        theirs += ["--what", a.what]
+    # pha bench, too, takes a first run of more than 15 seconds for the result
+    theirs += ["--warmup", "0", "--steps", "1"] if context >= a.long and a.what != "decode" else ["--steps", str(a.steps)]
+    variants = a.torch or (["", "--loss-rows 128"] if a.what == "train" else [""])
+    return {"pha": ours, **{("torch " + v).strip(): theirs + shlex.split(v) for v in variants}}
+
+
+def compare(a, context):
+    """{name: [(speed, peak, what `import torch` takes), ...]}; an empty list: no room"""
+    sides, seen = commands(a, context), {}
+    for i in range(a.repeats):
+        names = list(sides) if i % 2 == 0 else list(sides)[::-1]  # neither side is always first
+        for name in names:
+            if seen.setdefault(name, []) == [] and i:
+                continue
+            used = wait_until_idle(a.patience)
+            run = measure(sides[name])
+            told = "not enough memory"
+            if run:
+                seen[name].append((run[0], run[1], find(run[2], "torch_rss") or 0))
+                told = f"{run[0]:.1f} tok/s, {run[1] / 1e9:.3f} GB"
+            print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.1f}  {a.what} {context} {name}: {told}"
+                  + (f"  ({used:.1f} processors were in use before: not to be trusted)" if used > 0.2 else ""),
+                  file=sys.stderr, flush=True)
+    return {name: seen[name] for name in sides}
+
+
+def spread(values, digits):
+    v = list(values)
+    return f"{statistics.median(v):.{digits}f} [{min(v):.{digits}f} .. {max(v):.{digits}f}]"
+
+
+def show(a, context, seen):
+    ours = seen["pha"]
+    for name, runs in seen.items():
+        cells = [f"{a.what:8s}", f"{context:7d}", f"{name:22s}"]
+        if not runs:
+            print(" ".join(cells), "not enough memory", flush=True)
+            continue
+        cells += [f"{spread((r[0] for r in runs), 1):>26s}", f"{spread((r[1] / 1e9 for r in runs), 2):>22s}"]
+        if name != "pha" and ours:
+            pairs = list(zip(ours, runs))
+            cells += [f"{spread((p[0] / t[0] for p, t in pairs), 2):>22s}", f"{spread((t[1] / p[1] for p, t in pairs), 2):>22s}",
+                      f"{spread(((t[1] - t[2]) / p[1] for p, t in pairs), 2):>22s}"]
+        print(" ".join(cells), flush=True)
 
 
 def main():
@@ -87,43 +152,22 @@ def main():
     a.add_argument("--pha", help="the pha command")
     a.add_argument("--ours", help="or: any command that prints JSON with tokens_per_second")
     a.add_argument("--model", default=os.path.join(HERE, "../../configs/pha-125m.json"))
-    a.add_argument("--context", type=int, default=1024)
+    a.add_argument("--what", default="train", choices=["train", "prefill", "decode"])
+    a.add_argument("--context", default="1024", help="lengths, with commas between")
     a.add_argument("--repeats", type=int, default=5)
     a.add_argument("--steps", type=int, default=3, help="timed steps of each PyTorch run")
+    a.add_argument("--long", type=int, default=4096, help="from this context on one run, the first, is enough")
     a.add_argument("--threads", type=int, default=2)
-    a.add_argument("--torch", action="append", help="a variant's options of train_step.py; may be repeated")
+    a.add_argument("--torch", action="append", help="a variant's options of the PyTorch script; may be repeated")
     a.add_argument("--patience", type=float, default=120, help="seconds to wait for an idle machine before each run")
     a = a.parse_args()
     if bool(a.pha) == bool(a.ours):
         raise SystemExit("give either --pha or --ours")
-    ours = shlex.split(a.ours) if a.ours else [a.pha, "bench", "--what", "train", "--model", a.model, "--context",
-                                               str(a.context), "--json"]
-    step = [sys.executable, os.path.join(HERE, "train_step.py"), "--model", a.model, "--context", str(a.context),
-            "--steps", str(a.steps), "--threads", str(a.threads)]
-    sides = {"pha": ours}
-    for options in a.torch or ["", "--loss-rows 128"]:
-        sides[("torch " + options).strip()] = step + shlex.split(options)
-    speed, memory, base = ({name: [] for name in sides} for _ in range(3))
-    for i in range(a.repeats):
-        names = list(sides) if i % 2 == 0 else list(sides)[::-1]  # neither side is always first
-        for name in names:
-            used = wait_until_idle(a.patience)
-            s, m, result = measure(sides[name])
-            speed[name].append(s)
-            memory[name].append(m)
-            base[name].append(find(result, "torch_rss") or 0)
-            print(f"{time.strftime('%H:%M:%S')} load {os.getloadavg()[0]:.1f}  {name}: {s:.1f} tok/s, {m / 1e9:.3f} GB"
-                  + (f"  ({used:.1f} processors were in use before: not to be trusted)" if used > 0.2 else ""), flush=True)
-    for name in sides:
-        print(name)
-        row("speed", speed[name], "tok/s")
-        row("peak memory", memory[name], "GB", 1e-9)
-        if name == "pha":
-            continue
-        row("peak less import torch", [m - b for m, b in zip(memory[name], base[name])], "GB", 1e-9)
-        row("pha / torch, speed", [p / t for p, t in zip(speed["pha"], speed[name])], "")
-        row("torch / pha, memory", [t / p for p, t in zip(memory["pha"], memory[name])], "")
-        row("... less import torch", [(m - b) / p for p, m, b in zip(memory["pha"], memory[name], base[name])], "")
+    print(f"{a.model}: medians [range] of {a.repeats} turns")
+    print(f"{'what':8s} {'context':>7s} {'side':22s} {'tokens/s':>26s} {'peak GB':>22s} {'pha / torch, speed':>22s} "
+          f"{'torch / pha, memory':>22s} {'.. less import torch':>22s}", flush=True)
+    for context in (int(n) for n in a.context.split(",")):
+        show(a, context, compare(a, context))
 
 
 if __name__ == "__main__":

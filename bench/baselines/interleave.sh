@@ -1,7 +1,7 @@
 #!/bin/sh
-# interleave.sh -- a training step of pha against PyTorch, in turns: speed and memory
+# interleave.sh -- pha against PyTorch, in turns: speed and memory of a training step, of a prompt, of single tokens
 #
-#   PYTHON=venv/bin/python bench/baselines/interleave.sh --pha build/pha --repeats 5
+#   PYTHON=venv/bin/python bench/baselines/interleave.sh --pha build/pha --what decode --context 1024,4096 --repeats 5
 #
 # Everything PyTorch wants for a fair run is set here: threads bound, and an allocator that keeps memory instead of giving
 # it back to the system after every tensor (faults on fresh pages cost a third of the step otherwise).

@@ -258,6 +258,24 @@ def compile_pieces():
     rmsnorm, silu_mul, rotate = (torch.compile(f, dynamic=False) for f in (rmsnorm, silu_mul, rotate))
 
 
+class State:
+    """What reading leaves behind: keys, values and the last h of each layer, with room for `room` tokens."""
+
+    def __init__(self, config, batch, room, dtype=torch.float32):
+        c, self.n = config, 0  # tokens read
+        shape = (c["n_layer"], batch, c.get("n_kv_head") or 1, room, c["d_model"] // (c.get("n_head") or 1))
+        attention = "attn" in c["branches"]
+        self.k = torch.zeros(shape, dtype=dtype) if attention else None
+        self.v = torch.zeros(shape, dtype=dtype) if attention else None
+        self.h = torch.zeros(c["n_layer"], batch, c.get("d_state") or 1, dtype=dtype)
+
+    def append(self, layer, k, v):
+        """Keys and values of all tokens so far; k, v (B, Hkv, T, dh) are those of the new ones."""
+        end = self.n + k.shape[2]
+        self.k[layer, :, :, self.n:end], self.v[layer, :, :, self.n:end] = k, v
+        return self.k[layer, :, :, :end], self.v[layer, :, :, :end]
+
+
 class Model:
     """weights: {name: array}. dtype: torch.float32 or torch.float64. scan: 'chunked' or 'loop'."""
 
@@ -272,7 +290,7 @@ class Model:
                 raise ValueError(f"{name}: shape {tuple(a.shape)}, expected {expected[name]}")
             self.w[name] = torch.from_numpy(np.ascontiguousarray(a)).to(dtype).requires_grad_()
         self.dtype, self.scan = dtype, Scan.apply if scan == "chunked" else scan_loop
-        self.tables = {}
+        self.tables = None
         self.in_scale = None
         if "gss" in config["branches"] and config["wb_scale"] == "fixed":
             self.in_scale = torch.from_numpy(input_scale(config)).to(dtype)
@@ -289,25 +307,26 @@ class Model:
 
     # -- attention
 
-    def _angles(self, T):
-        """cos and sin (T, dh/2), computed in double."""
-        if T not in self.tables:
+    def _angles(self, at, T):
+        """cos and sin (T, dh/2) of the positions from `at`, computed in double."""
+        if self.tables is None or self.tables[0].shape[0] < at + T:
             m = self.c["d_model"] // self.c["n_head"] // 2
-            angle = np.arange(T)[:, None] * self.c["rope_theta"] ** (-np.arange(m) / m)[None]
-            self.tables[T] = [torch.from_numpy(f(angle)).to(self.dtype) for f in (np.cos, np.sin)]
-        return self.tables[T]
+            angle = np.arange(2 * (at + T))[:, None] * self.c["rope_theta"] ** (-np.arange(m) / m)[None]
+            self.tables = [torch.from_numpy(f(angle)).to(self.dtype) for f in (np.cos, np.sin)]
+        return [table[at:at + T] for table in self.tables]
 
-    def _rotate(self, x):
-        """x: (B, H, T, dh)"""
-        cos, sin = self._angles(x.shape[2])
+    def _rotate(self, x, at):
+        """x: (B, H, T, dh), the first token at position `at`"""
+        cos, sin = self._angles(at, x.shape[2])
         if self.c["rope"] == "half":
             return rotate(x, cos, sin)
         a, b = x[..., 0::2], x[..., 1::2]
         return torch.stack((a * cos - b * sin, a * sin + b * cos), -1).flatten(-2)
 
-    def gqa(self, p, x, window):
-        c, w = self.c, self.w
+    def gqa(self, layer, x, state):
+        c, w, p, window = self.c, self.w, f"layer{layer}.attn.", self.c["window"][layer]
         B, T, D = x.shape
+        at = state.n if state else 0
         dh = D // c["n_head"]
 
         def heads(name, n):
@@ -322,27 +341,32 @@ class Model:
             scale = 1.0
         elif c["qk"] == "rms":
             q, k = rmsnorm(q, w[p + "q_gain"]), rmsnorm(k, w[p + "k_gain"])
-        q, k = self._rotate(q), self._rotate(k)
-        mask = None
-        if window and window < T:
-            t = torch.arange(T)
-            age = t[:, None] - t[None]
-            mask = (age >= 0) & (age < window)
-        group = c["n_head"] // c["n_kv_head"]
-        k, v = (y.repeat_interleave(group, 1) for y in (k, v))
-        o = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None, scale=scale)
+        q, k = self._rotate(q, at), self._rotate(k, at)
+        if state:
+            k, v = state.append(layer, k, v)
+        mask, keys = None, k.shape[2]
+        if (window and window < keys) or (at and T > 1):
+            age = torch.arange(at, keys)[:, None] - torch.arange(keys)[None]
+            mask = (age >= 0) & (age < (window or keys))
+        o = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None and T == keys, scale=scale,
+                                           enable_gqa=True)
         return o.transpose(1, 2).reshape(B, T, D) @ w[p + "out"].T
 
     # -- state space, feed-forward
 
-    def gss(self, p, x):
-        c, w = self.c, self.w
+    def gss(self, layer, x, state):
+        c, w, p = self.c, self.w, f"layer{layer}.gss."
         z, u = x @ w[p + "gate"].T, x @ w[p + "in"].T
         if c["gate_bias"] != "none":
             z = z + w[p + "bias"]
         if self.in_scale is not None:
             u = u * self.in_scale
-        h = self.scan(z, u, torch.exp(-torch.exp(w[p + "theta"])))
+        a = torch.exp(-torch.exp(w[p + "theta"]))
+        if state:  # what is carried in is one more input of the first token
+            u = torch.cat((u[:, :1] + (a * state.h[layer])[:, None], u[:, 1:]), 1)
+        h = self.scan(z, u, a) if x.shape[1] > 1 else torch.sigmoid(z) * u
+        if state:
+            state.h[layer] = h[:, -1]
         if c["gss_filter"] == "silu":
             h = silu_mul(x @ w[p + "filter"].T, h)
         elif c["gss_filter"] == "norm":
@@ -373,16 +397,16 @@ class Model:
         s = s / s.sum(-1, keepdim=True)
         return s.split(1, -1) if self.c["mix"] == "dynamic" else s.unbind()
 
-    def _block_pha(self, x, layer):
+    def _block_pha(self, x, layer, state):
         c, w, L = self.c, self.w, f"layer{layer}"
         u = rmsnorm(x, w[f"{L}.norm"])
         mixing = self._mixing(L, u)
         y = 0
         for share, b in zip(mixing, c["branches"]):
             if b == "attn":
-                z = self.gqa(f"{L}.attn.", u, c["window"][layer])
+                z = self.gqa(layer, u, state)
             elif b == "gss":
-                z = self.gss(f"{L}.gss.", u)
+                z = self.gss(layer, u, state)
             else:
                 z = self.swiglu(f"{L}.aux.", u)
             y = y + share * rmsnorm(z, w[f"{L}.{b}_norm"] if c["branch_gain"] else None)
@@ -393,29 +417,32 @@ class Model:
         f = beta * self.swiglu(f"{L}.ffn.", r)
         return alpha * base + f if c["main_residual"] else f
 
-    def _block_seq(self, x, layer):
+    def _block_seq(self, x, layer, state):
         c, w, L = self.c, self.w, f"layer{layer}"
         for i, name in enumerate(("attn", "gss", "ffn")):
             u = rmsnorm(x, w[f"{L}.{name}_norm"])
-            f = (self.gqa(f"{L}.attn.", u, c["window"][layer]) if i == 0 else
-                 self.gss(f"{L}.gss.", u) if i == 1 else self.swiglu(f"{L}.ffn.", u))
+            f = (self.gqa(layer, u, state) if i == 0 else
+                 self.gss(layer, u, state) if i == 1 else self.swiglu(f"{L}.ffn.", u))
             if c["seq_norm"] and i < 2:
                 f = rmsnorm(f, w[f"{L}.{name}_out_norm"])
             base, alpha, beta = self._base(x, u, i == 0)
             x = alpha * base + beta * f
         return x
 
-    def hidden(self, tokens):
-        """tokens: (B, T) of int64. The normalised output of the last layer."""
+    def hidden(self, tokens, state=None):
+        """tokens: (B, T) of int64. The normalised output of the last layer. With a state the tokens follow those that it
+        has seen (not for training)."""
         c = self.c
         x = math.sqrt(c["d_model"]) * F.embedding(tokens, self.w["embed"])
         block = self._block_pha if c["arch"] == "pha" else self._block_seq
         for layer in range(c["n_layer"]):
-            x = block(x, layer)
+            x = block(x, layer, state)
+        if state:
+            state.n += tokens.shape[1]
         return rmsnorm(x, self.w["norm"])
 
-    def logits(self, tokens):
-        return self.hidden(tokens) @ self.w["embed"].T
+    def logits(self, tokens, state=None):
+        return self.hidden(tokens, state) @ self.w["embed"].T
 
     def loss(self, tokens, targets, rows=0):
         """Mean over tokens of -log softmax(logits)[target]; rows: see RowsLoss, 0: all at once."""

@@ -13,6 +13,16 @@ def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def open_model(path):
+    """A model and its configuration, from a model folder or, with fresh weights, from a configuration."""
+    import pha_torch
+
+    config = pha_torch.read_config(path)
+    if not path.endswith(".json"):
+        return pha_torch.Model.open(path), config
+    return pha_torch.Model(config, pha_torch.draw_weights(config)), config
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--model", required=True, help="a config.json, or a model folder with weights")
@@ -34,14 +44,7 @@ def main():
 
     torch.set_num_threads(a.threads)
     imported = peak()
-    config = pha_torch.read_config(a.model)
-    weights = {}
-    if a.model.endswith(".json"):
-        weights = pha_torch.draw_weights(config)
-        model = pha_torch.Model(config, weights)
-    else:
-        model = pha_torch.Model.open(a.model)
-    weights.clear()
+    model, config = open_model(a.model)
     if a.compile:
         pha_torch.compile_pieces()
     matrices = [p for p in model.parameters() if p.dim() > 1]

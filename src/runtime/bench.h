@@ -34,11 +34,12 @@ typedef struct pha__bench {
     pha__config config;
     pha__program *names;
     pha__pool *pool;
-    float *block;          /* random weights, laid out by `names` */
+    float *block;          /* random weights for streaming, laid out by `names`; training has its own */
     pha__weights weights;  /* a view on the block */
     void *half;
     int32_t *ids;          /* random tokens, batch * longest context + 1 */
-    double product, copy;  /* FLOP/s of our matrix product, bytes/s of a copy (read and write counted), all threads */
+    double peak;           /* FLOP/s of multiply-adds that stay in registers, all threads */
+    double product, copy;  /* FLOP/s of our matrix product, bytes/s of a copy (read and write counted) */
     pha__bench_cell cells[PHA__BENCH_CELLS];
     int n_cells;
     pha__bench_op op[PHA__BENCH_OPS];
@@ -51,7 +52,7 @@ double pha__bench_now(void);
 double pha__bench_median(double *x, int n); /* sorts x */
 void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done);
 
-/* Weights, gradients and moments that start as b's weights, and the executor of a training program over them. */
+/* Random weights, their gradients and moments, and the executor of a training program over them. */
 pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__optimizer *o, pha__exec **exec);
 /* A training step: forward, backward, global norm, AdamW. */
 pha_status pha__bench_train(pha__bench *b, int32_t context);
@@ -59,7 +60,7 @@ pha_status pha__bench_train(pha__bench *b, int32_t context);
 pha_status pha__bench_stream(pha__bench *b, int32_t context);
 /* Every op of a training step. */
 pha_status pha__bench_ops(pha__bench *b);
-/* b->product and b->copy. */
+/* b->peak, b->product and b->copy. */
 pha_status pha__bench_machine(pha__bench *b);
 
 #endif

@@ -1,4 +1,5 @@
-/* bench_ops.c -- timing of single ops inside a training step, and of the machine: matrix product, copy of memory */
+/* bench_ops.c -- timing of single ops inside a training step, and of the machine: multiply-adds, matrix
+ * product, copy of memory */
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,33 @@ static void product_tasks(void *context, int64_t begin, int64_t end, int worker)
     j->kernel->forward(j->args, j->phase, begin, end, j->scratch + (size_t)worker * j->scratch_size);
 }
 
-#define EDGE 1024
 #define RUNS 7
+#define PEAK_TASKS 64 /* of a millisecond or two */
+
+static void peak_tasks(void *context, int64_t begin, int64_t end, int worker)
+{
+    double *flops = context;
+    (void)worker;
+    for (int64_t i = begin; i < end; i++) {
+        float seed[3] = {0.5f, 0.25f, 0};
+        flops[i] = pha__cpu_peak()(200000, seed);
+    }
+}
+
+/* Fused multiply-adds on all threads: the best of a few runs. */
+static void time_peak(pha__bench *b)
+{
+    double flops[PEAK_TASKS];
+    for (int run = 0; run < RUNS; run++) {
+        double begin = pha__bench_now(), sum = 0;
+        pha__pool_run(b->pool, PEAK_TASKS, peak_tasks, flops);
+        double seconds = pha__bench_now() - begin;
+        for (int i = 0; i < PEAK_TASKS; i++) sum += flops[i];
+        b->peak = sum / seconds > b->peak ? sum / seconds : b->peak;
+    }
+}
+
+#define EDGE 1024
 
 /* y (1024, 1024) = x (1024, 1024) W^T through the matmul op, on all threads: the best of a few runs. */
 static pha_status time_product(pha__bench *b)
@@ -92,6 +118,7 @@ static pha_status time_copy(pha__bench *b)
 
 pha_status pha__bench_machine(pha__bench *b)
 {
+    time_peak(b);
     pha_status status = time_product(b);
     if (!status) status = time_copy(b);
     if (status) return pha__fail(status, "no memory to measure the machine with");

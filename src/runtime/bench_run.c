@@ -85,9 +85,7 @@ pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__o
 {
     bool half = b->o.precision == PHA_BF16;
     TRY(pha__optimizer_open(o, p, b->pool, half));
-    for (int i = 0; i < p->n_params; i++)
-        memcpy(o->weight_at[i], b->weights.data[i],
-               (size_t)p->params[i]->rows * (size_t)p->params[i]->width * sizeof(float));
+    pha__init_weights(p, o->weights, 1);
     pha__optimizer_refresh_half(o);
     pha__binding binding = {o->weight_at, half ? o->half_at : NULL, o->grad_at};
     return pha__exec_open(exec, p, &binding, b->pool);

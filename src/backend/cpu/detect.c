@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TABLE(isa) extern const pha__cpu_row pha__cpu_table_##isa[]
+#define TABLE(isa)                                    \
+    extern const pha__cpu_row pha__cpu_table_##isa[]; \
+    extern pha__peak_run pha__peak_##isa
 TABLE(generic);
 
 static bool always(void)
@@ -42,15 +44,15 @@ static bool has_avx512(void)
 
 static pha__cpu_table_info tables[] = {
     /* from the plainest to the best */
-    {"generic", pha__cpu_table_generic, false},
+    {"generic", pha__cpu_table_generic, pha__peak_generic, false},
 #if PHA__HAVE_neon
-    {"neon", pha__cpu_table_neon, false},
+    {"neon", pha__cpu_table_neon, pha__peak_neon, false},
 #endif
 #if PHA__HAVE_avx2
-    {"avx2", pha__cpu_table_avx2, false},
+    {"avx2", pha__cpu_table_avx2, pha__peak_avx2, false},
 #endif
 #if PHA__HAVE_avx512
-    {"avx512", pha__cpu_table_avx512, false},
+    {"avx512", pha__cpu_table_avx512, pha__peak_avx512, false},
 #endif
 };
 
@@ -128,6 +130,12 @@ const char *pha__cpu_isa(void)
 {
     pthread_once(&once, choose);
     return chosen->isa;
+}
+
+pha__peak_run *pha__cpu_peak(void)
+{
+    pthread_once(&once, choose);
+    return chosen->peak;
 }
 
 size_t pha__cpu_tables(const pha__cpu_table_info **out)

@@ -13,9 +13,14 @@ typedef struct pha__cpu_row {
     const pha__kernel *kernel;
 } pha__cpu_row;
 
+/* Runs chains of fused multiply-adds (peak.c) and returns their number of operations. seed: two factors to start from,
+ * of magnitude below 1, and a place for the sum. */
+typedef double pha__peak_run(int64_t rounds, float seed[3]);
+
 typedef struct pha__cpu_table_info {
     const char *isa;
     const pha__cpu_row *rows; /* ended by {NULL, NULL} */
+    pha__peak_run *peak;
     bool supported;           /* this machine can run it */
 } pha__cpu_table_info;
 
@@ -26,6 +31,7 @@ pha_status pha__cpu_select(void);
 const pha__kernel *pha__cpu_kernel(const pha__op *op);
 
 const char *pha__cpu_isa(void); /* name of that set */
+pha__peak_run *pha__cpu_peak(void); /* and its peak.c */
 
 /* All sets that were compiled in, from the plainest to the best; returns their number. */
 size_t pha__cpu_tables(const pha__cpu_table_info **out);

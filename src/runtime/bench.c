@@ -183,9 +183,9 @@ static void text_head(pha__str *out, const pha__bench *b)
                     b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha__cpu_isa(),
                     pha__pool_threads(b->pool));
     pha__str_printf(out,
-                    "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x 1024 "
-                    "x 1024, fp32)\nreaches %.1f (%.1f %%); copy of memory %.1f GB/s. Random weights; medians of `runs` "
-                    "after a first run.\n",
+                    "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x "
+                    "1024 x 1024, fp32)\nreaches %.1f (%.1f %%); copy of memory %.1f GB/s. Random weights; medians of "
+                    "`runs` after a first run.\n",
                     b->peak / 1e9, b->product / 1e9, 100 * b->product / b->peak, b->copy / 1e9);
 }
 

@@ -24,7 +24,7 @@ typedef struct prepare {
     pha__bpe_trainer *trainer;
     pha__tokens_writer *writers[PHA__DATA_SPLITS];
     pha__batcher *batcher;
-    char *partial;                    /* the folder in which the result is made */
+    pha__prepare_place place;
     uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
     uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
     pha__prepare_progress progress;
@@ -205,7 +205,7 @@ static pha_status encode_all(prepare *p)
     data->seed = p->o->seed;
     for (int i = 0; i < PHA__DATA_SPLITS; i++)
         if (p->bytes[i])
-            TRY(pha__tokens_writer_open(&p->writers[i], p->partial, pha__split_names[i], data->vocab_size,
+            TRY(pha__tokens_writer_open(&p->writers[i], p->place.partial, pha__split_names[i], data->vocab_size,
                                         data->tokenizer_hash));
     TRY(pha__batcher_open(&p->batcher, p->tokenizer, p->pool, join, p->writers, infos));
     TRY(walk_all(p, "encoding", encode_segment));
@@ -245,7 +245,7 @@ static pha_status run(prepare *p)
     const pha__prepare_options *o = p->o;
     bool train = strcmp(o->tokenizer, "train") == 0;
     TRY(check_options(o));
-    TRY(pha__prepare_folder(&p->partial, o->out));
+    TRY(pha__prepare_place_open(&p->place, o->out));
     p->splitter.seed = o->seed;
     p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid ? 0 : o->valid_fraction;
     p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test ? 0 : o->test_fraction;
@@ -254,13 +254,13 @@ static pha_status run(prepare *p)
     TRY(measure(p));
     if (train) TRY(train_tokenizer(p));
     TRY(encode_all(p));
-    char *path = pha__path_join(p->partial, "tokenizer.json");
+    char *path = pha__path_join(p->place.partial, "tokenizer.json");
     pha_status status =
         path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
     pha__free(path);
     TRY(status);
-    TRY(pha__data_write(p->partial, &p->result->data));
-    return pha__replace_dir(p->partial, o->out);
+    TRY(pha__data_write(p->place.partial, &p->result->data));
+    return pha__replace_dir(p->place.partial, o->out);
 }
 
 static void close_all(prepare *p)
@@ -270,7 +270,7 @@ static void close_all(prepare *p)
     pha__bpe_trainer_close(p->trainer);
     pha__tokenizer_close(p->tokenizer);
     pha__pool_close(p->pool);
-    pha__free(p->partial);
+    pha__prepare_place_close(&p->place);
 }
 
 void pha__prepare_defaults(pha__prepare_options *options)
@@ -289,13 +289,9 @@ pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result
     *p.result = (pha__prepare_result){0};
     double began = now();
     pha_status status = run(&p);
-    if (status != PHA_OK && p.partial) { /* the message of the failure is the one to keep */
-        char message[1024];
-        snprintf(message, sizeof message, "%s", pha_errmsg());
-        pha__remove_tree(p.partial);
-        pha__fail(status, "%s", message);
-    }
+    char message[1024]; /* of the failure: closing may fail too */
+    snprintf(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
-    return status;
+    return status ? pha__fail(status, "%s", message) : PHA_OK;
 }

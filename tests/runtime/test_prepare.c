@@ -264,6 +264,43 @@ static void expect_whole(bool may_be_absent)
     }
 }
 
+static int seconds_refused;
+
+static bool second(void *context, const pha__prepare_progress *p)
+{
+    (void)p;
+    pha__prepare_options o = *(const pha__prepare_options *)context;
+    o.progress = NULL;
+    FAILS(USAGE, "another pha prepare is writing it", pha__prepare(&o, NULL));
+    seconds_refused++;
+    return false;
+}
+
+/* Another one into the same folder is refused and does no harm. */
+static void one_at_a_time(void **state)
+{
+    (void)state;
+    char lock[400];
+    snprintf(lock, sizeof lock, "%s/.out.lock", folder);
+    pha__prepare_options o = defaults(), other = o;
+    char slashes[320];
+    snprintf(slashes, sizeof slashes, "%s//", out);
+    other.out = slashes;
+    write_documents(500);
+    OK(pha__remove_tree(out));
+    o.progress = second, o.context = &other;
+    for (int old = 0; old < 2; old++) {
+        seconds_refused = 0;
+        OK(pha__prepare(&o, NULL));
+        assert_true(seconds_refused >= 2);
+        expect_whole(false);
+        assert_false(pha__exists(lock));
+    }
+    OK(pha__write_file(lock, "", 0)); /* of a process that was killed */
+    OK(pha__prepare(&other, NULL));
+    assert_false(pha__exists(lock));
+}
+
 /* kill -9, or a full disk, at every system call: nothing, the old folder or the new one, whole; and the next run works.
  */
 static void faults(void **state)
@@ -371,6 +408,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_document), cmocka_unit_test(by_position),   cmocka_unit_test(given_splits),
         cmocka_unit_test(vocabulary),  cmocka_unit_test(refusals),      cmocka_unit_test(stopped),
+        cmocka_unit_test(one_at_a_time),
         cmocka_unit_test(faults),      cmocka_unit_test(out_of_memory), cmocka_unit_test(real_wikitext),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -146,6 +146,10 @@ static pha_status measure(prepare *p)
         TRY(walk_all(p, "reading", measure_segment));
     }
     if (p->bytes[PHA__SPLIT_TRAIN] == 0) FAIL(BAD_INPUT, "%s: no text for training in the input", out);
+    if (p->o->n_valid && p->bytes[PHA__SPLIT_VALID] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the valid split, '%s'", out, p->o->valid[0]);
+    if (p->o->n_test && p->bytes[PHA__SPLIT_TEST] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the test split, '%s'", out, p->o->test[0]);
     for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++)
         if (p->splitter.fraction[i] > 0 && p->bytes[i] == 0)
             FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out,

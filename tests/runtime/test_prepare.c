@@ -153,6 +153,10 @@ static void given_splits(void **state)
     char *text = read_split("valid", &n);
     assert_string_equal(text, "the valid text\n|");
     pha__free(text);
+    OK(pha__write_file(valid, "", 0));
+    FAILS(BAD_INPUT, "no text in the input of the valid split", pha__prepare(&o, &r));
+    o.test = o.valid, o.n_test = 1, o.n_valid = 0;
+    FAILS(BAD_INPUT, "no text in the input of the test split", pha__prepare(&o, &r));
     unlink(valid);
 }
 

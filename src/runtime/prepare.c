@@ -58,7 +58,7 @@ static void tell(prepare *p, bool last)
 
 static pha_status stop_if_asked(const prepare *p)
 {
-    if (p->stopped) FAIL(FAILED, "%s: stopped; nothing was written", p->o->out);
+    if (p->stopped) FAIL(STOPPED, "%s: stopped; nothing was written", p->o->out);
     return PHA_OK;
 }
 
@@ -172,11 +172,12 @@ static pha_status feed_segment(prepare *p, const pha__segment *segment)
     return pha__bpe_trainer_break(p->trainer); /* what is fed next need not follow */
 }
 
-static void merged(void *context, int32_t done, int32_t wanted)
+static bool merged(void *context, int32_t done, int32_t wanted)
 {
     prepare *p = context;
     p->progress.done = (uint64_t)done, p->progress.total = (uint64_t)wanted;
     tell(p, done == wanted);
+    return p->stopped;
 }
 
 static pha_status train_tokenizer(prepare *p)
@@ -184,10 +185,12 @@ static pha_status train_tokenizer(prepare *p)
     TRY(pha__bpe_trainer_open(&p->trainer, p->o->vocab_size, 0));
     TRY(walk_all(p, "counting pairs", feed_segment));
     begin_phase(p, "merging", 0);
-    TRY(pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p));
+    pha_status status = pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p);
+    TRY(stop_if_asked(p)); /* in its own words */
+    TRY(status);
     pha__bpe_trainer_close(p->trainer);
     p->trainer = NULL;
-    return stop_if_asked(p);
+    return PHA_OK;
 }
 
 /* Last pass. */

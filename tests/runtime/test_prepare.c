@@ -215,12 +215,16 @@ static void refusals(void **state)
     FAILS(BAD_INPUT, ":1: key 'body'", pha__prepare(&o, NULL));
 }
 
+static int calls_after;
+
 static bool stop(void *context, const pha__prepare_progress *p)
 {
     assert_true(p->done <= p->total);
-    return strcmp(p->phase, context) == 0;
+    calls_after += calls_after > 0 || strcmp(p->phase, context) == 0;
+    return calls_after > 0;
 }
 
+/* In every phase, at once, and without a trace. */
 static void stopped(void **state)
 {
     (void)state;
@@ -229,11 +233,12 @@ static void stopped(void **state)
     snprintf(partial, sizeof partial, "%s/.out.partial", folder);
     write_documents(500);
     OK(pha__remove_tree(out));
-    o.progress = stop;
-    const char *phases[] = {"reading", "encoding"};
-    for (int i = 0; i < 2; i++) {
-        o.context = (void *)(uintptr_t)phases[i];
-        FAILS(FAILED, "stopped; nothing was written", pha__prepare(&o, NULL));
+    o.progress = stop, o.tokenizer = "train", o.vocab_size = 300;
+    const char *phases[] = {"reading", "counting pairs", "merging", "encoding"};
+    for (int i = 0; i < 4; i++) {
+        o.context = (void *)(uintptr_t)phases[i], calls_after = 0;
+        FAILS(STOPPED, "stopped; nothing was written", pha__prepare(&o, NULL));
+        assert_int_equal(calls_after, 1);
         assert_false(pha__exists(out) || pha__exists(partial));
     }
 }

@@ -26,6 +26,7 @@ typedef struct prepare {
     pha__batcher *batcher;
     pha__prepare_place place;
     uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
+    uint64_t files;                   /* bytes of all inputs on disk, from the first pass; 0: not known yet */
     uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
     pha__prepare_progress progress;
     double phase_began, last_told;
@@ -103,7 +104,7 @@ static pha_status walk(prepare *p, const char *const *paths, size_t n, int split
     TRY(pha__text_open(&text, paths, n, &options));
     pha__text_stats stats;
     pha__text_get_stats(text, &stats);
-    p->progress.total += stats.bytes_total;
+    if (!p->files) p->progress.total += stats.bytes_total;
     pha_status status = walk_text(p, text, split, fn);
     pha__text_close(text);
     return status;
@@ -111,13 +112,14 @@ static pha_status walk(prepare *p, const char *const *paths, size_t n, int split
 
 static pha_status walk_all(prepare *p, const char *phase, segment_fn *fn)
 {
-    begin_phase(p, phase, 0);
+    begin_phase(p, phase, p->files);
     p->result->files = p->result->files_skipped = p->result->bad_lines = 0;
     p->enough = false;
     pha__splitter_rewind(&p->splitter);
     TRY(walk(p, p->o->inputs, p->o->n_inputs, -1, fn));
     TRY(walk(p, p->o->valid, p->o->n_valid, PHA__SPLIT_VALID, fn));
     TRY(walk(p, p->o->test, p->o->n_test, PHA__SPLIT_TEST, fn));
+    p->files = p->progress.total;
     tell(p, true);
     return stop_if_asked(p);
 }

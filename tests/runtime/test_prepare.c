@@ -243,6 +243,34 @@ static void stopped(void **state)
     }
 }
 
+static int told, told_left;
+
+static void check_line(void *user, const pha_progress *p)
+{
+    (void)user;
+    told++;
+    if (p->seconds_left < 0) return;
+    told_left++;
+    assert_true(strstr(p->line, " left") != NULL && strstr(p->line, p->phase) == p->line);
+}
+
+/* The line for a person has the time that is left wherever there is a rate; totals hold from the second pass on. */
+static void progress(void **state)
+{
+    (void)state;
+    char valid[300];
+    const char *in[] = {input}, *in_valid[] = {valid};
+    snprintf(valid, sizeof valid, "%s/valid.txt", folder);
+    OK(pha__write_file(valid, "the valid text\n", 15));
+    write_documents(500);
+    pha_prepare_result r;
+    pha_prepare_options o = {.inputs = in, .n_inputs = 1, .valid = in_valid, .n_valid = 1, .test_fraction = -1,
+                             .out = out, .vocab_size = 300, .threads = 1, .progress = check_line};
+    OK(pha_prepare(&o, &r));
+    assert_true(told >= 4 && told_left >= 4);
+    unlink(valid);
+}
+
 /* Runs prepare in a child with a fault at system call n; true when it got through. */
 static bool child_prepares(const char *variable, int n, pha_status *status)
 {
@@ -417,7 +445,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_document), cmocka_unit_test(by_position),   cmocka_unit_test(given_splits),
         cmocka_unit_test(vocabulary),  cmocka_unit_test(refusals),      cmocka_unit_test(stopped),
-        cmocka_unit_test(one_at_a_time),
+        cmocka_unit_test(one_at_a_time), cmocka_unit_test(progress),
         cmocka_unit_test(faults),      cmocka_unit_test(out_of_memory), cmocka_unit_test(real_wikitext),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

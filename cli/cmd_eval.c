@@ -1,5 +1,6 @@
 /* cmd_eval.c -- pha eval: the four numbers with their protocol, or logits of given tokens */
 #include <math.h>
+#include <string.h>
 
 #include "command.h"
 
@@ -11,27 +12,41 @@ typedef struct Options {
 
 static const char *const modes[] = {"windows", "sliding", "carried"};
 
-/* How the numbers came about, in a sentence. */
-static void protocol(char *text, size_t size, pha_eval_mode mode, const pha_eval_result *r)
+enum { PROTOCOL_WINDOW = 1024 }; /* of published perplexities */
+
+/* Was all of the split scored? Then its words and bytes are known. */
+static bool whole(const pha_eval_result *r) { return r->bytes > 0; }
+
+static bool comparable(const Options *a, const pha_eval_result *r)
 {
-    if (mode == PHA_EVAL_SLIDING)
-        snprintf(text, size,
-                 "overlapping windows of %d tokens, stride %d, state zero in each; NOT COMPARABLE with the protocol",
-                 (int)r->context, (int)r->stride);
-    else if (mode == PHA_EVAL_CARRIED)
-        snprintf(text, size,
-                 "windows of %d tokens, state carried from window to window; NOT COMPARABLE with the protocol",
-                 (int)r->context);
+    return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r);
+}
+
+/* How the numbers came about, in a sentence. */
+static void protocol(char *text, size_t size, const Options *a, const pha_eval_result *r)
+{
+    int T = (int)r->context;
+    if (a->o.mode == PHA_EVAL_SLIDING)
+        snprintf(text, size, "overlapping windows of %d tokens, stride %d, state zero in each", T, (int)r->stride);
+    else if (a->o.mode == PHA_EVAL_CARRIED)
+        snprintf(text, size, "windows of %d tokens, state carried from window to window", T);
     else
-        snprintf(text, size,
-                 "windows of %d tokens without overlap (stride %d), state zero in each, every target scored once",
-                 (int)r->context, (int)(r->stride ? r->stride : r->context));
+        snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each", T, T);
+    size_t n = strlen(text);
+    if (whole(r))
+        n += (size_t)snprintf(text + n, size - n, ", every target scored once");
+    else
+        n += (size_t)snprintf(text + n, size - n, ", only the first %llu targets scored", (unsigned long long)r->tokens);
+    if (a->o.mode == PHA_EVAL_WINDOWS && whole(r) && !comparable(a, r))
+        snprintf(text + n, size - n, "; comparable with windows of %d only, the protocol has %d", T, PROTOCOL_WINDOW);
+    else if (!comparable(a, r))
+        snprintf(text + n, size - n, "; NOT COMPARABLE with the protocol");
 }
 
 static void print_json(const Options *a, const pha_eval_result *r)
 {
     char text[256];
-    protocol(text, sizeof text, a->o.mode, r);
+    protocol(text, sizeof text, a, r);
     json_t *loss = json_array(), *n = json_array(), *all = json_object();
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
         json_array_append_new(loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
@@ -41,7 +56,7 @@ static void print_json(const Options *a, const pha_eval_result *r)
     json_object_set_new(all, "data", json_string(a->o.data));
     json_object_set_new(all, "split", json_string(a->o.split));
     json_object_set_new(all, "protocol", json_string(text));
-    json_object_set_new(all, "comparable", json_boolean(a->o.mode == PHA_EVAL_WINDOWS));
+    json_object_set_new(all, "comparable", json_boolean(comparable(a, r)));
     json_object_set_new(all, "mode", json_string(modes[a->o.mode]));
     json_object_set_new(all, "window", json_integer(r->context));
     json_object_set_new(all, "stride", json_integer(r->stride));
@@ -86,7 +101,7 @@ static void print_positions(const pha_eval_result *r)
 static void print_text(const Options *a, const pha_eval_result *r)
 {
     char text[256], n[32];
-    protocol(text, sizeof text, a->o.mode, r);
+    protocol(text, sizeof text, a, r);
     printf("%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
     printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
@@ -170,9 +185,9 @@ const Command command_eval = {
     .about =
         "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
         "share of targets that equal the most likely token, and the loss by position in the window.\n\n"
-        "The protocol: the split is one stream, cut into windows without overlap; every target except the stream's "
-        "first "
-        "token is scored once; losses are summed in double.\n\n"
+        "The protocol: the split is one stream, cut into windows of 1024 tokens without overlap; every target except "
+        "the stream's first token is scored once; losses are summed in double. With another window, mode or only a "
+        "part of the split the output says that the numbers are not those of the protocol.\n\n"
         "With --tokens and --logits it writes logits, to compare with another implementation.",
     .examples = "pha eval --model run/model --data data --split test --json\n"
                 "pha eval --model run/model --tokens in.npy --logits out.npy",

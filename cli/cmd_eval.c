@@ -33,10 +33,11 @@ static void protocol(char *text, size_t size, const Options *a, const pha_eval_r
     else
         snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each", T, T);
     size_t n = strlen(text);
+    unsigned long long scored = r->tokens;
     if (whole(r))
         n += (size_t)snprintf(text + n, size - n, ", every target scored once");
     else
-        n += (size_t)snprintf(text + n, size - n, ", only the first %llu targets scored", (unsigned long long)r->tokens);
+        n += (size_t)snprintf(text + n, size - n, ", only the first %llu targets scored", scored);
     if (a->o.mode == PHA_EVAL_WINDOWS && whole(r) && !comparable(a, r))
         snprintf(text + n, size - n, "; comparable with windows of %d only, the protocol has %d", T, PROTOCOL_WINDOW);
     else if (!comparable(a, r))
@@ -116,11 +117,30 @@ static void print_text(const Options *a, const pha_eval_result *r)
               talk_bytes(text + 64, (double)r->peak_bytes));
 }
 
+/* Logits are those of the given tokens, at once and in fp32. */
+static int check_logits(const Call *call)
+{
+    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens", "precision"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (option_given(call, others[i])) return usage_error(call, "--%s does not apply to --logits", others[i]);
+    return PHA_OK;
+}
+
+static int write_logits(Call *call, const Options *a)
+{
+    pha_status status = pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads);
+    if (status) return library_error(call, status);
+    if (a->json)
+        talk_json(json_pack("{s:s, s:s, s:s}", "model", a->o.model, "tokens", a->tokens, "logits", a->logits));
+    return PHA_OK;
+}
+
 static int check(const Call *call, const Options *a)
 {
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
-    if (!a->tokens && !a->o.data)
+    if (a->tokens) return check_logits(call);
+    if (!a->o.data)
         return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
     if (a->o.mode == PHA_EVAL_SLIDING && a->o.stride == 0)
         return usage_error(call, "--mode sliding needs --stride N, less than --context");
@@ -137,7 +157,7 @@ static int run(Call *call, void *options)
     int bad = check(call, a);
     if (bad) return bad;
     signals_install(false);
-    if (a->tokens) return library_error(call, pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads));
+    if (a->tokens) return write_logits(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     pha_status status = pha_eval(&a->o, &result);
     talk_progress_end();

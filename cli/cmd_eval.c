@@ -104,6 +104,8 @@ static void print_text(const Options *a, const pha_eval_result *r)
 static int check(const Call *call, const Options *a)
 {
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
+    if (a->tokens && a->o.precision == PHA_BF16)
+        return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
     if (!a->tokens && !a->o.data)
         return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");

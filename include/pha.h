@@ -244,7 +244,7 @@ typedef struct pha_train_options {
     double lr_min_ratio;      /* of cosine [0.1] */
     int64_t warmup;           /* steps [0] */
     pha_schedule schedule;    /* [cosine] */
-    double plateau_factor;    /* [0.75] */
+    double plateau_factor;    /* [0.75]; the plateau is told one loss per epoch, or each one if there is one epoch */
     int32_t plateau_patience; /* [3] */
     double beta1, beta2, eps; /* [0.9, 0.999, 1e-8] */
     double weight_decay;      /* [0.1] */
@@ -256,7 +256,7 @@ typedef struct pha_train_options {
     bool no_fuse;             /* do not merge projections */
     int64_t eval_every;       /* steps [once per epoch, at least 4 times a run] */
     int64_t eval_tokens;      /* of the validation split [all] */
-    int64_t checkpoint_every; /* steps [as eval_every] */
+    int64_t checkpoint_every; /* steps [as eval_every]; the end of an epoch and of the run has one too */
     int32_t keep_best;        /* model snapshots kept by validation perplexity [5] */
     int32_t average_best;     /* of them averaged at the end [3]; negative: no averaging */
     int64_t detail_every;     /* steps between entries with mixing weights, horizons, norms per tensor [100] */

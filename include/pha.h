@@ -98,8 +98,8 @@ typedef void pha_progress_fn(void *user, const pha_progress *progress);
 
 typedef struct pha_tokenizer pha_tokenizer;
 
-/* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe + encoder.json
- * or merges.txt + vocab.json; one of those files; or "bytes". */
+/* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe +
+ * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
@@ -148,8 +148,8 @@ typedef struct pha_prepare_result {
 } pha_prepare_result;
 
 /* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number). STOPPED: on a
- * stop request; nothing is written then. */
+ * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number). STOPPED:
+ * on a stop request; nothing is written then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
 
 /* ---- models --------------------------------------------------------------------------------------------- */
@@ -298,8 +298,8 @@ typedef struct pha_train_result {
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC: twenty
- * steps in a row were refused because loss or gradient were not finite or far above their mean. A step that is refused
+ * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
+ * twenty steps in a row were refused because loss or gradient were not finite or far above their mean. A step that is refused
  * changes no weight. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 

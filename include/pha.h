@@ -148,8 +148,8 @@ typedef struct pha_prepare_result {
 } pha_prepare_result;
 
 /* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number). STOPPED:
- * on a stop request; nothing is written then. */
+ * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
+ * STOPPED: on a stop request; nothing is written then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
 
 /* ---- models --------------------------------------------------------------------------------------------- */
@@ -299,8 +299,8 @@ typedef struct pha_train_result {
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
  * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
- * twenty steps in a row were refused because loss or gradient were not finite or far above their mean. A step that is refused
- * changes no weight. */
+ * twenty steps in a row were refused because loss or gradient were not finite or far above their mean; a step that is
+ * refused changes no weight. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */

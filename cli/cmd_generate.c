@@ -21,7 +21,14 @@ typedef struct Output {
     bool keep, failed;
     char *text;
     size_t size;
+    json_t *tokens; /* for JSON: text may hold bytes that are no UTF-8 */
 } Output;
+
+static void on_token(void *user, int32_t id)
+{
+    Output *out = user;
+    if (json_array_append_new(out->tokens, json_integer(id))) out->failed = true;
+}
 
 static bool on_text(void *user, const char *text, size_t size)
 {
@@ -54,12 +61,11 @@ static void say_speed(const pha_generate_result *r)
 static void print_json(const Options *a, const Output *out, const char *prompt, size_t size,
                        const pha_generate_result *r)
 {
-    json_t *text = json_stringn(out->text ? out->text : "", out->size), *given = json_stringn(prompt, size);
-    talk_json(json_pack("{s:s, s:o, s:o, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt",
-                        given ? given : json_null(), "text", text ? text : json_null(), "prompt_tokens",
-                        (json_int_t)r->prompt_tokens, "new_tokens", (json_int_t)r->new_tokens, "prompt_seconds",
-                        talk_real(r->prompt_seconds), "new_seconds", talk_real(r->new_seconds), "end",
-                        ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    talk_json(json_pack("{s:s, s:o, s:o, s:O, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt",
+                        talk_text(prompt, size), "text", talk_text(out->text ? out->text : "", out->size), "tokens",
+                        out->tokens, "prompt_tokens", (json_int_t)r->prompt_tokens, "new_tokens",
+                        (json_int_t)r->new_tokens, "prompt_seconds", talk_real(r->prompt_seconds), "new_seconds",
+                        talk_real(r->new_seconds), "end", ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
 }
 
 static int generate_once(Call *call, Options *a, pha_session *session)
@@ -73,12 +79,14 @@ static int generate_once(Call *call, Options *a, pha_session *session)
     const char *prompt = a->prompt ? a->prompt : text;
     if (a->echo && !a->json) fwrite(prompt, 1, size, stdout), fflush(stdout);
     a->o.text = on_text, a->o.user = &out;
+    if (a->json) a->o.token = on_token, out.tokens = json_array();
     pha_status status = pha_generate(session, prompt, size, &a->o, &result);
     if (!a->json) putchar('\n'), fflush(stdout);
     code = out.failed ? PHA_NO_MEMORY : status;
     if (a->json && (status == PHA_OK || status == PHA_STOPPED)) print_json(a, &out, prompt, size, &result);
     if (status && status != PHA_STOPPED) library_error(call, status);
     else if (!a->quiet && !a->json) say_speed(&result);
+    json_decref(out.tokens);
     free(out.text);
     free(text);
     return code ? code : result.end == 5 ? PHA_STOPPED : PHA_OK;

@@ -8,7 +8,7 @@ typedef struct Options {
     List runs, prompts;
     pha_generate_options o;
     int threads;
-    bool quiet;
+    bool json, quiet;
 } Options;
 
 typedef struct Text {
@@ -60,6 +60,15 @@ static pha_status make_samples(const Options *a, char **samples)
     return status;
 }
 
+static void print_json(const Options *a, char *const *samples)
+{
+    char path[4096];
+    json_t *list = json_array();
+    snprintf(path, sizeof path, "%s/report.html", a->runs.items[0]);
+    for (size_t i = 0; i < a->prompts.n; i++) json_array_append_new(list, talk_text(samples[i], strlen(samples[i])));
+    talk_json(json_pack("{s:s, s:o}", "report", path, "samples", list));
+}
+
 static int run(Call *call, void *options)
 {
     Options *a = options;
@@ -69,6 +78,7 @@ static int run(Call *call, void *options)
     pha_status status = a->prompts.n ? make_samples(a, samples) : PHA_OK;
     if (!status) status = pha_report(a->runs.items[0], (const char *const *)samples, a->prompts.n);
     if (status) library_error(call, status);
+    else if (a->json) print_json(a, samples);
     else printf("%s/report.html\n", a->runs.items[0]);
     for (size_t i = 0; i < a->prompts.n; i++) free(samples[i]);
     free(samples);
@@ -88,6 +98,7 @@ static const Option table[] = {
      .help = "of the samples"},
     OPTION_SEED(Options, o.sample.seed, "of the samples"),
     OPTION_THREADS(Options, threads),
+    OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),
     {0},
 };

@@ -61,8 +61,7 @@ static int decode(Call *call, const Options *a, const pha_tokenizer *tokenizer, 
     pha_status status = pha_tokenizer_decode(tokenizer, ids, n, &bytes, &size);
     free(ids);
     if (status) return library_error(call, status);
-    json_t *string = a->json ? json_stringn(bytes, size) : NULL;
-    if (a->json) talk_json(json_pack("{s:o, s:I}", "text", string ? string : json_null(), "bytes", (json_int_t)size));
+    if (a->json) talk_json(json_pack("{s:o, s:I}", "text", talk_text(bytes, size), "bytes", (json_int_t)size));
     else fwrite(bytes, 1, size, stdout);
     pha_free(bytes);
     return PHA_OK;

@@ -133,6 +133,38 @@ json_t *talk_real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
+/* Bytes of the valid UTF-8 character at s, 0: none (Unicode's table 3-7). */
+static size_t character(const unsigned char *s, size_t n)
+{
+    static const struct { unsigned char low, high, second_low, second_high, size; } rows[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        if (s[0] < rows[i].low || s[0] > rows[i].high) continue;
+        if (rows[i].size > n) return 0;
+        if (rows[i].size > 1 && (s[1] < rows[i].second_low || s[1] > rows[i].second_high)) return 0;
+        for (size_t k = 2; k < rows[i].size; k++)
+            if ((s[k] & 0xc0) != 0x80) return 0;
+        return rows[i].size;
+    }
+    return 0;
+}
+
+json_t *talk_text(const char *text, size_t size)
+{
+    char *copy = malloc(3 * size + 1);
+    size_t n = 0;
+    for (size_t i = 0, k; copy && i < size; i += k ? k : 1) {
+        k = character((const unsigned char *)text + i, size - i);
+        memcpy(copy + n, k ? text + i : "\xef\xbf\xbd", k ? k : 3);
+        n += k ? k : 3;
+    }
+    json_t *string = copy ? json_stringn(copy, n) : NULL;
+    free(copy);
+    return string ? string : json_null();
+}
+
 json_t *talk_hash(uint64_t hash)
 {
     char text[20];

@@ -28,6 +28,8 @@ pha_progress_fn *talk_progress_unless(bool quiet);
 /* Prints and releases; keys in the order in which they were added. */
 void talk_json(json_t *json);
 json_t *talk_real(double value); /* null where it is not finite */
+/* Any bytes: what is not UTF-8 becomes U+FFFD, one for each byte. */
+json_t *talk_text(const char *text, size_t size);
 json_t *talk_hash(uint64_t hash); /* sixteen hex digits */
 
 /* 1234567 -> "1,234,567"; text has room for 32. */

@@ -227,6 +227,7 @@ typedef struct pha_generate_options {
     /* Receives whole UTF-8 characters as they come; returning false ends the generation. */
     bool (*text)(void *user, const char *text, size_t size); /* the text is valid during the call */
     void *user;
+    void (*token)(void *user, int32_t id); /* receives every new token, also one whose text is not delivered */
 } pha_generate_options;
 
 typedef struct pha_generate_result {

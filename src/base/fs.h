@@ -40,6 +40,15 @@ void pha__writer_abort(pha__writer *w); /* NULL is allowed */
 
 pha_status pha__write_file(const char *path, const void *data, size_t size);
 
+/* A lock that one process at a time can have: an open, locked file `path`, which is made and removed again. PHA_USAGE:
+ * somebody else has it. Close does nothing for a zeroed lock or after a failure. */
+typedef struct pha__lock {
+    char *path; /* NULL: not held */
+    int fd;
+} pha__lock;
+pha_status pha__lock_open(pha__lock *lock, const char *path);
+void pha__lock_close(pha__lock *lock);
+
 /* Appends to an existing or new file and flushes (log lines). */
 pha_status pha__append_file(const char *path, const void *data, size_t size);
 

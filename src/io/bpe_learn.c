@@ -263,14 +263,17 @@ static void close_learner(learner *t)
 
 static pha_status learn(learner *t, pha__words *words, int32_t n_wanted, pha__bpe_progress *progress, void *context)
 {
+    enum { TELL_EVERY = 64 };
     TRY(open_learner(t, n_wanted));
     TRY(load_words(t, words));
     while (t->out->n_tokens < n_wanted) {
+        int32_t done = t->out->n_tokens - 256;
+        if (progress && done % TELL_EVERY == 0 && progress(context, done, n_wanted - 256))
+            FAIL(STOPPED, "training of the vocabulary: stopped after %d merges", (int)done);
         uint32_t entry;
         TRY(best_pair(t, &entry));
         if (entry == PHA__NO_PAIR) break;
         TRY(merge_pair(t, entry));
-        if (progress && t->out->n_tokens % 256 == 0) progress(context, t->out->n_tokens - 256, n_wanted - 256);
     }
     if (progress) progress(context, t->out->n_tokens - 256, n_wanted - 256);
     return PHA_OK;

@@ -4,7 +4,7 @@
 
 #include "io/bpe_words.h"
 
-typedef void pha__bpe_progress(void *context, int32_t done, int32_t wanted);
+typedef bool pha__bpe_progress(void *context, int32_t done, int32_t wanted); /* true stops */
 
 /* The tokens (256 bytes, then the new ones) and the merges. Each merge is the most frequent pair, among equals the one
  * with the bytewise smaller left, then right token. Ends at n_wanted tokens or when no pair is left. */

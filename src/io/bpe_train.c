@@ -113,7 +113,7 @@ static pha_status make(pha__tokenizer **out, const pha__learned *l)
 }
 
 pha_status pha__bpe_trainer_finish(pha__bpe_trainer *b, pha__tokenizer **out,
-                                   void (*progress)(void *context, int32_t done, int32_t wanted), void *context)
+                                   bool (*progress)(void *context, int32_t done, int32_t wanted), void *context)
 {
     *out = NULL;
     TRY(count_block(b, true));

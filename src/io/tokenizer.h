@@ -47,10 +47,10 @@ pha_status pha__bpe_trainer_open(pha__bpe_trainer **out, int32_t vocab_size, siz
 pha_status pha__bpe_trainer_feed(pha__bpe_trainer *b, const void *text, size_t size); /* one document or part of one */
 /* Ends a document: no word goes on into what is fed next. Optional if documents end with a line end. */
 pha_status pha__bpe_trainer_break(pha__bpe_trainer *b);
-/* `progress` (may be NULL) is called now and then with merges done and wanted. The result has 256 bytes, merges, then
- * <|endoftext|>, V = vocab_size if the text allows (less, with a note, if no pair is left). */
+/* `progress` (may be NULL) is called now and then with merges done and wanted; true stops: PHA_STOPPED. The result has
+ * 256 bytes, merges, then <|endoftext|>, V = vocab_size if the text allows (less, with a note, if no pair is left). */
 pha_status pha__bpe_trainer_finish(pha__bpe_trainer *b, pha__tokenizer **out,
-                                   void (*progress)(void *context, int32_t done, int32_t wanted), void *context);
+                                   bool (*progress)(void *context, int32_t done, int32_t wanted), void *context);
 void pha__bpe_trainer_close(pha__bpe_trainer *b);
 
 #endif

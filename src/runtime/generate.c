@@ -149,6 +149,7 @@ static pha_status next(generation *g, int *end)
     TRY(choose(g, &id));
     if (id == pha__tokenizer_eot(g->tokenizer) && !g->o->ignore_end) return *end = END_TEXT, PHA_OK;
     g->result->new_tokens++;
+    if (g->o->token) g->o->token(g->o->user, id);
     TRY(add_text(g, id, end));
     if (*end == END_STRING) return PHA_OK;
     TRY(pha__session_read(g->session, &id, 1, false));

@@ -52,7 +52,7 @@ static void normalise(double *x, int n)
 {
     double sum = 0;
     for (int k = 0; k < n; k++) sum += x[k];
-    for (int k = 0; k < n; k++) x[k] = sum > 0 ? x[k] / sum : 0;
+    for (int k = 0; k < n; k++) x[k] = sum == 0 ? 0 : x[k] / sum; /* what is not finite stays so */
 }
 
 static pha_status fill_row(pha__mix_row *row, const pha__node *mix, void *const *data)
@@ -94,6 +94,16 @@ pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *nam
         if (is_mix(names->nodes[i])) status = fill_row(&(*rows)[(*n)++], names->nodes[i], data);
     if (status) pha__free(*rows), *rows = NULL;
     return status;
+}
+
+static pha_status check_finite(const pha__subject *s, const pha__mix_row *rows, int n)
+{
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < rows[i].n; k++)
+            if (!isfinite(rows[i].raw[k]) || !isfinite(rows[i].scaled[k]))
+                FAIL(NUMERIC, "%s: layer %d: the mixing weights or the gains are not finite; the weights are damaged",
+                     s->path, rows[i].layer);
+    return PHA_OK;
 }
 
 #define WIDTH 720
@@ -227,14 +237,14 @@ pha_status pha__inspect_mixing(pha__str *out, const pha__subject *s, const pha_i
     pha__mix_row *rows;
     int n;
     TRY(pha__mixing_rows(&rows, &n, s->names, s->model ? s->model->weights.data : NULL));
-    pha_status status = PHA_OK;
-    if (!n)
+    pha_status status = check_finite(s, rows, n);
+    if (!status && !n)
         status = pha__fail(PHA_BAD_INPUT,
                            "%s: a model of arch '%s' with these branches mixes nothing: it has no mixing "
                            "weights",
                            s->path, s->config.arch);
-    else if (o->json) status = pha__add_json(out, as_json(s, rows, n));
-    else as_text(out, s, rows, n);
+    else if (!status && o->json) status = pha__add_json(out, as_json(s, rows, n));
+    else if (!status) as_text(out, s, rows, n);
     if (!status && o->svg) status = write_svg(o->svg, rows, n);
     pha__free(rows);
     return status;

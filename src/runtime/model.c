@@ -1,4 +1,4 @@
-/* model.c -- model folders: opening, initialising, writing */
+/* model.c -- model folders: opening (model_write.c writes) */
 #include "runtime/model.h"
 
 #include <math.h>
@@ -6,8 +6,6 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/json.h"
-#include "base/str.h"
 
 pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list()}; }
 
@@ -247,137 +245,3 @@ void pha_model_get_info(const pha_model *m, pha_model_info *info)
 }
 
 const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
-
-/* ---- writing --------------------------------------------------------------------------------------------- */
-
-static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names)
-{
-    pha__tensor *tensors = pha__alloc_zero((size_t)w->n, sizeof *tensors);
-    if (!tensors) return PHA_NO_MEMORY;
-    size_t n = 0;
-    for (int i = 0; i < w->n; i++) {
-        const pha__node *v = names->params[i];
-        if (v->kind == PHA__CONSTANT) continue;
-        pha__tensor *t = &tensors[n++];
-        *t = (pha__tensor){.name = v->path, .dtype = PHA__F32, .data = w->data[i]};
-        if (v->rows == 1 && v->kind == PHA__VECTOR)
-            t->rank = 1, t->shape[0] = v->width;
-        else
-            t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
-    }
-    const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved", NULL};
-    pha_status status = pha__safetensors_write(path, tensors, n, metadata);
-    pha__free(tensors);
-    return status;
-}
-
-static pha_status write_card(const char *path, const pha__weights *w, const pha__program *names, const char *card)
-{
-    pha__str s = {0};
-    pha__str_printf(
-        &s,
-        "---\nlibrary_name: pha\ntags: [%s]\n---\n# A %s language model\n\n%llu parameters, %d layers of width "
-        "%d, vocabulary %d. Written by pha %s; `pha generate --model DIR` runs it, `pha inspect DIR` describes "
-        "it.\n%s%s",
-        w->config.arch, w->config.arch, (unsigned long long)names->parameters, w->config.n_layer, w->config.d_model,
-        w->config.vocab_size, pha_version(), card ? "\n" : "", card ? card : "");
-    pha_status status = s.failed ? PHA_NO_MEMORY : pha__write_file(path, s.data, s.size);
-    pha__str_free(&s);
-    return status;
-}
-
-static pha_status write_parts(const char *folder, const pha__weights *w, const pha__program *names,
-                              const pha__tokenizer *tokenizer, const char *card)
-{
-    char *path;
-    pha__config_rules r = pha__rules();
-    TRY(in_folder(&path, folder, "config.json"));
-    pha_status status = pha__config_save(&w->config, path, &r);
-    pha__free(path);
-    TRY(status);
-    TRY(in_folder(&path, folder, "model.safetensors"));
-    status = write_weights(path, w, names);
-    pha__free(path);
-    TRY(status);
-    if (tokenizer) {
-        TRY(in_folder(&path, folder, "tokenizer.json"));
-        status = pha__tokenizer_save(tokenizer, path);
-        pha__free(path);
-        TRY(status);
-    }
-    TRY(in_folder(&path, folder, "README.md"));
-    status = write_card(path, w, names, card);
-    pha__free(path);
-    return status;
-}
-
-pha_status pha__model_write(const char *folder, const pha__weights *w, const pha__program *names,
-                            const pha__tokenizer *tokenizer, const char *card)
-{
-    pha__str beside = {0};
-    pha__str_printf(&beside, "%s.writing", folder);
-    if (beside.failed) return PHA_NO_MEMORY;
-    pha_status status = pha__remove_tree(beside.data);
-    if (!status) status = pha__mkdirs(beside.data);
-    if (!status) status = write_parts(beside.data, w, names, tokenizer, card);
-    if (!status)
-        status = pha__replace_dir(beside.data, folder);
-    else
-        pha__remove_tree(beside.data);
-    pha__str_free(&beside);
-    return status;
-}
-
-/* A folder that stands where a model shall go is replaced only if it is a model. */
-static pha_status check_target(const char *folder)
-{
-    if (!pha__exists(folder)) return PHA_OK;
-    char **names = NULL, *config;
-    size_t n = 0;
-    TRY(in_folder(&config, folder, "config.json"));
-    bool ours = pha__exists(config);
-    pha__free(config);
-    if (!ours && pha__is_dir(folder)) TRY(pha__list_dir(&names, &n, folder));
-    pha__free_list(names, n);
-    if (!ours && (n > 0 || !pha__is_dir(folder)))
-        FAIL(USAGE, "%s: exists and is not a model folder; choose another name or remove it", folder);
-    return PHA_OK;
-}
-
-pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer, const char *out_folder)
-{
-    pha__weights w = {0};
-    pha__program *names = NULL;
-    pha__tokenizer *tok = NULL;
-    pha__config_rules r = pha__rules();
-    TRY(check_target(out_folder));
-    TRY(pha__config_load(&w.config, config_file, &r));
-    if (tokenizer) TRY(pha__tokenizer_open(&tok, tokenizer));
-    if (!w.config.vocab_size && tok) w.config.vocab_size = pha__tokenizer_size(tok);
-    pha_status status = PHA_OK;
-    if (w.config.vocab_size < 2)
-        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing; add it or give a tokenizer", config_file);
-    else if (tok && pha__tokenizer_size(tok) > w.config.vocab_size)
-        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size %d is below the tokenizer's %d tokens", config_file,
-                           w.config.vocab_size, pha__tokenizer_size(tok));
-    pha__program_options options = {.B = 1, .T = 1};
-    float *block = NULL;
-    if (!status) status = pha__record(&names, &w.config, &options, PHA__HEAD_NONE);
-    if (!status) {
-        w.n = names->n_params;
-        block = pha__alloc_zero((size_t)names->weights, sizeof *block);
-        w.data = pha__alloc_zero((size_t)w.n, sizeof *w.data);
-        if (!block || !w.data)
-            status = pha__fail(PHA_NO_MEMORY, "no memory for %lld weights", (long long)names->weights);
-    }
-    if (!status) {
-        pha__bind_block(names, block, sizeof *block, w.data);
-        pha__init_weights(names, block, seed);
-        status = pha__model_write(out_folder, &w, names, tok, "Untrained.\n");
-    }
-    pha__free(block);
-    pha__free(w.data);
-    pha__program_close(names);
-    pha__tokenizer_close(tok);
-    return status;
-}

@@ -45,8 +45,11 @@ pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *
 /* bf16 copies of the matrices in one allocation: fills w->half; the caller frees *memory after the last use. */
 pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **memory);
 
+/* May a model be written to `folder`? Only over nothing, an empty folder, or a model folder that holds nothing else. */
+pha_status pha__model_place(const char *folder);
+
 /* Writes config.json, model.safetensors (fp32) and README.md, and tokenizer.json if given, into a new folder beside
- * `folder`, and puts it in its place. `card`: text for the model card, may be NULL. */
+ * `folder`, and puts it in its place if pha__model_place allows it. `card`: text for the model card, may be NULL. */
 pha_status pha__model_write(const char *folder, const pha__weights *w, const pha__program *names,
                             const pha__tokenizer *tokenizer, const char *card);
 

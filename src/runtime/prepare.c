@@ -24,8 +24,9 @@ typedef struct prepare {
     pha__bpe_trainer *trainer;
     pha__tokens_writer *writers[PHA__DATA_SPLITS];
     pha__batcher *batcher;
-    char *partial;                    /* the folder in which the result is made */
+    pha__prepare_place place;
     uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
+    uint64_t files;                   /* bytes of all inputs on disk, from the first pass; 0: not known yet */
     uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
     pha__prepare_progress progress;
     double phase_began, last_told;
@@ -58,7 +59,7 @@ static void tell(prepare *p, bool last)
 
 static pha_status stop_if_asked(const prepare *p)
 {
-    if (p->stopped) FAIL(FAILED, "%s: stopped; nothing was written", p->o->out);
+    if (p->stopped) FAIL(STOPPED, "%s: stopped; nothing was written", p->o->out);
     return PHA_OK;
 }
 
@@ -103,7 +104,7 @@ static pha_status walk(prepare *p, const char *const *paths, size_t n, int split
     TRY(pha__text_open(&text, paths, n, &options));
     pha__text_stats stats;
     pha__text_get_stats(text, &stats);
-    p->progress.total += stats.bytes_total;
+    if (!p->files) p->progress.total += stats.bytes_total;
     pha_status status = walk_text(p, text, split, fn);
     pha__text_close(text);
     return status;
@@ -111,13 +112,14 @@ static pha_status walk(prepare *p, const char *const *paths, size_t n, int split
 
 static pha_status walk_all(prepare *p, const char *phase, segment_fn *fn)
 {
-    begin_phase(p, phase, 0);
+    begin_phase(p, phase, p->files);
     p->result->files = p->result->files_skipped = p->result->bad_lines = 0;
     p->enough = false;
     pha__splitter_rewind(&p->splitter);
     TRY(walk(p, p->o->inputs, p->o->n_inputs, -1, fn));
     TRY(walk(p, p->o->valid, p->o->n_valid, PHA__SPLIT_VALID, fn));
     TRY(walk(p, p->o->test, p->o->n_test, PHA__SPLIT_TEST, fn));
+    p->files = p->progress.total;
     tell(p, true);
     return stop_if_asked(p);
 }
@@ -146,6 +148,10 @@ static pha_status measure(prepare *p)
         TRY(walk_all(p, "reading", measure_segment));
     }
     if (p->bytes[PHA__SPLIT_TRAIN] == 0) FAIL(BAD_INPUT, "%s: no text for training in the input", out);
+    if (p->o->n_valid && p->bytes[PHA__SPLIT_VALID] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the valid split, '%s'", out, p->o->valid[0]);
+    if (p->o->n_test && p->bytes[PHA__SPLIT_TEST] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the test split, '%s'", out, p->o->test[0]);
     for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++)
         if (p->splitter.fraction[i] > 0 && p->bytes[i] == 0)
             FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out,
@@ -168,11 +174,12 @@ static pha_status feed_segment(prepare *p, const pha__segment *segment)
     return pha__bpe_trainer_break(p->trainer); /* what is fed next need not follow */
 }
 
-static void merged(void *context, int32_t done, int32_t wanted)
+static bool merged(void *context, int32_t done, int32_t wanted)
 {
     prepare *p = context;
     p->progress.done = (uint64_t)done, p->progress.total = (uint64_t)wanted;
     tell(p, done == wanted);
+    return p->stopped;
 }
 
 static pha_status train_tokenizer(prepare *p)
@@ -180,10 +187,12 @@ static pha_status train_tokenizer(prepare *p)
     TRY(pha__bpe_trainer_open(&p->trainer, p->o->vocab_size, 0));
     TRY(walk_all(p, "counting pairs", feed_segment));
     begin_phase(p, "merging", 0);
-    TRY(pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p));
+    pha_status status = pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p);
+    TRY(stop_if_asked(p)); /* in its own words */
+    TRY(status);
     pha__bpe_trainer_close(p->trainer);
     p->trainer = NULL;
-    return stop_if_asked(p);
+    return PHA_OK;
 }
 
 /* Last pass. */
@@ -205,7 +214,7 @@ static pha_status encode_all(prepare *p)
     data->seed = p->o->seed;
     for (int i = 0; i < PHA__DATA_SPLITS; i++)
         if (p->bytes[i])
-            TRY(pha__tokens_writer_open(&p->writers[i], p->partial, pha__split_names[i], data->vocab_size,
+            TRY(pha__tokens_writer_open(&p->writers[i], p->place.partial, pha__split_names[i], data->vocab_size,
                                         data->tokenizer_hash));
     TRY(pha__batcher_open(&p->batcher, p->tokenizer, p->pool, join, p->writers, infos));
     TRY(walk_all(p, "encoding", encode_segment));
@@ -245,7 +254,7 @@ static pha_status run(prepare *p)
     const pha__prepare_options *o = p->o;
     bool train = strcmp(o->tokenizer, "train") == 0;
     TRY(check_options(o));
-    TRY(pha__prepare_folder(&p->partial, o->out));
+    TRY(pha__prepare_place_open(&p->place, o->out));
     p->splitter.seed = o->seed;
     p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid ? 0 : o->valid_fraction;
     p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test ? 0 : o->test_fraction;
@@ -254,13 +263,13 @@ static pha_status run(prepare *p)
     TRY(measure(p));
     if (train) TRY(train_tokenizer(p));
     TRY(encode_all(p));
-    char *path = pha__path_join(p->partial, "tokenizer.json");
+    char *path = pha__path_join(p->place.partial, "tokenizer.json");
     pha_status status =
         path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
     pha__free(path);
     TRY(status);
-    TRY(pha__data_write(p->partial, &p->result->data));
-    return pha__replace_dir(p->partial, o->out);
+    TRY(pha__data_write(p->place.partial, &p->result->data));
+    return pha__replace_dir(p->place.partial, o->out);
 }
 
 static void close_all(prepare *p)
@@ -270,7 +279,7 @@ static void close_all(prepare *p)
     pha__bpe_trainer_close(p->trainer);
     pha__tokenizer_close(p->tokenizer);
     pha__pool_close(p->pool);
-    pha__free(p->partial);
+    pha__prepare_place_close(&p->place);
 }
 
 void pha__prepare_defaults(pha__prepare_options *options)
@@ -289,13 +298,9 @@ pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result
     *p.result = (pha__prepare_result){0};
     double began = now();
     pha_status status = run(&p);
-    if (status != PHA_OK && p.partial) { /* the message of the failure is the one to keep */
-        char message[1024];
-        snprintf(message, sizeof message, "%s", pha_errmsg());
-        pha__remove_tree(p.partial);
-        pha__fail(status, "%s", message);
-    }
+    char message[1024]; /* of the failure: closing may fail too */
+    snprintf(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
-    return status;
+    return status ? pha__fail(status, "%s", message) : PHA_OK;
 }

@@ -39,7 +39,7 @@ typedef struct pha__prepare_options { /* begin with pha__prepare_defaults */
     const char *text_key;                                            /* of JSONL */
     bool skip_bad;                                                   /* bad lines of JSONL */
     int threads;                                                     /* 0: as many as there are processors */
-    bool (*progress)(void *context, const pha__prepare_progress *p); /* NULL: none; true stops, nothing is written */
+    bool (*progress)(void *context, const pha__prepare_progress *p); /* NULL: none; true: PHA_STOPPED, no result */
     void *context;
 } pha__prepare_options;
 

@@ -10,17 +10,29 @@ typedef struct relay {
     void *user;
 } relay;
 
+/* "  1m 20s left", "" where it can't be known */
+static void time_left(char *text, size_t size, double seconds)
+{
+    long s = (long)(seconds + 0.5);
+    text[0] = 0;
+    if (seconds < 0) return;
+    if (s < 60) snprintf(text, size, "  %lds left", s);
+    else if (s < 3600) snprintf(text, size, "  %ldm %02lds left", s / 60, s % 60);
+    else snprintf(text, size, "  %ldh %02ldm left", s / 3600, s / 60 % 60);
+}
+
 static bool pass_on(void *context, const pha__prepare_progress *p)
 {
     const relay *r = context;
     if (!r->progress) return pha__stop_requested();
     double rate = p->seconds > 0 ? (double)p->done / p->seconds : 0;
-    double left = rate > 0 ? (double)(p->total - p->done) / rate : -1;
+    double left = rate > 0 && p->total >= p->done ? (double)(p->total - p->done) / rate : -1;
     bool merging = p->phase[0] == 'm';
-    char line[160];
-    snprintf(line, sizeof line, "%s  %.1f/%.1f %s  %.1f %s/s", p->phase, (double)p->done / (merging ? 1 : 1e6),
+    char line[160], end[40];
+    time_left(end, sizeof end, left);
+    snprintf(line, sizeof line, "%s  %.1f/%.1f %s  %.1f %s/s%s", p->phase, (double)p->done / (merging ? 1 : 1e6),
              (double)p->total / (merging ? 1 : 1e6), merging ? "merges" : "MB", rate / (merging ? 1 : 1e6),
-             merging ? "merges" : "MB");
+             merging ? "merges" : "MB", end);
     pha_progress out = {p->phase, merging ? "merges" : "bytes", line, (double)p->done, (double)p->total, rate, left};
     r->progress(r->user, &out);
     return pha__stop_requested();

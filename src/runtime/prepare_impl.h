@@ -2,6 +2,7 @@
 #ifndef PHA__PREPARE_IMPL_H
 #define PHA__PREPARE_IMPL_H
 
+#include "base/fs.h"
 #include "base/threads.h"
 #include "io/text.h"
 #include "io/tokenizer.h"
@@ -42,8 +43,14 @@ pha_status pha__batcher_flush(pha__batcher *b);
 void pha__batcher_joined(const pha__batcher *b, uint64_t *with, uint64_t *without);
 void pha__batcher_close(pha__batcher *b);
 
-/* The folder in which the result is made, beside `out`; a left-over of an earlier run is removed. *partial is freed by
- * the caller, also after a failure. Fails if `out` is something that must not be replaced. */
-pha_status pha__prepare_folder(char **partial, const char *out);
+/* The folder in which the result is made, beside `out`, and the lock that keeps other processes from it; a left-over of
+ * an earlier run is removed. Fails if `out` is something that must not be replaced, or another process is writing it;
+ * nothing of *place is to be removed then. */
+typedef struct pha__prepare_place {
+    char *partial; /* NULL: not made */
+    pha__lock lock;
+} pha__prepare_place;
+pha_status pha__prepare_place_open(pha__prepare_place *place, const char *out);
+void pha__prepare_place_close(pha__prepare_place *place); /* removes what is left of the folder */
 
 #endif

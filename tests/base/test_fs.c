@@ -287,6 +287,35 @@ static void out_of_memory(void **state)
     fail();
 }
 
+/* The second is refused, in this process and another; the first's end, or its death, sets the lock free. */
+static void locks(void **state)
+{
+    (void)state;
+    pha__lock one, two;
+    int result;
+    for (int i = 0; i < 2; i++) {
+        OK(pha__lock_open(&one, file));
+        FAILS(USAGE, "another process", pha__lock_open(&two, file));
+        pha__lock_close(&two);
+        assert_true(pha__exists(file));
+        pid_t child = fork();
+        if (child == 0) _exit(pha__lock_open(&two, file));
+        assert_int_equal(waitpid(child, &result, 0), child);
+        assert_int_equal(WEXITSTATUS(result), PHA_USAGE);
+        pha__lock_close(&one);
+        assert_false(pha__exists(file));
+        child = fork();
+        if (child == 0) _exit(pha__lock_open(&two, file)); /* ends without closing */
+        assert_int_equal(waitpid(child, &result, 0), child);
+        assert_int_equal(WEXITSTATUS(result), PHA_OK);
+    }
+    assert_true(pha__exists(file));
+    FAILS(IO, "cannot create", pha__lock_open(&one, "/absent/lock"));
+    pha__lock_close(&one);
+    unlink(file);
+    assert_int_equal(pha__mem_now(), 0);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -308,7 +337,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(maps), cmocka_unit_test(commit_and_abort), cmocka_unit_test(killed_while_writing),
         cmocka_unit_test(full_disk_while_writing), cmocka_unit_test(killed_while_replacing), cmocka_unit_test(folders),
-        cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(out_of_memory), cmocka_unit_test(locks),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -9,7 +9,16 @@ typedef struct text {
     char data[4096];
     size_t size, calls, most; /* most: the callback returns false at this call, 0: never */
     bool whole;               /* every piece began and ended at a character */
+    char tokens[64];          /* of the tokenizer of bytes */
+    int n_tokens;
 } text;
+
+static void receive_token(void *user, int32_t id)
+{
+    text *t = user;
+    assert_true(t->n_tokens < 63);
+    t->tokens[t->n_tokens++] = (char)id;
+}
 
 static bool receive(void *user, const char *piece, size_t size)
 {
@@ -198,6 +207,27 @@ static void characters(void **state)
     close_script(&x);
 }
 
+/* Every new token is told, as many as are counted: what a stop string swallows, and half a character, too. */
+static void tokens(void **state)
+{
+    (void)state;
+    scripted x;
+    text t = {.most = 0};
+    open_script(&x, "tokens", "abc\u00e9\xff");
+    pha_generate_options o = {.token = receive_token, .max_tokens = 3};
+    pha_generate_result r = expect(&x, "a", o, "bc", 0, &t);
+    assert_int_equal(r.new_tokens, t.n_tokens);
+    assert_string_equal(t.tokens, "bc\xc3");
+    o.max_tokens = 0;
+    r = expect(&x, "a", o, "bc\u00e9\xff", 1, &t);
+    assert_string_equal(t.tokens, "bc\u00e9\xff");
+    o.stop = (const char *const[]){"c"}, o.n_stop = 1;
+    r = expect(&x, "a", o, "b", 2, &t);
+    assert_string_equal(t.tokens, "bc");
+    assert_int_equal(r.new_tokens, 2);
+    close_script(&x);
+}
+
 static bool ask_to_stop(void *user, const char *piece, size_t size)
 {
     (void)piece, (void)size;
@@ -264,6 +294,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_again), cmocka_unit_test(continued), cmocka_unit_test(ends),
         cmocka_unit_test(characters), cmocka_unit_test(limits),    cmocka_unit_test(refusals),
+        cmocka_unit_test(tokens),
     };
     return cmocka_run_group_tests(tests, tiny_setup, tiny_teardown);
 }

@@ -370,6 +370,32 @@ static void mixing_views(void **state)
     pha_free(text);
 }
 
+/* A gain or a weight that is NaN or infinite must not look like 0. */
+static void mixing_not_finite(void **state)
+{
+    (void)state;
+    static const char *const paths[] = {"layer1.gss_norm", "layer0.mix"};
+    static const float values[] = {NAN, INFINITY};
+    for (int i = 0; i < 4; i++) {
+        pha__subject s;
+        assert_int_equal(pha__subject_open(&s, small("nan.json", "")), PHA_OK);
+        float *block = calloc((size_t)s.names->weights, sizeof *block);
+        pha_model m = {.weights.data = calloc((size_t)s.names->n_params, sizeof(void *))};
+        pha__bind_block(s.names, block, sizeof *block, m.weights.data);
+        pha__init_weights(s.names, block, 3);
+        ((float *)m.weights.data[pha__find_param(s.names, paths[i / 2])->index])[1] = values[i % 2];
+        s.model = &m;
+        pha__str out = {0};
+        assert_int_equal(pha__inspect_mixing(&out, &s, &(pha_inspect_options){0}), PHA_NUMERIC);
+        assert_non_null(strstr(pha_errmsg(), i < 2 ? "layer 1" : "layer 0"));
+        s.model = NULL;
+        pha__str_free(&out);
+        pha__subject_close(&s);
+        free(m.weights.data);
+        free(block);
+    }
+}
+
 static void mixing_kinds(void **state)
 {
     (void)state;
@@ -586,6 +612,7 @@ int main(void)
         cmocka_unit_test(components_sum_up), cmocka_unit_test(state_sizes),         cmocka_unit_test(memory),
         cmocka_unit_test(program),        cmocka_unit_test(mixing_numbers),         cmocka_unit_test(mixing_views),
         cmocka_unit_test(mixing_kinds),   cmocka_unit_test(wrong_input),            cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(mixing_not_finite),
         cmocka_unit_test(bench_models),   cmocka_unit_test(bench_counts),           cmocka_unit_test(bench_ops),
         cmocka_unit_test(bench_wrong_input),
     };

@@ -153,6 +153,10 @@ static void given_splits(void **state)
     char *text = read_split("valid", &n);
     assert_string_equal(text, "the valid text\n|");
     pha__free(text);
+    OK(pha__write_file(valid, "", 0));
+    FAILS(BAD_INPUT, "no text in the input of the valid split", pha__prepare(&o, &r));
+    o.test = o.valid, o.n_test = 1, o.n_valid = 0;
+    FAILS(BAD_INPUT, "no text in the input of the test split", pha__prepare(&o, &r));
     unlink(valid);
 }
 
@@ -211,12 +215,16 @@ static void refusals(void **state)
     FAILS(BAD_INPUT, ":1: key 'body'", pha__prepare(&o, NULL));
 }
 
+static int calls_after;
+
 static bool stop(void *context, const pha__prepare_progress *p)
 {
     assert_true(p->done <= p->total);
-    return strcmp(p->phase, context) == 0;
+    calls_after += calls_after > 0 || strcmp(p->phase, context) == 0;
+    return calls_after > 0;
 }
 
+/* In every phase, at once, and without a trace. */
 static void stopped(void **state)
 {
     (void)state;
@@ -225,13 +233,39 @@ static void stopped(void **state)
     snprintf(partial, sizeof partial, "%s/.out.partial", folder);
     write_documents(500);
     OK(pha__remove_tree(out));
-    o.progress = stop;
-    const char *phases[] = {"reading", "encoding"};
-    for (int i = 0; i < 2; i++) {
-        o.context = (void *)(uintptr_t)phases[i];
-        FAILS(FAILED, "stopped; nothing was written", pha__prepare(&o, NULL));
+    o.progress = stop, o.tokenizer = "train", o.vocab_size = 300;
+    const char *phases[] = {"reading", "counting pairs", "merging", "encoding"};
+    for (int i = 0; i < 4; i++) {
+        o.context = (void *)(uintptr_t)phases[i], calls_after = 0;
+        FAILS(STOPPED, "stopped; nothing was written", pha__prepare(&o, NULL));
+        assert_int_equal(calls_after, 1);
         assert_false(pha__exists(out) || pha__exists(partial));
     }
+}
+
+static void check_line(void *user, const pha_progress *p)
+{
+    if (p->seconds_left < 0) return;
+    ++*(int *)user;
+    assert_true(strstr(p->line, " left") != NULL && strstr(p->line, p->phase) == p->line);
+}
+
+/* The line for a person has the time that is left wherever there is a rate. */
+static void progress(void **state)
+{
+    (void)state;
+    char valid[300];
+    const char *in[] = {input}, *in_valid[] = {valid};
+    snprintf(valid, sizeof valid, "%s/valid.txt", folder);
+    OK(pha__write_file(valid, "the valid text\n", 15));
+    write_documents(500);
+    int told = 0;
+    pha_prepare_result r;
+    pha_prepare_options o = {.inputs = in, .n_inputs = 1, .valid = in_valid, .n_valid = 1, .test_fraction = -1,
+                             .out = out, .vocab_size = 300, .threads = 1, .progress = check_line, .user = &told};
+    OK(pha_prepare(&o, &r));
+    assert_true(told >= 4);
+    unlink(valid);
 }
 
 /* Runs prepare in a child with a fault at system call n; true when it got through. */
@@ -262,6 +296,43 @@ static void expect_whole(bool may_be_absent)
         OK(pha__tokens_open(&t, out, data.split[i].name, true));
         pha__tokens_close(t);
     }
+}
+
+static int seconds_refused;
+
+static bool second(void *context, const pha__prepare_progress *p)
+{
+    (void)p;
+    pha__prepare_options o = *(const pha__prepare_options *)context;
+    o.progress = NULL;
+    FAILS(USAGE, "another pha prepare is writing it", pha__prepare(&o, NULL));
+    seconds_refused++;
+    return false;
+}
+
+/* Another one into the same folder is refused and does no harm. */
+static void one_at_a_time(void **state)
+{
+    (void)state;
+    char lock[400];
+    snprintf(lock, sizeof lock, "%s/.out.lock", folder);
+    pha__prepare_options o = defaults(), other = o;
+    char slashes[320];
+    snprintf(slashes, sizeof slashes, "%s//", out);
+    other.out = slashes;
+    write_documents(500);
+    OK(pha__remove_tree(out));
+    o.progress = second, o.context = &other;
+    for (int old = 0; old < 2; old++) {
+        seconds_refused = 0;
+        OK(pha__prepare(&o, NULL));
+        assert_true(seconds_refused >= 2);
+        expect_whole(false);
+        assert_false(pha__exists(lock));
+    }
+    OK(pha__write_file(lock, "", 0)); /* of a process that was killed */
+    OK(pha__prepare(&other, NULL));
+    assert_false(pha__exists(lock));
 }
 
 /* kill -9, or a full disk, at every system call: nothing, the old folder or the new one, whole; and the next run works.
@@ -371,6 +442,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(by_document), cmocka_unit_test(by_position),   cmocka_unit_test(given_splits),
         cmocka_unit_test(vocabulary),  cmocka_unit_test(refusals),      cmocka_unit_test(stopped),
+        cmocka_unit_test(one_at_a_time), cmocka_unit_test(progress),
         cmocka_unit_test(faults),      cmocka_unit_test(out_of_memory), cmocka_unit_test(real_wikitext),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -55,12 +55,14 @@ typedef struct Branch {
 
 /* alpha base + beta drop(sum_k w_k RMSNorm_k(z_k)); n = 1: no weights. u: what dynamic mixing reads (pha.md 2, 2.1,
  * 10). */
-Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
-             const pha__config *c, int site);
-#define mix(...) pha__mix(__VA_ARGS__)
+Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
+                const pha__config *c, int site, const char *file, int line);
+#define mix(...) pha__mix_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* alpha a + beta drop(b) */
-Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site);
+Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,
+                     int site, const char *file, int line);
+#define pha__residual(...) pha__residual_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and
  * the factors of base and of the new term. */

@@ -7,8 +7,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -245,13 +245,6 @@ void pha_trainer_close(pha_trainer *t)
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static pha_status load_batch(pha_trainer *t)
 {
     for (int32_t i = 0; i < t->o.batch; i++) {
@@ -295,7 +288,7 @@ enum { MAX_SKIPS = 20 };
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
-    double begin = seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
+    double begin = pha__seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
     TRY(load_batch(t));
     TRY(run_batch(t, &loss));
     double norm = pha__gradient_norm(&t->optimizer);
@@ -309,7 +302,8 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     t->step++;
     t->skipped += skip;
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
-    if (out) *out = (pha_step){t->step, loss, norm, lr, seconds() - begin, (int64_t)t->o.batch * t->o.context, skip};
+    int64_t tokens = (int64_t)t->o.batch * t->o.context;
+    if (out) *out = (pha_step){t->step, loss, norm, lr, pha__seconds() - begin, tokens, skip};
     if (t->skipped_in_row >= MAX_SKIPS)
         FAIL(NUMERIC,
              "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "

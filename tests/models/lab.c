@@ -72,21 +72,6 @@ void lab_config(pha__config *c, const lab_variant *v)
 
 /* ---- programs ---- */
 
-static uint16_t to_bf16(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-
 static void fill(lab *l, const pha__node *w)
 {
     float *x = l->weights + w->offset;
@@ -95,8 +80,8 @@ static void fill(lab *l, const pha__node *w)
     for (int64_t i = 0; i < (int64_t)w->rows * w->width; i++) {
         if (w->kind == PHA__VECTOR) x[i] += (float)(0.1 * lab_normal(&random));
         if (w->kind == PHA__MATRIX) {
-            l->half[w->offset + i] = to_bf16(x[i]);
-            x[i] = from_bf16(l->half[w->offset + i]);
+            l->half[w->offset + i] = f32_to_bf16(x[i]);
+            x[i] = bf16_to_f32(l->half[w->offset + i]);
         }
     }
 }

@@ -1,16 +1,11 @@
 /* residual_test.c -- out = alpha a + beta mask b */
-#include "base/rng.h"
 #include "ops/harness.h"
 #include "ops/residual/residual.h"
 
 static double mask(const pha__op_reference *r, int64_t row, int column)
 {
     const pha__residual_attr *attr = r->attr;
-    if (!r->run->dropout || attr->dropout == 0) return 1;
-    uint64_t index = (uint64_t)(r->run->row0 + row) * (uint64_t)((r->out_width + 3) / 4) + (uint64_t)column / 4;
-    uint32_t counter[4] = {(uint32_t)index, (uint32_t)r->run->step, attr->site, PHA__STREAM_DROPOUT}, word[4];
-    pha__philox(r->run->seed, counter, word);
-    return pha__uniform(word[column % 4]) >= attr->dropout ? 1 / (1 - (double)attr->dropout) : 0;
+    return pha__mask_of(r, attr->dropout, attr->site, row, column);
 }
 
 static void forward(pha__op_reference *r)
@@ -66,6 +61,12 @@ static const pha__op_case cases[] = {
      .attr = &deep,
      .dropout = true,
      .in = {{.width = 1, .scale = 1}, {.width = 1, .scale = 1}}},
+    {.name = "fp32 base, D 768",
+     .B = 3,
+     .T = 2,
+     .attr = &deep,
+     .dropout = true,
+     .in = {{.width = 768, .scale = 1, .f32 = true}, {.width = 768, .scale = 1}}},
     {.name = "long",
      .B = 3,
      .T = 1000,

@@ -71,6 +71,14 @@ static void gss(value out, value x)
     int S = config->d_state;
     linear(z, "gss.gate", x, S, D);
     linear(u, "gss.in", x, S, D);
+    if (config->gss_filter == PHA__FILTER_CONV4) { /* u_t <- sum_j k_j u_(t-j), later tokens first */
+        const float *k = weight("gss.conv");
+        for (int t = T - 1; t >= 0; t--)
+            for (int c = 0; c < S; c++) {
+                u[t][c] *= k[4 * c];
+                for (int j = 1; j < 4 && j <= t; j++) u[t][c] += k[4 * c + j] * u[t - j][c];
+            }
+    }
     const float *bias = weight("gss.bias"), *theta = weight("gss.theta");
     assert_true((bias == NULL) == (config->gate_bias == PHA__BIAS_NONE));
     for (int c = 0; c < S; c++) {

@@ -42,6 +42,7 @@ VARIANTS = {
     "pre-alpha": dict(SMALL, residual="pre_alpha"),
     "pre-inv": dict(SMALL, residual="pre_inv"),
     "no-main-residual": dict(SMALL, main_residual=False),
+    "pre-inv-no-main": dict(SMALL, residual="pre_inv", main_residual=False),
     "alpha": dict(SMALL, alpha=1.7),
     "gate-none": dict(SMALL, gate_bias="none"),
     "gate-matched": dict(SMALL, gate_bias="matched"),

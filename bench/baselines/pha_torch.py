@@ -425,8 +425,8 @@ class Model:
         s = alpha * base + beta * y
         r = rmsnorm(s, w[f"{L}.ffn_norm"])
         base, alpha, beta = self._base(s, r, False)
-        f = beta * self.swiglu(f"{L}.ffn.", r)
-        return alpha * base + f if c["main_residual"] else f
+        f = self.swiglu(f"{L}.ffn.", r)
+        return alpha * base + beta * f if c["main_residual"] else f
 
     def _block_seq(self, x, layer, state):
         c, w, L = self.c, self.w, f"layer{layer}"

@@ -60,7 +60,7 @@ Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches
              const pha__config *c, int site);
 #define mix(...) pha__mix(__VA_ARGS__)
 
-/* alpha a + beta drop(b) */
+/* alpha a + beta drop(b); a may be NULL: nothing is added */
 Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site);
 
 /* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and

@@ -19,6 +19,7 @@ const lab_variant lab_variants[] = {
     {"pre_alpha", "pha", "\"residual\": \"pre_alpha\""},
     {"pre_inv", "pha", "\"residual\": \"pre_inv\""},
     {"no main residual", "pha", "\"main_residual\": false"},
+    {"pre_inv, no main residual", "pha", "\"residual\": \"pre_inv\", \"main_residual\": false"},
     {"no gate bias", "pha", "\"gate_bias\": \"none\""},
     {"matched gate bias", "pha", "\"gate_bias\": \"matched\""},
     {"wb_scale fixed", "pha", "\"wb_scale\": \"fixed\""},

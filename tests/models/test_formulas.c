@@ -152,7 +152,8 @@ static void attention(value out, value x)
     linear(out, "attn.out", o, D, D);
 }
 
-/* The tables of pha.md 8: sum = base factor * (x or x^) + factor * f. `first`: the first sub-layer of a layer. */
+/* The tables of pha.md 8: sum = base factor * (x or x^) + factor * f. `first`: the first sub-layer of a layer; `keep`:
+ * false without the main residual, where the sum is f. */
 static void residual(value sum, value x, value u, value f, bool first, bool keep)
 {
     const double alpha = pow(2 * L, 0.25);
@@ -166,8 +167,7 @@ static void residual(value sum, value x, value u, value f, bool first, bool keep
             case PHA__RES_PRE_ALPHA: base = alpha * x[t][i]; break;
             case PHA__RES_PRE_INV: base = x[t][i], more /= alpha; break;
             }
-            if (!keep) base = 0;
-            sum[t][i] = base + more;
+            sum[t][i] = keep ? base + more : f[t][i];
         }
 }
 
@@ -265,8 +265,29 @@ static void test_forward(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* Without the main residual no step reads the base of the second sub-layer or writes a gradient for it: multiplied by 0
+ * it would still turn an infinity into NaN. */
+static void test_no_base(void **state)
+{
+    (void)state;
+    pha__config c;
+    lab_config(&c, lab_find("pre_inv, no main residual"));
+    lab l;
+    lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_pool());
+    int found = 0;
+    for (int i = 0; i < l.program->n_steps; i++) {
+        const pha__plan_step *s = &l.program->steps[i];
+        if (strcmp(s->node->path, "layer1.out")) continue;
+        assert_int_equal(s->in[0].kind, PHA__REF_NONE);
+        assert_int_equal(s->d_in[0].kind, PHA__REF_NONE);
+        found++;
+    }
+    assert_int_equal(found, 2); /* forward and backward */
+    lab_close(&l);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward), cmocka_unit_test(test_no_base)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

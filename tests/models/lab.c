@@ -19,6 +19,7 @@ const lab_variant lab_variants[] = {
     {"pre_alpha", "pha", "\"residual\": \"pre_alpha\""},
     {"pre_inv", "pha", "\"residual\": \"pre_inv\""},
     {"no main residual", "pha", "\"main_residual\": false"},
+    {"pre_inv, no main residual", "pha", "\"residual\": \"pre_inv\", \"main_residual\": false"},
     {"no gate bias", "pha", "\"gate_bias\": \"none\""},
     {"matched gate bias", "pha", "\"gate_bias\": \"matched\""},
     {"wb_scale fixed", "pha", "\"wb_scale\": \"fixed\""},
@@ -31,6 +32,8 @@ const lab_variant lab_variants[] = {
     {"interleaved rope, qk rms", "pha", "\"rope\": \"interleaved\", \"qk\": \"rms\", \"n_kv_head\": 4"},
     {"filter none", "pha", "\"gss_filter\": \"none\""},
     {"filter norm", "pha", "\"gss_filter\": \"norm\""},
+    {"filter conv4", "pha", "\"gss_filter\": \"conv4\""},
+    {"filter conv4, fixed scale", "pha", "\"gss_filter\": \"conv4\", \"wb_scale\": \"fixed\", \"branches\": [\"gss\"]"},
     {"attention", "pha", "\"branches\": [\"attn\"]"},
     {"state space", "pha", "\"branches\": [\"gss\"]"},
     {"feed-forward", "pha", "\"branches\": [\"aux\"]"},
@@ -40,6 +43,7 @@ const lab_variant lab_variants[] = {
     {"sequential", "seq", ""},
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
+    {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;

@@ -14,7 +14,8 @@ static void forward(pha__op_reference *r)
     for (int64_t row = 0; row < r->B * r->T; row++) {
         for (int i = 0; i < r->out_width; i++) {
             int64_t k = row * r->out_width + i;
-            r->out[k] = attr->alpha * r->in[0][k] + attr->beta * mask(r, row, i) * r->in[1][k];
+            double base = r->in[0] ? attr->alpha * r->in[0][k] : 0;
+            r->out[k] = base + attr->beta * mask(r, row, i) * r->in[1][k];
         }
     }
 }
@@ -25,7 +26,7 @@ static void backward(pha__op_reference *r)
     for (int64_t row = 0; row < r->B * r->T; row++) {
         for (int i = 0; i < r->out_width; i++) {
             int64_t k = row * r->out_width + i;
-            r->d_in[0][k] += attr->alpha * r->d_out[k];
+            if (r->d_in[0]) r->d_in[0][k] += attr->alpha * r->d_out[k];
             r->d_in[1][k] += attr->beta * mask(r, row, i) * r->d_out[k];
         }
     }
@@ -50,6 +51,8 @@ static const pha__op_case cases[] = {
      .attr = &inverse,
      .dropout = true,
      .in = {{.width = 130, .scale = 1}, {.width = 130, .scale = 1}}},
+    {.name = "no base", .B = 2, .T = 5, .attr = &deep, .in = {{0}, {.width = 37, .scale = 1}}, .dropout = true,
+     .differences = true},
     {.name = "dropout off",
      .B = 1,
      .T = 2,

@@ -21,9 +21,10 @@ check:
 nightly: check
 	@BUILD=$(BUILD) JOBS=$(JOBS) tools/nightly
 
+# PREFIX=folder: not /usr/local
 install: build
 	@ninja --quiet -C $(BUILD) -j $(JOBS)
-	@cmake --install $(BUILD)
+	@cmake --install $(BUILD) $(if $(PREFIX),--prefix "$(PREFIX)")
 
 clean:
 	@rm -rf $(BUILD) $(BUILD)-asan

@@ -138,6 +138,8 @@ static int write_logits(Call *call, const Options *a)
 static int check(const Call *call, const Options *a)
 {
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
+    if (a->tokens && a->o.precision == PHA_BF16)
+        return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
     if (a->tokens) return check_logits(call);
     if (!a->o.data)

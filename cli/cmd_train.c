@@ -1,5 +1,8 @@
 /* cmd_train.c -- pha train */
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 
@@ -33,18 +36,38 @@ static void print_text(const pha_train_result *r, const char *out)
     print_real("valid perplexity", r->valid_ppl);
     print_real("averaged valid perplexity", r->averaged_valid_ppl);
     printf("%-26s %s\n", "time", talk_seconds(text, r->seconds));
-    printf("%-26s %.0f\n", "tokens per second", r->tokens_per_second);
+    if (isfinite(r->tokens_per_second)) printf("%-26s %.0f\n", "tokens per second", r->tokens_per_second);
     printf("%-26s %s\n", "peak memory", talk_bytes(text, (double)r->peak_bytes));
     printf("%-26s %s\n", "run folder", out);
+}
+
+static bool exists_in(Call *call, const char *folder, const char *name, const char **path)
+{
+    char *joined = option_take(call, strlen(folder) + strlen(name) + 2);
+    sprintf(joined, "%s/%s", folder, name);
+    *path = joined;
+    return access(joined, R_OK) == 0;
+}
+
+/* A run that goes on does so with its own options. */
+static const char *own_run_file(Call *call, const void *options)
+{
+    const pha_train_options *o = &((const Options *)options)->o;
+    const char *path;
+    return o->resume && o->out && exists_in(call, o->out, "run.json", &path) ? path : NULL;
 }
 
 static int check(Call *call, Options *a)
 {
     pha_train_options *o = &a->o;
+    const char *own;
+    bool new_model = option_from(call, "config") > FROM_FILE || option_from(call, "init-from") > FROM_FILE;
+    if (o->resume && !new_model && exists_in(call, o->out, "config.json", &own)) o->config = o->init_from = NULL;
+    if (option_from(call, "epochs") > option_from(call, "steps")) o->steps = 0;
     if (o->config && o->init_from) return usage_error(call, "--config and --init-from exclude each other");
     if (!o->config && !o->init_from && !o->resume)
         return usage_error(call, "a model is missing: --config NAME for a new one, --init-from DIR for given weights");
-    if (option_given(call, "steps") && option_given(call, "epochs") && !call->run_file)
+    if (option_from(call, "steps") == option_from(call, "epochs") && option_given(call, "steps") && !call->run_file)
         return usage_error(call, "--steps and --epochs exclude each other");
     if (o->steps) o->epochs = 0;
     if (o->micro_batch > 0 && o->batch % o->micro_batch)
@@ -67,8 +90,7 @@ static int run(Call *call, void *options)
         if (a->json) print_json(&result, a->o.out, status == PHA_STOPPED);
         else print_text(&result, a->o.out);
     }
-    if (status == PHA_STOPPED)
-        talk_note("pha train: stopped; `%s%s` goes on", call->line, a->o.resume ? "" : " --resume");
+    if (status == PHA_STOPPED) talk_note("pha train: stopped; `pha train --resume --out %s` goes on", a->o.out);
     else if (status) library_error(call, status);
     return status;
 }
@@ -160,7 +182,8 @@ static const Option table[] = {
     {.name = "eval-tokens", .kind = OPTION_INT, FIELD(Options, o.eval_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "tokens of the validation split that are scored"},
     {.name = "checkpoint-every", .kind = OPTION_INT, FIELD(Options, o.checkpoint_every), .low = 1, .high = 1e15,
-     .shown = "as --eval-every", .also = "save-every,save-interval", .help = "steps between checkpoints"},
+     .shown = "as --eval-every", .also = "save-every,save-interval",
+     .help = "steps between checkpoints; the end of an epoch and of the run has one too"},
     {.name = "keep-best", .kind = OPTION_INT, FIELD(Options, o.keep_best), .fallback = "5", .low = 0, .high = 1000,
      .zero_off = true,
      .help = "model snapshots kept by validation perplexity"},
@@ -180,12 +203,12 @@ const Command command_train = {
     .summary = "train a model",
     .usage = "--config NAME|FILE --data DIR --out DIR [options]\n"
              "--init-from DIR --data DIR --out DIR [options]\n"
-             "--resume --data DIR --out DIR [options]",
+             "--resume --out DIR [options]",
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"
              "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with "
-             "bit-identical "
+             "the options in the run's run.json and bit-identical "
              "results. A second signal ends at once; the last checkpoint stays good.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"
@@ -193,5 +216,6 @@ const Command command_train = {
     .options = table,
     .size = sizeof(Options),
     .run_file = true,
+    .own_run_file = own_run_file,
     .run = run,
 };

@@ -284,15 +284,21 @@ int option_parse(Call *call, const Command *command, void *options, int argc, ch
         }
     int bad = parse_arguments(call, options, argc, argv);
     if (!bad) bad = read_environment(call, options);
+    if (!bad && !call->run_file && command->own_run_file) call->run_file = command->own_run_file(call, options);
     if (!bad && call->run_file) bad = read_run_file(call, options);
     if (!bad) bad = set_defaults(call, options);
     if (!bad && !call->print_config) bad = check_present(call, options);
     return bad;
 }
 
-bool option_given(const Call *call, const char *name)
+option_source option_from(const Call *call, const char *name)
 {
     for (size_t i = 0; call->command->options[i].name; i++)
-        if (strcmp(call->command->options[i].name, name) == 0) return call->sources[i] != FROM_DEFAULT;
-    return false;
+        if (strcmp(call->command->options[i].name, name) == 0) return call->sources[i];
+    return FROM_DEFAULT;
+}
+
+bool option_given(const Call *call, const char *name)
+{
+    return option_from(call, name) != FROM_DEFAULT;
 }

@@ -89,6 +89,7 @@ typedef struct Command {
     size_t operands_offset;  /* of a `List` */
     size_t operands_min, operands_max;
     bool run_file;           /* takes --run-file */
+    const char *(*own_run_file)(struct Call *call, const void *options); /* what it is by default; or NULL */
     int (*run)(struct Call *call, void *options); /* returns the exit code */
 } Command;
 
@@ -109,7 +110,8 @@ typedef struct Call {
 int option_parse(Call *call, const Command *command, void *options, int argc, char **argv);
 void option_free(Call *call);
 
-/* Was the option given (flag, environment or file)? */
+/* Where the option's value came from; was it given at all (flag, environment or file)? */
+option_source option_from(const Call *call, const char *name);
 bool option_given(const Call *call, const char *name);
 
 /* "pha NAME: ..." on stderr; returns the code. */

@@ -3,6 +3,14 @@
  * This is the only header an application includes. Every handle is opaque. Functions that can fail return a
  * pha_status; the reason is then in pha_errmsg() of the same thread. Every out-parameter is set to NULL on failure and
  * every close function accepts NULL. Option structs are zero-initialised by the caller: zero means "default".
+ *
+ * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
+ * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
+ * unreadable, no permission, disk full), NO_MEMORY. After a failure the arguments are as before, and files that were to
+ * be written are either absent or as they were: everything is written beside its place and renamed.
+ *
+ * Strings and arrays that are passed in are copied or used only during the call, unless said otherwise. Letters: B
+ * batch, T tokens in a sequence, V vocabulary, D width of the model. Token ids run from 0 to V - 1.
  */
 #ifndef PHA_H
 #define PHA_H
@@ -57,7 +65,8 @@ PHA_API const char *pha_version(void);
 /* ---- the process ---------------------------------------------------------------------------------------- */
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
- * Set it before anything else is called; NULL restores the default. */
+ * Set it before anything else is called; NULL restores the default. Once libpha holds memory a change is ignored, with
+ * a warning in the log. */
 typedef struct pha_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*free)(void *context, void *memory);
@@ -89,17 +98,20 @@ typedef void pha_progress_fn(void *user, const pha_progress *progress);
 
 typedef struct pha_tokenizer pha_tokenizer;
 
-/* path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe + encoder.json or merges.txt + vocab.json; one of
- * those files; or "bytes". */
+/* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe +
+ * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
 PHA_API int32_t pha_tokenizer_end(const pha_tokenizer *tokenizer);  /* id of <|endoftext|>, -1: none */
+/* Of vocabulary, merges, pattern and special tokens: equal hashes encode every text alike. */
 PHA_API uint64_t pha_tokenizer_hash(const pha_tokenizer *tokenizer);
-/* *ids: fresh memory for the caller to pha_free. special: special tokens in the text become their ids. */
+/* Any bytes are text. Time is linear in `size`. *ids (n): fresh memory for the caller to pha_free. special: special
+ * tokens in the text become their ids; otherwise they are text like any other. */
 PHA_API pha_status pha_tokenizer_encode(const pha_tokenizer *tokenizer, const char *text, size_t size, bool special,
                                         int32_t **ids, size_t *n);
-/* *text: fresh memory, zero-terminated; its bytes are exactly those that were encoded. */
+/* *text: fresh memory for the caller to pha_free, zero-terminated; its `size` bytes are exactly those that were encoded
+ * (parts of a text need not be valid UTF-8). BAD_INPUT: an id outside of the vocabulary. */
 PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const int32_t *ids, size_t n, char **text,
                                         size_t *size);
 
@@ -135,6 +147,9 @@ typedef struct pha_prepare_result {
     double seconds;
 } pha_prepare_result;
 
+/* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
+ * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
+ * STOPPED: on a stop request; nothing is written then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
 
 /* ---- models --------------------------------------------------------------------------------------------- */
@@ -143,12 +158,16 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
  * model.safetensors, tokenizer.json. */
 typedef struct pha_model pha_model;
 
+/* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
+/* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);
-/* Writes an untrained model folder: every tensor a function of (seed, its path). tokenizer may be NULL. */
+/* Writes an untrained model folder (initial values: pha.md 5): every tensor a function of (seed, its path). tokenizer:
+ * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced. */
 PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
                                   const char *out_folder);
-/* Mean of the weights of several model folders, in double, equal weights (pha.md 6). */
+/* Mean of the weights of n >= 1 model folders of one configuration, in double, equal weights (pha.md 6). out_folder: as
+ * for pha_model_init. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
 typedef struct pha_model_info {
@@ -166,30 +185,34 @@ PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
 typedef struct pha_session pha_session;
 
 typedef struct pha_session_options {
-    int64_t
-        max_context; /* tokens; 0: 4096. Under a window in every layer the caches are rings and text may be longer */
-    int32_t chunk;   /* tokens per run while a prompt is read; 0: 256 */
-    int threads;     /* 0: PHA_THREADS or all processors */
+    int64_t max_context; /* tokens; 0: 4096. With a window in every layer the caches are rings and text may be longer */
+    int32_t chunk;       /* tokens per run while a prompt is read; 0: 256 */
+    int threads;         /* 0: PHA_THREADS or all processors */
 } pha_session_options;
 
+/* All memory of a session is taken here; feeding allocates nothing. The model must outlive it. */
 PHA_API pha_status pha_session_open(pha_session **out, const pha_model *model, const pha_session_options *options);
 PHA_API void pha_session_close(pha_session *session);
-PHA_API void pha_session_reset(pha_session *session);
-/* Reads n >= 1 tokens. *logits (V), of the last token, belongs to the session until its next call; may be NULL. */
+PHA_API void pha_session_reset(pha_session *session); /* to the state before the first token */
+/* Reads n >= 1 tokens behind those read so far. *logits (V), fp32, of the last token, belongs to the session until its
+ * next call; `logits` may be NULL. The result is that of one pass over the whole text, however it is cut. USAGE: more
+ * tokens than max_context has room for. */
 PHA_API pha_status pha_session_feed(pha_session *session, const int32_t *ids, size_t n, const float **logits);
-/* As feed; all_logits (n, V) receives the logits of every token. */
+/* As feed; all_logits (n, V), the caller's, receives the logits of every token. */
 PHA_API pha_status pha_session_score(pha_session *session, const int32_t *ids, size_t n, float *all_logits);
 PHA_API int64_t pha_session_position(const pha_session *session); /* tokens read so far */
-PHA_API size_t pha_session_state_bytes(const pha_session *session);
+PHA_API size_t pha_session_state_bytes(const pha_session *session); /* constant from the opening on */
 /* Copies state between sessions of the same model and options (fork a conversation). */
 PHA_API pha_status pha_session_copy(pha_session *to, const pha_session *from);
+/* The state as a file, with a checksum; it can be loaded into a session of the same model and options only. */
 PHA_API pha_status pha_session_save(const pha_session *session, const char *path);
 PHA_API pha_status pha_session_load(pha_session *session, const char *path);
 
 typedef struct pha_sample_options {
     double temperature;        /* 0: greedy */
-    int32_t top_k;             /* 0: off */
-    double top_p, min_p;       /* 0: off */
+    int32_t top_k;             /* keep the k most likely; 0: off */
+    double top_p;              /* then the fewest that hold this probability together; 0: off */
+    double min_p;              /* then those of at least this share of the likeliest one's probability; 0: off */
     double repetition_penalty; /* 0 or 1: off; divides positive, multiplies negative logits of recent tokens */
     int32_t repetition_window; /* 0: 256 */
     uint64_t seed;
@@ -202,7 +225,7 @@ typedef struct pha_generate_options {
     size_t n_stop;
     bool ignore_end; /* go on after <|endoftext|> */
     /* Receives whole UTF-8 characters as they come; returning false ends the generation. */
-    bool (*text)(void *user, const char *text, size_t size);
+    bool (*text)(void *user, const char *text, size_t size); /* the text is valid during the call */
     void *user;
     void (*token)(void *user, int32_t id); /* receives every new token, also one whose text is not delivered */
 } pha_generate_options;
@@ -213,8 +236,8 @@ typedef struct pha_generate_result {
     int end; /* 0 max_tokens, 1 end of text, 2 stop string, 3 the callback, 4 context full, 5 asked to stop */
 } pha_generate_result;
 
-/* Reads the prompt (may be empty in a session that has read something) and generates. Same seed and prompt: same text.
- */
+/* Reads the prompt (`size` bytes; may be empty in a session that has read something) and generates. Same model, session
+ * state, prompt and options: same text. USAGE: the model has no tokenizer, or the prompt has no room. */
 PHA_API pha_status pha_generate(pha_session *session, const char *prompt, size_t size,
                                 const pha_generate_options *options, pha_generate_result *result);
 
@@ -239,13 +262,13 @@ typedef struct pha_train_options {
     int32_t context;          /* T [1024, at most the data] */
     int32_t batch;            /* sequences per step [24] */
     int32_t micro_batch;      /* sequences per run; divides batch [1] */
-    int64_t steps;            /* or */
-    double epochs;            /* [1] */
+    int64_t steps;            /* of the whole run; or */
+    double epochs;            /* passes over the data [1] */
     double lr;                /* peak [4.5e-4] */
     double lr_min_ratio;      /* of cosine [0.1] */
     int64_t warmup;           /* steps [0] */
     pha_schedule schedule;    /* [cosine] */
-    double plateau_factor;    /* [0.75] */
+    double plateau_factor;    /* [0.75]; the plateau is told one loss per epoch, or each one if there is one epoch */
     int32_t plateau_patience; /* [3] */
     double beta1, beta2, eps; /* [0.9, 0.999, 1e-8] */
     double weight_decay;      /* [0.1] */
@@ -257,13 +280,13 @@ typedef struct pha_train_options {
     bool no_fuse;             /* do not merge projections */
     int64_t eval_every;       /* steps [once per epoch, at least 4 times a run] */
     int64_t eval_tokens;      /* of the validation split [all] */
-    int64_t checkpoint_every; /* steps [as eval_every] */
+    int64_t checkpoint_every; /* steps [as eval_every]; the end of an epoch and of the run has one too */
     int32_t keep_best;        /* model snapshots kept by validation perplexity [5] */
     int32_t average_best;     /* of them averaged at the end [3]; negative: no averaging */
-    int64_t detail_every;     /* steps between entries with mixing weights, horizons, norms per tensor [100] */
+    int64_t detail_every;     /* steps between log entries with mixing weights, horizons, norms per tensor [100] */
     double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
-    int threads;
-    const char *command; /* for run.json: the command line */
+    int threads;              /* [PHA_THREADS or all processors]; the result doesn't depend on it */
+    const char *command;      /* for run.json: the command line */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
 } pha_train_options;
@@ -271,26 +294,32 @@ typedef struct pha_train_options {
 typedef struct pha_train_result {
     int64_t steps, tokens;
     double train_loss, valid_loss, valid_ppl, averaged_valid_ppl; /* NaN where not measured */
-    double seconds, tokens_per_second;
-    size_t peak_bytes;
+    double seconds, tokens_per_second; /* of this call; tokens_per_second of its steps alone, NaN: it made none */
+    size_t peak_bytes;                 /* that libpha held at once */
 } pha_train_result;
 
-/* Trains to the end: run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best-K/, model/ in the run folder. On a
- * stop request it finishes the step, writes a checkpoint and returns PHA_STOPPED. */
+/* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
+ * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
+ * twenty steps in a row were refused because loss or gradient were not finite or far above their mean; a step that is
+ * refused changes no weight. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
-/* The same one step at a time. */
+/* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */
 typedef struct pha_trainer pha_trainer;
 PHA_API pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options);
 PHA_API void pha_trainer_close(pha_trainer *trainer);
 typedef struct pha_step {
     int64_t step; /* number of the step just done, from 1 */
-    double loss, gradient_norm, lr, seconds;
-    int64_t tokens;
+    double loss;          /* mean over the step's tokens, nats, before the update */
+    double gradient_norm; /* global 2-norm before clipping */
+    double lr, seconds;
+    int64_t tokens;       /* batch * T */
     bool skipped; /* the guard refused the update */
 } pha_step;
+/* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. */
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
 PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
+/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision or other data. */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 
@@ -309,10 +338,10 @@ typedef struct pha_eval_options {
     int32_t context;   /* T; 0: 1024 */
     int32_t batch;     /* windows per run; 0: 1 */
     pha_eval_mode mode;
-    int32_t stride;
-    int64_t max_tokens; /* 0: all */
-    pha_precision precision;
-    int threads;
+    int32_t stride;          /* SLIDING: tokens from window to window, 1 to context - 1 */
+    int64_t max_tokens;      /* 0: all */
+    pha_precision precision; /* storage of weights and activations [fp32] */
+    int threads;             /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
 } pha_eval_options;
@@ -331,8 +360,9 @@ typedef struct pha_eval_result {
     size_t peak_bytes;
 } pha_eval_result;
 
+/* Scores a split by the protocol of pha.md 7 (perplexity: Eq. 1 of the paper). STOPPED: on a stop request. */
 PHA_API pha_status pha_eval(const pha_eval_options *options, pha_eval_result *result);
-/* tokens: .npy of integers (B, T); writes logits (B, T, V) in fp32 as .npy. */
+/* tokens_npy: .npy of integers (B, T), little-endian; writes logits (B, T, V), always fp32, as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
 
 /* ---- inspection, benchmarks, reports ---------------------------------------------------------------------- */
@@ -354,7 +384,7 @@ typedef struct pha_inspect_options {
     pha_precision precision;
     const char *svg; /* MIXING: also write the table as a figure here */
 } pha_inspect_options;
-/* *text: fresh memory for the caller to pha_free. */
+/* *text: fresh memory for the caller to pha_free, zero-terminated. */
 PHA_API pha_status pha_inspect(const pha_inspect_options *options, char **text);
 
 typedef struct pha_bench_options {
@@ -365,13 +395,16 @@ typedef struct pha_bench_options {
     int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
     bool json;
-    int threads;
+    int threads; /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
 } pha_bench_options;
+/* Times random weights on random tokens, and the machine itself. What has no room in memory is listed as skipped.
+ * *text: a table or JSON, fresh memory for the caller to pha_free. */
 PHA_API pha_status pha_bench(const pha_bench_options *options, char **text);
 
-/* Writes report.html of a run folder: self-contained, with loss curves, mixing weights by layer, samples. */
+/* Writes report.html into a run folder: self-contained, with loss curves, mixing weights by layer, samples (texts that
+ * were generated). May be called while the run goes on. */
 PHA_API pha_status pha_report(const char *run_folder, const char *const *samples, size_t n_samples);
 
 #ifdef __cplusplus

@@ -91,6 +91,8 @@ def shapes(c):
                 out[f"{L}.gss.filter"] = (S, D)
             if c["gss_filter"] == "norm":
                 out[f"{L}.gss.filter_norm"] = (S,)
+            if c["gss_filter"] == "conv4":
+                out[f"{L}.gss.conv"] = (S, 4)
         ffn(f"{L}.ffn", c["d_ffn"])
         out[f"{L}.ffn_norm"] = (D,)
         if c["arch"] == "seq":
@@ -139,6 +141,9 @@ def draw_weights(c, seed=1):
                 out[name] = -np.log(np.expm1(rates(shape[0]))).astype("f4")
         elif last in ("mix", "mix_input"):
             out[name] = np.zeros(shape, "f4")
+        elif last == "conv":  # the identity
+            out[name] = np.zeros(shape, "f4")
+            out[name][:, 0] = 1
         elif len(shape) == 1:
             out[name] = np.ones(shape, "f4")
         else:
@@ -259,7 +264,7 @@ def compile_pieces():
 
 
 class State:
-    """What reading leaves behind: keys, values and the last h of each layer, with room for `room` tokens."""
+    """What reading leaves behind: keys, values, the last h and inputs of each layer, with room for `room` tokens."""
 
     def __init__(self, config, batch, room, dtype=torch.float32):
         c, self.n = config, 0  # tokens read
@@ -268,6 +273,7 @@ class State:
         self.k = torch.zeros(shape, dtype=dtype) if attention else None
         self.v = torch.zeros(shape, dtype=dtype) if attention else None
         self.h = torch.zeros(c["n_layer"], batch, c.get("d_state") or 1, dtype=dtype)
+        self.u = torch.zeros(c["n_layer"], batch, 3, c.get("d_state") or 1, dtype=dtype)  # conv4: the last inputs
 
     def append(self, layer, k, v):
         """Keys and values of all tokens so far; k, v (B, Hkv, T, dh) are those of the new ones."""
@@ -361,6 +367,11 @@ class Model:
             z = z + w[p + "bias"]
         if self.in_scale is not None:
             u = u * self.in_scale
+        if c["gss_filter"] == "conv4":
+            u = torch.cat((state.u[layer] if state else torch.zeros_like(u[:, :1]).expand(-1, 3, -1), u), 1)
+            if state:
+                state.u[layer] = u[:, -3:]
+            u = F.conv1d(u.transpose(1, 2), w[p + "conv"].flip(1)[:, None], groups=u.shape[2]).transpose(1, 2)
         a = torch.exp(-torch.exp(w[p + "theta"]))
         if state:  # what is carried in is one more input of the first token
             u = torch.cat((u[:, :1] + (a * state.h[layer])[:, None], u[:, 1:]), 1)
@@ -414,8 +425,8 @@ class Model:
         s = alpha * base + beta * y
         r = rmsnorm(s, w[f"{L}.ffn_norm"])
         base, alpha, beta = self._base(s, r, False)
-        f = beta * self.swiglu(f"{L}.ffn.", r)
-        return alpha * base + f if c["main_residual"] else f
+        f = self.swiglu(f"{L}.ffn.", r)
+        return alpha * base + beta * f if c["main_residual"] else f
 
     def _block_seq(self, x, layer, state):
         c, w, L = self.c, self.w, f"layer{layer}"

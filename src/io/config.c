@@ -52,7 +52,7 @@ static const row rows[] = {
     { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL },
     { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL },
     { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved") },
-    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm") },
+    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4") },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)

@@ -28,7 +28,7 @@ const char *pha__model_list(void); /* "pha, seq" */
 typedef enum pha__head { PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOSS } pha__head;
 
 /* Records a whole language model: embedding, blocks, final norm, tied head. Outputs: "logits" (B, T, V) or "loss"
- * (B, T, 2: nll and hit), or "hidden". Call pha__program_finish afterwards. */
+ * (B, T, 2: nll and hit), or "hidden". Ends the recording (pha__program_finish). */
 pha_status pha__lm_record(pha__program *p, const pha__config *c, pha__head head);
 
 #endif

@@ -24,8 +24,9 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
     Var r = rmsnorm(p, "ffn_norm", s);
     m = pha__residual_mode_of(c, s, r, false);
+    if (!c->main_residual) m = (Residual){NULL, 0, 1};                 /* x' = drop(f) in every mode */
     Var f = swiglu(p, "ffn", r, c->d_ffn, c);
-    return pha__residual(p, "out", m.base, f, c->main_residual ? m.alpha : 0, m.beta, c, 1);
+    return pha__residual(p, "out", m.base, f, m.alpha, m.beta, c, 1);
 }
 
 static const char *const keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "d_aux", "branches", "residual",

@@ -13,7 +13,7 @@
 static Var angles(Params p, const pha__config *c)
 {
     pha__rope_table_attr attr = {c->d_model / c->n_head, c->rope_theta};
-    return pha__shared(p, "rope", &pha__op_rope_table, NULL, 0, &attr, sizeof attr);
+    return pha__shared(p, "rope", &pha__op_rope_table, &attr, sizeof attr);
 }
 
 static Var rotate(Params p, const char *name, Var x, int heads, const pha__config *c, Var tau, Var gain)

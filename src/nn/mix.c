@@ -5,12 +5,13 @@
 #include "ops/mix/mix.h"
 #include "ops/residual/residual.h"
 
-Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
-             const pha__config *c, int site)
+Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
+                const pha__config *c, int site, const char *file, int line)
 {
     Var in[PHA__MAX_IN] = {base};
     pha__mix_attr attr = {n, (float)alpha, (float)beta, RMS_EPS, (float)c->dropout, dropout_site(p, site)};
-    if (n > 1 && c->mix != PHA__MIX_UNIFORM) in[1] = pha__param(p, name, 1, n, PHA__VECTOR, pha__init_constant(0));
+    if (n > 1 && c->mix != PHA__MIX_UNIFORM)
+        in[1] = pha__param_at(p, name, 1, n, PHA__VECTOR, pha__init_constant(0), file, line);
     if (n > 1 && c->mix == PHA__MIX_DYNAMIC) {
         in[2] = pha__param(p, "mix_input", n, width(u), PHA__VECTOR, pha__init_constant(0));
         in[3] = u;
@@ -23,13 +24,14 @@ Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches
         if (c->branch_gain)
             in[8 + k] = pha__param(p, gain, 1, width(base), PHA__VECTOR, pha__init_constant(damped ? 0.25 : 1.0));
     }
-    return pha__apply(p, name, &pha__op_mix, in, 12, &attr, sizeof attr);
+    return pha__apply_at(p, name, &pha__op_mix, in, 12, &attr, sizeof attr, file, line);
 }
 
-Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site)
+Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,
+                     int site, const char *file, int line)
 {
     pha__residual_attr attr = {(float)alpha, (float)beta, (float)c->dropout, dropout_site(p, site)};
-    return pha__apply(p, name, &pha__op_residual, ((Var[]){a, b}), 2, &attr, sizeof attr);
+    return pha__apply_at(p, name, &pha__op_residual, (Var[]){a, b}, 2, &attr, sizeof attr, file, line);
 }
 
 Residual pha__residual_mode_of(const pha__config *c, Var x, Var u, bool first)

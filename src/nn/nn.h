@@ -20,6 +20,7 @@ static inline Params sub(Params p, const char *name) { return pha__sub(p, name);
 /* ---- initial values (init.c; pha.md 5) ---- */
 pha__init pha__init_normal(double std);
 pha__init pha__init_constant(double value);
+pha__init pha__init_first_tap(void);                                /* of a convolution: it passes its input on */
 pha__init pha__init_xavier(double gain);                            /* std = gain sqrt(2 / (rows + width)) */
 pha__init pha__init_theta(void);                                    /* S4D-Real rates from LegS: theta_c = ln rho_c */
 pha__init pha__init_gate_bias(pha__gate_bias bias);                 /* zero, or matched to the rates */
@@ -55,12 +56,14 @@ typedef struct Branch {
 
 /* alpha base + beta drop(sum_k w_k RMSNorm_k(z_k)); n = 1: no weights. u: what dynamic mixing reads (pha.md 2, 2.1,
  * 10). */
-Var pha__mix(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
-             const pha__config *c, int site);
-#define mix(...) pha__mix(__VA_ARGS__)
+Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
+                const pha__config *c, int site, const char *file, int line);
+#define mix(...) pha__mix_at(__VA_ARGS__, __FILE__, __LINE__)
 
-/* alpha a + beta drop(b) */
-Var pha__residual(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c, int site);
+/* alpha a + beta drop(b); a may be NULL: nothing is added */
+Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,
+                     int site, const char *file, int line);
+#define pha__residual(...) pha__residual_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and
  * the factors of base and of the new term. */

@@ -74,6 +74,15 @@ typedef struct pha__shape {
     int32_t width;     /* answer: width of the output */
 } pha__shape;
 
+/* The classes of the cost model (algorithms.md 9); what no field names is elementwise work or small state. */
+typedef enum pha__work_class {
+    PHA__WORK_ELEMENTWISE,
+    PHA__WORK_LINEAR,
+    PHA__WORK_HEAD,
+    PHA__WORK_ATTENTION,
+} pha__work_class;
+typedef enum pha__state_class { PHA__STATE_OTHER, PHA__STATE_CACHE, PHA__STATE_RECURRENT } pha__state_class;
+
 typedef struct pha__op {
     const char *name;
     const char *equation;  /* one line, with the source of the formula */
@@ -94,6 +103,12 @@ typedef struct pha__op {
     /* Cost for (B, T) of s at `context` earlier tokens: useful floating-point operations of a pass. Bytes are derived
      * from the values. */
     double (*flops)(const pha__shape *s, pha__pass pass, int64_t context);
+    pha__work_class work_class;
+    pha__state_class state_class; /* a cache grows with the context, a recurrent state does not */
+    bool gathers;                 /* of its parameters it touches one row per token, not all */
+    /* Tokens read, as the state of a session tells; an op that addresses memory by that number has this function, so
+     * that a state from a file is checked before use. NULL: the op keeps no such number. */
+    int64_t (*position)(const void *state);
 } pha__op;
 
 typedef struct pha__kernel {

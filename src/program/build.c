@@ -10,6 +10,9 @@ pha_status pha__program_open(pha__program **out, const pha__program_options *opt
 {
     *out = NULL;
     if (options->B < 1 || options->T < 1) FAIL(USAGE, "a program needs a batch and a length of at least 1");
+    if ((int64_t)options->B * options->T > INT32_MAX)
+        FAIL(USAGE, "batch %d times length %d is too much for one run; the most is %d tokens", options->B, options->T,
+             INT32_MAX);
     pha__program *p = pha__alloc_zero(1, sizeof *p);
     if (!p) return PHA_NO_MEMORY;
     p->options = *options;
@@ -173,7 +176,7 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
     void *copy = attr_size ? pha__arena_alloc(&g->arena, 1, attr_size) : NULL;
     if (!v || (attr_size && !copy)) return g->poison;
     if (attr_size) memcpy(copy, attr, attr_size);
-    v->op = op, v->n_in = n_in, v->attr = copy;
+    v->op = op, v->n_in = n_in, v->attr = copy, v->attr_size = attr_size;
     v->dtype = op->out_f32 ? PHA__F32 : g->options.dtype;
     for (int i = 0; i < n_in && i < PHA__MAX_IN; i++) v->in[i] = in[i];
     pha_status status = infer(g, v);
@@ -186,12 +189,17 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
     return push(g, &g->nodes, &g->n_nodes, &g->nodes_capacity, v) ? v : g->poison;
 }
 
-Var pha__shared(Params p, const char *name, const pha__op *op, const Var *in, int n_in, const void *attr,
-                size_t attr_size)
+Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *attr, size_t attr_size, const char *file,
+                   int line)
 {
-    for (int i = 0; i < p.program->n_nodes; i++)
-        if (!strcmp(p.program->nodes[i]->path, name)) return p.program->nodes[i];
-    return pha__apply(pha__root(p.program), name, op, in, n_in, attr, attr_size);
+    for (int i = 0; i < p.program->n_nodes; i++) {
+        Var v = p.program->nodes[i];
+        if (strcmp(v->path, name)) continue;
+        if (v->op == op && v->attr_size == attr_size && (!attr_size || !memcmp(v->attr, attr, attr_size))) return v;
+        pha__reject(p, "'%s' (%s:%d) is asked for again with another op or other attributes", name, v->file, v->line);
+        return p.program->poison;
+    }
+    return pha__apply_at(pha__root(p.program), name, op, NULL, 0, attr, attr_size, file, line);
 }
 
 void pha__output(Params p, const char *name, Var value)
@@ -258,8 +266,16 @@ pha_status pha__program_finish(pha__program *p)
 {
     if (!p->status && p->arena.failed) reject(p, PHA_NO_MEMORY, "no memory for a program");
     if (p->status) return pha__fail(p->status, "%s", p->message);
+    if (p->finished) FAIL(USAGE, "the program is finished; its passes run once");
+    p->finished = true;
     TRY(pha__canonical_order(p));
     TRY(pha__fuse(p));
+    for (int i = 0; i < p->n_outputs; i++) {
+        const pha__node *v = p->outputs[i].value;
+        if (!v->op || v->merged)
+            FAIL(BAD_INPUT, "%s (%s:%d) can't be the output '%s': it is a %s", v->path, v->file, v->line,
+                 p->outputs[i].name, v->op ? "slice of a merged product (no_fuse keeps it apart)" : "parameter");
+    }
     TRY(pha__derive(p));
     return PHA_OK;
 }

@@ -11,28 +11,21 @@
 
 #include "program/program.h"
 
-#define FOREVER 0x3fffffff
-
 static bool is_value(const pha__node *n) { return n && n->op; }
 /* The node that owns the memory: a slice lives in its merged product. */
 static Var owner(Var n) { return n->merged ? n->merged : n; }
 
-static pha_status new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int *out)
-{
-    if (p->n_buffers == p->buffers_capacity) {
-        int more = p->buffers_capacity ? 2 * p->buffers_capacity : 512;
-        pha__buffer *grown = pha__realloc(p->buffers, (size_t)more, sizeof *grown);
-        if (!grown) FAIL(NO_MEMORY, "no memory for a program");
-        p->buffers = grown, p->buffers_capacity = more;
-    }
-    p->buffers[p->n_buffers] = (pha__buffer){path, kind, size, FOREVER, -1, 0};
-    *out = p->n_buffers++;
-    return PHA_OK;
-}
-
+/* B * T and the width are below 2^31 each. */
 static size_t value_bytes(const pha__program *p, const pha__node *n)
 {
-    return (size_t)p->options.B * (size_t)p->options.T * (size_t)n->width * pha__dtype_size(n->dtype);
+    size_t bytes;
+    return __builtin_mul_overflow((size_t)p->options.B * (size_t)p->options.T,
+                                  (size_t)n->width * pha__dtype_size(n->dtype), &bytes) ? SIZE_MAX : bytes;
+}
+
+static pha_status new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int *out)
+{
+    return pha__new_buffer(p, path, kind, size, PHA__FOREVER, -1, out);
 }
 
 static pha__ref buffer_ref(const pha__node *n, const pha__node *memory, int buffer)
@@ -81,7 +74,8 @@ static pha_status forward_step(pha__program *p, Var n, int version)
     pha__shape_of(p, n, &shape);
     int64_t saved = n->op->saved ? n->op->saved(&shape) : 0;
     TRY(new_buffer(p, n->path, version ? PHA__BUF_REPEAT : PHA__BUF_VALUE, value_bytes(p, n), &n->value[version]));
-    if (saved) TRY(new_buffer(p, n->path, PHA__BUF_SAVED, (size_t)saved * 4, &n->saved[version]));
+    size_t saved_bytes = saved > INT64_MAX / 8 ? SIZE_MAX : (size_t)saved * 4;
+    if (saved) TRY(new_buffer(p, n->path, PHA__BUF_SAVED, saved_bytes, &n->saved[version]));
     s = &p->steps[p->n_steps - 1];
     s->out = buffer_ref(n, n, n->value[version]);
     s->saved = n->saved[version];
@@ -248,13 +242,13 @@ static void lifetimes(pha__program *p)
     }
     for (int i = 0; i < p->n_outputs; i++) {
         Var m = owner(p->outputs[i].value);
-        if (m->op) use(p, m->value[0], FOREVER);
+        if (m->op) use(p, m->value[0], PHA__FOREVER);
     }
     const char *keep = getenv("PHA_KEEP_ALL");
     bool all = p->options.keep_all || (keep && *keep == '1');
     for (int i = 0; all && i < p->n_buffers; i++) {
         use(p, i, 0);
-        use(p, i, FOREVER);
+        use(p, i, PHA__FOREVER);
     }
 }
 

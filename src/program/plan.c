@@ -31,14 +31,18 @@ static void sized_args(const pha__program *p, const pha__plan_step *s, pha__args
     a->max_context = p->options.max_context;
 }
 
-static pha_status add_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int first, int last)
+pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int first, int last,
+                           int *out)
 {
+    if (size > SIZE_MAX / 4) FAIL(NO_MEMORY, "%s alone is larger than any memory", path);
     if (p->n_buffers == p->buffers_capacity) {
-        pha__buffer *grown = pha__realloc(p->buffers, (size_t)p->buffers_capacity * 2, sizeof *grown);
-        if (!grown) FAIL(NO_MEMORY, "no memory for a memory plan");
-        p->buffers = grown, p->buffers_capacity *= 2;
+        int more = p->buffers_capacity ? 2 * p->buffers_capacity : 512;
+        pha__buffer *grown = pha__realloc(p->buffers, (size_t)more, sizeof *grown);
+        if (!grown) FAIL(NO_MEMORY, "no memory for a program");
+        p->buffers = grown, p->buffers_capacity = more;
     }
-    p->buffers[p->n_buffers++] = (pha__buffer){path, kind, size, first, last, 0};
+    p->buffers[p->n_buffers] = (pha__buffer){path, kind, size, first, last, 0};
+    *out = p->n_buffers++;
     return PHA_OK;
 }
 
@@ -54,10 +58,11 @@ static pha_status workspaces(pha__program *p, int threads)
         size_t work = k->work ? k->work(&a, s->pass) : 0, mine = k->scratch ? k->scratch(&a, s->pass) : 0;
         scratch = mine > scratch ? mine : scratch;
         if (!work) continue;
-        TRY(add_buffer(p, s->node->path, PHA__BUF_WORK, work, i, i));
-        s->work = p->n_buffers - 1;
+        TRY(pha__new_buffer(p, s->node->path, PHA__BUF_WORK, work, i, i, &s->work));
     }
-    return add_buffer(p, "scratch", PHA__BUF_SCRATCH, round_up(scratch) * (size_t)threads, 0, 0x3fffffff);
+    int ignored;
+    return pha__new_buffer(p, "scratch", PHA__BUF_SCRATCH, round_up(scratch) * (size_t)threads, 0, PHA__FOREVER,
+                           &ignored);
 }
 
 static _Thread_local const pha__buffer *sorted; /* qsort has no context argument */
@@ -83,7 +88,7 @@ static size_t lowest_gap(const pha__program *p, const pha__buffer *b, const int 
     return at;
 }
 
-static void place(pha__program *p, int *order, int *placed)
+static pha_status place(pha__program *p, int *order, int *placed)
 {
     int n = 0;
     p->block = p->naive = 0;
@@ -93,16 +98,21 @@ static void place(pha__program *p, int *order, int *placed)
         b->offset = lowest_gap(p, b, placed, n);
         size_t end = b->offset + round_up(b->size);
         p->block = end > p->block ? end : p->block;
-        p->naive += round_up(b->size);
+        if (__builtin_add_overflow(p->naive, round_up(b->size), &p->naive) || p->naive > SIZE_MAX / 2)
+            FAIL(NO_MEMORY, "a program with batch %d and length %d is larger than any memory", p->options.B,
+                 p->options.T);
         int at = n++;
         while (at > 0 && p->buffers[placed[at - 1]].offset > b->offset) placed[at] = placed[at - 1], at--;
         placed[at] = order[i];
     }
+    return PHA_OK;
 }
 
 pha_status pha__plan(pha__program *p, int threads)
 {
-    if (p->block) return PHA_OK; /* planned before */
+    if (p->threads && threads > p->threads)
+        FAIL(USAGE, "the program is planned for %d threads and can't run on %d", p->threads, threads);
+    if (p->threads) return PHA_OK;
     TRY(workspaces(p, threads));
     size_t n = (size_t)p->n_buffers;
     int *order = pha__alloc(n, sizeof *order), *placed = pha__alloc(n, sizeof *placed);
@@ -111,8 +121,9 @@ pha_status pha__plan(pha__program *p, int threads)
         for (int i = 0; i < p->n_buffers; i++) order[i] = i;
         sorted = p->buffers;
         qsort(order, n, sizeof *order, by_size);
-        place(p, order, placed);
+        status = place(p, order, placed);
     }
+    if (!status) p->threads = threads;
     pha__free(order);
     pha__free(placed);
     return status;

@@ -1,4 +1,4 @@
-/* print.c -- a program as text */
+/* print.c -- a program as text, and the bytes that its steps move */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -6,34 +6,46 @@
 #include "base/str.h"
 #include "program/program.h"
 
-static double flops(const pha__program *p, const pha__plan_step *s, int64_t context)
+static double flops(const pha__program *p, const pha__plan_step *s)
 {
     if (!s->node->op->flops) return 0;
     pha__shape shape;
     pha__shape_of(p, s->node, &shape);
-    return s->node->op->flops(&shape, s->pass, context);
+    return s->node->op->flops(&shape, s->pass, 0);
 }
 
-double pha__program_flops(const pha__program *p, pha__pass pass, int64_t context)
+/* Of a pass, without repeats. */
+static double sum_flops(const pha__program *p, pha__pass pass)
 {
     double sum = 0;
     for (int i = 0; i < p->n_steps; i++)
-        if (p->steps[i].pass == pass && !p->steps[i].repeat) sum += flops(p, &p->steps[i], context);
+        if (p->steps[i].pass == pass && !p->steps[i].repeat) sum += flops(p, &p->steps[i]);
     return sum;
 }
 
-static double ref_bytes(const pha__program *p, const pha__ref *r)
+static void add_ref(const pha__program *p, const pha__ref *r, double *values, double *weights)
 {
-    if (!r->kind) return 0;
-    double rows = r->kind == PHA__REF_BUFFER ? (double)p->options.B * p->options.T : r->rows;
-    return rows * r->width * (double)pha__dtype_size(r->dtype);
+    double row = (double)r->width * (double)pha__dtype_size(r->dtype);
+    if (r->kind == PHA__REF_BUFFER) *values += row * p->options.B * p->options.T;
+    else if (r->kind != PHA__REF_NONE) *weights += row * r->rows;
 }
 
-static double step_bytes(const pha__program *p, const pha__plan_step *s)
+void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *values, double *weights)
 {
-    double sum = ref_bytes(p, &s->out) + ref_bytes(p, &s->d_out);
-    for (int k = 0; k < PHA__MAX_IN; k++) sum += ref_bytes(p, &s->in[k]) + ref_bytes(p, &s->d_in[k]);
-    return sum;
+    *values = *weights = 0;
+    add_ref(p, &s->out, values, weights);
+    add_ref(p, &s->d_out, values, weights);
+    for (int k = 0; k < PHA__MAX_IN; k++) {
+        if (s->node->op->gathers) { /* only the rows of the tokens are touched */
+            pha__ref row = s->pass == PHA__FORWARD ? s->in[k] : s->d_in[k];
+            if (row.kind) row.kind = PHA__REF_BUFFER;
+            add_ref(p, &row, values, weights);
+            continue;
+        }
+        add_ref(p, &s->in[k], values, weights);
+        add_ref(p, &s->d_in[k], values, weights);
+        if (s->add & PHA__IN(k)) add_ref(p, &s->d_in[k], values, weights); /* read as well as written */
+    }
 }
 
 static void print_inputs(const pha__node *n, char *out, size_t size)
@@ -56,41 +68,16 @@ void pha__print_program(const pha__program *p, pha__str *out)
         const pha__plan_step *s = &p->steps[i];
         char inputs[96];
         print_inputs(s->node, inputs, sizeof inputs);
+        double values, weights;
+        pha__step_traffic(p, s, &values, &weights);
         pha__str_printf(out, "%4d %-9s %-34s %-13s %-40s %7d %10.2f %9.2f  %s:%d\n", i,
                         s->repeat                 ? "repeat"
                         : s->pass == PHA__FORWARD ? "forward"
                                                   : "backward",
-                        s->node->path, s->node->op->name, inputs, s->node->width, flops(p, s, 0) / 1e6,
-                        step_bytes(p, s) / 1e6, s->node->file, s->node->line);
+                        s->node->path, s->node->op->name, inputs, s->node->width, flops(p, s) / 1e6,
+                        (values + weights) / 1e6, s->node->file, s->node->line);
     }
     pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP (B %d, T %d)\n", p->n_steps,
-                    pha__program_flops(p, PHA__FORWARD, 0) / 1e9, pha__program_flops(p, PHA__BACKWARD, 0) / 1e9,
+                    sum_flops(p, PHA__FORWARD) / 1e9, sum_flops(p, PHA__BACKWARD) / 1e9,
                     p->options.B, p->options.T);
-}
-
-/* Highest sum of live buffers of one kind over all steps. */
-static size_t peak_of_kind(const pha__program *p, int kind)
-{
-    size_t peak = 0;
-    for (int step = 0; step < p->n_steps; step++) {
-        size_t sum = 0;
-        for (int i = 0; i < p->n_buffers; i++) {
-            const pha__buffer *b = &p->buffers[i];
-            if ((int)b->kind == kind && b->first <= step && step <= b->last) sum += b->size;
-        }
-        peak = sum > peak ? sum : peak;
-    }
-    return peak;
-}
-
-void pha__print_memory(const pha__program *p, pha__str *out)
-{
-    static const char *names[PHA__BUF_KINDS] = {"activations",     "repeated activations", "gradients of activations",
-                                                "kept statistics", "workspaces",           "threads' scratch"};
-    for (int kind = 0; kind < PHA__BUF_KINDS; kind++)
-        pha__str_printf(out, "  %-28s %12.2f MB at its highest\n", names[kind], (double)peak_of_kind(p, kind) / 1e6);
-    pha__str_printf(out, "  %-28s %12.2f MB\n", "one block, planned", (double)p->block / 1e6);
-    pha__str_printf(out, "  %-28s %12.2f MB\n", "without sharing (naive)", (double)p->naive / 1e6);
-    pha__str_printf(out, "  %-28s %12.2f MB (%.1f %%)\n", "saved", (double)(p->naive - p->block) / 1e6,
-                    p->naive ? 100.0 * (double)(p->naive - p->block) / (double)p->naive : 0.0);
 }

@@ -41,6 +41,7 @@ typedef struct pha__node {
     Var in[PHA__MAX_IN];
     int n_in;
     const void *attr;
+    size_t attr_size;
     int32_t rows, width; /* rows: parameters */
     int layer;           /* -1 before the first layer, n_layer after the last */
     pha__dtype dtype;    /* of the value in memory */
@@ -85,7 +86,7 @@ void pha__program_close(pha__program *p);
 
 Params pha__root(pha__program *p);
 Params pha__sub(Params p, const char *name);
-Params pha__at_layer(Params p, int layer); /* sub "layerN"; a negative layer or one past the last keeps the path */
+Params pha__at_layer(Params p, int layer); /* sub "layerN"; what is recorded there belongs to that layer */
 
 /* A parameter; asking for an existing path with the same shape returns the same node (tied weights). */
 Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__param_kind kind, pha__init init,
@@ -97,16 +98,19 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
 #define pha__apply(p, name, op, in, n_in, attr, attr_size)                                                             \
     pha__apply_at(p, name, op, in, n_in, attr, attr_size, __FILE__, __LINE__)
 
-/* An op without inputs that all layers share: asking again for the name returns the same node. It lives at the root. */
-Var pha__shared(Params p, const char *name, const pha__op *op, const Var *in, int n_in, const void *attr,
-                size_t attr_size);
+/* An op without inputs that all layers share: asking again for the name, with the same op and attributes, returns the
+ * same node. It lives at the root. */
+Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *attr, size_t attr_size, const char *file,
+                   int line);
+#define pha__shared(p, name, op, attr, attr_size) pha__shared_at(p, name, op, attr, attr_size, __FILE__, __LINE__)
 
-/* Marks a value as a result that stays readable after a run (at most 8, by name). */
+/* Marks a value as a result that stays readable after a run (at most 8, by name). A product that shares its input with
+ * others cannot be one: it is merged with them and has no memory of its own. */
 void pha__output(Params p, const char *name, Var value);
 /* Fails the recording with a message (a model's own check). */
 void pha__reject(Params p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Ends the recording and runs the passes. */
+/* Ends the recording and runs the passes; once. */
 pha_status pha__program_finish(pha__program *p);
 
 /* ---- the finished program -------------------------------------------------------------------------------- */
@@ -154,6 +158,7 @@ struct pha__program {
     pha__program_options options;
     pha__arena arena;
     pha_status status; /* sticky */
+    bool finished;
     char message[512];
     Var poison;
     Var *nodes; /* results of ops, in canonical order once finished */
@@ -173,6 +178,7 @@ struct pha__program {
     pha__buffer *buffers;
     int n_buffers, buffers_capacity;
     size_t block, naive; /* bytes: planned, and the sum of all buffers */
+    int threads;         /* that the plan has scratch memory for; 0: not planned */
     size_t state;        /* bytes of a session's block */
 };
 
@@ -180,7 +186,12 @@ struct pha__program {
 pha_status pha__canonical_order(pha__program *p); /* build.c */
 pha_status pha__fuse(pha__program *p);
 pha_status pha__derive(pha__program *p);
-pha_status pha__plan(pha__program *p, int threads);
+pha_status pha__plan(pha__program *p, int threads); /* once; asking again for as many threads or fewer is allowed */
+
+/* Appends a buffer; sizes that no machine has fail. first > last: not used yet. */
+pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int first, int last,
+                           int *out);
+#define PHA__FOREVER 0x3fffffff /* a last step that never comes */
 
 /* Shape of a step's node as its op wants it. */
 void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s);
@@ -222,11 +233,15 @@ const void *pha__exec_value(const pha__exec *e, const char *path, bool gradient,
 void pha__exec_profile(pha__exec *e, bool on);
 const double *pha__exec_times(const pha__exec *e);
 
+/* Prints the ranges of what a step has just written; fails where a number is not finite (trace.c). */
+pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a);
+
 /* ---- seeing it (print.c) --------------------------------------------------------------------------------- */
 
 struct pha__str;
 void pha__print_program(const pha__program *p, struct pha__str *out);
-void pha__print_memory(const pha__program *p, struct pha__str *out);
-double pha__program_flops(const pha__program *p, pha__pass pass, int64_t context);
+
+/* Bytes of values and of weights (or their gradients) that one step reads and writes. */
+void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *values, double *weights);
 
 #endif

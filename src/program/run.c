@@ -1,16 +1,14 @@
 /* run.c -- executing a program: pointers are bound once, a run only sets B and T
  *
- * PHA_TRACE=1 prints the range of every value and gradient and stops at the first that is not finite, with its path.
- * PHA_POISON=1 fills every buffer with NaN after its last use, so that a wrong lifetime shows.
+ * PHA_TRACE=1 prints the range of every value and gradient and stops at the first that is not finite (trace.c).
+ * PHA_POISON=1 fills the block with NaN when it is made, and every buffer after its last use, so that a read before the
+ * first write and a wrong lifetime show. Debug builds do that by themselves; there PHA_POISON=0 switches it off.
  */
-#include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/cpu/detect.h"
-#include "base/log.h"
+#include "base/clock.h"
 #include "program/program.h"
 
 typedef struct run_step {
@@ -29,11 +27,19 @@ struct pha__exec {
     bool trace, poison, profile;
 };
 
-static bool flag(const char *name)
+#ifdef PHA__DEBUG
+#define POISON true
+#else
+#define POISON false
+#endif
+
+static bool flag(const char *name, bool otherwise)
 {
     const char *value = getenv(name);
-    return value && *value && strcmp(value, "0");
+    return value && *value ? strcmp(value, "0") != 0 : otherwise;
 }
+
+static void fill_nan(void *block, size_t size) { memset(block, 0xff, size); } /* in fp32 and in bf16 */
 
 static pha__view bind(const pha__exec *e, const pha__binding *binding, const pha__ref *r)
 {
@@ -75,12 +81,11 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *
 {
     *out = NULL;
     TRY(pha__cpu_select());
-    int threads = pha__pool_threads(pool);
-    TRY(pha__plan(p, threads));
+    TRY(pha__plan(p, pha__pool_threads(pool)));
     pha__exec *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     e->program = p, e->pool = pool;
-    e->trace = flag("PHA_TRACE"), e->poison = flag("PHA_POISON");
+    e->trace = flag("PHA_TRACE", false), e->poison = flag("PHA_POISON", POISON);
     e->steps = pha__alloc_zero((size_t)p->n_steps + 1, sizeof *e->steps);
     e->times = pha__alloc_zero((size_t)p->n_steps + 1, sizeof *e->times);
     e->block = pha__alloc(p->block + 1, 1);
@@ -91,9 +96,10 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *
                          "recomputation needs less",
                          (double)p->block / 1e6, p->options.B, p->options.T);
     }
+    if (e->poison) fill_nan(e->block, p->block);
     const pha__buffer *scratch = &p->buffers[p->n_buffers - 1]; /* plan.c puts it last */
     e->scratch = e->block + scratch->offset;
-    e->scratch_size = scratch->size / (size_t)threads;
+    e->scratch_size = scratch->size / (size_t)p->threads;
     for (int i = 0; i < p->n_steps; i++) bind_step(e, binding, i);
     *out = e;
     return PHA_OK;
@@ -131,61 +137,11 @@ static void run_step_now(pha__exec *e, run_step *s, pha__pass pass)
     }
 }
 
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-static float element(const pha__view *v, int64_t row, int64_t column)
-{
-    int64_t i = row * v->ld + column;
-    if (v->dtype == PHA__F32) return ((const float *)v->data)[i];
-    uint32_t u = (uint32_t)((const uint16_t *)v->data)[i] << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-
-/* Prints the range of one view; fails at a value that is not finite. */
-static pha_status trace_view(const pha__plan_step *s, const char *what, const pha__view *v, int64_t rows)
-{
-    if (!v->data) return PHA_OK;
-    float low = INFINITY, high = -INFINITY;
-    double squares = 0;
-    for (int64_t r = 0; r < rows; r++)
-        for (int32_t c = 0; c < v->width; c++) {
-            float x = element(v, r, c);
-            if (!isfinite(x))
-                FAIL(NUMERIC, "%s (%s:%d): %s of %s is %g at row %lld, column %d", s->node->path, s->node->file,
-                     s->node->line, what, s->node->op->name, (double)x, (long long)r, c);
-            low = x < low ? x : low, high = x > high ? x : high;
-            squares += (double)x * x;
-        }
-    pha__log(PHA__LOG_TRACE, "%-36s %-16s %-9s [%11.4g, %11.4g] rms %.4g", s->node->path, s->node->op->name, what,
-             (double)low, (double)high, sqrt(squares / ((double)rows * v->width)));
-    return PHA_OK;
-}
-
-static pha_status trace_step(const pha__exec *e, int i)
-{
-    static const char *names[PHA__MAX_IN] = {"d_in0", "d_in1", "d_in2", "d_in3", "d_in4",  "d_in5",
-                                             "d_in6", "d_in7", "d_in8", "d_in9", "d_in10", "d_in11"};
-    const pha__plan_step *s = &e->program->steps[i];
-    const pha__args *a = &e->steps[i].args;
-    int64_t rows = (int64_t)a->B * a->T;
-    if (s->pass == PHA__FORWARD || s->node->op->is_loss) TRY(trace_view(s, "out", &a->out, rows));
-    for (int k = 0; s->pass == PHA__BACKWARD && k < a->n_in; k++)
-        TRY(trace_view(s, names[k], &a->d_in[k], s->d_in[k].kind == PHA__REF_GRAD ? a->d_in[k].rows : rows));
-    return PHA_OK;
-}
-
 static void poison_dead(pha__exec *e, int step)
 {
     for (int i = 0; i < e->program->n_buffers; i++) {
         const pha__buffer *b = &e->program->buffers[i];
-        if (b->last == step) memset(e->block + b->offset, 0xff, b->size); /* a NaN in fp32 and in bf16 */
+        if (b->last == step) fill_nan(e->block + b->offset, b->size);
     }
 }
 
@@ -196,13 +152,13 @@ pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *
              e->program->options.T);
     for (int i = 0; i < e->program->n_steps; i++) {
         run_step *s = &e->steps[i];
-        double begin = e->profile ? seconds() : 0;
+        double begin = e->profile ? pha__seconds() : 0;
         s->args.B = B, s->args.T = T;
         s->args.run = run, s->args.state = state;
         s->args.add = s->add | (more ? s->add_if_more : 0);
         run_step_now(e, s, e->program->steps[i].pass);
-        if (e->profile) e->times[i] += seconds() - begin;
-        if (e->trace) TRY(trace_step(e, i));
+        if (e->profile) e->times[i] += pha__seconds() - begin;
+        if (e->trace) TRY(pha__trace_step(e->program, &e->program->steps[i], &s->args));
         if (e->poison) poison_dead(e, i);
     }
     return PHA_OK;

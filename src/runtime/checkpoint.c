@@ -15,6 +15,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "runtime/trainer.h"
 
@@ -84,17 +85,34 @@ static json_t *identity(const pha_trainer *t)
     return o;
 }
 
+/* What may differ when a run goes on, but then makes another run of it. */
+static json_t *course(const pha_trainer *t)
+{
+    const pha_train_options *o = &t->o;
+    json_t *j = json_object();
+#define INT(name) json_object_set_new(j, #name, json_integer((json_int_t)o->name))
+#define REAL(name) json_object_set_new(j, #name, json_real(o->name))
+    INT(steps); REAL(lr); REAL(lr_min_ratio); INT(warmup); INT(schedule); REAL(plateau_factor); INT(plateau_patience);
+    REAL(beta1); REAL(beta2); REAL(eps); REAL(weight_decay); INT(decay_all); REAL(clip); REAL(spike);
+    INT(eval_every); INT(eval_tokens);
+#undef INT
+#undef REAL
+    return j;
+}
+
 static json_t *state_json(const pha_trainer *t)
 {
     json_t *o = json_object(), *best = json_array();
     json_object_set_new(o, "version", json_integer(1));
     json_object_set_new(o, "identity", identity(t));
+    json_object_set_new(o, "course", course(t));
     json_object_set_new(o, "step", json_integer(t->step));
     json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
     json_object_set_new(o, "skipped", json_integer(t->skipped));
     json_object_set_new(o, "skipped_in_row", json_integer(t->skipped_in_row));
     json_object_set_new(o, "mean_loss", real(t->mean_loss));
     json_object_set_new(o, "last_valid", real(t->last_valid));
+    json_object_set_new(o, "eval_due", json_boolean(t->eval_due));
     json_object_set_new(o, "plateau_best", real(t->schedule.best));
     json_object_set_new(o, "plateau_scale", json_real(t->schedule.scale));
     json_object_set_new(o, "plateau_bad", json_integer(t->schedule.bad));
@@ -200,6 +218,24 @@ static pha_status check_identity(const pha_trainer *t, const json_t *json, const
     return PHA_OK;
 }
 
+/* Says which options a run goes on with that it didn't have before. */
+static void note_course(const pha_trainer *t, const json_t *was, const char *path)
+{
+    json_t *mine = course(t), *value;
+    const char *key;
+    json_object_foreach(mine, key, value)
+    {
+        json_t *before = json_object_get(was, key);
+        if (!before || json_equal(before, value)) continue;
+        char *a = json_dumps(before, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        char *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        if (a && b) pha__log(PHA__LOG_WARN, "%s: the run had %s = %s and goes on with %s", path, key, a, b);
+        free(a);
+        free(b);
+    }
+    json_decref(mine);
+}
+
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
 {
     t->n_best = 0;
@@ -216,9 +252,7 @@ static pha_status read_best(pha_trainer *t, const json_t *list, const char *path
 
 static pha_status read_state(pha_trainer *t, const json_t *json, const char *path)
 {
-    int64_t version, step, updates, skipped, in_row, bad;
-    TRY(pha__json_int(&version, json, "version", 1, 1, path));
-    TRY(check_identity(t, json, path));
+    int64_t step, updates, skipped, in_row, bad;
     TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, path));
     TRY(pha__json_int(&updates, json, "updates", 0, step, path));
     TRY(pha__json_int(&skipped, json, "skipped", 0, step, path));
@@ -232,7 +266,17 @@ static pha_status read_state(pha_trainer *t, const json_t *json, const char *pat
     t->schedule.best = get_real(json, "plateau_best", INFINITY);
     t->mean_loss = get_real(json, "mean_loss", 0);
     t->last_valid = get_real(json, "last_valid", NAN);
+    t->eval_due = json_is_true(json_object_get(json, "eval_due"));
+    note_course(t, json_object_get(json, "course"), path);
     return PHA_OK;
+}
+
+/* First of all, so that what is told is not a tensor's shape where the reason is another configuration. */
+static pha_status check_json(const pha_trainer *t, const json_t *json, const char *path)
+{
+    int64_t version;
+    TRY(pha__json_int(&version, json, "version", 1, 1, path));
+    return check_identity(t, json, path);
 }
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
@@ -241,6 +285,7 @@ pha_status pha_trainer_load(pha_trainer *t, const char *folder)
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = check_json(t, json, path);
     float *block[3];
     blocks(t, block);
     for (int i = 0; i < 3 && !status; i++) {

@@ -15,10 +15,10 @@ static void add_step(pha__cost *sum, const pha__program *p, const pha__plan_step
     pha__shape shape;
     pha__shape_of(p, s->node, &shape);
     double flops = op->flops(&shape, s->pass, context);
-    if (op == &pha__op_lm_loss || !strcmp(s->node->path, "logits")) sum->head += flops;
-    else if (op == &pha__op_matmul) sum->linear += flops;
-    else if (op == &pha__op_attention) sum->attention += flops;
-    else sum->other += flops;
+    double *of_class[] = {[PHA__WORK_ELEMENTWISE] = &sum->other, [PHA__WORK_LINEAR] = &sum->linear,
+                          [PHA__WORK_HEAD] = &sum->head, [PHA__WORK_ATTENTION] = &sum->attention};
+    bool head = !strcmp(s->node->path, "logits"); /* a product like any other but for where it is */
+    *of_class[head ? PHA__WORK_HEAD : op->work_class] += flops;
 }
 
 pha__cost pha__cost_of(const pha__program *p, pha__pass pass, int64_t context)
@@ -55,33 +55,6 @@ pha_status pha__cost_per_token(const pha__config *c, int32_t context, pha__cost 
     return PHA_OK;
 }
 
-/* ---- traffic ------------------------------------------------------------------------------------------ */
-
-static void add_ref(const pha__program *p, const pha__ref *r, double *values, double *weights)
-{
-    double row = (double)r->width * (double)pha__dtype_size(r->dtype);
-    if (r->kind == PHA__REF_BUFFER) *values += row * p->options.B * p->options.T;
-    else if (r->kind != PHA__REF_NONE) *weights += row * r->rows;
-}
-
-void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *values, double *weights)
-{
-    *values = *weights = 0;
-    add_ref(p, &s->out, values, weights);
-    add_ref(p, &s->d_out, values, weights);
-    for (int k = 0; k < PHA__MAX_IN; k++) {
-        if (s->node->op == &pha__op_embed) { /* only the rows of the tokens are touched */
-            pha__ref row = s->pass == PHA__FORWARD ? s->in[k] : s->d_in[k];
-            if (row.kind) row.kind = PHA__REF_BUFFER;
-            add_ref(p, &row, values, weights);
-            continue;
-        }
-        add_ref(p, &s->in[k], values, weights);
-        add_ref(p, &s->d_in[k], values, weights);
-        if (s->add & PHA__IN(k)) add_ref(p, &s->d_in[k], values, weights); /* read as well as written */
-    }
-}
-
 /* ---- state -------------------------------------------------------------------------------------------- */
 
 pha__state_size pha__state_size_of(const pha__program *p)
@@ -93,8 +66,8 @@ pha__state_size pha__state_size_of(const pha__program *p)
         pha__shape shape;
         pha__shape_of(p, n, &shape);
         size_t bytes = n->op->state(&shape, p->options.max_context);
-        if (n->op == &pha__op_attention) sum.cache += bytes;
-        else if (n->op == &pha__op_scan) sum.recurrent += bytes;
+        if (n->op->state_class == PHA__STATE_CACHE) sum.cache += bytes;
+        if (n->op->state_class == PHA__STATE_RECURRENT) sum.recurrent += bytes;
     }
     sum.other = sum.total - sum.cache - sum.recurrent;
     return sum;

@@ -21,9 +21,6 @@ double pha__cost_total(const pha__cost *c); /* of the cost model: without `other
 /* Operations per token of a sequence of `context` tokens. */
 pha_status pha__cost_per_token(const pha__config *c, int32_t context, pha__cost *forward, pha__cost *training);
 
-/* Bytes of values and of weights (or their gradients) that one step reads and writes. */
-void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *values, double *weights);
-
 typedef struct pha__state_size { /* bytes of one session */
     size_t cache, recurrent, other, total;
 } pha__state_size;

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/cpu/detect.h"
+#include "base/clock.h"
 #include "io/loader.h"
 #include "runtime/stop.h"
 
@@ -27,13 +27,6 @@ typedef struct evaluation {
     int32_t *ids, *targets;  /* (B, T) */
     double bucket_sum[PHA_EVAL_BUCKETS];
 } evaluation;
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
@@ -160,7 +153,7 @@ static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, in
 static void report(evaluation *e, bool now)
 {
     char line[160];
-    double at = seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
+    double at = pha__seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
     if (!e->run->progress || (!now && at - e->last_report < 0.2)) return;
     e->last_report = at;
     pha_progress p = {
@@ -202,14 +195,14 @@ static void finish(evaluation *e, const pha__split_info *info)
     r->accuracy = e->hits / n;
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++)
         r->bucket_loss[i] = r->bucket_tokens[i] ? e->bucket_sum[i] / (double)r->bucket_tokens[i] : NAN;
-    r->seconds = seconds() - e->begin;
+    r->seconds = pha__seconds() - e->begin;
     r->peak_bytes = pha__mem_peak();
 }
 
 pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const pha__tokens *tokens,
                           const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result)
 {
-    evaluation e = {.weights = weights, .pool = pool, .run = run, .result = result, .begin = seconds()};
+    evaluation e = {.weights = weights, .pool = pool, .run = run, .result = result, .begin = pha__seconds()};
     *result = (pha_eval_result){0};
     pha_status status = open_cursor(&e, tokens);
     if (!status) status = open_program(&e);

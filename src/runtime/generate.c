@@ -1,7 +1,7 @@
 /* generate.c -- from a prompt to text: sampling, stop strings, whole characters */
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/utf8.h"
 #include "runtime/sample.h"
@@ -21,13 +21,6 @@ typedef struct generation {
     size_t n_recent, recent_capacity;
     pha__str pending;        /* bytes not yet delivered */
 } generation;
-
-static double seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- text out ------------------------------------------------------------------------------------------- */
 
@@ -116,7 +109,7 @@ static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
 
 static pha_status read_prompt(generation *g, const char *prompt, size_t size)
 {
-    double begin = seconds();
+    double begin = pha__seconds();
     pha__encoder *encoder;
     const int32_t *ids = NULL;
     size_t n = 0;
@@ -127,7 +120,7 @@ static pha_status read_prompt(generation *g, const char *prompt, size_t size)
     pha_status status = size ? pha__encode(encoder, prompt, size, true, &ids, &n) : PHA_OK;
     if (!status) status = read_ids(g, ids, n);
     pha__encoder_close(encoder);
-    g->result->prompt_seconds = seconds() - begin;
+    g->result->prompt_seconds = pha__seconds() - begin;
     return status;
 }
 
@@ -164,13 +157,13 @@ static pha_status generate(generation *g, const char *prompt, size_t size)
     g->work = pha__alloc((size_t)g->V, sizeof *g->work);
     if (!g->work) return PHA_NO_MEMORY;
     TRY(read_prompt(g, prompt, size));
-    double begin = seconds();
+    double begin = pha__seconds();
     pha_status status = PHA_OK;
     while (!status && end < 0 && g->result->new_tokens < most) status = next(g, &end);
     if (end < 0) end = END_MAX;
     if (!status && !deliver(g, g->pending.size) && end != END_ASKED)
         end = END_CALLER; /* an unfinished character is dropped */
-    g->result->new_seconds = seconds() - begin;
+    g->result->new_seconds = pha__seconds() - begin;
     g->result->end = end;
     if (!status && end == END_ASKED) FAIL(STOPPED, "asked to stop");
     return status;

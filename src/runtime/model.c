@@ -52,14 +52,6 @@ pha_status pha__exec_over(pha__exec **out, pha__program *p, const pha__weights *
 
 /* ---- half precision -------------------------------------------------------------------------------------- */
 
-static uint16_t to_bf16(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
-
 pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **memory)
 {
     uint16_t *block = pha__alloc((size_t)names->weights, sizeof *block);
@@ -73,7 +65,7 @@ pha_status pha__weights_half(pha__weights *w, const pha__program *names, void **
         const pha__node *v = names->params[i];
         half[i] = block + v->offset;
         const float *from = w->data[i];
-        for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) block[v->offset + k] = to_bf16(from[k]);
+        for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) block[v->offset + k] = f32_to_bf16(from[k]);
     }
     w->half = half;
     *memory = block;
@@ -138,10 +130,8 @@ static pha_status bind_weights(pha_model *m)
         if (!data[i])
             v->init.fill(own + v->offset, v->rows, v->width, v->init.arg, 0, v->path);
         else if (types[i] == PHA__BF16)
-            for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) {
-                uint32_t u = (uint32_t)((const uint16_t *)data[i])[k] << 16;
-                memcpy(own + v->offset + k, &u, 4);
-            }
+            for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++)
+                own[v->offset + k] = bf16_to_f32(((const uint16_t *)data[i])[k]);
     }
     pha__free(data);
     pha__free(types);

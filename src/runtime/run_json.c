@@ -31,7 +31,9 @@ static json_t *options_json(const pha_trainer *t)
     json_object_set_new(j, "precision", json_string(precisions[o->precision]));
     json_object_set_new(j, "recompute", json_boolean(o->recompute));
     json_object_set_new(j, "fuse", json_boolean(!o->no_fuse));
-    INT(eval_every); INT(checkpoint_every); INT(keep_best); INT(average_best); INT(detail_every); REAL(spike);
+    INT(eval_every); INT(checkpoint_every); INT(detail_every); REAL(spike);
+    json_object_set_new(j, "keep_best", json_integer(o->keep_best > 0 ? o->keep_best : 0)); /* negative: none */
+    json_object_set_new(j, "average_best", json_integer(o->average_best > 0 ? o->average_best : 0));
     if (o->eval_tokens > 0) INT(eval_tokens);
 #undef INT
 #undef REAL

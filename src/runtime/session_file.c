@@ -48,9 +48,8 @@ static pha_status check_counts(const pha_session *s, const unsigned char *state,
     const pha__program *p = s->program[PHA__SESSION_STEP];
     for (int i = 0; i < p->n_nodes; i++) {
         const pha__node *n = p->nodes[i];
-        if (n->merged || (n->op != &pha__op_attention && n->op != &pha__op_rope_table)) continue;
-        int64_t count;
-        memcpy(&count, state + n->state_offset, sizeof count);
+        if (n->merged || !n->op->position) continue;
+        int64_t count = n->op->position(state + n->state_offset);
         if (count != position)
             FAIL(BAD_INPUT, "%s: %s has read %" PRId64 " tokens, the session %" PRId64, path, n->path, count, position);
     }

@@ -86,16 +86,12 @@ static pha_status log_eval(pha__training *r, const pha_eval_result *e, const cha
     json_object_set_new(line, "tokens_scored", json_integer((json_int_t)e->tokens));
     json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
     TRY(pha__runlog_add(r->log, line));
+    if (strcmp(event, "eval") != 0) return PHA_OK; /* a curve has points of one kind */
     double now = (double)time(NULL);
     TRY(pha__events_scalar(r->events, "valid/loss", r->t->step, now, loss));
     TRY(pha__events_scalar(r->events, "valid/perplexity", r->t->step, now, e->token_ppl));
-    return pha__events_scalar(r->events, "valid/accuracy", r->t->step, now, e->accuracy);
-}
-
-static bool at_epoch_end(const pha_trainer *t)
-{
-    uint64_t windows = pha__loader_windows(&t->loader), batch = (uint64_t)t->o.batch, step = (uint64_t)t->step;
-    return step > 0 && step * batch / windows != (step - 1) * batch / windows;
+    TRY(pha__events_scalar(r->events, "valid/accuracy", r->t->step, now, e->accuracy));
+    return pha__events_flush(r->events);
 }
 
 pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
@@ -108,7 +104,7 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
     TRY(log_eval(r, &e, early ? "early_eval" : "eval"));
     if (early) return PHA_OK;
     t->last_valid = loss;
-    if (at_epoch_end(t) || t->o.epochs <= 1) pha__schedule_observe(&t->schedule, loss);
+    if (pha__at_epoch_end(t) || !pha__many_epochs(t)) pha__schedule_observe(&t->schedule, loss);
     r->result->valid_loss = loss, r->result->valid_ppl = e.token_ppl;
     return t->o.keep_best > 0 ? keep(t, loss) : PHA_OK;
 }
@@ -141,24 +137,36 @@ static pha_status average_loss(pha__training *r, const char *folder, double *los
     return log_eval(r, &e, "averaged_eval");
 }
 
-pha_status pha__finish_model(pha__training *r)
+static pha_status write_last(const pha_trainer *t, const char *folder)
+{
+    char card[128];
+    int n = snprintf(card, sizeof card, "The weights after step %lld", (long long)t->step);
+    if (isfinite(t->last_valid)) snprintf(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
+    return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
+}
+
+/* The mean is written beside model/ and takes its place only if it is better, so model/ is never the worse one. */
+static pha_status choose(pha__training *r, const char *model, const char *beside)
 {
     pha_trainer *t = r->t;
-    char *folder = pha__path_join(t->o.out, "model");
-    if (!folder) return PHA_NO_MEMORY;
     int n = t->n_best < t->o.average_best ? t->n_best : t->o.average_best;
     double averaged = INFINITY;
-    pha_status status = PHA_OK;
-    if (n >= 2) {
-        status = write_average(t, n, folder);
-        if (!status) status = average_loss(r, folder, &averaged);
-    }
-    if (!status && !(averaged < t->last_valid)) {
-        char card[128];
-        snprintf(card, sizeof card, "The weights after step %lld, validation loss %.5f.\n", (long long)t->step,
-                 t->last_valid);
-        status = pha__trainer_write_model(t, folder, card);
-    }
-    pha__free(folder);
+    if (n < 2) return write_last(t, model);
+    pha_status status = pha__remove_tree(beside);
+    if (!status) status = write_average(t, n, beside);
+    if (!status) status = average_loss(r, beside, &averaged);
+    if (!status && averaged < t->last_valid) return pha__replace_dir(beside, model);
+    if (status == PHA_STOPPED || status == PHA_NO_MEMORY) return status;
+    if (status) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
+    TRY(write_last(t, model));
+    return pha__remove_tree(beside);
+}
+
+pha_status pha__finish_model(pha__training *r)
+{
+    char *model = pha__path_join(r->t->o.out, "model"), *beside = pha__path_join(r->t->o.out, "model.average");
+    pha_status status = model && beside ? choose(r, model, beside) : PHA_NO_MEMORY;
+    pha__free(model);
+    pha__free(beside);
     return status;
 }

@@ -57,11 +57,23 @@ static pha_status check_folder(const pha_train_options *o)
     if (o->resume) return PHA_OK;
     if (is_run(o->out)) FAIL(USAGE, "%s: holds a run; resume it with --resume, or choose another folder", o->out);
     char **names;
-    size_t n;
+    size_t n, others = 0;
     TRY(pha__list_dir(&names, &n, o->out));
+    for (size_t i = 0; i < n; i++) others += strcmp(names[i], "lock") != 0; /* left by a start that was killed */
     pha__free_list(names, n);
-    if (n > 0) FAIL(USAGE, "%s: is not empty and not a run; choose another folder", o->out);
+    if (others) FAIL(USAGE, "%s: is not empty and not a run; choose another folder", o->out);
     return PHA_OK;
+}
+
+/* A start that failed before there was a run leaves nothing behind. */
+static void clear_folder(const char *folder, bool made)
+{
+    char *path = pha__path_join(folder, "lock");
+    if (path && !is_run(folder)) {
+        unlink(path);
+        if (made) rmdir(folder); /* only if it is empty */
+    }
+    pha__free(path);
 }
 
 /* One process per run folder. The lock goes with the process. */
@@ -73,8 +85,10 @@ static pha_status lock_folder(const char *folder, int *fd)
     pha_status status = PHA_OK;
     if (*fd < 0)
         status = pha__fail(PHA_IO, "%s: can't be written: %s", path, strerror(errno));
-    else if (flock(*fd, LOCK_EX | LOCK_NB))
+    else if (flock(*fd, LOCK_EX | LOCK_NB)) {
         status = pha__fail(PHA_USAGE, "%s: another process is training into this folder", folder);
+        close(*fd), *fd = -1; /* the lock is that process's */
+    }
     pha__free(path);
     return status;
 }
@@ -191,36 +205,49 @@ static bool due(int64_t step, int64_t every) { return every > 0 && step % every 
 static pha_status after_step(pha__training *r, const pha_step *s)
 {
     pha_trainer *t = r->t;
-    bool last = t->step == t->o.steps;
+    bool last = t->step == t->o.steps, epoch = pha__at_epoch_end(t);
     TRY(log_step(r, s));
     if (s->skipped)
         pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
                  s->gradient_norm);
     say_progress(r, s);
     if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
+    t->eval_due = due(t->step, t->o.eval_every) || last || epoch;
     if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */
-    if (due(t->step, t->o.eval_every) || last || due(t->step, pha__steps_per_epoch(t)))
-        TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
-    return due(t->step, t->o.checkpoint_every) || last ? save_checkpoint(t) : PHA_OK;
+    if (t->eval_due) TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
+    t->eval_due = false;
+    return due(t->step, t->o.checkpoint_every) || last || epoch ? save_checkpoint(t) : PHA_OK;
+}
+
+/* A run that was stopped in an evaluation makes it before it goes on: the plateau and the snapshots depend on it. */
+static pha_status evaluate_what_was_due(pha__training *r)
+{
+    if (!r->t->eval_due) return PHA_OK;
+    TRY(pha__evaluate_now(r, r->t->o.eval_tokens, false));
+    r->t->eval_due = false;
+    return save_checkpoint(r->t);
+}
+
+static pha_status stop_here(pha_trainer *t)
+{
+    TRY(save_checkpoint(t));
+    return pha__fail(PHA_STOPPED, "%s: stopped after step %lld of %lld; go on with --resume", t->o.out,
+                     (long long)t->step, (long long)t->o.steps);
 }
 
 static pha_status loop(pha__training *r)
 {
     pha_trainer *t = r->t;
-    while (t->step < t->o.steps) {
+    pha_status status = evaluate_what_was_due(r);
+    while (!status && t->step < t->o.steps) {
         pha_step s;
         TRY(pha_trainer_step(t, &s));
         if (!s.skipped) r->last_loss = s.loss;
         r->step_seconds += s.seconds;
-        pha_status status = after_step(r, &s);
-        if ((!status && pha__stop_requested() && t->step < t->o.steps) || status == PHA_STOPPED) {
-            TRY(save_checkpoint(t));
-            return pha__fail(PHA_STOPPED, "%s: stopped after step %lld of %lld; go on with --resume", t->o.out,
-                             (long long)t->step, (long long)t->o.steps);
-        }
-        TRY(status);
+        status = after_step(r, &s);
+        if (!status && pha__stop_requested() && t->step < t->o.steps) status = PHA_STOPPED;
     }
-    return PHA_OK;
+    return status == PHA_STOPPED ? stop_here(t) : status;
 }
 
 static void fill_result(pha__training *r)
@@ -260,6 +287,7 @@ static pha_status run(pha__training *r)
     TRY(pha__runlog_open(&r->log, t->o.out));
     TRY(pha__events_open(&r->events, t->o.out));
     r->first_step = t->step, r->began = seconds();
+    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
     pha_status status = loop(r);
     fill_result(r);
     if (status) return status;
@@ -274,6 +302,7 @@ pha_status pha_train(const pha_train_options *options, pha_train_result *result)
     pha__training r = {.result = result, .last_loss = NAN};
     pha_train_options o = *options;
     TRY(check_folder(&o));
+    bool made = !pha__exists(o.out);
     TRY(pha__mkdirs(o.out));
     int fd = -1;
     char *config = NULL;
@@ -288,6 +317,7 @@ pha_status pha_train(const pha_train_options *options, pha_train_result *result)
     pha__runlog_close(r.log);
     pha_trainer_close(r.t);
     pha__free(config);
+    if (status && fd >= 0) clear_folder(o.out, made);
     if (fd >= 0) close(fd);
     return status;
 }

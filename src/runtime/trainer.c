@@ -7,8 +7,8 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 
@@ -18,7 +18,6 @@ static double or_default(double value, double fallback) { return value == 0 ? fa
 
 static void resolve(pha_train_options *o)
 {
-    if (!o->context) o->context = 1024;
     if (!o->batch) o->batch = 24;
     if (!o->micro_batch) o->micro_batch = 1;
     o->lr = or_default(o->lr, 4.5e-4);
@@ -44,7 +43,7 @@ static pha_status check_options(const pha_train_options *o)
 {
     if (!o->data) FAIL(USAGE, "training needs a data folder (written by pha prepare)");
     if (!o->config == !o->init_from) FAIL(USAGE, "training needs either a configuration or a model to start from");
-    if (o->context < 1 || o->context > 1 << 20) FAIL(USAGE, "context must be from 1 to %d", 1 << 20);
+    if (o->context < 0 || o->context > 1 << 20) FAIL(USAGE, "context must be from 1 to %d", 1 << 20);
     if (o->batch < 1 || o->batch > 1 << 20) FAIL(USAGE, "batch must be from 1 to %d", 1 << 20);
     if (o->micro_batch < 1 || o->batch % o->micro_batch)
         FAIL(USAGE, "batch = %d must be a multiple of micro_batch = %d", o->batch, o->micro_batch);
@@ -63,18 +62,39 @@ static void copy_strings(pha_trainer *t)
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
+static pha_status open_valid(pha_trainer *t)
+{
+    pha__data data;
+    TRY(pha__data_read(&data, t->o.data));
+    for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
+        if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
+            return pha__tokens_open(&t->valid, t->o.data, "valid", false);
+    pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
+             t->o.data);
+    return PHA_OK;
+}
+
+static pha_status open_tokenizer(pha_trainer *t)
+{
+    char *path = pha__path_join(t->o.data, "tokenizer.json");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = PHA_OK;
+    if (pha__exists(path)) status = pha__tokenizer_open(&t->tokenizer, path);
+    else pha__log(PHA__LOG_WARN, "%s: is not there; the model will have no tokenizer and read no text", path);
+    pha__free(path);
+    return status;
+}
+
 static pha_status open_data(pha_trainer *t)
 {
     TRY(pha__tokens_open(&t->data, t->o.data, "train", false));
+    if (!t->o.context) {
+        uint64_t count = pha__tokens_count(t->data);
+        t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
+    }
     TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
-    pha__split_info info;
-    if (!pha__data_info(&info, t->o.data, "valid") && info.tokens > 1)
-        TRY(pha__tokens_open(&t->valid, t->o.data, "valid", false));
-    char *path = pha__path_join(t->o.data, "tokenizer.json");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha__exists(path) ? pha__tokenizer_open(&t->tokenizer, path) : PHA_OK;
-    pha__free(path);
-    return status;
+    TRY(open_valid(t));
+    return open_tokenizer(t);
 }
 
 static pha_status open_config(pha_trainer *t)
@@ -103,6 +123,12 @@ static pha_status initial_weights(pha_trainer *t)
     if (!t->o.init_from) return PHA_OK;
     pha_model *model;
     TRY(pha_model_open(&model, t->o.init_from));
+    if (model->tokenizer && pha__tokenizer_hash(model->tokenizer) != pha__tokens_tokenizer_hash(t->data)) {
+        pha_model_close(model);
+        FAIL(BAD_INPUT,
+             "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
+             t->o.data, t->o.init_from);
+    }
     for (int i = 0; i < t->program->n_params; i++) {
         const pha__node *v = t->program->params[i];
         memcpy(t->optimizer.weight_at[i], model->weights.data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
@@ -111,10 +137,15 @@ static pha_status initial_weights(pha_trainer *t)
     return PHA_OK;
 }
 
-int64_t pha__steps_per_epoch(const pha_trainer *t)
+bool pha__at_epoch_end(const pha_trainer *t)
 {
-    int64_t n = (int64_t)(pha__loader_windows(&t->loader) / (uint64_t)t->o.batch);
-    return n > 0 ? n : 1;
+    uint64_t windows = pha__loader_windows(&t->loader), batch = (uint64_t)t->o.batch, step = (uint64_t)t->step;
+    return step > 0 && step * batch / windows != (step - 1) * batch / windows;
+}
+
+bool pha__many_epochs(const pha_trainer *t)
+{
+    return (uint64_t)t->o.steps * (uint64_t)t->o.batch > pha__loader_windows(&t->loader);
 }
 
 static void open_schedule(pha_trainer *t)
@@ -125,8 +156,9 @@ static void open_schedule(pha_trainer *t)
         o->steps = (int64_t)(epochs * (double)pha__loader_windows(&t->loader) / o->batch);
         if (o->steps < 1) o->steps = 1;
     }
-    int64_t per_epoch = pha__steps_per_epoch(t), quarter = o->steps / 4 > 0 ? o->steps / 4 : 1;
-    if (o->eval_every <= 0) o->eval_every = per_epoch < quarter ? per_epoch : quarter;
+    int64_t quarter = o->steps / 4 > 0 ? o->steps / 4 : 1; /* the end of an epoch is a time for it anyway */
+    bool four = (uint64_t)o->steps * (uint64_t)o->batch >= 4 * pha__loader_windows(&t->loader);
+    if (o->eval_every <= 0) o->eval_every = four ? o->steps : quarter;
     if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
     t->schedule = (pha__schedule){.kind = o->schedule,
                                   .lr = o->lr,
@@ -213,13 +245,6 @@ void pha_trainer_close(pha_trainer *t)
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */
 
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
 static pha_status load_batch(pha_trainer *t)
 {
     for (int32_t i = 0; i < t->o.batch; i++) {
@@ -263,7 +288,7 @@ enum { MAX_SKIPS = 20 };
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
-    double begin = seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
+    double begin = pha__seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
     TRY(load_batch(t));
     TRY(run_batch(t, &loss));
     double norm = pha__gradient_norm(&t->optimizer);
@@ -277,7 +302,8 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     t->step++;
     t->skipped += skip;
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
-    if (out) *out = (pha_step){t->step, loss, norm, lr, seconds() - begin, (int64_t)t->o.batch * t->o.context, skip};
+    int64_t tokens = (int64_t)t->o.batch * t->o.context;
+    if (out) *out = (pha_step){t->step, loss, norm, lr, pha__seconds() - begin, tokens, skip};
     if (t->skipped_in_row >= MAX_SKIPS)
         FAIL(NUMERIC,
              "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "

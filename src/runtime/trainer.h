@@ -42,9 +42,13 @@ struct pha_trainer {
     pha__best best[PHA__MAX_BEST];
     int n_best;
     double last_valid; /* loss, NaN: none yet */
+    bool eval_due;     /* the evaluation that belongs to `step` has not been finished */
 };
 
-int64_t pha__steps_per_epoch(const pha_trainer *t);
+/* Did the step just made complete a pass over the data? (A pass need not be a whole number of steps.) */
+bool pha__at_epoch_end(const pha_trainer *t);
+/* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */
+bool pha__many_epochs(const pha_trainer *t);
 
 /* The weights at this moment as a model folder. */
 pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card);

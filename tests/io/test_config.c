@@ -126,6 +126,8 @@ static void switches(void **state)
     OK(pha__config_save(&c, file, &rules));
     OK(pha__config_load(&again, file, &rules));
     assert_memory_equal(&c, &again, sizeof c);
+    OK(parse(&c, "{" FULL ",\"gss_filter\":\"conv4\"}"));
+    assert_int_equal(c.gss_filter, PHA__FILTER_CONV4);
     OK(parse(&c, "{" FULL ",\"window\":128,\"alpha\":null}"));
     assert_int_equal(c.window[2], 128);
     assert_int_equal(c.window[3], 0);
@@ -151,6 +153,7 @@ static void messages(void **state)
         { "vocab_size = 16777217 is out of range", "{\"arch\":\"pha\",\"vocab_size\":16777217}" },
         { "vocab_size is not a whole number", "{\"arch\":\"pha\",\"vocab_size\":2.5}" },
         { "residual: 'psot' is not one of post, post_raw", "{" FULL ",\"residual\":\"psot\"}" },
+        { "gss_filter: 'conv' is not one of silu, none, norm, conv4", "{" FULL ",\"gss_filter\":\"conv\"}" },
         { "mix: the value is not one of learned", "{" FULL ",\"mix\":1}" },
         { "branches names gss twice", "{" FULL ",\"branches\":[\"gss\",\"gss\"]}" },
         { "at least one", "{" FULL ",\"branches\":[]}" },

@@ -19,6 +19,7 @@ const lab_variant lab_variants[] = {
     {"pre_alpha", "pha", "\"residual\": \"pre_alpha\""},
     {"pre_inv", "pha", "\"residual\": \"pre_inv\""},
     {"no main residual", "pha", "\"main_residual\": false"},
+    {"pre_inv, no main residual", "pha", "\"residual\": \"pre_inv\", \"main_residual\": false"},
     {"no gate bias", "pha", "\"gate_bias\": \"none\""},
     {"matched gate bias", "pha", "\"gate_bias\": \"matched\""},
     {"wb_scale fixed", "pha", "\"wb_scale\": \"fixed\""},
@@ -31,6 +32,8 @@ const lab_variant lab_variants[] = {
     {"interleaved rope, qk rms", "pha", "\"rope\": \"interleaved\", \"qk\": \"rms\", \"n_kv_head\": 4"},
     {"filter none", "pha", "\"gss_filter\": \"none\""},
     {"filter norm", "pha", "\"gss_filter\": \"norm\""},
+    {"filter conv4", "pha", "\"gss_filter\": \"conv4\""},
+    {"filter conv4, fixed scale", "pha", "\"gss_filter\": \"conv4\", \"wb_scale\": \"fixed\", \"branches\": [\"gss\"]"},
     {"attention", "pha", "\"branches\": [\"attn\"]"},
     {"state space", "pha", "\"branches\": [\"gss\"]"},
     {"feed-forward", "pha", "\"branches\": [\"aux\"]"},
@@ -40,6 +43,7 @@ const lab_variant lab_variants[] = {
     {"sequential", "seq", ""},
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
+    {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
@@ -72,21 +76,6 @@ void lab_config(pha__config *c, const lab_variant *v)
 
 /* ---- programs ---- */
 
-static uint16_t to_bf16(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
-
-static float from_bf16(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-
 static void fill(lab *l, const pha__node *w)
 {
     float *x = l->weights + w->offset;
@@ -95,8 +84,8 @@ static void fill(lab *l, const pha__node *w)
     for (int64_t i = 0; i < (int64_t)w->rows * w->width; i++) {
         if (w->kind == PHA__VECTOR) x[i] += (float)(0.1 * lab_normal(&random));
         if (w->kind == PHA__MATRIX) {
-            l->half[w->offset + i] = to_bf16(x[i]);
-            x[i] = from_bf16(l->half[w->offset + i]);
+            l->half[w->offset + i] = f32_to_bf16(x[i]);
+            x[i] = bf16_to_f32(l->half[w->offset + i]);
         }
     }
 }

@@ -30,8 +30,9 @@ static uint64_t formula(const pha__config *c)
     if (c->qk == PHA__QK_RMS) attn += 2 * (D / c->n_head) - c->n_head;
     int64_t gss = 4 * D * S + 2 * S;
     if (c->gate_bias == PHA__BIAS_NONE) gss -= S;
-    if (c->gss_filter == PHA__FILTER_NONE || c->gss_filter == PHA__FILTER_NORM) gss -= D * S;
+    if (c->gss_filter != PHA__FILTER_SILU) gss -= D * S;
     if (c->gss_filter == PHA__FILTER_NORM) gss += S;
+    if (c->gss_filter == PHA__FILTER_CONV4) gss += 4 * S;
     if (!strcmp(c->arch, "seq")) {
         layer = attn + gss + 3 * D * c->d_ffn + 3 * D + (c->seq_norm ? 2 * D : 0);
     } else {
@@ -127,7 +128,8 @@ static void test_names(void **state)
         {"qk rms", "layer0.attn.k_gain", 1, 16}, {"default", "layer0.gss.gate", 160, 64},
         {"default", "layer0.gss.in", 160, 64}, {"default", "layer0.gss.filter", 160, 64},
         {"default", "layer0.gss.out", 64, 160}, {"default", "layer0.gss.theta", 1, 160},
-        {"default", "layer0.gss.bias", 1, 160}, {"default", "layer0.aux.gate", 64, 64},
+        {"default", "layer0.gss.bias", 1, 160}, {"filter norm", "layer0.gss.filter_norm", 1, 160},
+        {"filter conv4", "layer0.gss.conv", 160, 4}, {"default", "layer0.aux.gate", 64, 64},
         {"default", "layer0.aux.up", 64, 64}, {"default", "layer0.aux.down", 64, 64},
         {"default", "layer0.ffn.gate", 128, 64}, {"default", "layer0.ffn.up", 128, 64},
         {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64},
@@ -252,11 +254,12 @@ static void check_rows(const initial *scaled, const initial *plain, bool matched
 static void test_state_space(void **state)
 {
     (void)state;
-    initial zero, matched, none, fixed;
+    initial zero, matched, none, fixed, conv;
     open_initial(&zero, "default", 1);
     open_initial(&matched, "matched gate bias", 1);
     open_initial(&none, "wb_scale none", 1);
     open_initial(&fixed, "wb_scale fixed, matched", 1);
+    open_initial(&conv, "filter conv4", 1);
     Var v;
     const float *theta = find(&zero, "layer0.gss.theta", &v), *bias = find(&matched, "layer1.gss.bias", &v);
     const float *s = find(&fixed, "layer1.gss.in_scale", &v);
@@ -268,12 +271,16 @@ static void test_state_space(void **state)
     }
     assert_true(fabs(theta[0] - log(1e-3)) < 1e-6);
     assert_true(fabs(theta[S - 1] - log(1.6)) < 1e-6);
+    const float *taps = find(&conv, "layer1.gss.conv", &v);
+    assert_int_equal(v->kind, PHA__VECTOR);
+    for (int i = 0; i < 4 * S; i++) assert_true(taps[i] == (i % 4 == 0)); /* the identity */
     check_rows(&zero, &none, false);
     check_rows(&matched, &none, true);
     close_initial(&zero);
     close_initial(&matched);
     close_initial(&none);
     close_initial(&fixed);
+    close_initial(&conv);
 }
 
 /* A tensor is a function of seed and path alone: not of the options around it, and not the same under another path. */

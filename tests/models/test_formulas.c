@@ -71,6 +71,14 @@ static void gss(value out, value x)
     int S = config->d_state;
     linear(z, "gss.gate", x, S, D);
     linear(u, "gss.in", x, S, D);
+    if (config->gss_filter == PHA__FILTER_CONV4) { /* u_t <- sum_j k_j u_(t-j), later tokens first */
+        const float *k = weight("gss.conv");
+        for (int t = T - 1; t >= 0; t--)
+            for (int c = 0; c < S; c++) {
+                u[t][c] *= k[4 * c];
+                for (int j = 1; j < 4 && j <= t; j++) u[t][c] += k[4 * c + j] * u[t - j][c];
+            }
+    }
     const float *bias = weight("gss.bias"), *theta = weight("gss.theta");
     assert_true((bias == NULL) == (config->gate_bias == PHA__BIAS_NONE));
     for (int c = 0; c < S; c++) {
@@ -144,7 +152,8 @@ static void attention(value out, value x)
     linear(out, "attn.out", o, D, D);
 }
 
-/* The tables of pha.md 8: sum = base factor * (x or x^) + factor * f. `first`: the first sub-layer of a layer. */
+/* The tables of pha.md 8: sum = base factor * (x or x^) + factor * f. `first`: the first sub-layer of a layer; `keep`:
+ * false without the main residual, where the sum is f. */
 static void residual(value sum, value x, value u, value f, bool first, bool keep)
 {
     const double alpha = pow(2 * L, 0.25);
@@ -158,8 +167,7 @@ static void residual(value sum, value x, value u, value f, bool first, bool keep
             case PHA__RES_PRE_ALPHA: base = alpha * x[t][i]; break;
             case PHA__RES_PRE_INV: base = x[t][i], more /= alpha; break;
             }
-            if (!keep) base = 0;
-            sum[t][i] = base + more;
+            sum[t][i] = keep ? base + more : f[t][i];
         }
 }
 
@@ -257,8 +265,29 @@ static void test_forward(void **state)
     assert_int_equal(bad, 0);
 }
 
+/* Without the main residual no step reads the base of the second sub-layer or writes a gradient for it: multiplied by 0
+ * it would still turn an infinity into NaN. */
+static void test_no_base(void **state)
+{
+    (void)state;
+    pha__config c;
+    lab_config(&c, lab_find("pre_inv, no main residual"));
+    lab l;
+    lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_pool());
+    int found = 0;
+    for (int i = 0; i < l.program->n_steps; i++) {
+        const pha__plan_step *s = &l.program->steps[i];
+        if (strcmp(s->node->path, "layer1.out")) continue;
+        assert_int_equal(s->in[0].kind, PHA__REF_NONE);
+        assert_int_equal(s->d_in[0].kind, PHA__REF_NONE);
+        found++;
+    }
+    assert_int_equal(found, 2); /* forward and backward */
+    lab_close(&l);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forward), cmocka_unit_test(test_no_base)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

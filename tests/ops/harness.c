@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rng.h"
 #include "trial.h"
 
 /* ---- failures ---- */
@@ -59,6 +60,7 @@ static void check_close(const pha__problem *p, const char *tensor, const float *
     pha__errors(x, ref, n, limits, &e2, &emax);
     bool half = p->dtype == PHA__BF16;
     double limit2 = half ? limits->bf16_e2 : limits->e2, limit_max = half ? limits->bf16_emax : limits->emax;
+    pha__check(limit2 > 0 || limit_max > 0 || limits->unlimited, "%s: the test sets no limit", tensor);
     if (limit2 == 0) limit2 = 1e300;
     if (limit_max == 0) limit_max = 1e300;
     int64_t worst = 0;
@@ -78,6 +80,15 @@ static const pha__limits *choose(const pha__limits *of_case, const pha__limits *
 {
     static const pha__limits none;
     return memcmp(of_case, &none, sizeof none) ? of_case : of_test;
+}
+
+double pha__mask_of(const pha__op_reference *r, float rate, uint32_t site, int64_t row, int column)
+{
+    if (!r->run->dropout || rate == 0) return 1;
+    uint64_t index = (uint64_t)(r->run->row0 + row) * (uint64_t)((r->out_width + 3) / 4) + (uint64_t)column / 4;
+    uint32_t counter[4] = {(uint32_t)index, (uint32_t)r->run->step, site, PHA__STREAM_DROPOUT}, word[4];
+    pha__philox(r->run->seed, counter, word);
+    return pha__uniform(word[column % 4]) >= rate ? 1 / (1 - (double)rate) : 0;
 }
 
 static int64_t out_size(const pha__problem *p) { return (int64_t)p->ref.B * p->ref.T * p->ref.out_width; }

@@ -49,11 +49,13 @@ typedef struct pha__input { /* width 0: absent */
     bool no_grad;           /* a constant */
 } pha__input;
 
-/* Limits of E2 and Emax in fp32 and in bf16 storage (numerics.md 2); 0: that measure is not limited. */
+/* Limits of E2 and Emax in fp32 and in bf16 storage (numerics.md 2); 0: that measure is not limited. Of each tensor at
+ * least one must be, unless the test says `unlimited`. */
 typedef struct pha__limits {
     double e2, emax, bf16_e2, bf16_emax;
     bool absolute;          /* emax is max |x - ref| itself and E2 is |x - ref| / sqrt(n) */
     double floor;           /* rms(ref) counts as at least this (tensors that are zero but for rounding) */
+    bool unlimited;
 } pha__limits;
 
 typedef struct pha__op_case {
@@ -87,6 +89,9 @@ typedef struct pha__op_test {
     {.e2 = (e2_), .emax = (emax_), .bf16_e2 = (bf16_e2_), .bf16_emax = (bf16_emax_)}
 
 #define PHA__CASES(array) .cases = (array), .n_case = (int)(sizeof(array) / sizeof(array)[0])
+
+/* The dropout mask of one element of a reference, 0 or 1 / (1 - rate), as backend/cpu/dropout.h describes it. */
+double pha__mask_of(const pha__op_reference *r, float rate, uint32_t site, int64_t row, int column);
 
 /* ---- for `extra` ---- */
 

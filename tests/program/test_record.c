@@ -1,6 +1,8 @@
-/* test_record.c -- recording: any order, mistakes in shapes, no memory */
+/* test_record.c -- recording: any order, mistakes in shapes and sizes, no memory */
+#include "models/models.h"
 #include "nn/nn.h"
 #include "ops/embed/embed.h"
+#include "ops/rope_table/rope_table.h"
 #include "program/runs.h"
 
 /* A layer whose branches are recorded in one order or the other, as a compiler may evaluate arguments. */
@@ -89,7 +91,7 @@ static void test_shape_errors(void **state)
     Var h = swiglu(q, "ffn", sum, 100, &c);
     pha__output(q, "hidden", h);
     pha__reject(q, "a later complaint");
-    FAILS(BAD_INPUT, "layer3.sum (mix.c", pha__program_finish(g));
+    FAILS(BAD_INPUT, "layer3.sum (test_record.c", pha__program_finish(g));
     assert_null(strstr(pha_errmsg(), "later"));
     FAILS(BAD_INPUT, "layer3.sum", pha__program_finish(g)); /* and again */
     pha__program_close(g);
@@ -128,6 +130,97 @@ static void test_shape_errors(void **state)
 
     FAILS(USAGE, "at least 1", pha__program_open(&g, &(pha__program_options){.B = 0, .T = 4}));
     assert_null(g);
+}
+
+/* ---- misuse ---- */
+
+static void test_finish_once(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    pha__program *g;
+    OK(pha__program_open(&g, &(pha__program_options){.B = B, .T = T, .gradients = true}));
+    OK(pha__lm_record(g, &c, PHA__HEAD_LOSS)); /* finishes */
+    int steps = g->n_steps, nodes = g->n_nodes;
+    FAILS(USAGE, "finished", pha__program_finish(g));
+    assert_int_equal(g->n_steps, steps);
+    assert_int_equal(g->n_nodes, nodes);
+    pha__program_close(g);
+}
+
+/* Positions within a run are 32-bit numbers; sums of sizes that no machine has are noticed before they wrap. */
+static void test_sizes(void **state)
+{
+    (void)state;
+    pha__program *g;
+    FAILS(USAGE, "too much for one run", pha__program_open(&g, &(pha__program_options){.B = 1 << 16, .T = 1 << 15}));
+    assert_null(g);
+    OK(pha__program_open(&g, &(pha__program_options){.B = INT32_MAX, .T = 1}));
+    Params p = pha__root(g);
+    Var E = pha__param(p, "embed", 10, INT32_MAX / 64 * 64, PHA__MATRIX, pha__init_normal(1));
+    pha__embed_attr attr = {1, 0, 0};
+    Var x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+    pha__output(p, "x", x);
+    FAILS(NO_MEMORY, "embed alone", pha__program_finish(g)); /* 2^64 bytes, less a few */
+    pha__program_close(g);
+
+    OK(pha__program_open(&g, &(pha__program_options){.B = INT32_MAX, .T = 1}));
+    p = pha__root(g);
+    E = pha__param(p, "embed", 10, 1 << 28, PHA__MATRIX, pha__init_normal(1));
+    x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr); /* 2^61 bytes, and eight times that */
+    for (int i = 0; i < 8; i++) {
+        char name[8];
+        snprintf(name, sizeof name, "x%d", i);
+        pha__output(p, name, x = rmsnorm(p, name, x));
+    }
+    OK(pha__program_finish(g));
+    FAILS(NO_MEMORY, "larger than any memory", pha__plan(g, 1));
+    pha__program_close(g);
+
+    g = open_empty(); /* nothing recorded: a plan of scratch memory alone */
+    OK(pha__program_finish(g));
+    OK(pha__plan(g, 1));
+    assert_int_equal(g->n_buffers, 1);
+    pha__program_close(g);
+}
+
+/* What can't stay readable after a run is refused. */
+static void test_outputs(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        pha__program *g;
+        OK(pha__program_open(&g, &(pha__program_options){.B = 1, .T = 4, .no_fuse = i == 2}));
+        Params p = pha__root(g);
+        Var E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
+        pha__embed_attr attr = {1, 0, 0};
+        Var x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);
+        Var a = linear(p, "a", x, 32, pha__init_xavier(1)), b = linear(p, "b", x, 32, pha__init_xavier(1));
+        pha__output(p, "sum", pha__residual(p, "sum", a, b, 1, 1, &(pha__config){0}, 0));
+        pha__output(p, "mine", i ? b : E);
+        if (i == 0) FAILS(BAD_INPUT, "embed (test_record.c", pha__program_finish(g));
+        if (i == 1) FAILS(BAD_INPUT, "b (test_record.c", pha__program_finish(g));
+        if (i == 2) OK(pha__program_finish(g));
+        pha__program_close(g);
+    }
+}
+
+/* The table of angles is shared by all layers: by those that ask for the same one. */
+static void test_shared(void **state)
+{
+    (void)state;
+    pha__program *g = open_empty();
+    Params p = pha__root(g), q = pha__at_layer(p, 3);
+    pha__rope_table_attr attr = {16, 10000}, other = {16, 500};
+    int line = __LINE__ + 1;
+    Var x = pha__shared(p, "rope", &pha__op_rope_table, &attr, sizeof attr);
+    assert_ptr_equal(pha__shared(q, "rope", &pha__op_rope_table, &attr, sizeof attr), x);
+    assert_string_equal(x->file, "test_record.c");
+    assert_int_equal(x->line, line);
+    assert_ptr_equal(pha__shared(q, "rope", &pha__op_rope_table, &other, sizeof other), g->poison);
+    FAILS(BAD_INPUT, "'rope' (test_record.c", pha__program_finish(g));
+    pha__program_close(g);
 }
 
 /* ---- out of memory ---- */
@@ -170,6 +263,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recording_order),
         cmocka_unit_test(test_shape_errors),
+        cmocka_unit_test(test_finish_once),
+        cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_shared),
         cmocka_unit_test(test_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

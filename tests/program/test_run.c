@@ -1,5 +1,6 @@
 /* test_run.c -- executing: threads, repetition, sizes below those of the plan, microbatches, causality */
 #include "program/runs.h"
+#include "runtime/model.h"
 
 static void test_threads(void **state)
 {
@@ -19,6 +20,39 @@ static void test_threads(void **state)
             pha__pool_close(more);
         }
         lab_close(&one);
+        pha__pool_close(pool);
+    }
+}
+
+/* A plan made for some threads serves as many or fewer; with more each would get less scratch memory than it needs. */
+static void test_planned_threads(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    for (int planned = 1; planned <= 3; planned += 2) {
+        lab l = {0};
+        pha__pool *pool;
+        OK(pha__pool_open(&pool, 2));
+        OK(pha__record(&l.program, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS));
+        OK(pha__plan(l.program, planned));
+        assert_int_equal(l.program->threads, planned);
+        if (planned < 2) {
+            void *none[512] = {NULL};
+            pha__binding binding = {none, none, none};
+            FAILS(USAGE, "planned for 1 threads", pha__exec_open(&l.exec, l.program, &binding, pool));
+            assert_null(l.exec);
+        } else {
+            lab other;
+            lab_bind(&l, pool);
+            pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+            OK(pha__exec_run(l.exec, B, T, &run, NULL, false));
+            open_run(&other, "default", (pha__program_options){0}, pool);
+            same_losses(&l, &other, "planned for more threads");
+            same_gradients(&l, &other, 0, "planned for more threads");
+            lab_close(&other);
+        }
+        lab_close(&l);
         pha__pool_close(pool);
     }
 }
@@ -118,6 +152,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_planned_threads),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_smaller_runs),
         cmocka_unit_test(test_microbatches),

@@ -6,6 +6,8 @@
 #ifndef PHA__ROWS_H
 #define PHA__ROWS_H
 
+#include <math.h>
+
 #include "backend/cpu/simd.h"
 #include "ops/op.h"
 
@@ -83,6 +85,11 @@ PHA__INLINE float pha__dot(const float *x, const float *y, int64_t n)
     }
     for (; i < n; i += VF) a = vf_fma(pha__load(x + i, n - i), pha__load(y + i, n - i), a);
     return vf_sum(a + b);
+}
+
+PHA__INLINE float pha__inverse_rms(const float *x, int64_t n, float eps)
+{
+    return 1.0f / sqrtf(pha__dot(x, x, n) / (float)n + eps);
 }
 
 /* y += f x */

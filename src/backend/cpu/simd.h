@@ -16,6 +16,8 @@
 #include <arm_neon.h>
 #endif
 
+#include "base/dtype.h"
+
 #define PHA__INLINE static inline __attribute__((always_inline))
 
 #if defined(__AVX512F__) && defined(__AVX512BW__) && defined(__AVX512VL__) && defined(__AVX512DQ__)
@@ -119,21 +121,7 @@ PHA__INLINE float vf_hmax(vf a)
 /* where m (all ones or all zeros per lane) a, else b */
 PHA__INLINE vf vf_select(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & ~m)); }
 
-/* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */
-PHA__INLINE float bf16_to_f32(uint16_t h)
-{
-    uint32_t u = (uint32_t)h << 16;
-    float f;
-    memcpy(&f, &u, 4);
-    return f;
-}
-PHA__INLINE uint16_t f32_to_bf16(float f)
-{
-    uint32_t u;
-    memcpy(&u, &f, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
+/* bfloat16, as base/dtype.h converts single numbers */
 PHA__INLINE vf vf_load_bf16(const uint16_t *p)
 {
     return (vf)(__builtin_convertvector(*(const vh_any *)p, vi) << 16);
@@ -145,7 +133,8 @@ PHA__INLINE void vf_store_bf16(uint16_t *p, vf v)
     *(vh_any *)p = __builtin_convertvector((r & ~nan) | (q & nan), vh);
 }
 
-/* e^x: 2^n e^r with |r| <= ln2/2 and a polynomial of degree 6 (about 1 ulp). 0 below -87.3, inf above 88.7. */
+/* e^x: 2^n e^r with |r| <= ln2/2 and a polynomial of degree 6 (about 1 ulp). 0 below -87.3; above
+ * 88.7 it stays at the largest float, 3.4e38, so that sums and reciprocals stay finite. NaN stays NaN. */
 PHA__INLINE vf vf_exp(vf x)
 {
     const vf magic = vf_set1(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer */

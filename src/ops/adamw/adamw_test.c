@@ -11,7 +11,7 @@ typedef struct parameter {
     int rows, width;
     float *p, *g, *m, *v;
     uint16_t *copy;
-    double *rp, *rm, *rv, *before; /* the reference; before: p at the start of a step */
+    double *rp, *rm, *rv, *update; /* the reference; update: what a step adds to p */
 } parameter;
 
 static int64_t size(const parameter *x) { return (int64_t)x->rows * x->width; }
@@ -21,7 +21,7 @@ static void open_parameter(parameter *x, int rows, int width)
     *x = (parameter){.rows = rows, .width = width};
     int64_t n = size(x) + 16; /* the last 16 must not be touched */
     x->p = calloc(4 * n, sizeof(float)), x->g = x->p + n, x->m = x->g + n, x->v = x->m + n;
-    x->rp = calloc(4 * n, sizeof(double)), x->rm = x->rp + n, x->rv = x->rm + n, x->before = x->rv + n;
+    x->rp = calloc(4 * n, sizeof(double)), x->rm = x->rp + n, x->rv = x->rm + n, x->update = x->rv + n;
     x->copy = calloc(n, sizeof(uint16_t));
     pha__random r = 3;
     for (int64_t i = 0; i < size(x); i++) x->rp[i] = x->p[i] = pha__random_normal(&r) * 0.02f;
@@ -47,11 +47,12 @@ static void reference(parameter *x, const pha__adamw_attr *t)
 {
     for (int64_t i = 0; i < size(x); i++) {
         double g = (double)t->scale * x->g[i];
-        x->before[i] = x->rp[i];
+        double before = x->rp[i];
         x->rm[i] = t->beta1 * x->rm[i] + (1 - (double)t->beta1) * g;
         x->rv[i] = t->beta2 * x->rv[i] + (1 - (double)t->beta2) * g * g;
         x->rp[i] -= (double)t->lr * t->decay * x->rp[i];
         x->rp[i] -= t->lr * (x->rm[i] / t->c1) / (sqrt(x->rv[i] / t->c2) + t->eps);
+        x->update[i] = x->rp[i] - before;
     }
 }
 
@@ -67,10 +68,17 @@ static void check_size(const pha__kernel *kernel, int rows, int width)
                                 .scale = 0.7f, .c1 = (float)(1 - pow(0.9, k)), .c2 = (float)(1 - pow(0.999, k))};
         for (int64_t i = 0; i < size(&x); i++) x.g[i] = y.g[i] = i % 7 ? pha__random_normal(&r) : 0;
         reference(&x, &attr);
+        float *update = malloc((size_t)size(&x) * sizeof *update); /* minus p before the step, then of the kernel */
+        for (int64_t i = 0; i < size(&x); i++) update[i] = -x.p[i];
         step(kernel, &x, &attr, PHA__ONE_BY_ONE, true);
         step(kernel, &y, &attr, k == 1 ? PHA__BACKWARDS : k == 2 ? PHA__RANGES : PHA__THREADS, false);
 
         double e2, emax;
+        for (int64_t i = 0; i < size(&x); i++) update[i] += x.p[i];
+        pha__errors(update, x.update, size(&x), &limits, &e2, &emax);
+        /* a single element has a gradient of 0 here: its update is hardly larger than the rounding of p */
+        pha__check(e2 <= 1e-6 || size(&x) == 1, "%d x %d, step %d: update: E2 %.2e", rows, width, k, e2);
+        free(update);
         pha__errors(x.p, x.rp, size(&x), &limits, &e2, &emax);
         pha__check(e2 <= 1e-6 && emax <= 1e-5, "%d x %d, step %d: p: E2 %.2e, Emax %.2e", rows, width, k, e2, emax);
         pha__errors(x.m, x.rm, size(&x), &limits, &e2, &emax);

@@ -1,6 +1,8 @@
 /* attention.c -- the row of attention: shapes, what backward keeps, state, cost */
 #include "ops/attention/attention.h"
 
+#include <string.h>
+
 static pha_status shape(pha__shape *s)
 {
     const pha__attention_attr *c = s->attr;
@@ -43,6 +45,13 @@ static double flops(const pha__shape *s, pha__pass pass, int64_t context)
     return (pass == PHA__FORWARD ? 4.0 : 10.0) * c->head_width * c->n_head * s->B * pairs;
 }
 
+static int64_t position(const void *state)
+{
+    int64_t count;
+    memcpy(&count, state, sizeof count);
+    return count;
+}
+
 const pha__op pha__op_attention = {
     .name = "attention",
     .equation = "o_t = sum_s softmax_s(scale q_t . k_s) v_s, s <= t, t - s < window (pha.md 2.2)",
@@ -54,4 +63,7 @@ const pha__op pha__op_attention = {
     .saved = saved,
     .state = state,
     .flops = flops,
+    .work_class = PHA__WORK_ATTENTION,
+    .state_class = PHA__STATE_CACHE,
+    .position = position,
 };

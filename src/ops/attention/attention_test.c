@@ -127,6 +127,7 @@ static const pha__op_case cases[] = {
     {CASE("one token", 3, 1, 4, 2, 60, 0, 0.15f)},
     {CASE("two tokens", 1, 2, 8, 2, 76, 0, 0.15f), .max_context = 5},
     {CASE("63", 1, 63, 4, 2, 64, 0, 0.15f)},
+    {CASE("width 768", 1, 65, 8, 2, 96, 0, 0.12f)},
     {CASE("64", 1, 64, 4, 4, 16, 0, 0.3f)},
     {CASE("65", 3, 65, 4, 1, 60, 0, 0.15f)},
     {CASE("200, three heads share", 1, 200, 6, 2, 20, 0, 0.3f)},

@@ -22,4 +22,5 @@ const pha__op pha__op_embed = {
     .params = PHA__IN(0),
     .shape = shape,
     .flops = flops,
+    .gathers = true,
 };

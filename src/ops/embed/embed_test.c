@@ -1,16 +1,11 @@
 /* embed_test.c -- x_t = mask scale E[c_t] */
-#include "base/rng.h"
 #include "ops/harness.h"
 #include "ops/embed/embed.h"
 
 static double mask(const pha__op_reference *r, int64_t row, int column)
 {
     const pha__embed_attr *attr = r->attr;
-    if (!r->run->dropout || attr->dropout == 0) return 1;
-    uint64_t index = (uint64_t)(r->run->row0 + row) * (uint64_t)((r->out_width + 3) / 4) + (uint64_t)column / 4;
-    uint32_t counter[4] = {(uint32_t)index, (uint32_t)r->run->step, attr->site, PHA__STREAM_DROPOUT}, word[4];
-    pha__philox(r->run->seed, counter, word);
-    return pha__uniform(word[column % 4]) >= attr->dropout ? 1 / (1 - (double)attr->dropout) : 0;
+    return pha__mask_of(r, attr->dropout, attr->site, row, column);
 }
 
 static void forward(pha__op_reference *r)
@@ -44,6 +39,8 @@ static const pha__op_case cases[] = {
     /* one row of 300 has a gradient, so the rms is 17 times smaller than that row's: so is the limit of Emax larger */
     {.name = "identical tokens", .B = 2, .T = 65, .attr = &plain, .in = {E(300, 76)}, .vocabulary = 300, .distinct = 1,
      .grad = {PHA__LIMITS(1e-6, 1.7e-4, 6e-3, 4e-1)}},
+    {.name = "T 2, D 768", .B = 3, .T = 2, .attr = &drop, .in = {E(50, 768)}, .vocabulary = 50, .dropout = true,
+     .grad = {PHA__LIMITS(1e-6, 5e-5, 6e-3, 1.2e-1)}},
     {.name = "few tokens", .B = 3, .T = 63, .attr = &drop, .in = {E(1000, 64)}, .vocabulary = 1000, .distinct = 5,
      .dropout = true},
     {.name = "long", .B = 3, .T = 1000, .attr = &drop, .in = {E(2000, 130)}, .vocabulary = 2000, .dropout = true,

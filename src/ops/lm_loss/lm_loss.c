@@ -28,4 +28,5 @@ const pha__op pha__op_lm_loss = {
     .is_loss = true,
     .shape = shape,
     .flops = flops,
+    .work_class = PHA__WORK_HEAD,
 };

@@ -25,4 +25,5 @@ const pha__op pha__op_matmul = {
     .keep_in = PHA__IN(0) | PHA__IN(1),
     .shape = shape,
     .flops = flops,
+    .work_class = PHA__WORK_LINEAR,
 };

@@ -50,6 +50,7 @@ static const pha__op_case cases[] = {
     {CASE("63", 1, 63, 76, 60)},
     {CASE("65", 3, 65, 100, 77)},
     {CASE("several blocks", 1, 600, 300, 60), .big = true},
+    {CASE("768", 3, 2, 768, 768), .big = true},
     {CASE("608", 1, 100, 608, 608), .big = true},
     {CASE("long sums", 1, 1000, 64, 60), .big = true},
     {CASE("many outputs", 1, 20, 1500, 60), .big = true},

@@ -106,11 +106,6 @@ static void weights_backward(const weights *q, int n, const double *e, double *d
     for (int k = 0; k < n; k++) dc[k] = (e[k] - mean) / q->sum / (1 + exp(-q->c[k]));
 }
 
-static float inverse_rms(const float *z, int64_t n, float eps)
-{
-    return 1.0f / sqrtf(pha__dot(z, z, n) / (float)n + eps);
-}
-
 /* ---- forward ---- */
 
 static void forward_row(const pha__args *a, int64_t row, const rows *r, const weights *q)
@@ -120,7 +115,7 @@ static void forward_row(const pha__args *a, int64_t row, const rows *r, const we
     memset(r->y, 0, (size_t)D * sizeof(float));
     for (int k = 0; k < attr->n; k++) {
         const float *z = pha__row_in(&a->in[BRANCH + k], row, 0, D, r->z[k]), *gain = r->gain[k];
-        float factor = q->w[k] * inverse_rms(z, D, attr->eps);
+        float factor = q->w[k] * pha__inverse_rms(z, D, attr->eps);
         if (!gain) {
             pha__add_scaled(r->y, factor, z, D);
             continue;
@@ -183,7 +178,7 @@ static double backward_branch(const pha__args *a, int64_t row, const rows *r, in
     const pha__mix_attr *attr = a->attr;
     int64_t D = a->out.width;
     const float *z = pha__row_in(&a->in[BRANCH + k], row, 0, D, r->z[k]), *g = r->y, *gain = r->gain[k];
-    float rms = inverse_rms(z, D, attr->eps);
+    float rms = pha__inverse_rms(z, D, attr->eps);
     vf sum = vf_zero(), scale = vf_set1(rms), weight = vf_set1(w), one = vf_set1(1.0f);
     for (int64_t i = 0; i < D; i += VF) {
         vf gv = pha__load(g + i, D - i) * scale * pha__load(z + i, D - i);

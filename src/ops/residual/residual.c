@@ -3,9 +3,9 @@
 
 static pha_status shape(pha__shape *s)
 {
-    if (s->in[0].width != s->in[1].width)
+    if (s->in[0].present && s->in[0].width != s->in[1].width)
         FAIL(BAD_INPUT, "residual: widths %d and %d differ", s->in[0].width, s->in[1].width);
-    s->width = s->in[0].width;
+    s->width = s->in[1].width;
     return PHA_OK;
 }
 

@@ -1,4 +1,6 @@
-/* residual.h -- out = alpha a + beta drop(b): in[0] a, in[1] b, out (B, T, D) (pha.md 2, 8) */
+/* residual.h -- out = alpha a + beta drop(b) (pha.md 2, 8)
+ *
+ * in[0] a (B, T, D), absent: 0; in[1] b (B, T, D). out (B, T, D). */
 #ifndef PHA__RESIDUAL_H
 #define PHA__RESIDUAL_H
 

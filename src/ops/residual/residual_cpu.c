@@ -20,10 +20,12 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     const pha__residual_attr *attr = a->attr;
     int64_t n = a->out.width;
     float *xa = memory, *xb = xa + n, *xo = xb + n, *mask = xo + n;
+    if (!a->in[0].data) memset(xa, 0, (size_t)n * sizeof *xa);
     bool drop = pha__dropout_on(a->run, attr->dropout);
     vf alpha = vf_set1(attr->alpha), beta = vf_set1(attr->beta), one = vf_set1(1.0f);
     for (int64_t row = begin * PHA__ROW_BLOCK; row < pha__row_block_end(a, end - 1); row++) {
-        const float *p = pha__row_in(&a->in[0], row, 0, n, xa), *q = pha__row_in(&a->in[1], row, 0, n, xb);
+        const float *p = a->in[0].data ? pha__row_in(&a->in[0], row, 0, n, xa) : xa;
+        const float *q = pha__row_in(&a->in[1], row, 0, n, xb);
         float *o = pha__row_out(&a->out, row, 0, xo);
         if (drop) pha__dropout_row(mask, a->run, attr->dropout, attr->site, row, n);
         for (int64_t i = 0; i < n; i += VF) {

@@ -1,16 +1,11 @@
 /* residual_test.c -- out = alpha a + beta mask b */
-#include "base/rng.h"
 #include "ops/harness.h"
 #include "ops/residual/residual.h"
 
 static double mask(const pha__op_reference *r, int64_t row, int column)
 {
     const pha__residual_attr *attr = r->attr;
-    if (!r->run->dropout || attr->dropout == 0) return 1;
-    uint64_t index = (uint64_t)(r->run->row0 + row) * (uint64_t)((r->out_width + 3) / 4) + (uint64_t)column / 4;
-    uint32_t counter[4] = {(uint32_t)index, (uint32_t)r->run->step, attr->site, PHA__STREAM_DROPOUT}, word[4];
-    pha__philox(r->run->seed, counter, word);
-    return pha__uniform(word[column % 4]) >= attr->dropout ? 1 / (1 - (double)attr->dropout) : 0;
+    return pha__mask_of(r, attr->dropout, attr->site, row, column);
 }
 
 static void forward(pha__op_reference *r)
@@ -19,7 +14,8 @@ static void forward(pha__op_reference *r)
     for (int64_t row = 0; row < r->B * r->T; row++) {
         for (int i = 0; i < r->out_width; i++) {
             int64_t k = row * r->out_width + i;
-            r->out[k] = attr->alpha * r->in[0][k] + attr->beta * mask(r, row, i) * r->in[1][k];
+            double base = r->in[0] ? attr->alpha * r->in[0][k] : 0;
+            r->out[k] = base + attr->beta * mask(r, row, i) * r->in[1][k];
         }
     }
 }
@@ -30,7 +26,7 @@ static void backward(pha__op_reference *r)
     for (int64_t row = 0; row < r->B * r->T; row++) {
         for (int i = 0; i < r->out_width; i++) {
             int64_t k = row * r->out_width + i;
-            r->d_in[0][k] += attr->alpha * r->d_out[k];
+            if (r->d_in[0]) r->d_in[0][k] += attr->alpha * r->d_out[k];
             r->d_in[1][k] += attr->beta * mask(r, row, i) * r->d_out[k];
         }
     }
@@ -55,6 +51,8 @@ static const pha__op_case cases[] = {
      .attr = &inverse,
      .dropout = true,
      .in = {{.width = 130, .scale = 1}, {.width = 130, .scale = 1}}},
+    {.name = "no base", .B = 2, .T = 5, .attr = &deep, .in = {{0}, {.width = 37, .scale = 1}}, .dropout = true,
+     .differences = true},
     {.name = "dropout off",
      .B = 1,
      .T = 2,
@@ -66,6 +64,12 @@ static const pha__op_case cases[] = {
      .attr = &deep,
      .dropout = true,
      .in = {{.width = 1, .scale = 1}, {.width = 1, .scale = 1}}},
+    {.name = "fp32 base, D 768",
+     .B = 3,
+     .T = 2,
+     .attr = &deep,
+     .dropout = true,
+     .in = {{.width = 768, .scale = 1, .f32 = true}, {.width = 768, .scale = 1}}},
     {.name = "long",
      .B = 3,
      .T = 1000,

@@ -29,11 +29,6 @@ static size_t scratch(const pha__args *a, pha__pass pass)
     return (size_t)(4 * a->out.width + COLUMNS) * sizeof(float);
 }
 
-static float inverse_rms(const float *x, int64_t n, float eps)
-{
-    return 1.0f / sqrtf(pha__dot(x, x, n) / (float)n + eps);
-}
-
 /* The gain as floats, NULL if it is absent. */
 static const float *gain_of(const pha__args *a, float *buffer)
 {
@@ -50,7 +45,7 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     for (int64_t row = begin * PHA__ROW_BLOCK; row < pha__row_block_end(a, end - 1); row++) {
         const float *x = pha__row_in(&a->in[0], row, 0, n, bx);
         float *o = pha__row_out(&a->out, row, 0, bo);
-        vf r = vf_set1(inverse_rms(x, n, attr->eps));
+        vf r = vf_set1(pha__inverse_rms(x, n, attr->eps));
         for (int64_t i = 0; i < n; i += VF) {
             vf v = r * pha__load(x + i, n - i);
             pha__store(o + i, gain ? v * pha__load(gain + i, n - i) : v, n - i);
@@ -65,7 +60,7 @@ static void backward_row(const pha__args *a, int64_t row, const float *gain, flo
     int64_t n = a->out.width;
     float *bx = memory, *bd = bx + n, *g = bd + n;
     const float *x = pha__row_in(&a->in[0], row, 0, n, bx), *d = pha__row_in(&a->d_out, row, 0, n, bd);
-    float r = inverse_rms(x, n, attr->eps);
+    float r = pha__inverse_rms(x, n, attr->eps);
     vf sum = vf_zero(), vr = vf_set1(r), one = vf_set1(1.0f);
     for (int64_t i = 0; i < n; i += VF) {
         vf dv = pha__load(d + i, n - i) * vr * pha__load(x + i, n - i);

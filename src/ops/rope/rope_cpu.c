@@ -26,38 +26,24 @@ static void join(float *dst, const float *src, int dh, bool interleaved)
     else for (int j = 0; j < dh / 2; j++) dst[2 * j] = src[j], dst[2 * j + 1] = src[dh / 2 + j];
 }
 
-PHA__INLINE vf load_some(const float *p, int n) { return n >= VF ? vf_load(p) : vf_load_n(p, n); }
-PHA__INLINE void store_some(float *p, vf v, int n)
-{
-    if (n >= VF) vf_store(p, v);
-    else vf_store_n(p, v, n);
-}
-
 /* x = factor * R x, or R^T with sign = -1; cs = [cos | sin] */
 static void rotate(float *x, const float *cs, int half, float factor, float sign)
 {
     vf f = vf_set1(factor), g = vf_set1(factor * sign);
     for (int j = 0, n = half; j < half; j += VF, n -= VF) {
-        vf u = load_some(x + j, n), w = load_some(x + half + j, n);
-        vf c = f * load_some(cs + j, n), s = g * load_some(cs + half + j, n);
-        store_some(x + j, u * c - w * s, n);
-        store_some(x + half + j, u * s + w * c, n);
+        vf u = pha__load(x + j, n), w = pha__load(x + half + j, n);
+        vf c = f * pha__load(cs + j, n), s = g * pha__load(cs + half + j, n);
+        pha__store(x + j, u * c - w * s, n);
+        pha__store(x + half + j, u * s + w * c, n);
     }
 }
 
-static float dot(const float *x, const float *y, int n)
-{
-    vf sum = vf_zero();
-    for (; n > 0; n -= VF, x += VF, y += VF) sum = vf_fma(load_some(x, n), load_some(y, n), sum);
-    return vf_sum(sum);
-}
-
-/* 1/n of a head. The squares of a tiny or huge head would leave the range of floats, so it is brought near 1 first. */
+/* 1/n of a head. The squares of a tiny or huge head would leave the range of floats, so those are summed in double. */
 static float inverse_norm(const float *x, const pha__rope_attr *c)
 {
     float top = 0;
     for (int j = 0; j < c->head_width; j++) top = fmaxf(top, fabsf(x[j]));
-    double sum = dot(x, x, c->head_width);
+    double sum = pha__dot(x, x, c->head_width);
     if (!(top > 1e-15f && top < 1e15f)) {
         sum = 0;
         for (int j = 0; j < c->head_width; j++) sum += (double)x[j] * x[j];
@@ -126,7 +112,7 @@ static void head_backward(const pha__args *a, int64_t row, int head, float scale
     float *g = buffer + dh, *u = g + dh, *gain = u + dh, mean = 1;
     split(g, pha__row_in(&a->d_out, row, (int64_t)head * dh, dh, buffer), dh, c->interleaved);
     split(u, pha__row_in(&a->out, row, (int64_t)head * dh, dh, buffer), dh, c->interleaved);
-    *dtau += dot(g, u, dh);
+    *dtau += pha__dot(g, u, dh);
     rotate(g, cs, dh / 2, scale, -1); /* gradient of v */
     if (c->norm == PHA__NORM_COSINE) rotate(u, cs, dh / 2, 1 / scale, -1);
     if (c->norm == PHA__NORM_RMS) {
@@ -136,7 +122,7 @@ static void head_backward(const pha__args *a, int64_t row, int head, float scale
     }
     if (!a->d_in[0].data) return;
     if (c->norm != PHA__NORM_NONE) { /* (g - u <g, u>) / n is exact also with eps in the root */
-        float inverse = a->saved[row * c->n_head + head], p = dot(g, u, dh) * mean;
+        float inverse = a->saved[row * c->n_head + head], p = pha__dot(g, u, dh) * mean;
         for (int j = 0; j < dh; j++) g[j] = inverse * (g[j] - p * u[j]);
     }
     join(buffer, g, dh, c->interleaved);

@@ -116,6 +116,7 @@ static const pha__op_case cases[] = {
     {CASE("differences, rms, tau", 1, 3, 2, 4, RMS, 1), .in = {X(8), TABLE(4), TAU(2), GAIN(4)}, .differences = true},
     {CASE("differences, dot", 1, 4, 3, 2, NONE, 0), .in = {X(6), TABLE(2), TAU(3)}, .differences = true},
     {CASE("one token", 3, 1, 8, 76, COSINE, 0), .in = {X(608), TABLE(76), TAU(8)}},
+    {CASE("two tokens, width 768", 3, 2, 8, 96, COSINE, 0), .in = {X(768), TABLE(96), TAU(8)}},
     {CASE("63", 1, 63, 4, 60, COSINE, 0), .in = {X(240), TABLE(60), TAU(4)}},
     {CASE("65, keys", 3, 65, 2, 64, COSINE, 0), .in = {X(128), TABLE(64)}},
     {CASE("65, interleaved", 3, 65, 2, 76, COSINE, 1), .in = {X(152), TABLE(76), TAU(2)}},

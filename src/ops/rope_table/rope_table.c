@@ -1,6 +1,8 @@
 /* rope_table.c -- the row of rope_table */
 #include "ops/rope_table/rope_table.h"
 
+#include <string.h>
+
 static pha_status shape(pha__shape *s)
 {
     const pha__rope_table_attr *c = s->attr;
@@ -23,6 +25,13 @@ static double flops(const pha__shape *s, pha__pass pass, int64_t context)
     return pass == PHA__FORWARD ? 2.0 * s->B * s->T * ((const pha__rope_table_attr *)s->attr)->head_width : 0;
 }
 
+static int64_t position(const void *state)
+{
+    int64_t count;
+    memcpy(&count, state, sizeof count);
+    return count;
+}
+
 const pha__op pha__op_rope_table = {
     .name = "rope_table",
     .equation = "out_t = [cos t f_j | sin t f_j], f_j = theta^(-2j/dh) (pha.md 2.2)",
@@ -31,4 +40,5 @@ const pha__op pha__op_rope_table = {
     .shape = shape,
     .state = state,
     .flops = flops,
+    .position = position,
 };

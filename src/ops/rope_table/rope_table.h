@@ -8,7 +8,7 @@
 #include "ops/op.h"
 
 typedef struct pha__rope_table_attr {
-    int32_t head_width;
+    int64_t head_width; /* wide, so that there is no padding: attributes are compared as bytes */
     double theta;
 } pha__rope_table_attr;
 

@@ -21,6 +21,7 @@ static void forward(pha__op_reference *r)
 
 static const pha__op_case cases[] = {
     {.name = "one token", .B = 3, .T = 1, .attr = ATTR(60, 10000)},
+    {.name = "two tokens", .B = 1, .T = 2, .attr = ATTR(96, 10000)},
     {.name = "width 2", .B = 1, .T = 5, .attr = ATTR(2, 10000)},
     {.name = "65", .B = 2, .T = 65, .attr = ATTR(76, 10000)},
     {.name = "17000", .B = 1, .T = 17000, .attr = ATTR(16, 500000), .big = true},

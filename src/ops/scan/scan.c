@@ -39,4 +39,5 @@ const pha__op pha__op_scan = {
     .saved = saved,
     .state = state,
     .flops = flops,
+    .state_class = PHA__STATE_RECURRENT,
 };

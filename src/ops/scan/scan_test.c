@@ -104,6 +104,8 @@ static const pha__op_case cases[] = {
      .T = 33,
      .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64)}},
     {.name = "long", .B = 3, .T = 1000, .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480)}, .big = true},
+    {.name = "768 channels", .B = 1, .T = 70, .in = {OPEN(768), VALUE(768), RATES(768), BIAS_IN(768)}, .big = true},
+    {.name = "T 16384", .B = 1, .T = 16384, .in = {OPEN(48), VALUE(48), RATES(48), BIAS_IN(48)}, .big = true},
 };
 
 /* ---- beyond the cases: backward from a carried state, and gates that are shut ---- */
@@ -128,6 +130,41 @@ static void run_carried(const pha__kernel *kernel, carried *x, float *state, int
     a.d_in[U] = (pha__view){.data = x->du + first * S, .ld = S, .width = S};
     a.d_in[THETA] = (pha__view){.data = x->dtheta, .ld = S, .rows = 1, .width = S};
     pha__run_kernel(kernel, &a, NULL, PHA__BACKWARD, PHA__ONE_BY_ONE);
+}
+
+/* z = +-30 in all orders: the gate is shut or open but for 1e-13, and dz stays within numerics.md 4.6. */
+static void check_saturated(const pha__kernel *kernel)
+{
+    enum { W = 24, LONG = 40, N = W * LONG };
+    float *x = calloc(7 * N + 3 * W, sizeof *x), *z = x, *u = z + N, *h = u + N, *d = h + N, *dz = d + N, *du = dz + N;
+    float *theta = x + 7 * N, *dtheta = theta + W, *saved = dtheta + W;
+    double *q = calloc(N + W, sizeof *q), most = 0;
+    pha__random r = 11;
+    for (int k = 0; k < N; k++) {
+        z[k] = pha__random_below(&r, 2) ? 30 : -30;
+        u[k] = pha__random_normal(&r), d[k] = pha__random_normal(&r);
+    }
+    extreme_rates(theta, 1, W, &r);
+    pha__args a = {.B = 1, .T = LONG, .n_in = 3, .saved = saved};
+    a.in[Z] = (pha__view){z, W, 0, W, PHA__F32}, a.in[U] = (pha__view){u, W, 0, W, PHA__F32};
+    a.in[THETA] = (pha__view){theta, W, 1, W, PHA__F32}, a.out = (pha__view){h, W, 0, W, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    a.d_out = (pha__view){d, W, 0, W, PHA__F32};
+    a.d_in[Z] = (pha__view){dz, W, 0, W, PHA__F32}, a.d_in[U] = (pha__view){du, W, 0, W, PHA__F32};
+    a.d_in[THETA] = (pha__view){dtheta, W, 1, W, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__BACKWARD, PHA__ONE_BY_ONE);
+    for (int k = N - 1; k >= 0; k--) { /* q_t = d_t + a g_(t+1) q_(t+1) */
+        double decay = exp(-exp((double)theta[k % W]));
+        q[k] = d[k] + (k + W < N ? decay * q[k + W] / (1 + exp(-(double)z[k + W])) : 0);
+        most = fmax(most, fabs(q[k]));
+    }
+    for (int k = 0; k < N; k++) {
+        double decay = exp(-exp((double)theta[k % W])), s = (k < W ? 0 : decay * h[k - W]) + u[k];
+        pha__check(fabs(dz[k]) <= 1e-12 * most * fmax(1, fabs(s)), "z %g, a h + u = %g, q up to %g: dz is %g", z[k], s,
+                   most, dz[k]);
+    }
+    free(x);
+    free(q);
 }
 
 /* Only the second half has a gradient: its dz, du are the same whether the first half was carried in or run along. */
@@ -158,6 +195,7 @@ static void extra(const pha__kernel *kernel)
     for (int i = 0; i < S; i++) dtheta += fabs(halves->dtheta[i]);
     pha__check(dtheta > 0 && isfinite(dtheta), "dtheta is %g", dtheta);
     free(whole);
+    check_saturated(kernel);
 }
 
 const pha__op_test pha__test_scan = {

@@ -1,4 +1,5 @@
 # What the help says about the way from text to a model works as it is written.
+export PHA_BATCH=1 PHA_STEPS=1 PHA_MAX_TOKENS=20 # less work
 mkdir my-texts
 for i in $(seq 400); do echo "Once upon a time there were $i words in text $((i % 7)), $((i * i % 97)) of them new."; done >my-texts/a.txt
 pha help | sed -n '/From text to a model/,/^$/s/^  pha/pha/p' >lines

@@ -48,7 +48,7 @@ for case in "$here"/*.sh; do
     [ "$name" = run ] && continue
     if [ $# -gt 0 ] && [[ " $* " != *" $name "* ]]; then continue; fi
     rm -rf "$work/dir" && mkdir "$work/dir"
-    (cd "$work/dir" && timeout 60 bash "$case" >"$work/stdout" 2>"$work/stderr" </dev/null); code=$?
+    (cd "$work/dir" && timeout 120 bash "$case" >"$work/stdout" 2>"$work/stderr" </dev/null); code=$?
     if [ -n "$update" ]; then
         keep "$name" stdout; keep "$name" stderr
         if [ $code -ne 0 ]; then echo $code >"$here/$name.exit"; else rm -f "$here/$name.exit"; fi

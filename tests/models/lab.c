@@ -30,6 +30,8 @@ const lab_variant lab_variants[] = {
     {"no branch gain", "pha", "\"branch_gain\": false"},
     {"interleaved rope", "pha", "\"rope\": \"interleaved\""},
     {"interleaved rope, qk rms", "pha", "\"rope\": \"interleaved\", \"qk\": \"rms\", \"n_kv_head\": 4"},
+    {"alpha, rope_theta, embed_std", "pha", "\"alpha\": 1.5, \"rope_theta\": 500, \"embed_std\": 0.05"},
+    {"pre_inv, alpha", "pha", "\"residual\": \"pre_inv\", \"alpha\": 0.7"},
     {"filter none", "pha", "\"gss_filter\": \"none\""},
     {"filter norm", "pha", "\"gss_filter\": \"norm\""},
     {"filter conv4", "pha", "\"gss_filter\": \"conv4\""},
@@ -44,6 +46,7 @@ const lab_variant lab_variants[] = {
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
     {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
+    {"sequential, alpha", "seq", "\"alpha\": 1.5, \"rope_theta\": 500, \"rope\": \"interleaved\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
@@ -54,6 +57,20 @@ const lab_variant *lab_find(const char *name)
         if (!strcmp(lab_variants[i].name, name)) return &lab_variants[i];
     fail_msg("no variant '%s'", name);
     return NULL;
+}
+
+/* Sizes of branches that the variant does not have are errors. */
+static void drop_sizes(json_t *config)
+{
+    static const char *const sizes[][2] = {{"n_head", "attn"}, {"n_kv_head", "attn"}, {"d_state", "gss"},
+                                           {"d_aux", "aux"}};
+    json_t *branches = json_object_get(config, "branches"), *branch;
+    for (size_t i = 0; branches && i < sizeof sizes / sizeof *sizes; i++) {
+        bool present = false;
+        size_t k;
+        json_array_foreach(branches, k, branch) present |= !strcmp(json_string_value(branch), sizes[i][1]);
+        if (!present) json_object_del(config, sizes[i][0]);
+    }
 }
 
 void lab_config(pha__config *c, const lab_variant *v)
@@ -68,6 +85,7 @@ void lab_config(pha__config *c, const lab_variant *v)
     snprintf(text, sizeof text, "{%s}", v->options);
     OK(pha__json_parse(&options, text, strlen(text), v->name));
     json_object_update(base, options);
+    drop_sizes(base);
     pha__config_rules rules = pha__rules();
     OK(pha__config_parse(c, base, v->name, &rules));
     json_decref(base);

@@ -59,17 +59,20 @@ const lab_variant *lab_find(const char *name)
     return NULL;
 }
 
-/* Sizes of branches that the variant does not have are errors. */
-static void drop_sizes(json_t *config)
+/* Sizes that the architecture, or the variant by its branches, does not use are errors. */
+static void drop_sizes(json_t *config, const char *arch)
 {
-    static const char *const sizes[][2] = {{"n_head", "attn"}, {"n_kv_head", "attn"}, {"d_state", "gss"},
-                                           {"d_aux", "aux"}};
+    static const struct { const char *key, *branch; } sizes[] = {
+        {"n_head", "attn"}, {"n_kv_head", "attn"}, {"d_state", "gss"}, {"d_aux", "aux"}, {"d_ffn", NULL}};
     json_t *branches = json_object_get(config, "branches"), *branch;
-    for (size_t i = 0; branches && i < sizeof sizes / sizeof *sizes; i++) {
-        bool present = false;
-        size_t k;
-        json_array_foreach(branches, k, branch) present |= !strcmp(json_string_value(branch), sizes[i][1]);
-        if (!present) json_object_del(config, sizes[i][0]);
+    for (size_t i = 0, k; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *const *key = pha__model_keys(arch);
+        while (*key && strcmp(*key, sizes[i].key)) key++;
+        bool used = *key != NULL, present = !branches || !sizes[i].branch;
+        json_array_foreach(branches, k, branch) {
+            if (sizes[i].branch) present |= !strcmp(json_string_value(branch), sizes[i].branch);
+        }
+        if (!used || !present) json_object_del(config, sizes[i].key);
     }
 }
 
@@ -79,13 +82,13 @@ void lab_config(pha__config *c, const lab_variant *v)
     json_t *base, *options;
     snprintf(text, sizeof text,
              "{\"arch\": \"%s\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
-             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s}",
-             v->arch, strcmp(v->arch, "seq") ? ", \"d_aux\": 64" : "");
+             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160, \"d_aux\": 64}",
+             v->arch);
     OK(pha__json_parse(&base, text, strlen(text), v->name));
     snprintf(text, sizeof text, "{%s}", v->options);
     OK(pha__json_parse(&options, text, strlen(text), v->name));
     json_object_update(base, options);
-    drop_sizes(base);
+    drop_sizes(base, v->arch);
     pha__config_rules rules = pha__rules();
     OK(pha__config_parse(c, base, v->name, &rules));
     json_decref(base);

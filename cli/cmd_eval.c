@@ -1,5 +1,6 @@
 /* cmd_eval.c -- pha eval: the four numbers with their protocol, or logits of given tokens */
 #include <math.h>
+#include <string.h>
 
 #include "command.h"
 
@@ -11,27 +12,42 @@ typedef struct Options {
 
 static const char *const modes[] = {"windows", "sliding", "carried"};
 
-/* How the numbers came about, in a sentence. */
-static void protocol(char *text, size_t size, pha_eval_mode mode, const pha_eval_result *r)
+enum { PROTOCOL_WINDOW = 1024 }; /* of published perplexities */
+
+/* Was all of the split scored? Then its words and bytes are known. */
+static bool whole(const pha_eval_result *r) { return r->bytes > 0; }
+
+static bool comparable(const Options *a, const pha_eval_result *r)
 {
-    if (mode == PHA_EVAL_SLIDING)
-        snprintf(text, size,
-                 "overlapping windows of %d tokens, stride %d, state zero in each; NOT COMPARABLE with the protocol",
-                 (int)r->context, (int)r->stride);
-    else if (mode == PHA_EVAL_CARRIED)
-        snprintf(text, size,
-                 "windows of %d tokens, state carried from window to window; NOT COMPARABLE with the protocol",
-                 (int)r->context);
+    return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r);
+}
+
+/* How the numbers came about, in a sentence. */
+static void protocol(char *text, size_t size, const Options *a, const pha_eval_result *r)
+{
+    int T = (int)r->context;
+    if (a->o.mode == PHA_EVAL_SLIDING)
+        snprintf(text, size, "overlapping windows of %d tokens, stride %d, state zero in each", T, (int)r->stride);
+    else if (a->o.mode == PHA_EVAL_CARRIED)
+        snprintf(text, size, "windows of %d tokens, state carried from window to window", T);
     else
-        snprintf(text, size,
-                 "windows of %d tokens without overlap (stride %d), state zero in each, every target scored once",
-                 (int)r->context, (int)(r->stride ? r->stride : r->context));
+        snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each", T, T);
+    size_t n = strlen(text);
+    unsigned long long scored = r->tokens;
+    if (whole(r))
+        n += (size_t)snprintf(text + n, size - n, ", every target scored once");
+    else
+        n += (size_t)snprintf(text + n, size - n, ", only the first %llu targets scored", scored);
+    if (a->o.mode == PHA_EVAL_WINDOWS && whole(r) && !comparable(a, r))
+        snprintf(text + n, size - n, "; comparable with windows of %d only, the protocol has %d", T, PROTOCOL_WINDOW);
+    else if (!comparable(a, r))
+        snprintf(text + n, size - n, "; NOT COMPARABLE with the protocol");
 }
 
 static void print_json(const Options *a, const pha_eval_result *r)
 {
     char text[256];
-    protocol(text, sizeof text, a->o.mode, r);
+    protocol(text, sizeof text, a, r);
     json_t *loss = json_array(), *n = json_array(), *all = json_object();
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
         json_array_append_new(loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
@@ -41,7 +57,7 @@ static void print_json(const Options *a, const pha_eval_result *r)
     json_object_set_new(all, "data", json_string(a->o.data));
     json_object_set_new(all, "split", json_string(a->o.split));
     json_object_set_new(all, "protocol", json_string(text));
-    json_object_set_new(all, "comparable", json_boolean(a->o.mode == PHA_EVAL_WINDOWS));
+    json_object_set_new(all, "comparable", json_boolean(comparable(a, r)));
     json_object_set_new(all, "mode", json_string(modes[a->o.mode]));
     json_object_set_new(all, "window", json_integer(r->context));
     json_object_set_new(all, "stride", json_integer(r->stride));
@@ -86,7 +102,7 @@ static void print_positions(const pha_eval_result *r)
 static void print_text(const Options *a, const pha_eval_result *r)
 {
     char text[256], n[32];
-    protocol(text, sizeof text, a->o.mode, r);
+    protocol(text, sizeof text, a, r);
     printf("%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
     printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
@@ -101,13 +117,32 @@ static void print_text(const Options *a, const pha_eval_result *r)
               talk_bytes(text + 64, (double)r->peak_bytes));
 }
 
+/* Logits are those of the given tokens, at once and in fp32. */
+static int check_logits(const Call *call)
+{
+    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens", "precision"};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        if (option_given(call, others[i])) return usage_error(call, "--%s does not apply to --logits", others[i]);
+    return PHA_OK;
+}
+
+static int write_logits(Call *call, const Options *a)
+{
+    pha_status status = pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads);
+    if (status) return library_error(call, status);
+    if (a->json)
+        talk_json(json_pack("{s:s, s:s, s:s}", "model", a->o.model, "tokens", a->tokens, "logits", a->logits));
+    return PHA_OK;
+}
+
 static int check(const Call *call, const Options *a)
 {
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.precision == PHA_BF16)
         return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
-    if (!a->tokens && !a->o.data)
+    if (a->tokens) return check_logits(call);
+    if (!a->o.data)
         return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
     if (a->o.mode == PHA_EVAL_SLIDING && a->o.stride == 0)
         return usage_error(call, "--mode sliding needs --stride N, less than --context");
@@ -124,7 +159,7 @@ static int run(Call *call, void *options)
     int bad = check(call, a);
     if (bad) return bad;
     signals_install(false);
-    if (a->tokens) return library_error(call, pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads));
+    if (a->tokens) return write_logits(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     pha_status status = pha_eval(&a->o, &result);
     talk_progress_end();
@@ -172,9 +207,9 @@ const Command command_eval = {
     .about =
         "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
         "share of targets that equal the most likely token, and the loss by position in the window.\n\n"
-        "The protocol: the split is one stream, cut into windows without overlap; every target except the stream's "
-        "first "
-        "token is scored once; losses are summed in double.\n\n"
+        "The protocol: the split is one stream, cut into windows of 1024 tokens without overlap; every target except "
+        "the stream's first token is scored once; losses are summed in double. With another window, mode or only a "
+        "part of the split the output says that the numbers are not those of the protocol.\n\n"
         "With --tokens and --logits it writes logits, to compare with another implementation.",
     .examples = "pha eval --model run/model --data data --split test --json\n"
                 "pha eval --model run/model --tokens in.npy --logits out.npy",

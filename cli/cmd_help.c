@@ -18,7 +18,7 @@ void help_all(FILE *out)
     for (size_t i = 0; i < n_commands; i++) fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n%sFrom text to a model%s\n"
                  "  pha prepare my-texts --out data\n"
-                 "  pha train --config tiny --data data --out run\n"
+                 "  pha train --config quickstart --data data --out run\n"
                  "  pha eval --model run/model --data data\n"
                  "  pha generate --model run/model --prompt 'Once upon a time'\n\n"
                  "`pha COMMAND --help` tells more. Data goes to stdout, talk to stderr.\n",

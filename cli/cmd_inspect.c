@@ -60,9 +60,9 @@ const Command command_inspect = {
     .name = "inspect",
     .summary = "show what a model is made of",
     .usage = "MODEL|CONFIG [--mixing | --program | --memory] [options]",
-    .about = "MODEL is a model folder; CONFIG a config.json or a preset's name. Shows the configuration, parameters by "
-             "component, "
-             "FLOPs and bytes per token, and the size of the state against the context; or one of the other views.",
+    .about = "MODEL is a model folder, or a run folder for the run's model; CONFIG a config.json or a preset's name. "
+             "Shows the configuration, parameters by component, FLOPs and bytes per token, and the size of the state "
+             "against the context; or one of the other views.",
     .examples = "pha inspect pha-125m\npha inspect run/model --mixing --svg mixing.svg\npha inspect pha-125m --memory "
                 "--batch 4 --recompute",
     .options = table,

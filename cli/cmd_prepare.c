@@ -116,7 +116,8 @@ const Command command_prepare = {
         "of "
         "their number, unless --valid or --test name the inputs of a split.",
     .examples = "pha prepare my-texts --out data --vocab-size 8192\n"
-                "pha prepare wiki.train.tokens --valid wiki.valid.tokens --test wiki.test.tokens --out wikitext\n"
+                "pha prepare wiki.train.tokens --valid wiki.valid.tokens --test wiki.test.tokens --tokenizer gpt2 "
+                "--out wikitext\n"
                 "pha prepare corpus.jsonl.zst --tokenizer gpt2 --out owt",
     .options = table,
     .size = sizeof(Options),

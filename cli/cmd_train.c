@@ -210,7 +210,7 @@ const Command command_train = {
              "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with "
              "the options in the run's run.json and bit-identical "
              "results. A second signal ends at once; the last checkpoint stays good.",
-    .examples = "pha train --config tiny --data data --out run --steps 300 --batch 8\n"
+    .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"
                 "pha train --run-file run/run.json --out again --seed 2",
     .options = table,

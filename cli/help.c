@@ -224,21 +224,72 @@ void help_man(FILE *out, const Command *c)
 
 /* ---- --print-config ------------------------------------------------------------------------------------- */
 
-void help_print_config(FILE *out, const Call *call)
+static const char *source_of(const Call *call, size_t i, char env[80])
+{
+    const Option *o = &call->command->options[i];
+    switch ((option_source)call->sources[i]) {
+    case FROM_FLAG: return "flag";
+    case FROM_ENVIRONMENT: return option_env_name(env, 80, o), "environment";
+    case FROM_FILE: return "file";
+    default: return call->texts[i] || o->shown ? "default" : "not set";
+    }
+}
+
+/* The value as JSON has it: a number, true or false, or text; null if there is none. */
+static json_t *value_json(const Option *o, const char *text)
+{
+    static const char *const on[] = {"true", "1", "yes", "on"};
+    if (!text) return json_null();
+    if (o->kind == OPTION_INT) return json_integer(strtoll(text, NULL, 10));
+    if (o->kind == OPTION_REAL) return talk_real(strtod(text, NULL));
+    if (o->kind != OPTION_FLAG) return talk_text(text, strlen(text));
+    for (int i = 0; i < 4; i++)
+        if (!strcmp(text, on[i])) return json_true();
+    return json_false();
+}
+
+static bool wants_json(const Call *call)
 {
     const Option *options = call->command->options;
     for (size_t i = 0; options[i].name; i++) {
+        if (strcmp(options[i].name, "json")) continue;
+        json_t *value = value_json(&options[i], call->texts[i]);
+        return json_is_true(value); /* true and false are not counted */
+    }
+    return false;
+}
+
+static void print_config_json(const Call *call)
+{
+    const Option *options = call->command->options;
+    json_t *all = json_object();
+    for (size_t i = 0; options[i].name; i++) {
+        char env[80] = "";
+        json_t *one = json_object();
+        json_object_set_new(one, "value", value_json(&options[i], call->texts[i]));
+        json_object_set_new(one, "source", json_string(source_of(call, i, env)));
+        if (env[0]) json_object_set_new(one, "variable", json_string(env));
+        if (call->sources[i] == FROM_FILE)
+            json_object_set_new(one, "file", talk_text(call->run_file, strlen(call->run_file)));
+        if (!call->texts[i] && options[i].shown) json_object_set_new(one, "shown", json_string(options[i].shown));
+        json_object_set_new(all, options[i].name, one);
+    }
+    talk_json(all);
+}
+
+void help_print_config(FILE *out, const Call *call)
+{
+    const Option *options = call->command->options;
+    if (wants_json(call)) {
+        print_config_json(call);
+        return;
+    }
+    for (size_t i = 0; options[i].name; i++) {
         const Option *o = &options[i];
-        char env[80], from[700];
-        const char *value = call->texts[i];
-        switch ((option_source)call->sources[i]) {
-        case FROM_FLAG: snprintf(from, sizeof from, "flag"); break;
-        case FROM_ENVIRONMENT:
-            snprintf(from, sizeof from, "environment %s", option_env_name(env, sizeof env, o));
-            break;
-        case FROM_FILE: snprintf(from, sizeof from, "file %s", call->run_file); break;
-        default: snprintf(from, sizeof from, value || o->shown ? "default" : "not set");
-        }
+        char env[80] = "", from[700];
+        const char *value = call->texts[i], *source = source_of(call, i, env);
+        snprintf(from, sizeof from, "%s%s%.79s%.600s", source, env[0] || call->sources[i] == FROM_FILE ? " " : "", env,
+                 call->sources[i] == FROM_FILE ? call->run_file : "");
         fprintf(out, "%-18s %-24s %s\n", o->name, value ? value : o->shown ? o->shown : "-", from);
     }
 }

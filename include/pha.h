@@ -375,7 +375,7 @@ typedef enum pha_inspect_what {
 } pha_inspect_what;
 
 typedef struct pha_inspect_options {
-    const char *model; /* a model folder or a config.json */
+    const char *model; /* a model folder, a run folder (its model) or a config.json */
     pha_inspect_what what;
     bool json;              /* JSON instead of text */
     int32_t context, batch; /* of the program and the plan; 0: 1024, 1 */

@@ -147,8 +147,9 @@ static pha_status start_workers(pha__pool *pool)
         if (error == 0) pool->started = i;
     }
     pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (error) FAIL(FAILED, "cannot start thread %d of %d: %s", pool->started + 2, pool->threads, strerror(error));
-    return PHA_OK;
+    if (!error) return PHA_OK;
+    FAIL(NO_MEMORY, "cannot start thread %d of %d (%s): too little memory for it, or too many threads; use fewer",
+         pool->started + 2, pool->threads, strerror(error));
 }
 
 static pha_status choose_threads(int *n)

@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/threads.h"
 #include "runtime/cost.h"
 
@@ -36,11 +37,34 @@ static pha_status open_folder(pha__subject *s, const char *path)
     return status;
 }
 
+/* A run has a configuration of its own, but who asks for a run wants to see its model. */
+static pha_status find_model(pha__subject *s, const char *path)
+{
+    char *run = pha__path_join(path, "run.json"), *weights = pha__path_join(path, "model.safetensors");
+    pha_status status = run && weights ? PHA_OK : PHA_NO_MEMORY;
+    bool is_run = !status && pha__exists(run) && !pha__exists(weights);
+    pha__free(run);
+    pha__free(weights);
+    TRY(status);
+    if (!is_run) return PHA_OK;
+    if (!(s->inner = pha__path_join(path, "model"))) return PHA_NO_MEMORY;
+    if (!pha__is_dir(s->inner))
+        FAIL(BAD_INPUT,
+             "%s: is a run without a model yet; inspect one of the snapshots in %s/best, or its configuration "
+             "%s/config.json",
+             path, path, path);
+    s->path = s->inner;
+    pha__log(PHA__LOG_NOTE, "%s: is a run; this is its model, %s", path, s->inner);
+    return PHA_OK;
+}
+
 pha_status pha__subject_open(pha__subject *s, const char *path)
 {
     *s = (pha__subject){.path = path};
     if (!path) FAIL(USAGE, "no model and no configuration was given");
-    pha_status status = pha__is_dir(path) ? open_folder(s, path) : open_config(s, path);
+    bool folder = pha__is_dir(path);
+    pha_status status = folder ? find_model(s, path) : PHA_OK;
+    if (!status) status = folder ? open_folder(s, s->path) : open_config(s, path);
     pha__config_rules r = pha__rules();
     if (!status && !(s->as_json = pha__config_to_json(&s->config, &r))) status = PHA_NO_MEMORY;
     if (status) pha__subject_close(s);
@@ -52,6 +76,7 @@ void pha__subject_close(pha__subject *s)
     if (s->model) pha_model_close(s->model);
     else pha__program_close(s->names);
     json_decref(s->as_json);
+    pha__free(s->inner);
     *s = (pha__subject){0};
 }
 

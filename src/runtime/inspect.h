@@ -7,13 +7,15 @@
 
 typedef struct pha__subject {
     const char *path;
+    char *inner;         /* the model of a run, if that was given; path is the same then */
     pha__config config;
     pha_model *model;    /* NULL: only a configuration */
     pha__program *names; /* recorded at B = T = 1; parameters and their shapes */
     json_t *as_json;     /* the configuration */
 } pha__subject;
 
-/* path: a model folder, a folder with only config.json, or a configuration file. */
+/* path: a model folder, a run folder (its model, with a note), a folder with only config.json, or a configuration
+ * file. */
 pha_status pha__subject_open(pha__subject *s, const char *path);
 void pha__subject_close(pha__subject *s); /* a zeroed one is allowed */
 

@@ -1,7 +1,7 @@
 /* model.c -- model folders: opening (model_write.c writes) */
 #include "runtime/model.h"
 
-#include <math.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -145,14 +145,27 @@ static pha_status in_folder(char **out, const char *folder, const char *name)
     return *out ? PHA_OK : PHA_NO_MEMORY;
 }
 
+/* The ids of another vocabulary mean other rows of the embedding. Files without the hash are taken as they are. */
+static pha_status check_tokenizer(const pha_model *m, const char *path)
+{
+    const char *wanted = pha__safetensors_metadata(m->file, "tokenizer_hash");
+    int32_t size = pha__tokenizer_size(m->tokenizer), V = m->weights.config.vocab_size;
+    char hash[20];
+    snprintf(hash, sizeof hash, "%016" PRIx64, pha__tokenizer_hash(m->tokenizer));
+    if (size > V)
+        FAIL(BAD_INPUT, "%s: the tokenizer has %d tokens but the model a vocabulary of %d", path, size, V);
+    if (wanted && strcmp(wanted, hash))
+        FAIL(BAD_INPUT, "%s: is another tokenizer (%s) than the one of these weights (%s); put that one back", path,
+             hash, wanted);
+    return PHA_OK;
+}
+
 static pha_status open_tokenizer(pha_model *m)
 {
     char *path;
     TRY(in_folder(&path, m->folder, "tokenizer.json"));
     pha_status status = pha__exists(path) ? pha__tokenizer_open(&m->tokenizer, path) : PHA_OK;
-    if (!status && m->tokenizer && pha__tokenizer_size(m->tokenizer) > m->weights.config.vocab_size)
-        status = pha__fail(PHA_BAD_INPUT, "%s: the tokenizer has %d tokens but the model a vocabulary of %d", path,
-                           pha__tokenizer_size(m->tokenizer), m->weights.config.vocab_size);
+    if (!status && m->tokenizer) status = check_tokenizer(m, path);
     pha__free(path);
     return status;
 }

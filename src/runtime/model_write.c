@@ -1,4 +1,6 @@
 /* model_write.c -- model folders: writing, initialising */
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -11,7 +13,8 @@ static pha_status in_folder(char **out, const char *folder, const char *name)
     return *out ? PHA_OK : PHA_NO_MEMORY;
 }
 
-static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names)
+static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names,
+                                const pha__tokenizer *tokenizer)
 {
     pha__tensor *tensors = pha__alloc_zero((size_t)w->n, sizeof *tensors);
     if (!tensors) return PHA_NO_MEMORY;
@@ -26,7 +29,10 @@ static pha_status write_weights(const char *path, const pha__weights *w, const p
         else
             t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
     }
-    const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved", NULL};
+    char hash[20];
+    snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
+    const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved",
+                              tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
     pha_status status = pha__safetensors_write(path, tensors, n, metadata);
     pha__free(tensors);
     return status;
@@ -60,7 +66,7 @@ static pha_status write_parts(const char *folder, const pha__weights *w, const p
     pha__free(path);
     TRY(status);
     TRY(in_folder(&path, folder, weights_name));
-    status = write_weights(path, w, names);
+    status = write_weights(path, w, names, tokenizer);
     pha__free(path);
     TRY(status);
     if (tokenizer) {

@@ -80,9 +80,10 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
     char number[64];
     if (!isfinite(v)) return;
     int n = snprintf(number, sizeof number, format, v);
+    if (n >= (int)sizeof number) n = snprintf(number, sizeof number, "%.6g", v); /* hundreds of digits */
     pha__str_printf(out, "<div>%s<b>", name);
     for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
-        if (i && !strpbrk(number, ". ") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");
+        if (i && !strpbrk(number, ". e") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");
         pha__str_add(out, number + i, 1);
     }
     pha__str_puts(out, "</b></div>\n");

@@ -3,6 +3,7 @@
 #define PHA__SESSION_H
 
 #include "runtime/model.h"
+#include "runtime/session_state.h"
 
 enum {
     PHA__SESSION_CHUNK, /* (1, chunk): reads, no head */
@@ -10,8 +11,6 @@ enum {
     PHA__SESSION_SCORE, /* (1, min(chunk, 64)) with logits of all; opened when it is first wanted */
     PHA__SESSION_PROGRAMS
 };
-
-enum { PHA__RECENT = 4096 }; /* ids remembered for the repetition penalty */
 
 struct pha_session {
     const pha_model *model;

@@ -82,9 +82,11 @@ typedef struct axis {
     double at, length; /* pixel of low; length may be negative (upwards) */
 } axis;
 
+/* Beyond MOST differences are not finite. */
 static bool usable(const axis *a, double v)
 {
-    return isfinite(v) && (!a->log || v > 0);
+    static const double MOST = 1e300;
+    return fabs(v) <= MOST && (!a->log || v > 0);
 }
 
 static double place(const axis *a, double v)

@@ -2,6 +2,8 @@
 #include "base/threads.h"
 
 #include <stdatomic.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "base/mem.h"
@@ -122,11 +124,36 @@ static void counts(void **state)
     assert_int_equal(pha__mem_now(), 0);
 }
 
+/* No room for the threads' stacks: a failure of memory that says what to do, not some failure. */
+static void no_stacks(void **state)
+{
+    (void)state;
+#ifdef __SANITIZE_ADDRESS__
+    print_message("skipped: the sanitizer needs its address space\n");
+#else
+    int result;
+    pid_t child = fork();
+    if (child == 0) {
+        unsigned long pages = 0;
+        FILE *f = fopen("/proc/self/statm", "r");
+        if (!f || fscanf(f, "%lu", &pages) != 1) _exit(99);
+        rlim_t most = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + (16 << 20);
+        pha__pool *pool;
+        if (setrlimit(RLIMIT_AS, &(struct rlimit){most, most})) _exit(98);
+        pha_status status = pha__pool_open(&pool, 500);
+        _exit(pool || !strstr(pha_errmsg(), "too many threads") ? 97 : (int)status);
+    }
+    assert_int_equal(waitpid(child, &result, 0), child);
+    assert_true(WIFEXITED(result));
+    assert_int_equal(WEXITSTATUS(result), PHA_NO_MEMORY);
+#endif
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_task_once), cmocka_unit_test(back_to_back),
-        cmocka_unit_test(two_pools), cmocka_unit_test(counts),
+        cmocka_unit_test(two_pools), cmocka_unit_test(counts), cmocka_unit_test(no_stacks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -416,6 +416,31 @@ static void mixing_not_finite(void **state)
     }
 }
 
+/* A run has a config.json too; what is shown is its model, or what to do when there is none yet. */
+static void runs(void **state)
+{
+    (void)state;
+    char run[160], model[200], *text;
+    snprintf(run, sizeof run, "%s", in_folder("run"));
+    snprintf(model, sizeof model, "%s/model", run);
+    assert_int_equal(pha__mkdirs(run), PHA_OK);
+    small("run/config.json", "");
+    write_config("run/run.json", "{}");
+    pha_inspect_options o = {.model = run, .what = PHA_INSPECT_MIXING};
+    for (int what = 0; what < 2; what++) {
+        o.what = what ? PHA_INSPECT_MIXING : PHA_INSPECT_SUMMARY;
+        assert_int_equal(pha_inspect(&o, &text), PHA_BAD_INPUT);
+        assert_non_null(strstr(pha_errmsg(), "/best"));
+    }
+    assert_int_equal(pha_model_init(small("three.json", ""), 5, NULL, model), PHA_OK);
+    json_t *j = inspect(&o);
+    assert_true(json_is_true(json_object_get(j, "trained")));
+    assert_string_equal(json_string_value(json_object_get(j, "model")), model);
+    json_decref(j);
+    write_config("run/config.json", "{}"); /* does not matter */
+    json_decref(inspect(&o));
+}
+
 static void mixing_kinds(void **state)
 {
     (void)state;
@@ -634,7 +659,7 @@ int main(void)
         cmocka_unit_test(components_sum_up), cmocka_unit_test(state_sizes),         cmocka_unit_test(memory),
         cmocka_unit_test(program),        cmocka_unit_test(mixing_numbers),         cmocka_unit_test(mixing_views),
         cmocka_unit_test(mixing_kinds),   cmocka_unit_test(wrong_input),            cmocka_unit_test(out_of_memory),
-        cmocka_unit_test(mixing_not_finite),
+        cmocka_unit_test(mixing_not_finite), cmocka_unit_test(runs),
         cmocka_unit_test(bench_models),   cmocka_unit_test(bench_counts),           cmocka_unit_test(bench_ops),
         cmocka_unit_test(bench_wrong_input),
     };

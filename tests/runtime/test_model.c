@@ -78,6 +78,38 @@ static void odd_places(void **state)
     FAILS(USAGE, "a folder to write", pha_model_init(config, 1, NULL, NULL));
 }
 
+/* Another tokenizer.json in the folder of a model: its ids would mean other rows of the embedding. */
+static void swapped_tokenizer(void **state)
+{
+    (void)state;
+    char folder[400], path[600], *text;
+    size_t size;
+    snprintf(folder, sizeof folder, "%s/swapped", tiny_folder);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    pha_model *m;
+    OK(pha_model_init(config, 1, "bytes", folder));
+    OK(pha_model_open(&m, folder));
+    pha_model_close(m);
+    OK(pha_model_average((const char *[]){folder}, 1, folder));
+    OK(pha_model_open(&m, folder));
+    pha_model_close(m);
+    OK(pha__read_file(&text, &size, path, 1 << 20));
+    char *a = strstr(text, "\"a\""), *b = strstr(text, "\"b\"");
+    assert_true(a && b);
+    a[1] = 'b', b[1] = 'a'; /* two ids change places */
+    OK(pha__write_file(path, text, size));
+    FAILS(BAD_INPUT, "another tokenizer", pha_model_open(&m, folder));
+    unlink(path);
+    OK(pha_model_open(&m, folder)); /* none at all is fine */
+    pha_model_close(m);
+    OK(pha_model_init(config, 1, NULL, folder)); /* weights that know of none take any */
+    OK(pha__write_file(path, text, size));
+    OK(pha_model_open(&m, folder));
+    assert_non_null(pha_model_tokenizer(m));
+    pha_model_close(m);
+    pha__free(text);
+}
+
 static int setup(void **state)
 {
     tiny_setup(state);
@@ -89,6 +121,7 @@ static int setup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(replaces_only_models), cmocka_unit_test(odd_places)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(replaces_only_models), cmocka_unit_test(odd_places),
+                                       cmocka_unit_test(swapped_tokenizer)};
     return cmocka_run_group_tests(tests, setup, tiny_teardown);
 }

@@ -268,7 +268,10 @@ pha_status pha__derive(pha__program *p)
             pha__shape shape;
             pha__shape_of(p, n, &shape);
             n->state_offset = state;
-            state += (n->op->state(&shape, p->options.max_context) + 63) / 64 * 64;
+            size_t bytes = n->op->state(&shape, p->options.max_context);
+            if (bytes > SIZE_MAX / 4 || __builtin_add_overflow(state, (bytes + 63) / 64 * 64, &state))
+                FAIL(NO_MEMORY, "%s: a state of %lld tokens is larger than any memory", n->path,
+                     (long long)p->options.max_context);
         }
         if (!(n->op->is_loss && p->options.gradients)) TRY(forward_step(p, n, 0));
     }

@@ -15,12 +15,10 @@ static bool is_value(const pha__node *n) { return n && n->op; }
 /* The node that owns the memory: a slice lives in its merged product. */
 static Var owner(Var n) { return n->merged ? n->merged : n; }
 
-/* B * T and the width are below 2^31 each. */
+/* B * T and the width are below 2^31 each, so this fits. */
 static size_t value_bytes(const pha__program *p, const pha__node *n)
 {
-    size_t bytes;
-    return __builtin_mul_overflow((size_t)p->options.B * (size_t)p->options.T,
-                                  (size_t)n->width * pha__dtype_size(n->dtype), &bytes) ? SIZE_MAX : bytes;
+    return (size_t)p->options.B * (size_t)p->options.T * (size_t)n->width * pha__dtype_size(n->dtype);
 }
 
 static pha_status new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int *out)

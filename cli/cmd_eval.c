@@ -120,7 +120,7 @@ static void print_text(const Options *a, const pha_eval_result *r)
 /* Logits are those of the given tokens, at once and in fp32. */
 static int check_logits(const Call *call)
 {
-    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens", "precision"};
+    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (option_given(call, others[i])) return usage_error(call, "--%s does not apply to --logits", others[i]);
     return PHA_OK;

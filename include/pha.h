@@ -149,7 +149,8 @@ typedef struct pha_prepare_result {
 
 /* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
  * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
- * STOPPED: on a stop request; nothing is written then. */
+ * USAGE: `out` holds something else, or another process is writing it. STOPPED: on a stop request; nothing is written
+ * then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
 
 /* ---- models --------------------------------------------------------------------------------------------- */
@@ -158,7 +159,8 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
  * model.safetensors, tokenizer.json. */
 typedef struct pha_model pha_model;
 
-/* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. */
+/* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT: also
+ * if tokenizer.json is not the one that the weights were written with. */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);

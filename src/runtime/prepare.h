@@ -53,7 +53,8 @@ typedef struct pha__prepare_result {
 /* train_bytes 64 MB, fractions 0.005 each, vocab_size 16384, tokenizer "train". */
 void pha__prepare_defaults(pha__prepare_options *options);
 
-/* A folder that stands where the result shall go is replaced if it is a data folder or empty, else refused. */
+/* A folder that stands where the result shall go is replaced if it is a data folder or empty, else refused (PHA_USAGE),
+ * as is one that another process is writing. */
 pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result);
 
 #endif

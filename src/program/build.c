@@ -245,7 +245,7 @@ static bool ready(const pha__node *n)
  * evaluates arguments. */
 pha_status pha__canonical_order(pha__program *p)
 {
-    qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
+    if (p->n_params) qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
     for (int i = 0; i < p->n_params; i++) p->params[i]->index = i;
     for (int done = 0; done < p->n_nodes; done++) {
         int best = -1;

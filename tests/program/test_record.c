@@ -170,7 +170,7 @@ static void test_sizes(void **state)
     E = pha__param(p, "embed", 10, 1 << 28, PHA__MATRIX, pha__init_normal(1));
     x = pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr); /* 2^61 bytes, and eight times that */
     for (int i = 0; i < 8; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "x%d", i);
         pha__output(p, name, x = rmsnorm(p, name, x));
     }

@@ -159,8 +159,8 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
  * model.safetensors, tokenizer.json. */
 typedef struct pha_model pha_model;
 
-/* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT: also
- * if tokenizer.json is not the one that the weights were written with. */
+/* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT:
+ * also if tokenizer.json is not the one that the weights were written with. */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);

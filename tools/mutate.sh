@@ -1,8 +1,9 @@
 #!/bin/sh
-# mutate.sh -- are the op tests able to fail? Applies each line of tests/ops/mutations.txt to a copy of the sources,
-# builds test_ops there and expects the tests of that op to fail. Takes some minutes; meant for a nightly run.
+# mutate.sh -- are the tests able to fail? Applies each line of tests/ops/mutations.txt to a copy of the sources, builds
+# there and expects the tests of that op (or the test program that is named) to fail. Takes some minutes; meant for a
+# nightly run.
 #
-#   tools/mutate.sh [op ...]      only the mutations of these ops
+#   tools/mutate.sh [op ...]      only the mutations of these ops or test programs
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 copy=$(mktemp -d)
@@ -12,11 +13,14 @@ for part in CMakeLists.txt cmake configs include src tests cli tools; do
 done
 # The kernels have one source for all instruction sets: one is enough, and -O1 builds fast.
 cmake -S "$copy" -B "$copy/build" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAKE_BUILD_TYPE=Debug >"$copy/log"
-build() { cmake --build "$copy/build" --target test_ops -j "$(nproc)" >"$copy/log" 2>&1; }
-build || { cat "$copy/log"; echo "mutate: the sources do not build"; exit 1; }
+build() { cmake --build "$copy/build" --target "$1" -j "${JOBS:-$(nproc)}" >"$copy/log" 2>&1; }
 # A test that fails anyway would count as one that notices everything.
-"$copy/build/tests/test_ops" >"$copy/log" 2>&1 ||
-    { cat "$copy/log"; echo "mutate: test_ops fails without a mutation"; exit 1; }
+for program in test_ops $(grep -o '^test_[a-z_]*' "$root/tests/ops/mutations.txt" | sort -u); do
+    case " $* " in "  " | *" $program "*) ;; *) [ "$program" = test_ops ] || continue ;; esac
+    build "$program" || { cat "$copy/log"; echo "mutate: the sources do not build"; exit 1; }
+    "$copy/build/tests/$program" >"$copy/log" 2>&1 ||
+        { cat "$copy/log"; echo "mutate: $program fails without a mutation"; exit 1; }
+done
 
 survived=0 number=0
 while read -r op file change; do
@@ -25,15 +29,16 @@ while read -r op file change; do
         case " $* " in *" $op "*) ;; *) continue ;; esac
     fi
     number=$((number + 1))
-    source="src/ops/$op/$file"
+    case "$file" in */*) source=$file ;; *) source="src/ops/$op/$file" ;; esac
+    case "$op" in test_*) program=$op only= ;; *) program=test_ops only="$op/*" ;; esac
     sed -i "$change" "$copy/$source"
     if cmp -s "$root/$source" "$copy/$source"; then
         echo "STALE     $op: $change changes nothing; bring tests/ops/mutations.txt up to date"
         survived=$((survived + 1))
-    elif ! build; then
+    elif ! build "$program"; then
         echo "NO BUILD  $op: $change"
         survived=$((survived + 1))
-    elif "$copy/build/tests/test_ops" "$op/*" >/dev/null 2>&1; then
+    elif "$copy/build/tests/$program" ${only:+"$only"} >/dev/null 2>&1; then
         echo "SURVIVED  $op: $change"
         survived=$((survived + 1))
     else

@@ -19,40 +19,43 @@ typedef struct row {
     bool required; /* where the architecture uses it; what depends on the branches is checked afterwards */
     double low, high, init;
     const char *const *names; /* of the values 0, 1, ... */
+    int32_t needs; /* these branches, one of them or more; 0: used whatever the branches are */
 } row;
 
 #define AT(field) offsetof(pha__config, field)
 #define NAMES(...) (const char *const[]){ __VA_ARGS__, NULL }
 #define ALL_BRANCHES (PHA__BRANCH_ATTN | PHA__BRANCH_GSS | PHA__BRANCH_AUX)
 
+enum { ATTN = PHA__BRANCH_ATTN, GSS = PHA__BRANCH_GSS, AUX = PHA__BRANCH_AUX, TWO = 8 }; /* TWO: any two branches */
+
 static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit i */
 
 static const row rows[] = {
-    { "arch", TEXT, AT(arch), true, 0, 0, 0, NULL },
-    { "vocab_size", INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL }, /* 0: that of the data */
-    { "d_model", INT, AT(d_model), true, 1, 65536, 0, NULL },
-    { "n_layer", INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL },
-    { "n_head", INT, AT(n_head), false, 1, 4096, 0, NULL },
-    { "n_kv_head", INT, AT(n_kv_head), false, 1, 4096, 0, NULL },
-    { "d_state", INT, AT(d_state), false, 32, 1 << 20, 0, NULL },
-    { "d_ffn", INT, AT(d_ffn), true, 1, 1 << 20, 0, NULL },
-    { "d_aux", INT, AT(d_aux), false, 1, 1 << 20, 0, NULL },
-    { "branches", BRANCHES, AT(branches), false, 0, 0, ALL_BRANCHES, branch_names },
+    { "arch", TEXT, AT(arch), true, 0, 0, 0, NULL, 0 },
+    { "vocab_size", INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL, 0 }, /* 0: that of the data */
+    { "d_model", INT, AT(d_model), true, 1, 65536, 0, NULL, 0 },
+    { "n_layer", INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL, 0 },
+    { "n_head", INT, AT(n_head), false, 1, 4096, 0, NULL, ATTN },
+    { "n_kv_head", INT, AT(n_kv_head), false, 1, 4096, 0, NULL, ATTN },
+    { "d_state", INT, AT(d_state), false, 32, 1 << 20, 0, NULL, GSS },
+    { "d_ffn", INT, AT(d_ffn), true, 1, 1 << 20, 0, NULL, 0 },
+    { "d_aux", INT, AT(d_aux), false, 1, 1 << 20, 0, NULL, AUX },
+    { "branches", BRANCHES, AT(branches), false, 0, 0, ALL_BRANCHES, branch_names, 0 },
     { "residual", NAME, AT(residual), false, 0, 0, PHA__RES_POST,
-      NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv") },
-    { "main_residual", BOOL, AT(main_residual), false, 0, 0, true, NULL },
-    { "alpha", REAL, AT(alpha), false, 0, 1000, 0, NULL },
-    { "embed_std", REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL },
-    { "gate_bias", NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched") },
-    { "wb_scale", NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed") },
-    { "seq_norm", BOOL, AT(seq_norm), false, 0, 0, true, NULL },
-    { "window", WINDOW, AT(window), false, 1, 1 << 24, 0, NULL },
-    { "mix", NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic") },
-    { "qk", NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot") },
-    { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL },
-    { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL },
-    { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved") },
-    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4") },
+      NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv"), 0 },
+    { "main_residual", BOOL, AT(main_residual), false, 0, 0, true, NULL, 0 },
+    { "alpha", REAL, AT(alpha), false, 0, 1000, 0, NULL, 0 },
+    { "embed_std", REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL, 0 },
+    { "gate_bias", NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched"), GSS },
+    { "wb_scale", NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
+    { "seq_norm", BOOL, AT(seq_norm), false, 0, 0, true, NULL, 0 },
+    { "window", WINDOW, AT(window), false, 1, 1 << 24, 0, NULL, ATTN },
+    { "mix", NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic"), TWO },
+    { "qk", NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot"), ATTN },
+    { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },
+    { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL, ATTN },
+    { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
+    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4"), GSS },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)
@@ -70,6 +73,13 @@ static bool listed(const char *const *list, const char *key)
 }
 
 static bool uses(const row *r, const char *const *keys) { return r < rows + N_COMMON || listed(keys, r->key); }
+
+/* Does this model read the key? What belongs to a branch that is absent has no meaning. */
+static bool in_use(const row *r, const pha__config *c)
+{
+    if (r->needs == TWO) return (c->branches & (c->branches - 1)) != 0;
+    return !r->needs || c->branches & r->needs;
+}
 
 /* The default of a row, or -- for a key that the architecture does not use -- of the same. */
 static void set_default(pha__config *c, const row *r)
@@ -196,6 +206,25 @@ static int32_t implied_branches(const char *const *keys)
            (listed(keys, "d_aux") ? PHA__BRANCH_AUX : 0);
 }
 
+/* Names all keys of the file at once that belong to branches which the model does not have. */
+static pha_status check_unused(const pha__config *c, const json_t *object, const char *where)
+{
+    char found[256] = "", branches[24] = "";
+    int n = 0;
+    for (const row *r = rows; r < rows + N_ROWS; r++) {
+        if (in_use(r, c) || !json_object_get(object, r->key)) continue;
+        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
+    }
+    if (n == 0) return PHA_OK;
+    for (int i = 0; branch_names[i]; i++) {
+        if (!(c->branches & 1 << i)) continue;
+        snprintf(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
+                 branch_names[i]);
+    }
+    FAIL(BAD_INPUT, "%s: %s %s not used with branches = [%s]; remove %s", where, found, n == 1 ? "is" : "are", branches,
+         n == 1 ? "it" : "them");
+}
+
 pha_status pha__config_parse(pha__config *c, const json_t *object, const char *where, const pha__config_rules *rules)
 {
     const char *const *keys, *key;
@@ -214,6 +243,7 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
         else if (r->required && uses(r, keys)) FAIL(BAD_INPUT, "%s: '%s' is missing", where, r->key);
     }
     if (!listed(keys, "branches")) c->branches = implied_branches(keys);
+    TRY(check_unused(c, object, where));
     return pha__config_check(c, where);
 }
 
@@ -269,7 +299,7 @@ json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules
     const char *const *keys = rules->keys(c->arch);
     json_t *object = keys ? json_object() : NULL;
     for (const row *r = rows; object && r < rows + N_ROWS; r++) {
-        json_t *value = uses(r, keys) ? value_json(c, r) : NULL;
+        json_t *value = uses(r, keys) && in_use(r, c) ? value_json(c, r) : NULL;
         if (value) json_object_set_new(object, r->key, value);
     }
     return object;

@@ -17,8 +17,8 @@ typedef struct pha__config_rules {
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules);
 /* `where` names the file in messages. */
 pha_status pha__config_parse(pha__config *c, const json_t *object, const char *where, const pha__config_rules *rules);
-/* All keys of the architecture, so that a later change of a default changes no model. NULL: out of memory or an unknown
- * architecture; json_decref the result. */
+/* All keys that the architecture uses with these branches, so that a later change of a default changes no model. NULL:
+ * out of memory or an unknown architecture; json_decref the result. */
 json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules);
 pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules);
 

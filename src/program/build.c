@@ -245,7 +245,7 @@ static bool ready(const pha__node *n)
  * evaluates arguments. */
 pha_status pha__canonical_order(pha__program *p)
 {
-    qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
+    if (p->n_params) qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
     for (int i = 0; i < p->n_params; i++) p->params[i]->index = i;
     for (int done = 0; done < p->n_nodes; done++) {
         int best = -1;
@@ -262,22 +262,34 @@ pha_status pha__canonical_order(pha__program *p)
     return PHA_OK;
 }
 
-pha_status pha__program_finish(pha__program *p)
+static pha_status check_outputs(const pha__program *p)
 {
-    if (!p->status && p->arena.failed) reject(p, PHA_NO_MEMORY, "no memory for a program");
-    if (p->status) return pha__fail(p->status, "%s", p->message);
-    if (p->finished) FAIL(USAGE, "the program is finished; its passes run once");
-    p->finished = true;
-    TRY(pha__canonical_order(p));
-    TRY(pha__fuse(p));
     for (int i = 0; i < p->n_outputs; i++) {
         const pha__node *v = p->outputs[i].value;
         if (!v->op || v->merged)
             FAIL(BAD_INPUT, "%s (%s:%d) can't be the output '%s': it is a %s", v->path, v->file, v->line,
                  p->outputs[i].name, v->op ? "slice of a merged product (no_fuse keeps it apart)" : "parameter");
     }
-    TRY(pha__derive(p));
     return PHA_OK;
+}
+
+static pha_status run_passes(pha__program *p)
+{
+    TRY(pha__canonical_order(p));
+    TRY(pha__fuse(p));
+    TRY(check_outputs(p));
+    return pha__derive(p);
+}
+
+pha_status pha__program_finish(pha__program *p)
+{
+    if (!p->status && p->arena.failed) reject(p, PHA_NO_MEMORY, "no memory for a program");
+    if (p->status) return pha__fail(p->status, "%s", p->message);
+    if (p->finished) FAIL(USAGE, "the program is finished; its passes run once");
+    p->finished = true;
+    pha_status status = run_passes(p);
+    if (status) reject(p, status, pha_errmsg());
+    return status;
 }
 
 void pha__init_weights(const pha__program *p, float *weights, uint64_t seed)

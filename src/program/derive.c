@@ -15,12 +15,10 @@ static bool is_value(const pha__node *n) { return n && n->op; }
 /* The node that owns the memory: a slice lives in its merged product. */
 static Var owner(Var n) { return n->merged ? n->merged : n; }
 
-/* B * T and the width are below 2^31 each. */
+/* B * T and the width are below 2^31 each, so this fits. */
 static size_t value_bytes(const pha__program *p, const pha__node *n)
 {
-    size_t bytes;
-    return __builtin_mul_overflow((size_t)p->options.B * (size_t)p->options.T,
-                                  (size_t)n->width * pha__dtype_size(n->dtype), &bytes) ? SIZE_MAX : bytes;
+    return (size_t)p->options.B * (size_t)p->options.T * (size_t)n->width * pha__dtype_size(n->dtype);
 }
 
 static pha_status new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int *out)
@@ -268,7 +266,10 @@ pha_status pha__derive(pha__program *p)
             pha__shape shape;
             pha__shape_of(p, n, &shape);
             n->state_offset = state;
-            state += (n->op->state(&shape, p->options.max_context) + 63) / 64 * 64;
+            size_t bytes = n->op->state(&shape, p->options.max_context);
+            if (bytes > SIZE_MAX / 4 || __builtin_add_overflow(state, (bytes + 63) / 64 * 64, &state))
+                FAIL(NO_MEMORY, "%s: a state of %lld tokens is larger than any memory", n->path,
+                     (long long)p->options.max_context);
         }
         if (!(n->op->is_loss && p->options.gradients)) TRY(forward_step(p, n, 0));
     }

@@ -60,9 +60,10 @@ static pha_status workspaces(pha__program *p, int threads)
         if (!work) continue;
         TRY(pha__new_buffer(p, s->node->path, PHA__BUF_WORK, work, i, i, &s->work));
     }
+    size_t all;
     int ignored;
-    return pha__new_buffer(p, "scratch", PHA__BUF_SCRATCH, round_up(scratch) * (size_t)threads, 0, PHA__FOREVER,
-                           &ignored);
+    if (scratch > SIZE_MAX / 4 || __builtin_mul_overflow(round_up(scratch), (size_t)threads, &all)) all = SIZE_MAX;
+    return pha__new_buffer(p, "scratch", PHA__BUF_SCRATCH, all, 0, PHA__FOREVER, &ignored);
 }
 
 static _Thread_local const pha__buffer *sorted; /* qsort has no context argument */

@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "backend/cpu/detect.h"
 #include "base/json.h"
@@ -15,13 +14,6 @@
 static const char default_config[] =
     "{\"arch\":\"pha\",\"vocab_size\":50257,\"d_model\":608,\"n_layer\":12,\"n_head\":8,\"n_kv_head\":2,\"d_ffn\":1216,"
     "\"d_state\":1632,\"d_aux\":416}";
-
-double pha__bench_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static int ascending(const void *x, const void *y)
 {

@@ -2,6 +2,7 @@
 #ifndef PHA__BENCH_H
 #define PHA__BENCH_H
 
+#include "base/clock.h"
 #include "runtime/cost.h"
 #include "runtime/optimizer.h"
 
@@ -48,7 +49,6 @@ typedef struct pha__bench {
     double op_step;        /* seconds of the whole step whose ops are listed */
 } pha__bench;
 
-double pha__bench_now(void);
 double pha__bench_median(double *x, int n); /* sorts x */
 void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done);
 

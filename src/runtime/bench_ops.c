@@ -42,9 +42,9 @@ static void time_peak(pha__bench *b)
 {
     double flops[PEAK_TASKS];
     for (int run = 0; run < RUNS; run++) {
-        double begin = pha__bench_now(), sum = 0;
+        double begin = pha__seconds(), sum = 0;
         pha__pool_run(b->pool, PEAK_TASKS, peak_tasks, flops);
-        double seconds = pha__bench_now() - begin;
+        double seconds = pha__seconds() - begin;
         for (int i = 0; i < PEAK_TASKS; i++) sum += flops[i];
         b->peak = sum / seconds > b->peak ? sum / seconds : b->peak;
     }
@@ -70,13 +70,13 @@ static pha_status time_product(pha__bench *b)
     a.work = pha__alloc(work + 1, 1);
     double best = 0;
     for (int run = 0; run < RUNS && j.scratch && a.work; run++) {
-        double begin = pha__bench_now();
+        double begin = pha__seconds();
         for (j.phase = 0;; j.phase++) {
             int64_t tasks = j.kernel->tasks(&a, PHA__FORWARD, j.phase);
             if (!tasks) break;
             pha__pool_run(b->pool, tasks, product_tasks, &j);
         }
-        double rate = 2.0 * EDGE * EDGE * EDGE / (pha__bench_now() - begin);
+        double rate = 2.0 * EDGE * EDGE * EDGE / (pha__seconds() - begin);
         best = rate > best ? rate : best;
     }
     bool ok = j.scratch && a.work;
@@ -105,9 +105,9 @@ static pha_status time_copy(pha__bench *b)
     copying c = {.piece = (size_t)1 << 20};
     c.to = pha__alloc_zero(PIECES, c.piece), c.from = pha__alloc_zero(PIECES, c.piece);
     for (int run = 0; run < RUNS && c.to && c.from; run++) {
-        double begin = pha__bench_now();
+        double begin = pha__seconds();
         pha__pool_run(b->pool, PIECES, copy_tasks, &c);
-        double rate = 2.0 * PIECES * (double)c.piece / (pha__bench_now() - begin);
+        double rate = 2.0 * PIECES * (double)c.piece / (pha__seconds() - begin);
         b->copy = rate > b->copy ? rate : b->copy;
     }
     bool ok = c.to && c.from;
@@ -172,13 +172,13 @@ static pha_status one_step(pha__bench *b, trial *t, const pha__program *p, int r
     static const pha__adam adam = {.lr = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.1};
     pha__run run = {.tokens = b->ids, .targets = b->ids + 1,
                     .loss_scale = 1.0f / ((float)p->options.B * (float)p->options.T)};
-    double sums[PHA__BENCH_OPS] = {0}, begin = pha__bench_now();
+    double sums[PHA__BENCH_OPS] = {0}, begin = pha__seconds();
     pha__exec_profile(t->exec, true);
     TRY(pha__exec_run(t->exec, p->options.B, p->options.T, &run, NULL, false));
-    double update = pha__bench_now();
-    double norm = pha__gradient_norm(&t->optimizer), normed = pha__bench_now();
+    double update = pha__seconds();
+    double norm = pha__gradient_norm(&t->optimizer), normed = pha__seconds();
     pha__adam_step(&t->optimizer, &adam, norm > 1 ? 1 / norm : 1);
-    double end = pha__bench_now();
+    double end = pha__seconds();
     const double *times = pha__exec_times(t->exec);
     for (int i = 0; i < p->n_steps; i++) {
         const pha__plan_step *s = &p->steps[i];

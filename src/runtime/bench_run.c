@@ -43,19 +43,19 @@ static pha__bench_cell *new_cell(pha__bench *b, const char *what, int32_t contex
 /* Runs `once` as the rule above says. */
 static pha_status measure(const pha__bench *b, pha__bench_cell *cell, pha_status (*once)(void *), void *context)
 {
-    double times[MAX_RUNS], begin = pha__bench_now(), first;
+    double times[MAX_RUNS], begin = pha__seconds(), first;
     pha__bench_say(b, cell->what, cell->context, 0);
     TRY(once(context));
-    first = pha__bench_now() - begin;
+    first = pha__seconds() - begin;
     cell->runs = 1, cell->seconds = first;
     if (first > LONG) return PHA_OK;
     int n = 0;
-    begin = pha__bench_now();
-    while (n < b->o.repeats && n < MAX_RUNS && (n == 0 || pha__bench_now() - begin < LIMIT)) {
+    begin = pha__seconds();
+    while (n < b->o.repeats && n < MAX_RUNS && (n == 0 || pha__seconds() - begin < LIMIT)) {
         TRY(stopped());
-        double start = pha__bench_now();
+        double start = pha__seconds();
         TRY(once(context));
-        times[n++] = pha__bench_now() - start;
+        times[n++] = pha__seconds() - start;
         pha__bench_say(b, cell->what, cell->context, n);
     }
     cell->runs = n, cell->seconds = pha__bench_median(times, n);
@@ -161,15 +161,15 @@ static double read_flops(const stream *s)
 
 static pha_status step_tokens(stream *s, pha__bench_cell *cell)
 {
-    double times[MAX_RUNS], begin = pha__bench_now();
+    double times[MAX_RUNS], begin = pha__seconds();
     int wanted = s->b->o.repeats * DECODE, n = 0;
     pha__bench_say(s->b, cell->what, cell->context, 0);
     TRY(run_tokens(s, s->next, 0, 1));
-    while (n < wanted && n < MAX_RUNS && (n == 0 || pha__bench_now() - begin < LIMIT)) {
+    while (n < wanted && n < MAX_RUNS && (n == 0 || pha__seconds() - begin < LIMIT)) {
         TRY(stopped());
-        double start = pha__bench_now();
+        double start = pha__seconds();
         TRY(run_tokens(s, s->next, n, 1));
-        times[n++] = pha__bench_now() - start;
+        times[n++] = pha__seconds() - start;
     }
     pha__bench_say(s->b, cell->what, cell->context, s->b->o.repeats);
     cell->runs = n, cell->seconds = pha__bench_median(times, n);

@@ -16,17 +16,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "runtime/stop.h"
-
-static double seconds(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
 
 /* ---- the folder ------------------------------------------------------------------------------------------ */
 
@@ -185,7 +179,7 @@ static void say_progress(pha__training *r, const pha_step *s)
     const pha_train_options *o = &r->t->o;
     if (!o->progress) return;
     int64_t done = s->step - r->first_step;
-    double elapsed = seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
+    double elapsed = pha__seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
     double rate = (double)done * (double)s->tokens / elapsed;
     char line[200], valid[40] = "", time_left[24];
     if (isfinite(r->t->last_valid)) snprintf(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
@@ -256,7 +250,7 @@ static void fill_result(pha__training *r)
     r->result->steps = r->t->step;
     r->result->tokens = r->t->step * per_step;
     r->result->train_loss = r->last_loss;
-    r->result->seconds = seconds() - r->began;
+    r->result->seconds = pha__seconds() - r->began;
     r->result->tokens_per_second = r->step_seconds > 0 ? (double)(done * per_step) / r->step_seconds : NAN;
     r->result->peak_bytes = pha__mem_peak();
 }
@@ -286,7 +280,7 @@ static pha_status run(pha__training *r)
     TRY(write_config(t));
     TRY(pha__runlog_open(&r->log, t->o.out));
     TRY(pha__events_open(&r->events, t->o.out));
-    r->first_step = t->step, r->began = seconds();
+    r->first_step = t->step, r->began = pha__seconds();
     r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
     pha_status status = loop(r);
     fill_result(r);

@@ -54,7 +54,7 @@ static void presets(void **state)
     (void)state;
     static const struct { const char *name; int64_t parameters; double alpha, embed_std; } want[] = {
         { "pha-90m", 89885466, 2.3003, 0.02 },      { "pha-125m", 125072068, 2.2134, 0.02 },
-        { "pha-125m-s25", 0, 2.2134, 0.02 },        { "pha-180m", 180725014, 2.1147, 0.01 },
+        { "pha-125m-s25", 121800772, 2.2134, 0.02 },        { "pha-180m", 180725014, 2.1147, 0.01 },
         { "tiny", 197966, 1.4142, 0.02 },           { "attn-180", 180586176, 2.3784, 0.01 },
         { "attn-180-l10", 180424824, 2.1147, 0.01 }, { "attn-180-l18", 181082328, 2.4495, 0.01 },
         { "attn-180-l24", 180801312, 2.6321, 0.01 }, { "attn-125", 124970896, 2.4495, 0.02 },
@@ -66,7 +66,7 @@ static void presets(void **state)
         pha__config c, again;
         snprintf(path, sizeof path, PHA_SOURCE_DIR "/configs/%s.json", want[i].name);
         OK(pha__config_load(&c, path, &rules));
-        if (want[i].parameters && parameters(&c) != want[i].parameters)
+        if (parameters(&c) != want[i].parameters)
             fail_msg("%s has %lld parameters", want[i].name, (long long)parameters(&c));
         assert_true(fabs(c.alpha - want[i].alpha) < 1e-4);
         assert_true(c.embed_std == want[i].embed_std);
@@ -77,7 +77,8 @@ static void presets(void **state)
 }
 
 #define BASE "\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128"
-#define FULL BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160,\"d_aux\":64"
+#define TWO BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160"
+#define FULL TWO ",\"d_aux\":64"
 
 static void defaults(void **state)
 {
@@ -107,7 +108,7 @@ static void switches(void **state)
     (void)state;
     pha__config c, again;
     OK(parse(&c,
-             "{" FULL ",\"residual\":\"pre_inv\",\"main_residual\":false,\"alpha\":1.5,\"gate_bias\":\"matched\","
+             "{" TWO ",\"residual\":\"pre_inv\",\"main_residual\":false,\"alpha\":1.5,\"gate_bias\":\"matched\","
              "\"wb_scale\":\"fixed\",\"window\":[null,512,7],\"mix\":\"dynamic\",\"qk\":\"rms\",\"branch_gain\":0,"
              "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"norm\",\"branches\":[\"gss\",\"attn\"]}"));
     assert_int_equal(c.residual, PHA__RES_PRE_INV);
@@ -135,6 +136,37 @@ static void switches(void **state)
     assert_int_equal(c.n_head, 0);
 }
 
+/* A written file names what the model reads and nothing else, so that it can be read again. */
+static void written_keys(void **state)
+{
+    (void)state;
+    static const struct { const char *text, *present, *absent; } cases[] = {
+        { "{" BASE ",\"branches\":[\"attn\"],\"n_head\":4}", "n_kv_head window qk rope rope_theta branch_gain",
+          "d_state d_aux gate_bias wb_scale gss_filter mix seq_norm" },
+        { "{" BASE ",\"branches\":[\"gss\"],\"d_state\":32}", "d_state gate_bias wb_scale gss_filter",
+          "n_head n_kv_head d_aux window qk rope rope_theta mix" },
+        { "{" BASE ",\"branches\":[\"aux\"],\"d_aux\":32}", "d_aux main_residual alpha",
+          "n_head d_state window qk gate_bias gss_filter mix" },
+        { "{" TWO ",\"branches\":[\"attn\",\"gss\"]}", "n_head d_state window gss_filter mix", "d_aux" },
+        { "{" FULL "}", "n_head d_state d_aux window gss_filter mix", "seq_norm" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pha__config c, again;
+        OK(parse(&c, cases[i].text));
+        json_t *j = pha__config_to_json(&c, &rules);
+        char keys[200];
+        snprintf(keys, sizeof keys, "%s", cases[i].present);
+        for (char *key = strtok(keys, " "); key; key = strtok(NULL, " "))
+            if (!json_object_get(j, key)) fail_msg("%s: %s is not written", cases[i].text, key);
+        snprintf(keys, sizeof keys, "%s", cases[i].absent);
+        for (char *key = strtok(keys, " "); key; key = strtok(NULL, " "))
+            if (json_object_get(j, key)) fail_msg("%s: %s is written", cases[i].text, key);
+        OK(pha__config_parse(&again, j, "again", &rules));
+        assert_memory_equal(&c, &again, sizeof c);
+        json_decref(j);
+    }
+}
+
 static void messages(void **state)
 {
     (void)state;
@@ -148,6 +180,12 @@ static void messages(void **state)
         { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
         { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
         { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },
+        { "x.json: d_aux is not used with branches = [attn, gss]; remove it",
+          "{" FULL ",\"branches\":[\"attn\",\"gss\"]}" },
+        { "x.json: d_state, gate_bias, mix are not used with branches = [attn]; remove them",
+          "{" TWO ",\"branches\":[\"attn\"],\"gate_bias\":\"none\",\"mix\":\"dynamic\"}" },
+        { "n_head, n_kv_head, window, qk are not used with branches = [gss]; remove them",
+          "{" TWO ",\"branches\":[\"gss\"],\"window\":null,\"qk\":\"cosine\"}" },
         { "n_layer = 257 is out of range (1 to 256)",
           "{\"arch\":\"pha\",\"vocab_size\":1,\"d_model\":2,\"n_layer\":257}" },
         { "vocab_size = 16777217 is out of range", "{\"arch\":\"pha\",\"vocab_size\":16777217}" },
@@ -201,7 +239,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(switches), cmocka_unit_test(messages),
+        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(switches),
+        cmocka_unit_test(written_keys), cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

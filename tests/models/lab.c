@@ -30,6 +30,8 @@ const lab_variant lab_variants[] = {
     {"no branch gain", "pha", "\"branch_gain\": false"},
     {"interleaved rope", "pha", "\"rope\": \"interleaved\""},
     {"interleaved rope, qk rms", "pha", "\"rope\": \"interleaved\", \"qk\": \"rms\", \"n_kv_head\": 4"},
+    {"alpha, rope_theta, embed_std", "pha", "\"alpha\": 1.5, \"rope_theta\": 500, \"embed_std\": 0.05"},
+    {"pre_inv, alpha", "pha", "\"residual\": \"pre_inv\", \"alpha\": 0.7"},
     {"filter none", "pha", "\"gss_filter\": \"none\""},
     {"filter norm", "pha", "\"gss_filter\": \"norm\""},
     {"filter conv4", "pha", "\"gss_filter\": \"conv4\""},
@@ -44,6 +46,7 @@ const lab_variant lab_variants[] = {
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
     {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
+    {"sequential, alpha", "seq", "\"alpha\": 1.5, \"rope_theta\": 500, \"rope\": \"interleaved\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
@@ -56,18 +59,36 @@ const lab_variant *lab_find(const char *name)
     return NULL;
 }
 
+/* Sizes that the architecture, or the variant by its branches, does not use are errors. */
+static void drop_sizes(json_t *config, const char *arch)
+{
+    static const struct { const char *key, *branch; } sizes[] = {
+        {"n_head", "attn"}, {"n_kv_head", "attn"}, {"d_state", "gss"}, {"d_aux", "aux"}, {"d_ffn", NULL}};
+    json_t *branches = json_object_get(config, "branches"), *branch;
+    for (size_t i = 0, k; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *const *key = pha__model_keys(arch);
+        while (*key && strcmp(*key, sizes[i].key)) key++;
+        bool used = *key != NULL, present = !branches || !sizes[i].branch;
+        json_array_foreach(branches, k, branch) {
+            if (sizes[i].branch) present |= !strcmp(json_string_value(branch), sizes[i].branch);
+        }
+        if (!used || !present) json_object_del(config, sizes[i].key);
+    }
+}
+
 void lab_config(pha__config *c, const lab_variant *v)
 {
     char text[1024];
     json_t *base, *options;
     snprintf(text, sizeof text,
              "{\"arch\": \"%s\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
-             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s}",
-             v->arch, strcmp(v->arch, "seq") ? ", \"d_aux\": 64" : "");
+             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160, \"d_aux\": 64}",
+             v->arch);
     OK(pha__json_parse(&base, text, strlen(text), v->name));
     snprintf(text, sizeof text, "{%s}", v->options);
     OK(pha__json_parse(&options, text, strlen(text), v->name));
     json_object_update(base, options);
+    drop_sizes(base, v->arch);
     pha__config_rules rules = pha__rules();
     OK(pha__config_parse(c, base, v->name, &rules));
     json_decref(base);

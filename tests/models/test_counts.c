@@ -16,7 +16,8 @@ static pha__program *record(const pha__config *c)
 /* ---- counts ---- */
 
 static const struct { const char *name; uint64_t parameters; } published[] = { /* pha.md 3, baselines.md 0 */
-    {"pha-90m", 89885466}, {"pha-125m", 125072068}, {"pha-180m", 180725014}, {"tiny", 197966},
+    {"pha-90m", 89885466}, {"pha-125m", 125072068}, {"pha-125m-s25", 121800772}, {"pha-180m", 180725014},
+    {"tiny", 197966},
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
 };
@@ -229,6 +230,9 @@ static void test_matrices(void **state)
     open_initial(&w, "pre", 1);
     check_constant(&w, "layer0.gss_norm", 0.25);
     check_constant(&w, "layer0.norm", 1);
+    close_initial(&w);
+    open_initial(&w, "alpha, rope_theta, embed_std", 1);
+    check_std(&w, "embed", 0.05);
     close_initial(&w);
     open_initial(&w, "dynamic mixing", 1);
     check_constant(&w, "layer0.mix_input", 0);

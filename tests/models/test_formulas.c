@@ -110,7 +110,7 @@ static void rotate(double *x, int t, const float *gain)
     if (config->qk == PHA__QK_RMS) n = sqrt(sum / dh + 1e-6);
     for (int i = 0; i < dh; i++) x[i] *= (gain ? gain[i] : 1) / n;
     for (int j = 0; j < m; j++) {
-        double angle = t * pow(10000, -2.0 * j / dh);
+        double angle = t * pow(config->rope_theta, -2.0 * j / dh);
         int p = config->rope == PHA__ROPE_HALF ? j : 2 * j, q = config->rope == PHA__ROPE_HALF ? j + m : 2 * j + 1;
         double a = x[p], b = x[q];
         x[p] = a * cos(angle) - b * sin(angle);
@@ -156,7 +156,7 @@ static void attention(value out, value x)
  * false without the main residual, where the sum is f. */
 static void residual(value sum, value x, value u, value f, bool first, bool keep)
 {
-    const double alpha = pow(2 * L, 0.25);
+    const double alpha = config->alpha;
     for (int t = 0; t < T; t++)
         for (int i = 0; i < D; i++) {
             double base = 0, more = f[t][i];
@@ -249,6 +249,8 @@ static void test_forward(void **state)
     for (int i = 0; i < lab_n_variants; i++) {
         pha__config c;
         lab_config(&c, &lab_variants[i]);
+        if (!strstr(lab_variants[i].options, "alpha\":")) assert_true(c.alpha == pow(2 * L, 0.25));
+        if (!strstr(lab_variants[i].options, "rope_theta")) assert_true(c.rope_theta == 10000);
         lab l;
         lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T}, PHA__HEAD_LOGITS, lab_pool());
         int32_t tokens[T];

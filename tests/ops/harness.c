@@ -111,7 +111,7 @@ static void check_grads(const pha__trial *t)
         float *x = pha__trial_grad(t, i);
         double *ref = malloc((size_t)n * sizeof *ref);
         for (int64_t k = 0; k < n; k++) ref[k] = p->ref.d_in[i][k] + (t->add ? t->content[i][k] : 0);
-        char name[16];
+        char name[24];
         snprintf(name, sizeof name, "d_in[%d]", i);
         check_close(p, name, x, ref, n, choose(&p->c->grad[i], &p->test->grad[i]));
         free(ref);

@@ -450,7 +450,9 @@ static void mixing_kinds(void **state)
     near(at(j, "mean.raw.attn"), 1.0 / 3, 1e-9, "attn");
     assert_true(json_is_false(json_object_get(j, "trained")));
     json_decref(j);
-    o.model = small("two.json", ",\"branches\":[\"attn\",\"gss\"],\"mix\":\"dynamic\"");
+    o.model = write_config("two.json",
+        "{\"arch\":\"pha\",\"vocab_size\":64,\"d_model\":32,\"n_layer\":2,\"n_head\":2,\"n_kv_head\":1,\"d_ffn\":32,"
+        "\"d_state\":32,\"branches\":[\"attn\",\"gss\"],\"mix\":\"dynamic\"}");
     j = inspect(&o);
     near(at(j, "layers.0.scaled.gss"), 0.5, 1e-6, "gss");
     assert_null(json_object_get(json_object_get(json_object_get(j, "mean"), "raw"), "aux"));

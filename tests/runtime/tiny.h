@@ -25,15 +25,18 @@ static inline int tiny_teardown(void **state)
     return pha__remove_tree(tiny_folder);
 }
 
-/* Opens a fresh model of the tiny sizes; `arch` and more keys as JSON (", \"window\": 7" or ""). */
+/* Opens a fresh model of the tiny sizes; `arch` and more keys as JSON (", \"window\": 7" or ""). With "branches" among
+ * them, the sizes of the others are left out. */
 static inline pha_model *tiny_model(const char *name, const char *arch, const char *keys, int vocab,
                                     const char *tokenizer)
 {
     char config[600], path[400], folder[400];
+    bool all = !strstr(keys, "\"branches\"");
     snprintf(config, sizeof config,
-             "{\"arch\": \"%s\", \"vocab_size\": %d, \"d_model\": 64, \"n_layer\": 2, \"n_head\": 4, "
-             "\"n_kv_head\": 2, \"d_ffn\": 128, \"d_state\": 160%s%s}",
-             arch, vocab, strcmp(arch, "pha") ? "" : ", \"d_aux\": 64", keys);
+             "{\"arch\": \"%s\", \"vocab_size\": %d, \"d_model\": 64, \"n_layer\": 2, \"d_ffn\": 128%s%s%s%s}", arch,
+             vocab, all || strstr(keys, "\"attn\"") ? ", \"n_head\": 4, \"n_kv_head\": 2" : "",
+             all || strstr(keys, "\"gss\"") ? ", \"d_state\": 160" : "",
+             !strcmp(arch, "pha") && (all || strstr(keys, "\"aux\"")) ? ", \"d_aux\": 64" : "", keys);
     snprintf(path, sizeof path, "%s/%s.json", tiny_folder, name);
     snprintf(folder, sizeof folder, "%s/%s", tiny_folder, name);
     OK(pha__write_file(path, config, strlen(config)));

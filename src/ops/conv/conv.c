@@ -38,5 +38,6 @@ const pha__op pha__op_conv = {
     .shape = shape,
     .saved = saved,
     .state = state,
+    .state_class = PHA__STATE_RECURRENT,
     .flops = flops,
 };

@@ -39,6 +39,7 @@ const pha__op pha__op_mix = {
     .max_in = 12,
     .params = PHA__IN(1) | PHA__IN(2) | PHA__IN(8) | PHA__IN(9) | PHA__IN(10) | PHA__IN(11),
     .keep_in = 0xfff & ~PHA__IN(0),
+    .out_f32 = true, /* the sum is rounded once, after its norm (numerics.md 3) */
     .shape = shape,
     .flops = flops,
 };

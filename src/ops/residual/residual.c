@@ -20,6 +20,7 @@ const pha__op pha__op_residual = {
     .equation = "out = alpha a + beta drop(b)    (pha.md 2)",
     .min_in = 2,
     .max_in = 2,
+    .out_f32 = true, /* the sum is rounded once, after its norm (numerics.md 3) */
     .shape = shape,
     .flops = flops,
 };

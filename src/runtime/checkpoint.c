@@ -16,9 +16,11 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/place.h"
 #include "base/str.h"
 #include "runtime/trainer.h"
 
+#define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
 
 static void blocks(const pha_trainer *t, float *out[3])
@@ -142,10 +144,31 @@ static pha_status write_files(const pha_trainer *t, const char *folder, json_t *
         TRY(status);
         json_object_set_new(sums, files[i], hex(hash));
     }
-    char *path = pha__path_join(folder, "trainer.json");
+    char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     pha_status status = pha__json_save(json, path);
     pha__free(path);
+    return status;
+}
+
+static bool is_part(const char *name)
+{
+    return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
+}
+
+static const pha__kind checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
+
+static pha_status write_beside(const pha_trainer *t, const char *beside, const char *folder)
+{
+    TRY(pha__may_replace(folder, &checkpoint_kind, false));
+    TRY(pha__may_replace(beside, &checkpoint_kind, true));
+    TRY(pha__remove_tree(beside)); /* what a killed run left */
+    json_t *json = state_json(t);
+    pha_status status = pha__mkdirs(beside);
+    if (!status) status = write_files(t, beside, json);
+    json_decref(json);
+    if (!status) return pha__replace_dir(beside, folder);
+    pha__remove_tree(beside);
     return status;
 }
 
@@ -153,16 +176,7 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
     pha__str beside = {0};
     pha__str_printf(&beside, "%s.writing", folder);
-    if (beside.failed) return PHA_NO_MEMORY;
-    json_t *json = state_json(t);
-    pha_status status = pha__remove_tree(beside.data);
-    if (!status) status = pha__mkdirs(beside.data);
-    if (!status) status = write_files(t, beside.data, json);
-    if (!status)
-        status = pha__replace_dir(beside.data, folder);
-    else
-        pha__remove_tree(beside.data);
-    json_decref(json);
+    pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
     pha__str_free(&beside);
     return status;
 }
@@ -281,7 +295,7 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
-    char *path = pha__path_join(folder, "trainer.json");
+    char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);

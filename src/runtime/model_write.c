@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/place.h"
 #include "base/str.h"
 #include "runtime/model.h"
 
@@ -83,45 +84,14 @@ static pha_status write_parts(const char *folder, const pha__weights *w, const p
 
 /* ---- the place ------------------------------------------------------------------------------------------- */
 
-/* The first name in the folder that is not of a model folder (NULL: none) in *other, for the caller to free; *whole:
- * configuration and weights are there. An unfinished folder may hold what a killed writer left. */
-static pha_status look_through(const char *folder, bool unfinished, char **other, bool *whole)
+static bool is_part(const char *name)
 {
-    char **names;
-    size_t n, needed = 0;
-    *other = NULL;
-    TRY(pha__list_dir(&names, &n, folder));
-    for (size_t i = 0; i < n && !*other; i++) {
-        const char *name = names[i], *end = strrchr(name, '.');
-        bool half = unfinished && end && !strcmp(end, ".tmp");
-        bool need = !strcmp(name, config_name) || !strcmp(name, weights_name);
-        needed += need;
-        if (half || need || !strcmp(name, tokenizer_name) || !strcmp(name, card_name)) continue;
-        *other = names[i], names[i] = NULL;
-    }
-    *whole = needed == 2 || unfinished || n == 0;
-    pha__free_list(names, n);
-    return PHA_OK;
+    return !strcmp(name, config_name) || !strcmp(name, weights_name) || !strcmp(name, tokenizer_name) ||
+           !strcmp(name, card_name);
 }
 
-/* May `folder` be replaced? If there is nothing, or an empty folder, or a model folder with nothing else in it. */
-static pha_status check_place(const char *folder, bool unfinished)
-{
-    char *other;
-    bool whole;
-    if (!pha__exists(folder)) return PHA_OK;
-    if (!pha__is_dir(folder)) FAIL(USAGE, "%s: a file is in the way; choose another folder or remove it", folder);
-    TRY(look_through(folder, unfinished, &other, &whole));
-    pha_status status = PHA_OK;
-    if (other)
-        status = pha__fail(PHA_USAGE, "%s: holds '%s', which is no part of a model; choose another folder or remove it",
-                           folder, other);
-    else if (!whole)
-        status = pha__fail(PHA_USAGE, "%s: exists and is not a model folder; choose another folder or remove it",
-                           folder);
-    pha__free(other);
-    return status;
-}
+static const char *const needed[] = {config_name, weights_name, NULL};
+static const pha__kind model_kind = {"a model folder", needed, is_part};
 
 /* The folder without slashes at its end, and the folder beside it in which the model is made. */
 static pha_status place(const char *folder, pha__str *to, pha__str *beside)
@@ -134,8 +104,8 @@ static pha_status place(const char *folder, pha__str *to, pha__str *beside)
     const char *slash = strrchr(to->data, '/'), *name = slash ? slash + 1 : to->data;
     if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
         FAIL(USAGE, "'%s': a model folder needs a name of its own", folder);
-    TRY(check_place(to->data, false));
-    return check_place(beside->data, true);
+    TRY(pha__may_replace(to->data, &model_kind, false));
+    return pha__may_replace(beside->data, &model_kind, true);
 }
 
 pha_status pha__model_place(const char *folder)

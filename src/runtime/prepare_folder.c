@@ -3,37 +3,17 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/place.h"
 #include "base/str.h"
 #include "runtime/prepare_impl.h"
 
-static bool is_ours(const char *name)
+static bool is_part(const char *name)
 {
     size_t n = strlen(name);
-    return strcmp(name, "data.json") == 0 || strcmp(name, "tokenizer.json") == 0 ||
-           (n > 4 && strcmp(name + n - 4, ".tok") == 0);
+    return !strcmp(name, "data.json") || !strcmp(name, "tokenizer.json") || (n > 4 && !strcmp(name + n - 4, ".tok"));
 }
 
-/* May `out` be replaced? Yes if there is nothing, an empty folder, or a data folder with nothing else in it. */
-static pha_status check_target(const char *out)
-{
-    if (!pha__exists(out)) return PHA_OK;
-    if (!pha__is_dir(out)) FAIL(USAGE, "%s: a file is in the way; choose another output folder", out);
-    char **names;
-    size_t n;
-    TRY(pha__list_dir(&names, &n, out));
-    pha_status status = PHA_OK;
-    for (size_t i = 0; i < n && status == PHA_OK; i++)
-        if (!is_ours(names[i]))
-            status =
-                pha__fail(PHA_USAGE, "%s: holds '%s', which pha prepare did not write; choose another output folder",
-                          out, names[i]);
-    pha__free_list(names, n);
-    TRY(status);
-    pha__data data;
-    if (n > 0 && pha__data_read(&data, out) != PHA_OK)
-        FAIL(USAGE, "%s: is not empty and not a data folder of pha prepare; choose another output folder", out);
-    return PHA_OK;
-}
+static const pha__kind data_kind = {"a data folder", (const char *const[]){"data.json", NULL}, is_part};
 
 /* ".NAME.partial" and ".NAME.lock" beside `out` */
 static pha_status name_beside(char **path, const char *out, const char *suffix)
@@ -68,7 +48,7 @@ static pha_status lock_out(pha__lock *lock, const char *out)
 
 static pha_status make_folder(char **partial, const char *out)
 {
-    TRY(check_target(out));
+    TRY(pha__may_replace(out, &data_kind, false));
     TRY(name_beside(partial, out, "partial"));
     TRY(pha__remove_tree(*partial)); /* what a killed run left */
     return pha__mkdirs(*partial);

@@ -115,6 +115,23 @@ static void test_a_damaged_checkpoint_is_refused(void **state)
     pha_trainer_close(t);
 }
 
+static void test_a_checkpoint_replaces_only_its_like(void **state)
+{
+    (void)state;
+    char folder[128], file[160];
+    snprintf(folder, sizeof folder, "%s/project", root);
+    snprintf(file, sizeof file, "%s/thesis.txt", folder);
+    OK(pha__mkdirs(folder));
+    OK(pha__write_file(file, "years", 5));
+    pha_train_options o = options();
+    pha_trainer *t = open_trainer(&o);
+    FAILS(USAGE, "thesis.txt", pha_trainer_save(t, folder));
+    assert_true(pha__exists(file));
+    OK(pha_trainer_save(t, in_root("saved")));
+    OK(pha_trainer_save(t, in_root("saved")));
+    pha_trainer_close(t);
+}
+
 /* Killed at the n-th call that changes the file system, for every n until a save survives: the checkpoint is always a
  * whole one, the old or the new. */
 static void test_kill_at_every_write_of_a_save(void **state)
@@ -219,6 +236,7 @@ int main(void)
         cmocka_unit_test(test_guard),
         cmocka_unit_test(test_another_run_is_refused),
         cmocka_unit_test(test_a_damaged_checkpoint_is_refused),
+        cmocka_unit_test(test_a_checkpoint_replaces_only_its_like),
         cmocka_unit_test(test_kill_at_every_write_of_a_save),
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_errors),

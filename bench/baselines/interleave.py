@@ -101,8 +101,8 @@ def commands(a, context):
     theirs = [sys.executable, script, "--model", a.model, "--context", str(context), "--threads", str(a.threads)]
     if a.what != "train":
         theirs += ["--what", a.what]
-    # pha bench, too, takes a first run of more than 15 seconds for the result
-    theirs += ["--warmup", "0", "--steps", "1"] if context >= a.long and a.what != "decode" else ["--steps", str(a.steps)]
+    # pha bench, too, takes one run for the result, after a first one, where that is long
+    theirs += ["--warmup", "1", "--steps", "1"] if context >= a.long and a.what != "decode" else ["--steps", str(a.steps)]
     variants = a.torch or (["", "--loss-rows 128"] if a.what == "train" else [""])
     return {"pha": ours, **{("torch " + v).strip(): theirs + shlex.split(v) for v in variants}}
 
@@ -156,7 +156,7 @@ def main():
     a.add_argument("--context", default="1024", help="lengths, with commas between")
     a.add_argument("--repeats", type=int, default=5)
     a.add_argument("--steps", type=int, default=3, help="timed steps of each PyTorch run")
-    a.add_argument("--long", type=int, default=4096, help="from this context on one run, the first, is enough")
+    a.add_argument("--long", type=int, default=4096, help="from this context on one run is enough")
     a.add_argument("--threads", type=int, default=2)
     a.add_argument("--torch", action="append", help="a variant's options of the PyTorch script; may be repeated")
     a.add_argument("--patience", type=float, default=120, help="seconds to wait for an idle machine before each run")

@@ -1,7 +1,7 @@
 /* bench_run.c -- timing of whole models: a training step, a prompt, single tokens
  *
- * Every number is the median of runs after a first one; a first run that takes longer than LONG is itself the
- * number, and no cell is run again once it has taken LIMIT in all.
+ * Every number is the median of runs after a first one, in which the system hands out the pages of the memory; no cell is
+ * run again once its runs have taken LIMIT in all.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,6 @@
 #include "runtime/optimizer.h"
 #include "runtime/stop.h"
 
-#define LONG 15.0
 #define LIMIT 40.0
 #define MAX_RUNS 1000
 #define CHUNK 256     /* tokens per run while a prompt is read, as in a session */
@@ -43,14 +42,11 @@ static pha__bench_cell *new_cell(pha__bench *b, const char *what, int32_t contex
 /* Runs `once` as the rule above says. */
 static pha_status measure(const pha__bench *b, pha__bench_cell *cell, pha_status (*once)(void *), void *context)
 {
-    double times[MAX_RUNS], begin = pha__seconds(), first;
+    double times[MAX_RUNS];
+    int n = 0;
     pha__bench_say(b, cell->what, cell->context, 0);
     TRY(once(context));
-    first = pha__seconds() - begin;
-    cell->runs = 1, cell->seconds = first;
-    if (first > LONG) return PHA_OK;
-    int n = 0;
-    begin = pha__seconds();
+    double begin = pha__seconds();
     while (n < b->o.repeats && n < MAX_RUNS && (n == 0 || pha__seconds() - begin < LIMIT)) {
         TRY(stopped());
         double start = pha__seconds();

@@ -1,7 +1,7 @@
 /* bench_run.c -- timing of whole models: a training step, a prompt, single tokens
  *
- * Every number is the median of runs after a first one, in which the system hands out the pages of the memory; no cell is
- * run again once its runs have taken LIMIT in all.
+ * Every number is the median of runs after a first one, in which the system hands out the pages of the memory; no cell
+ * is run again once its runs have taken LIMIT in all.
  */
 #include <stdio.h>
 #include <string.h>

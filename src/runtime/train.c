@@ -7,12 +7,9 @@
  */
 #include "runtime/train.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -59,31 +56,14 @@ static pha_status check_folder(const pha_train_options *o)
     return PHA_OK;
 }
 
-/* A start that failed before there was a run leaves nothing behind. */
-static void clear_folder(const char *folder, bool made)
-{
-    char *path = pha__path_join(folder, "lock");
-    if (path && !is_run(folder)) {
-        unlink(path);
-        if (made) rmdir(folder); /* only if it is empty */
-    }
-    pha__free(path);
-}
-
-/* One process per run folder. The lock goes with the process. */
-static pha_status lock_folder(const char *folder, int *fd)
+/* One process per run folder. */
+static pha_status lock_folder(const char *folder, pha__lock *lock)
 {
     char *path = pha__path_join(folder, "lock");
     if (!path) return PHA_NO_MEMORY;
-    *fd = open(path, O_CREAT | O_RDWR | O_CLOEXEC, 0666);
-    pha_status status = PHA_OK;
-    if (*fd < 0)
-        status = pha__fail(PHA_IO, "%s: can't be written: %s", path, strerror(errno));
-    else if (flock(*fd, LOCK_EX | LOCK_NB)) {
-        status = pha__fail(PHA_USAGE, "%s: another process is training into this folder", folder);
-        close(*fd), *fd = -1; /* the lock is that process's */
-    }
+    pha_status status = pha__lock_open(lock, path);
     pha__free(path);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is training into this folder", folder);
     return status;
 }
 
@@ -298,9 +278,9 @@ pha_status pha_train(const pha_train_options *options, pha_train_result *result)
     TRY(check_folder(&o));
     bool made = !pha__exists(o.out);
     TRY(pha__mkdirs(o.out));
-    int fd = -1;
+    pha__lock lock = {0};
     char *config = NULL;
-    pha_status status = lock_folder(o.out, &fd);
+    pha_status status = lock_folder(o.out, &lock);
     if (!status && o.resume && !o.config && !o.init_from) {
         config = pha__path_join(o.out, "config.json");
         o.config = config;
@@ -311,7 +291,7 @@ pha_status pha_train(const pha_train_options *options, pha_train_result *result)
     pha__runlog_close(r.log);
     pha_trainer_close(r.t);
     pha__free(config);
-    if (status && fd >= 0) clear_folder(o.out, made);
-    if (fd >= 0) close(fd);
+    pha__lock_close(&lock);
+    if (status && made) rmdir(o.out); /* if nothing was written: a start that failed leaves nothing behind */
     return status;
 }

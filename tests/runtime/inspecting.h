@@ -1,0 +1,96 @@
+/* inspecting.h -- what the tests of inspection and of benchmarks share: presets, a folder, numbers in JSON */
+#ifndef INSPECTING_H
+#define INSPECTING_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "base/fs.h"
+#include "base/mem.h"
+#include "pha.h"
+#include "runtime/cost.h"
+#include "runtime/inspect.h"
+
+static char folder[64]; /* of this process */
+
+static inline const char *preset(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof path, "%s/configs/%s.json", PHA_SOURCE_DIR, name);
+    return path;
+}
+
+static inline const char *in_folder(const char *name)
+{
+    static char path[4][160];
+    static int turn;
+    char *p = path[turn++ % 4];
+    snprintf(p, sizeof path[0], "%s/%s", folder, name);
+    return p;
+}
+
+static inline const char *write_config(const char *name, const char *text)
+{
+    const char *path = in_folder(name);
+    assert_int_equal(pha__write_file(path, text, strlen(text)), PHA_OK);
+    return path;
+}
+
+static inline json_t *inspect(const pha_inspect_options *options)
+{
+    pha_inspect_options o = *options;
+    o.json = true;
+    char *text;
+    pha_status status = pha_inspect(&o, &text);
+    if (status) fail_msg("pha_inspect: %s", pha_errmsg());
+    json_t *json = json_loads(text, 0, NULL);
+    assert_non_null(json);
+    pha_free(text);
+    return json;
+}
+
+/* A number at a path of keys and indices: "contexts.0.forward_flops_per_token.total". */
+static inline double at(const json_t *json, const char *path)
+{
+    char key[64];
+    while (*path) {
+        size_t n = strcspn(path, ".");
+        snprintf(key, sizeof key, "%.*s", (int)n, path);
+        json = json_is_array(json) ? json_array_get(json, (size_t)atoi(key)) : json_object_get(json, key);
+        if (!json) fail_msg("no %s", key);
+        path += n + (path[n] == '.');
+    }
+    assert_true(json_is_number(json));
+    return json_number_value(json);
+}
+
+static inline void near(double got, double want, double tolerance, const char *what)
+{
+    if (!(fabs(got - want) <= tolerance)) fail_msg("%s: %.4f, the table says %.4f", what, got, want);
+}
+
+/* ---- operations (algorithms.md 10) -------------------------------------------------------------------- */
+
+static inline int make_folder(void **state)
+{
+    (void)state;
+    snprintf(folder, sizeof folder, "/tmp/pha-inspect-%d", (int)getpid());
+    return pha__mkdirs(folder) != PHA_OK;
+}
+
+static inline int remove_folder(void **state)
+{
+    (void)state;
+    return pha__remove_tree(folder) != PHA_OK;
+}
+
+#endif

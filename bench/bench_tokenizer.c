@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "base/fs.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 
 static double now(void)
 {

@@ -8,7 +8,7 @@
 
 #include "io/config.h"
 #include "io/safetensors.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "models/models.h"
 #include "pha.h"
 #include "program/program.h"

@@ -4,7 +4,7 @@
 
 #include "base/json.h"
 #include "input.h"
-#include "runtime/report.h"
+#include "runtime/look/report.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

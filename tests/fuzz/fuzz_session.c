@@ -5,7 +5,7 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "input.h"
-#include "runtime/session_state.h"
+#include "runtime/infer/session_state.h"
 
 static const pha__state_header mine = {
     .fingerprint = 0x6162636465666768, .state_bytes = 8, .max_context = 10, .vocab = 3};

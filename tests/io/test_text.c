@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "support/check.h"
 
 static char folder[256], path[600];

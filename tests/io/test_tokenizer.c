@@ -3,8 +3,8 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "io/bpe_merge.h"
-#include "io/tokenizer_impl.h"
+#include "io/tokenizer/bpe_merge.h"
+#include "io/tokenizer/tokenizer_impl.h"
 #include "support/check.h"
 
 static const char text[] =

@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "io/tokenizer_impl.h"
+#include "io/tokenizer/tokenizer_impl.h"
 #include "support/check.h"
 
 /* A whole tokenizer.json: 256 bytes, then "th", "the", then an added and a special token. The parts can be replaced. */

@@ -1,7 +1,7 @@
 /* test_tokenizer_train.c -- training against the plainest trainer there is, pieces, bounds */
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/tokenizer_impl.h"
+#include "io/tokenizer/tokenizer_impl.h"
 #include "support/check.h"
 
 enum { TEXT = 3000, WORDS = 2000, TOKENS = 600 };

@@ -17,8 +17,8 @@
 #include "base/fs.h"
 #include "base/mem.h"
 #include "pha.h"
-#include "runtime/cost.h"
-#include "runtime/inspect.h"
+#include "runtime/look/cost.h"
+#include "runtime/look/inspect.h"
 
 static char folder[64]; /* of this process */
 

@@ -1,5 +1,5 @@
 /* Scores against a computation by hand from logits: protocol, parts by position, batches, modes, precision, limits */
-#include "runtime/eval.h"
+#include "runtime/infer/eval.h"
 
 #include "io/npy.h"
 #include "runtime/stop.h"

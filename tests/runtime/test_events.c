@@ -9,8 +9,8 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "runtime/events.h"
-#include "runtime/runlog.h"
+#include "runtime/train/events.h"
+#include "runtime/train/runlog.h"
 
 static char folder[64];
 

@@ -1,5 +1,5 @@
 /* Text from a model of bytes: the same again, whole characters, stop strings, every way to end */
-#include "runtime/session.h"
+#include "runtime/infer/session.h"
 #include "runtime/stop.h"
 #include "tiny.h"
 

@@ -1,5 +1,5 @@
 /* From text to a data folder: counts, splits, joining, refusals, and a kill at any moment */
-#include "runtime/prepare.h"
+#include "runtime/data/prepare.h"
 
 #include <signal.h>
 #include <sys/stat.h>
@@ -9,7 +9,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "io/tokenizer.h"
+#include "io/tokenizer/tokenizer.h"
 #include "support/check.h"
 
 static char folder[256], out[300], input[300];

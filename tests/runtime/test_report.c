@@ -10,8 +10,8 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
-#include "runtime/report.h"
-#include "runtime/svg.h"
+#include "runtime/look/report.h"
+#include "runtime/look/svg.h"
 
 /* Tags must nest and every & must start a reference: what a strict XML reader would ask. */
 static void check_well_formed(const char *s)

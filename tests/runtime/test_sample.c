@@ -1,5 +1,5 @@
 /* The choice of the next token: order of the cuts, ties, infinities, and that draws follow the probabilities */
-#include "runtime/sample.h"
+#include "runtime/infer/sample.h"
 
 #include <math.h>
 

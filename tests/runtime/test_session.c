@@ -2,7 +2,7 @@
 #include <pthread.h>
 
 #include "base/hash.h"
-#include "runtime/session.h"
+#include "runtime/infer/session.h"
 #include "tiny.h"
 
 enum { N = 90, V = 256 };

@@ -16,7 +16,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "runtime/trainer.h"
+#include "runtime/train/trainer.h"
 #include "support/check.h"
 
 static char root[] = "/tmp/pha-train-XXXXXX";

@@ -1,0 +1,306 @@
+/* prepare.c -- the passes over the text: sizes, vocabulary, tokens */
+#include "runtime/data/prepare.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "runtime/data/prepare_impl.h"
+
+enum { PIECE = 512 << 10 }; /* small enough that each thread has several in a batch */
+
+typedef struct prepare {
+    const pha__prepare_options *o;
+    pha__prepare_result *result;
+    pha__splitter splitter;
+    pha__pool *pool;
+    pha__tokenizer *tokenizer;
+    pha__bpe_trainer *trainer;
+    pha__tokens_writer *writers[PHA__DATA_SPLITS];
+    pha__batcher *batcher;
+    pha__prepare_place place;
+    uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
+    uint64_t files;                   /* bytes of all inputs on disk, from the first pass; 0: not known yet */
+    uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
+    pha__prepare_progress progress;
+    double phase_began, last_told;
+    bool enough; /* the pass needs no more text */
+    bool stopped;
+} prepare;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void begin_phase(prepare *p, const char *phase, uint64_t total)
+{
+    p->progress = (pha__prepare_progress){.phase = phase, .total = total};
+    p->phase_began = now(), p->last_told = 0;
+}
+
+/* At most ten times a second, and at the end of a phase. */
+static void tell(prepare *p, bool last)
+{
+    double time = now();
+    if (!p->o->progress || (!last && time - p->last_told < 0.1)) return;
+    p->last_told = time;
+    p->progress.seconds = time - p->phase_began;
+    p->stopped |= p->o->progress(p->o->context, &p->progress);
+}
+
+static pha_status stop_if_asked(const prepare *p)
+{
+    if (p->stopped) FAIL(STOPPED, "%s: stopped; nothing was written", p->o->out);
+    return PHA_OK;
+}
+
+typedef pha_status segment_fn(prepare *p, const pha__segment *segment);
+
+/* Calls fn for every segment of some paths. split >= 0: all of it is that split. */
+static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *fn)
+{
+    pha__text_stats stats;
+    uint64_t before = p->progress.done;
+    for (;;) {
+        pha__piece piece;
+        TRY(pha__text_next(text, &piece));
+        if (!piece.data || p->enough) break;
+        p->progress.text_bytes += piece.size;
+        while (piece.size) {
+            pha__segment segment = {piece.data, piece.size, split, piece.begins, piece.ends, piece.wikitext};
+            if (split < 0)
+                segment = pha__splitter_next(&p->splitter, &piece);
+            else
+                piece.size = 0;
+            TRY(fn(p, &segment));
+        }
+        pha__text_get_stats(text, &stats);
+        p->progress.done = before + stats.bytes_done;
+        tell(p, false);
+        TRY(stop_if_asked(p));
+    }
+    pha__text_get_stats(text, &stats);
+    p->progress.done = before + stats.bytes_done;
+    p->result->files += stats.files, p->result->files_skipped += stats.files_skipped;
+    p->result->bad_lines += stats.bad_lines;
+    return PHA_OK;
+}
+
+static pha_status walk(prepare *p, const char *const *paths, size_t n, int split, segment_fn *fn)
+{
+    pha__text_options options = {
+        .text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE, .exclude = p->o->out};
+    pha__text *text;
+    if (n == 0) return PHA_OK;
+    TRY(pha__text_open(&text, paths, n, &options));
+    pha__text_stats stats;
+    pha__text_get_stats(text, &stats);
+    if (!p->files) p->progress.total += stats.bytes_total;
+    pha_status status = walk_text(p, text, split, fn);
+    pha__text_close(text);
+    return status;
+}
+
+static pha_status walk_all(prepare *p, const char *phase, segment_fn *fn)
+{
+    begin_phase(p, phase, p->files);
+    p->result->files = p->result->files_skipped = p->result->bad_lines = 0;
+    p->enough = false;
+    pha__splitter_rewind(&p->splitter);
+    TRY(walk(p, p->o->inputs, p->o->n_inputs, -1, fn));
+    TRY(walk(p, p->o->valid, p->o->n_valid, PHA__SPLIT_VALID, fn));
+    TRY(walk(p, p->o->test, p->o->n_test, PHA__SPLIT_TEST, fn));
+    p->files = p->progress.total;
+    tell(p, true);
+    return stop_if_asked(p);
+}
+
+/* First pass: how much text each split has. */
+static pha_status measure_segment(prepare *p, const pha__segment *segment)
+{
+    p->bytes[segment->split] += segment->size;
+    return PHA_OK;
+}
+
+static pha_status measure(prepare *p)
+{
+    const char *out = p->o->out;
+    TRY(walk_all(p, "reading", measure_segment));
+    bool lacks = p->bytes[PHA__SPLIT_TRAIN] == 0;
+    for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++) lacks |= p->splitter.fraction[i] > 0 && p->bytes[i] == 0;
+    if (lacks && p->splitter.position > 0) {
+        p->result->by_position = true;
+        pha__log(PHA__LOG_NOTE,
+                 "%s: too few documents (%" PRIu64
+                 ") to give every split one; the splits are the head and the tail of the text",
+                 out, p->splitter.document);
+        pha__splitter_by_position(&p->splitter, p->splitter.position);
+        memset(p->bytes, 0, sizeof p->bytes);
+        TRY(walk_all(p, "reading", measure_segment));
+    }
+    if (p->bytes[PHA__SPLIT_TRAIN] == 0) FAIL(BAD_INPUT, "%s: no text for training in the input", out);
+    if (p->o->n_valid && p->bytes[PHA__SPLIT_VALID] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the valid split, '%s'", out, p->o->valid[0]);
+    if (p->o->n_test && p->bytes[PHA__SPLIT_TEST] == 0)
+        FAIL(BAD_INPUT, "%s: no text in the input of the test split, '%s'", out, p->o->test[0]);
+    for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++)
+        if (p->splitter.fraction[i] > 0 && p->bytes[i] == 0)
+            FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out,
+                 pha__split_names[i]);
+    return PHA_OK;
+}
+
+/* Second pass: a sample of the training split for the vocabulary, drawn by the number of the piece. */
+static pha_status feed_segment(prepare *p, const pha__segment *segment)
+{
+    if (segment->split != PHA__SPLIT_TRAIN) return PHA_OK;
+    uint64_t want = p->o->train_bytes, i = p->piece++;
+    uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 1, PHA__STREAM_DOCUMENT}, random[4];
+    pha__philox(p->o->seed, counter, random);
+    if ((double)random[0] * 0x1p-32 * (double)p->bytes[PHA__SPLIT_TRAIN] >= (double)want) return PHA_OK;
+    size_t n = segment->size;
+    if (n > want - p->fed) n = (size_t)(want - p->fed), p->enough = true;
+    p->fed += n;
+    TRY(pha__bpe_trainer_feed(p->trainer, segment->data, n));
+    return pha__bpe_trainer_break(p->trainer); /* what is fed next need not follow */
+}
+
+static bool merged(void *context, int32_t done, int32_t wanted)
+{
+    prepare *p = context;
+    p->progress.done = (uint64_t)done, p->progress.total = (uint64_t)wanted;
+    tell(p, done == wanted);
+    return p->stopped;
+}
+
+static pha_status train_tokenizer(prepare *p)
+{
+    TRY(pha__bpe_trainer_open(&p->trainer, p->o->vocab_size, 0));
+    TRY(walk_all(p, "counting pairs", feed_segment));
+    begin_phase(p, "merging", 0);
+    pha_status status = pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p);
+    TRY(stop_if_asked(p)); /* in its own words */
+    TRY(status);
+    pha__bpe_trainer_close(p->trainer);
+    p->trainer = NULL;
+    return PHA_OK;
+}
+
+/* Last pass. */
+static pha_status encode_segment(prepare *p, const pha__segment *segment)
+{
+    return pha__batcher_add(p->batcher, segment);
+}
+
+static pha_status encode_all(prepare *p)
+{
+    pha__split_info infos[PHA__DATA_SPLITS] = {0};
+    pha__join join = p->o->join;
+    pha__data *data = &p->result->data;
+    if (join == PHA__JOIN_AUTO && pha__tokenizer_eot(p->tokenizer) < 0) join = PHA__JOIN_NONE;
+    if (join == PHA__JOIN_EOT && pha__tokenizer_eot(p->tokenizer) < 0)
+        FAIL(USAGE, "%s: the tokenizer %s has no <|endoftext|> to join documents with", p->o->out, p->o->tokenizer);
+    data->vocab_size = pha__tokenizer_size(p->tokenizer);
+    data->tokenizer_hash = pha__tokenizer_hash(p->tokenizer);
+    data->seed = p->o->seed;
+    for (int i = 0; i < PHA__DATA_SPLITS; i++)
+        if (p->bytes[i])
+            TRY(pha__tokens_writer_open(&p->writers[i], p->place.partial, pha__split_names[i], data->vocab_size,
+                                        data->tokenizer_hash));
+    TRY(pha__batcher_open(&p->batcher, p->tokenizer, p->pool, join, p->writers, infos));
+    TRY(walk_all(p, "encoding", encode_segment));
+    TRY(pha__batcher_flush(p->batcher));
+    p->result->encode_seconds = now() - p->phase_began;
+    uint64_t with, without;
+    pha__batcher_joined(p->batcher, &with, &without);
+    strcpy(data->joined, with && without ? "mixed" : with ? "eot" : "none");
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) {
+        if (!p->writers[i]) continue;
+        if (infos[i].bytes != p->bytes[i]) FAIL(IO, "%s: the input changed while it was read; run again", p->o->out);
+        pha__tokens_writer *w = p->writers[i];
+        p->writers[i] = NULL;
+        uint64_t tokens;
+        TRY(pha__tokens_writer_finish(w, &tokens));
+        strcpy(data->split[data->n].name, pha__split_names[i]);
+        data->split[data->n++].info = infos[i];
+    }
+    return PHA_OK;
+}
+
+static pha_status check_options(const pha__prepare_options *o)
+{
+    if (o->n_inputs == 0) FAIL(USAGE, "no input: name files or folders of text");
+    if (!o->out || !*o->out) FAIL(USAGE, "no output folder");
+    if (!o->tokenizer || !*o->tokenizer) FAIL(USAGE, "no tokenizer: a path, \"bytes\", or \"train\"");
+    double v = o->valid_fraction, t = o->test_fraction;
+    if (!(v >= 0 && t >= 0 && v + t < 1))
+        FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together below 1", v, t);
+    if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0)
+        FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");
+    return PHA_OK;
+}
+
+static pha_status run(prepare *p)
+{
+    const pha__prepare_options *o = p->o;
+    bool train = strcmp(o->tokenizer, "train") == 0;
+    TRY(check_options(o));
+    TRY(pha__prepare_place_open(&p->place, o->out));
+    p->splitter.seed = o->seed;
+    p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid ? 0 : o->valid_fraction;
+    p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test ? 0 : o->test_fraction;
+    if (!train) TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
+    TRY(pha__pool_open(&p->pool, o->threads));
+    TRY(measure(p));
+    if (train) TRY(train_tokenizer(p));
+    TRY(encode_all(p));
+    char *path = pha__path_join(p->place.partial, "tokenizer.json");
+    pha_status status =
+        path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
+    pha__free(path);
+    TRY(status);
+    TRY(pha__data_write(p->place.partial, &p->result->data));
+    return pha__replace_dir(p->place.partial, o->out);
+}
+
+static void close_all(prepare *p)
+{
+    pha__batcher_close(p->batcher);
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) pha__tokens_writer_abort(p->writers[i]);
+    pha__bpe_trainer_close(p->trainer);
+    pha__tokenizer_close(p->tokenizer);
+    pha__pool_close(p->pool);
+    pha__prepare_place_close(&p->place);
+}
+
+void pha__prepare_defaults(pha__prepare_options *options)
+{
+    *options = (pha__prepare_options){.tokenizer = "train",
+                                      .vocab_size = 16384,
+                                      .train_bytes = (uint64_t)64 << 20,
+                                      .valid_fraction = 0.005,
+                                      .test_fraction = 0.005};
+}
+
+pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result)
+{
+    pha__prepare_result unused;
+    prepare p = {.o = options, .result = result ? result : &unused};
+    *p.result = (pha__prepare_result){0};
+    double began = now();
+    pha_status status = run(&p);
+    char message[1024]; /* of the failure: closing may fail too */
+    snprintf(message, sizeof message, "%s", pha_errmsg());
+    p.result->seconds = now() - began;
+    close_all(&p);
+    return status ? pha__fail(status, "%s", message) : PHA_OK;
+}

@@ -1,0 +1,148 @@
+/* prepare_encode.c -- encoding in batches: segments are encoded by all threads, then written in order
+ *
+ * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and
+ * the tokens do not depend on how the text was cut or who encoded which segment.
+ */
+#include <string.h>
+
+#include "base/mem.h"
+#include "runtime/data/prepare_impl.h"
+
+enum { BATCH_PER_THREAD = 2 << 20, BATCH_LEAST = 4 << 20, MAX_SEGMENTS = 65536 };
+
+typedef struct task {
+    size_t offset, size; /* of the text in the batch */
+    size_t n;            /* tokens, at ids + offset + 2 * the task's number */
+    uint64_t words, lines;
+    int split;
+    bool begins, ends, eot;
+    char before; /* the byte before the text in its document, '\n' at its beginning */
+} task;
+
+struct pha__batcher {
+    const pha__tokenizer *tokenizer;
+    pha__pool *pool;
+    pha__join join;
+    pha__tokens_writer **writers;
+    pha__split_info *infos;
+    pha__encoder **encoders; /* one per thread */
+    pha_status *status;      /* one per task: written by one thread each */
+    char *text;
+    int32_t *ids; /* a token is at least one byte; two more per task: a prefix space, <|endoftext|> */
+    size_t used, capacity;
+    task *tasks;
+    size_t n;
+    char last; /* byte handed in */
+    uint64_t with, without;
+};
+
+static pha_status reserve(pha__batcher *b, size_t capacity)
+{
+    pha__free(b->text);
+    pha__free(b->ids);
+    b->capacity = capacity;
+    b->text = pha__alloc(capacity, 1);
+    b->ids = pha__alloc(capacity + 2 * MAX_SEGMENTS, sizeof *b->ids);
+    if (!b->text || !b->ids) FAIL(NO_MEMORY, "out of memory for encoding %zu bytes at a time", capacity);
+    return PHA_OK;
+}
+
+static pha_status open_batcher(pha__batcher *b)
+{
+    size_t threads = (size_t)pha__pool_threads(b->pool), capacity = threads * BATCH_PER_THREAD;
+    b->encoders = pha__alloc_zero(threads, sizeof *b->encoders);
+    b->tasks = pha__alloc(MAX_SEGMENTS, sizeof *b->tasks);
+    b->status = pha__alloc(MAX_SEGMENTS, sizeof *b->status);
+    if (!b->encoders || !b->tasks || !b->status) FAIL(NO_MEMORY, "out of memory for encoding");
+    for (size_t i = 0; i < threads; i++) TRY(pha__encoder_open(&b->encoders[i], b->tokenizer));
+    return reserve(b, capacity > BATCH_LEAST ? capacity : BATCH_LEAST);
+}
+
+pha_status pha__batcher_open(pha__batcher **out, const pha__tokenizer *tokenizer, pha__pool *pool, pha__join join,
+                             pha__tokens_writer **writers, pha__split_info *infos)
+{
+    *out = NULL;
+    pha__batcher *b = pha__alloc_zero(1, sizeof *b);
+    if (!b) FAIL(NO_MEMORY, "out of memory for encoding");
+    b->tokenizer = tokenizer, b->pool = pool, b->join = join, b->writers = writers, b->infos = infos;
+    pha_status status = open_batcher(b);
+    if (status != PHA_OK) {
+        pha__batcher_close(b);
+        return status;
+    }
+    *out = b;
+    return PHA_OK;
+}
+
+void pha__batcher_close(pha__batcher *b)
+{
+    if (!b) return;
+    for (int i = 0; b->encoders && i < pha__pool_threads(b->pool); i++) pha__encoder_close(b->encoders[i]);
+    pha__free(b->encoders);
+    pha__free(b->tasks);
+    pha__free(b->status);
+    pha__free(b->text);
+    pha__free(b->ids);
+    pha__free(b);
+}
+
+void pha__batcher_joined(const pha__batcher *b, uint64_t *with, uint64_t *without)
+{
+    *with = b->with, *without = b->without;
+}
+
+static pha_status encode(pha__batcher *b, size_t i, int worker)
+{
+    task *t = &b->tasks[i];
+    int32_t *ids = b->ids + t->offset + 2 * i;
+    const int32_t *from;
+    TRY(pha__encode(b->encoders[worker], b->text + t->offset, t->size, false, &from, &t->n));
+    if (t->n > t->size + 1) FAIL(FAILED, "the tokenizer makes %zu tokens of %zu bytes", t->n, t->size);
+    memcpy(ids, from, t->n * sizeof *ids);
+    if (t->eot) ids[t->n++] = pha__tokenizer_eot(b->tokenizer);
+    pha__text_count(b->text + t->offset, t->size, t->before, &t->words, &t->lines);
+    return PHA_OK;
+}
+
+static void encode_range(void *context, int64_t begin, int64_t end, int worker)
+{
+    pha__batcher *b = context;
+    for (int64_t i = begin; i < end; i++) b->status[i] = encode(b, (size_t)i, worker);
+}
+
+pha_status pha__batcher_flush(pha__batcher *b)
+{
+    pha__pool_run(b->pool, (int64_t)b->n, encode_range, b);
+    for (size_t i = 0; i < b->n; i++) {
+        const task *t = &b->tasks[i];
+        if (b->status[i] != PHA_OK) /* the message is another thread's */
+            return pha__fail(b->status[i], "encoding failed: %s", pha_status_text(b->status[i]));
+        pha__split_info *info = &b->infos[t->split];
+        info->tokens += t->n, info->bytes += t->size, info->lines += t->lines;
+        info->words += t->words + t->lines; /* a line's end counts as a word: see docs/format.md */
+        info->documents += t->begins;
+        b->with += t->ends && t->eot;
+        b->without += t->ends && !t->eot;
+        TRY(pha__tokens_writer_add(b->writers[t->split], b->ids + t->offset + 2 * i, t->n));
+    }
+    b->n = b->used = 0;
+    return PHA_OK;
+}
+
+pha_status pha__batcher_add(pha__batcher *b, const pha__segment *s)
+{
+    if (b->n == MAX_SEGMENTS || s->size > b->capacity - b->used) TRY(pha__batcher_flush(b));
+    if (s->size > b->capacity) TRY(reserve(b, s->size));
+    bool eot = s->ends && (b->join == PHA__JOIN_EOT || (b->join == PHA__JOIN_AUTO && !s->wikitext));
+    memcpy(b->text + b->used, s->data, s->size);
+    b->tasks[b->n++] = (task){.offset = b->used,
+                              .size = s->size,
+                              .split = s->split,
+                              .begins = s->begins,
+                              .ends = s->ends,
+                              .eot = eot,
+                              .before = s->begins ? '\n' : b->last};
+    b->used += s->size;
+    if (s->size) b->last = s->data[s->size - 1];
+    return PHA_OK;
+}

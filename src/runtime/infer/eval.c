@@ -1,0 +1,265 @@
+/* eval.c -- scoring: windows of a token stream through a loss program, sums in double (pha.md 7) */
+#include "runtime/infer/eval.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "backend/cpu/detect.h"
+#include "base/clock.h"
+#include "io/loader.h"
+#include "runtime/stop.h"
+
+static const double MOST_STATE = 8e9; /* bytes of a carried state */
+
+typedef struct evaluation {
+    const pha__weights *weights;
+    pha__pool *pool;
+    const pha__eval_run *run;
+    pha_eval_result *result;
+    pha__cursor cursor;
+    int32_t T, B;            /* of the program */
+    uint64_t wanted;         /* targets to score */
+    double hits, begin, last_report;
+    pha__program *program;
+    pha__exec *exec;
+    char *state;             /* carried mode */
+    int32_t *ids, *targets;  /* (B, T) */
+    double bucket_sum[PHA_EVAL_BUCKETS];
+} evaluation;
+
+/* ---- opening -------------------------------------------------------------------------------------------- */
+
+/* What the caches must hold so that nothing is forgotten: the widest window, or all of the text. */
+static int64_t carried_context(const evaluation *e)
+{
+    const pha__config *c = &e->weights->config;
+    int64_t most = 1;
+    for (int i = 0; i < c->n_layer && (c->branches & PHA__BRANCH_ATTN); i++) {
+        if (c->window[i] == 0) return (int64_t)e->wanted;
+        most = c->window[i] > most ? c->window[i] : most;
+    }
+    return most < (int64_t)e->wanted ? most : (int64_t)e->wanted;
+}
+
+static pha_status check_run(const pha__eval_run *r)
+{
+    if (r->context < 1) FAIL(USAGE, "the context of an evaluation is %d tokens, below 1", r->context);
+    if (r->batch < 0) FAIL(USAGE, "the batch of an evaluation is %d, below 1", r->batch);
+    if (r->max_tokens < 0) FAIL(USAGE, "max_tokens is %lld, below 0", (long long)r->max_tokens);
+    if (r->mode != PHA_EVAL_SLIDING && r->stride && r->stride != r->context)
+        FAIL(USAGE, "a stride of %d needs the sliding mode (windows do not overlap otherwise)", r->stride);
+    if (r->mode == PHA_EVAL_CARRIED && r->batch > 1)
+        FAIL(USAGE, "carried state goes from window to window: the batch must be 1, not %d", r->batch);
+    return PHA_OK;
+}
+
+static pha_status open_cursor(evaluation *e, const pha__tokens *tokens)
+{
+    const pha__eval_run *r = e->run;
+    int32_t stride = r->mode != PHA_EVAL_SLIDING ? r->context : r->stride ? r->stride : (r->context + 1) / 2;
+    TRY(check_run(r));
+    TRY(pha__cursor_open(&e->cursor, tokens, r->context, stride));
+    if (pha__tokens_vocab(tokens) > e->weights->config.vocab_size)
+        FAIL(BAD_INPUT, "the data has a vocabulary of %d tokens but the model one of %d; is it the model's tokenizer?",
+             pha__tokens_vocab(tokens), e->weights->config.vocab_size);
+    uint64_t targets = pha__tokens_count(tokens) - 1;
+    e->wanted = r->max_tokens && (uint64_t)r->max_tokens < targets ? (uint64_t)r->max_tokens : targets;
+    e->T = e->wanted < (uint64_t)r->context ? (int32_t)e->wanted : r->context;
+    e->B = r->batch ? r->batch : 1;
+    if ((uint64_t)e->B > pha__cursor_windows(&e->cursor)) e->B = (int32_t)pha__cursor_windows(&e->cursor);
+    e->result->context = r->context, e->result->stride = stride;
+    e->result->tokenizer_hash = pha__tokens_tokenizer_hash(tokens);
+    return PHA_OK;
+}
+
+static pha_status open_state(evaluation *e)
+{
+    if (e->run->mode != PHA_EVAL_CARRIED) return PHA_OK;
+    double size = (double)e->program->state;
+    if (size > MOST_STATE)
+        FAIL(USAGE,
+             "carrying state over %llu tokens needs %.1f GB, for this model has attention without a window; score "
+             "fewer tokens (max_tokens) or use another mode",
+             (unsigned long long)e->wanted, size / 1e9);
+    e->state = pha__alloc_zero(e->program->state + 1, 1);
+    return e->state ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_program(evaluation *e)
+{
+    bool carried = e->run->mode == PHA_EVAL_CARRIED;
+    pha__program_options o = {.B = e->B, .T = e->T, .dtype = e->run->dtype,
+                              .max_context = carried ? carried_context(e) : 0};
+    if (o.dtype == PHA__BF16 && !e->weights->half) FAIL(FAILED, "a bf16 evaluation needs bf16 weights");
+    TRY(pha__record_over(&e->program, e->weights, &o, PHA__HEAD_LOSS));
+    TRY(open_state(e));
+    TRY(pha__exec_over(&e->exec, e->program, e->weights, e->pool));
+    /* a cursor fills whole windows, also where a short split made the program's T smaller */
+    size_t n = (size_t)e->B * (size_t)e->run->context;
+    e->ids = pha__alloc(n, sizeof *e->ids);
+    e->targets = pha__alloc(n, sizeof *e->targets);
+    return e->ids && e->targets ? PHA_OK : PHA_NO_MEMORY;
+}
+
+/* ---- scoring -------------------------------------------------------------------------------------------- */
+
+/* Targets beyond the wanted number are not scored; returns the inputs that are then still of use. */
+static int32_t limit(int32_t *targets, int32_t length, uint64_t wanted)
+{
+    int32_t end = 0;
+    for (int32_t t = 0; t < length; t++) {
+        if (targets[t] < 0) continue;
+        if (wanted == 0) targets[t] = -1;
+        else wanted--, end = t + 1;
+    }
+    return end;
+}
+
+static int bucket_of(int32_t t, int32_t T) /* the parts begin at floor(T i / 16) */
+{
+    return (int)((PHA_EVAL_BUCKETS * ((int64_t)t + 1) - 1) / T);
+}
+
+static pha_status add_row(evaluation *e, const float *row, int32_t t, uint64_t window)
+{
+    int bucket = bucket_of(t, e->run->context);
+    if (!isfinite(row[0]))
+        FAIL(NUMERIC, "the loss is %g at position %d of window %llu: the weights are damaged or training diverged",
+             (double)row[0], t, (unsigned long long)window);
+    e->result->nll += row[0];
+    e->result->tokens++;
+    e->hits += row[1];
+    e->bucket_sum[bucket] += row[0];
+    e->result->bucket_tokens[bucket]++;
+    return PHA_OK;
+}
+
+/* Reads up to B windows and returns their number n and length T: only the last window of a text is shorter than the
+ * context, so T is the context if there are others. */
+static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, int *n, int32_t *T)
+{
+    int32_t C = e->run->context, scored;
+    for (*n = 0; *n < e->B && *left > 0; ++*n) {
+        int32_t *targets = e->targets + (int64_t)*n * C, length;
+        TRY(pha__cursor_get(&e->cursor, first + (uint64_t)*n, e->ids + (int64_t)*n * C, targets, &length, &scored));
+        if ((uint64_t)scored > *left) length = limit(targets, length, *left), scored = (int32_t)*left;
+        *left -= (uint64_t)scored;
+        *T = *n ? C : length;
+    }
+    return PHA_OK;
+}
+
+static void report(evaluation *e, bool now)
+{
+    char line[160];
+    double at = pha__seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
+    if (!e->run->progress || (!now && at - e->last_report < 0.2)) return;
+    e->last_report = at;
+    pha_progress p = {
+        .phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
+    if (spent > 0 && done > 0) p.rate = done / spent, p.seconds_left = (total - done) / p.rate;
+    snprintf(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
+             e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
+    e->run->progress(e->run->user, &p);
+}
+
+static pha_status score(evaluation *e)
+{
+    uint64_t left = e->wanted;
+    for (uint64_t window = 0; left > 0;) {
+        int32_t T = 1;
+        int n;
+        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop");
+        TRY(read_windows(e, window, &left, &n, &T));
+        pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
+        TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
+        const float *loss = pha__exec_output(e->exec, "loss");
+        for (int64_t i = 0; i < (int64_t)n * T; i++)
+            if (e->targets[i] >= 0) TRY(add_row(e, loss + 2 * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
+        window += (uint64_t)n;
+        report(e, left == 0);
+    }
+    return PHA_OK;
+}
+
+static void finish(evaluation *e, const pha__split_info *info)
+{
+    pha_eval_result *r = e->result;
+    bool whole = r->tokens == pha__tokens_count(e->cursor.tokens) - 1;
+    double n = (double)r->tokens;
+    if (whole && info) r->words = info->words, r->bytes = info->bytes;
+    r->token_ppl = exp(r->nll / n);
+    r->word_ppl = r->words ? exp(r->nll / (double)r->words) : NAN;
+    r->bits_per_byte = r->bytes ? r->nll / (log(2) * (double)r->bytes) : NAN;
+    r->accuracy = e->hits / n;
+    for (int i = 0; i < PHA_EVAL_BUCKETS; i++)
+        r->bucket_loss[i] = r->bucket_tokens[i] ? e->bucket_sum[i] / (double)r->bucket_tokens[i] : NAN;
+    r->seconds = pha__seconds() - e->begin;
+    r->peak_bytes = pha__mem_peak();
+}
+
+pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const pha__tokens *tokens,
+                          const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result)
+{
+    evaluation e = {.weights = weights, .pool = pool, .run = run, .result = result, .begin = pha__seconds()};
+    *result = (pha_eval_result){0};
+    pha_status status = open_cursor(&e, tokens);
+    if (!status) status = open_program(&e);
+    if (!status) status = score(&e);
+    if (!status) finish(&e, info);
+    pha__exec_close(e.exec);
+    pha__program_close(e.program);
+    pha__free(e.state);
+    pha__free(e.ids);
+    pha__free(e.targets);
+    return status;
+}
+
+/* ---- pha_eval ------------------------------------------------------------------------------------------- */
+
+static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens, const char *data)
+{
+    if (!m->tokenizer || pha__tokenizer_hash(m->tokenizer) == pha__tokens_tokenizer_hash(tokens)) return PHA_OK;
+    FAIL(BAD_INPUT,
+         "%s: was prepared with another tokenizer (%016llx) than that of %s (%016llx); prepare the text with "
+         "--tokenizer %s",
+         data, (unsigned long long)pha__tokens_tokenizer_hash(tokens), m->folder,
+         (unsigned long long)pha__tokenizer_hash(m->tokenizer), m->folder);
+}
+
+static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_eval_options *o,
+                             pha_eval_result *result)
+{
+    const char *split = o->split ? o->split : "valid";
+    pha__pool *pool;
+    void *memory = NULL;
+    pha__split_info info = {0};
+    TRY(check_tokenizer(m, tokens, o->data));
+    TRY(pha__data_info(&info, o->data, split));
+    TRY(pha__pool_open(&pool, o->threads));
+    bool half = o->precision == PHA_BF16;
+    pha_status status = half ? pha__weights_half(&m->weights, m->names, &memory) : PHA_OK;
+    pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
+                         .stride = o->stride, .max_tokens = o->max_tokens, .dtype = half ? PHA__BF16 : PHA__F32,
+                         .progress = o->progress, .user = o->user};
+    if (!status) status = pha__eval_core(&m->weights, pool, tokens, &info, &run, result);
+    pha__free(memory);
+    pha__pool_close(pool);
+    return status;
+}
+
+pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
+{
+    pha_model *model = NULL;
+    pha__tokens *tokens = NULL;
+    *result = (pha_eval_result){0};
+    if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
+    TRY(pha__cpu_select());
+    TRY(pha_model_open(&model, o->model));
+    pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);
+    if (!status) status = eval_model(model, tokens, o, result);
+    pha__tokens_close(tokens);
+    pha_model_close(model);
+    return status;
+}

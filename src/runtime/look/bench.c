@@ -1,0 +1,338 @@
+/* bench.c -- pha_bench: options, random weights, and the results as a table or as JSON */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cpu/detect.h"
+#include "base/json.h"
+#include "runtime/look/bench.h"
+#include "runtime/look/inspect.h"
+
+#define MAX_REPEATS 100 /* more are of no use to a median */
+
+/* The shapes of the ops where no model is given: those of pha-125m (pha.md 3). */
+static const char default_config[] =
+    "{\"arch\":\"pha\",\"vocab_size\":50257,\"d_model\":608,\"n_layer\":12,\"n_head\":8,\"n_kv_head\":2,\"d_ffn\":1216,"
+    "\"d_state\":1632,\"d_aux\":416}";
+
+static int ascending(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return a < b ? -1 : a > b ? 1 : 0;
+}
+
+double pha__bench_median(double *x, int n)
+{
+    if (n < 1) return 0;
+    qsort(x, (size_t)n, sizeof *x, ascending);
+    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
+}
+
+void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done)
+{
+    if (!b->o.progress) return;
+    char line[80];
+    snprintf(line, sizeof line, "%s, context %d: run %d of %d", what, context, done, b->o.repeats);
+    pha_progress p = {"bench", "runs", line, done, b->o.repeats, 0, -1};
+    b->o.progress(b->o.user, &p);
+}
+
+/* ---- options ------------------------------------------------------------------------------------------ */
+
+static pha_status read_what(pha__bench *b)
+{
+    const char *at = b->o.what ? b->o.what : b->o.model ? "train,prefill,decode" : "ops";
+    struct { const char *name; bool *flag; } all[] = {
+        {"ops", &b->ops}, {"train", &b->train}, {"prefill", &b->prefill}, {"decode", &b->decode},
+    };
+    while (*at) {
+        size_t n = strcspn(at, ","), i = 0;
+        while (i < 4 && (strlen(all[i].name) != n || strncmp(all[i].name, at, n))) i++;
+        if (i == 4 && n)
+            FAIL(USAGE, "there is no benchmark '%.*s'; there are ops, train, prefill, decode", (int)(n > 40 ? 40 : n),
+                 at);
+        if (n) *all[i].flag = true;
+        at += n + (at[n] == ',');
+    }
+    if (!b->ops && !b->train && !b->prefill && !b->decode) FAIL(USAGE, "no benchmark was named");
+    if (!b->o.model && (b->train || b->prefill || b->decode))
+        FAIL(USAGE, "train, prefill and decode need a model or a configuration");
+    return PHA_OK;
+}
+
+static pha_status read_contexts(pha__bench *b)
+{
+    static const int32_t usual[] = {1024, 2048, 4096, 8192, 16384};
+    if (b->o.n_contexts > PHA__BENCH_CONTEXTS) FAIL(USAGE, "more than %d contexts", PHA__BENCH_CONTEXTS);
+    if (b->o.n_contexts && !b->o.contexts) FAIL(USAGE, "contexts is NULL");
+    if (!b->o.n_contexts) memcpy(b->contexts, usual, sizeof usual);
+    else memcpy(b->contexts, b->o.contexts, b->o.n_contexts * sizeof *b->contexts);
+    b->op_context = b->o.n_contexts ? b->contexts[0] : 1024;
+    b->o.n_contexts = b->o.n_contexts ? b->o.n_contexts : sizeof usual / sizeof *usual;
+    for (size_t i = 0; i < b->o.n_contexts; i++)
+        if (b->contexts[i] < 1 || b->contexts[i] > 1 << 24 || (int64_t)b->contexts[i] * b->o.batch > INT32_MAX / 2)
+            FAIL(USAGE, "a context of %d tokens at batch %d is out of range", b->contexts[i], b->o.batch);
+    return PHA_OK;
+}
+
+static pha_status read_options(pha__bench *b, const pha_bench_options *options)
+{
+    b->o = *options;
+    b->o.batch = b->o.batch ? b->o.batch : 1;
+    b->o.repeats = b->o.repeats ? b->o.repeats : 5;
+    if (b->o.batch < 1 || b->o.batch > 65536 || b->o.repeats < 1) FAIL(USAGE, "batch and repeats must be positive");
+    b->o.repeats = b->o.repeats > MAX_REPEATS ? MAX_REPEATS : b->o.repeats;
+    TRY(read_what(b));
+    return read_contexts(b);
+}
+
+/* ---- random weights and tokens ------------------------------------------------------------------------ */
+
+static pha_status open_config(pha__bench *b)
+{
+    pha__config_rules r = pha__rules();
+    if (b->o.model) { /* of a model only the configuration is used: the time doesn't depend on the values */
+        pha__subject s;
+        TRY(pha__subject_open(&s, b->o.model));
+        b->config = s.config;
+        pha__subject_close(&s);
+    } else {
+        json_t *json;
+        TRY(pha__json_parse(&json, default_config, sizeof default_config - 1, "pha-125m"));
+        pha_status status = pha__config_parse(&b->config, json, "pha-125m", &r);
+        json_decref(json);
+        TRY(status);
+    }
+    pha__program_options options = {.B = 1, .T = 1};
+    return pha__record(&b->names, &b->config, &options, PHA__HEAD_NONE);
+}
+
+static pha_status fill_weights(pha__bench *b)
+{
+    size_t need = (size_t)b->names->weights * sizeof(float), have = pha__memory_free();
+    if (need > have)
+        FAIL(NO_MEMORY, "the weights alone need %.1f GB and %.1f GB are free", (double)need / 1e9, (double)have / 1e9);
+    b->weights = (pha__weights){.config = b->config, .n = b->names->n_params};
+    b->block = pha__alloc_zero((size_t)b->names->weights, sizeof *b->block);
+    b->weights.data = pha__alloc_zero((size_t)b->weights.n, sizeof *b->weights.data);
+    if (!b->block || !b->weights.data) FAIL(NO_MEMORY, "no memory for the weights (%.1f GB)", (double)need / 1e9);
+    pha__bind_block(b->names, b->block, sizeof *b->block, b->weights.data);
+    pha__init_weights(b->names, b->block, 1);
+    return b->o.precision == PHA_BF16 ? pha__weights_half(&b->weights, b->names, &b->half) : PHA_OK;
+}
+
+static pha_status fill_tokens(pha__bench *b)
+{
+    int32_t longest = b->op_context;
+    for (size_t i = 0; i < b->o.n_contexts; i++) longest = b->contexts[i] > longest ? b->contexts[i] : longest;
+    size_t n = (size_t)b->o.batch * (size_t)longest + 1 + MAX_REPEATS * 16;
+    b->ids = pha__alloc(n, sizeof *b->ids);
+    if (!b->ids) return PHA_NO_MEMORY;
+    uint64_t x = 1;
+    for (size_t i = 0; i < n; i++) {
+        x = x * 6364136223846793005u + 1442695040888963407u;
+        b->ids[i] = (int32_t)((x >> 33) % (uint64_t)b->config.vocab_size);
+    }
+    return PHA_OK;
+}
+
+static pha_status open_bench(pha__bench *b)
+{
+    TRY(open_config(b));
+    TRY(pha__pool_open(&b->pool, b->o.threads));
+    TRY(pha__bench_machine(b));
+    return fill_tokens(b);
+}
+
+static void close_bench(pha__bench *b)
+{
+    pha__program_close(b->names);
+    pha__pool_close(b->pool);
+    pha__free(b->block);
+    pha__free(b->weights.data);
+    pha__free(b->weights.half);
+    pha__free(b->half);
+    pha__free(b->ids);
+    pha__free(b);
+}
+
+static pha_status run_all(pha__bench *b)
+{
+    for (size_t i = 0; i < b->o.n_contexts && b->train; i++) TRY(pha__bench_train(b, b->contexts[i]));
+    if (b->ops) TRY(pha__bench_ops(b));
+    if (!b->prefill && !b->decode) return PHA_OK;
+    TRY(fill_weights(b)); /* only now: a training step has weights of its own */
+    for (size_t i = 0; i < b->o.n_contexts; i++) TRY(pha__bench_stream(b, b->contexts[i]));
+    return PHA_OK;
+}
+
+/* ---- results as text ---------------------------------------------------------------------------------- */
+
+static void text_head(pha__str *out, const pha__bench *b)
+{
+    pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n",
+                    b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters),
+                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha__cpu_isa(),
+                    pha__pool_threads(b->pool));
+    pha__str_printf(out,
+                    "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x "
+                    "1024 x 1024, fp32)\nreaches %.1f (%.1f %%); copy of memory %.1f GB/s. Random weights; medians of "
+                    "`runs` after a first run.\n",
+                    b->peak / 1e9, b->product / 1e9, 100 * b->product / b->peak, b->copy / 1e9);
+}
+
+static void text_cells(pha__str *out, const pha__bench *b)
+{
+    pha__str_printf(out, "\n%-8s %8s %12s %12s %10s %9s %8s %9s %5s\n", "what", "context", "tokens/s", "ms", "GFLOP/s",
+                    "of peak", "GB/s", "of copy", "runs");
+    for (int i = 0; i < b->n_cells; i++) {
+        const pha__bench_cell *c = &b->cells[i];
+        pha__str_printf(out, "%-8s %8d ", c->what, c->context);
+        if (!c->runs) {
+            pha__str_printf(out, "%s\n", *c->skipped ? c->skipped : "skipped");
+            continue;
+        }
+        pha__str_printf(out, "%12.1f %12.2f %10.1f %8.1f %%", c->tokens / c->seconds, c->seconds * 1e3,
+                        c->flops / c->seconds / 1e9, 100 * c->flops / c->seconds / b->peak);
+        if (c->bytes > 0)
+            pha__str_printf(out, " %8.1f %7.1f %%", c->bytes / c->seconds / 1e9, 100 * c->bytes / c->seconds / b->copy);
+        else pha__str_printf(out, " %8s %9s", "-", "-");
+        pha__str_printf(out, " %5d\n", c->runs);
+    }
+    pha__str_puts(
+        out,
+        "train: forward, backward, gradient norm and AdamW; prefill: a prompt in runs of 256 tokens, without the "
+        "head;\ndecode: one token behind `context` tokens. GFLOP/s count useful work only (causal pairs; no repeats), "
+        "GB/s of decode\nthe weights and the state that a token needs.\n");
+}
+
+static void text_memory(pha__str *out, const pha__bench *b)
+{
+    pha__str_printf(out, "\nPeak memory in MB by kind (parts of the block each at their highest)\n%-8s %8s", "what",
+                    "context");
+    static const char *const head[PHA__MEM_KINDS] = {"weights",  "bf16",  "grads",  "moments", "state",  "activ.",
+                                                     "d.activ.", "stats", "logits", "work",    "scratch"};
+    for (int k = 0; k < PHA__MEM_KINDS; k++) pha__str_printf(out, " %8s", head[k]);
+    pha__str_printf(out, " | %8s %8s %9s\n", "block", "naive", "total");
+    for (int i = 0; i < b->n_cells; i++) {
+        const pha__bench_cell *c = &b->cells[i];
+        pha__str_printf(out, "%-8s %8d", c->what, c->context);
+        for (int k = 0; k < PHA__MEM_KINDS; k++) pha__str_printf(out, " %8.1f", (double)c->memory.kind[k] / 1e6);
+        pha__str_printf(out, " | %8.1f %8.1f %9.1f\n", (double)c->memory.block / 1e6, (double)c->memory.naive / 1e6,
+                        (double)c->memory.total / 1e6);
+    }
+}
+
+static double sum_of_ops(const pha__bench *b)
+{
+    double sum = 0;
+    for (int i = 0; i < b->n_op; i++) sum += b->op[i].seconds;
+    return sum > 0 ? sum : 1e-9;
+}
+
+static void text_ops(pha__str *out, const pha__bench *b)
+{
+    double sum = sum_of_ops(b);
+    pha__str_printf(
+        out,
+        "\nOps of one training step at %d x %d (forward, backward, gradient norm, AdamW): %.1f ms; medians of "
+        "%d runs\n%-12s %-9s %6s %10s %8s %10s %10s %8s %9s\n",
+        b->o.batch, b->op_context, b->op_step * 1e3, b->o.repeats, "op", "pass", "steps", "ms", "share", "GFLOP/s",
+        "of peak", "GB/s", "of copy");
+    for (int i = 0; i < b->n_op; i++) {
+        const pha__bench_op *r = &b->op[i];
+        double s = r->seconds > 0 ? r->seconds : 1e-9;
+        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %8.1f %% %8.1f %7.1f %%\n", r->op, r->pass,
+                        r->steps, r->seconds * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
+                        100 * r->flops / s / b->peak, r->bytes / s / 1e9, 100 * r->bytes / s / b->copy);
+    }
+    pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100.0);
+}
+
+/* ---- results as JSON ---------------------------------------------------------------------------------- */
+
+static json_t *cells_json(const pha__bench *b)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < b->n_cells; i++) {
+        const pha__bench_cell *c = &b->cells[i];
+        json_t *o = json_pack("{s:s,s:i,s:i,s:o}", "what", c->what, "context", c->context, "batch", b->o.batch,
+                              "memory_bytes", pha__memory_json(&c->memory));
+        if (!c->runs) json_object_set_new(o, "skipped", json_string(*c->skipped ? c->skipped : "skipped"));
+        else {
+            json_object_set_new(o, "runs", json_integer(c->runs));
+            json_object_set_new(o, "seconds", json_real(c->seconds));
+            json_object_set_new(o, "tokens_per_second", json_real(c->tokens / c->seconds));
+            json_object_set_new(o, "flops", json_real(c->flops));
+            json_object_set_new(o, "gflops_per_second", json_real(c->flops / c->seconds / 1e9));
+            json_object_set_new(o, "share_of_peak", json_real(c->flops / c->seconds / b->peak));
+        }
+        if (c->runs && c->bytes > 0) {
+            json_object_set_new(o, "gbytes_per_second", json_real(c->bytes / c->seconds / 1e9));
+            json_object_set_new(o, "share_of_copy", json_real(c->bytes / c->seconds / b->copy));
+        }
+        json_array_append_new(list, o);
+    }
+    return list;
+}
+
+static json_t *ops_json(const pha__bench *b)
+{
+    json_t *list = json_array();
+    double sum = sum_of_ops(b);
+    for (int i = 0; i < b->n_op; i++) {
+        const pha__bench_op *r = &b->op[i];
+        double s = r->seconds > 0 ? r->seconds : 1e-9;
+        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "op", r->op, "pass", r->pass,
+                                              "steps", r->steps, "seconds", r->seconds, "flops", r->flops, "bytes",
+                                              r->bytes, "gflops_per_second", r->flops / s / 1e9, "gbytes_per_second",
+                                              r->bytes / s / 1e9, "share_of_step", r->seconds / sum));
+    }
+    return list;
+}
+
+static json_t *as_json(const pha__bench *b)
+{
+    json_t *o =
+        json_pack("{s:s,s:s,s:I,s:s,s:i,s:s,s:i,s:f,s:f,s:f}", "model", b->o.model ? b->o.model : "pha-125m", "arch",
+                  b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha__cpu_isa(), "threads",
+                  pha__pool_threads(b->pool), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
+                  b->o.batch, "peak_gflops", b->peak / 1e9, "product_gflops", b->product / 1e9,
+                  "copy_gbytes", b->copy / 1e9);
+    if (b->n_cells) json_object_set_new(o, "results", cells_json(b));
+    if (b->n_op) {
+        json_object_set_new(o, "ops", ops_json(b));
+        json_object_set_new(o, "ops_context", json_integer(b->op_context));
+        json_object_set_new(o, "ops_step_seconds", json_real(b->op_step));
+    }
+    return o;
+}
+
+static pha_status write_results(const pha__bench *b, char **text)
+{
+    pha__str out = {0};
+    pha_status status = PHA_OK;
+    if (b->o.json) status = pha__add_json(&out, as_json(b));
+    else {
+        text_head(&out, b);
+        if (b->n_cells) text_cells(&out, b), text_memory(&out, b);
+        if (b->n_op) text_ops(&out, b);
+    }
+    if (!status && out.failed) status = pha__fail(PHA_NO_MEMORY, "no memory for the results");
+    if (status) pha__str_free(&out);
+    else *text = out.data;
+    return status;
+}
+
+pha_status pha_bench(const pha_bench_options *options, char **text)
+{
+    *text = NULL;
+    pha__bench *b = pha__alloc_zero(1, sizeof *b);
+    if (!b) return PHA_NO_MEMORY;
+    pha_status status = read_options(b, options);
+    if (!status) status = open_bench(b);
+    if (!status) status = run_all(b);
+    if (!status) status = write_results(b, text);
+    close_bench(b);
+    return status;
+}

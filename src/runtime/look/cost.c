@@ -1,0 +1,166 @@
+/* cost.c -- what a model costs: operations, traffic, memory, from a recorded program */
+#include "runtime/look/cost.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- operations --------------------------------------------------------------------------------------- */
+
+static void add_step(pha__cost *sum, const pha__program *p, const pha__plan_step *s, int64_t context)
+{
+    const pha__op *op = s->node->op;
+    if (!op->flops) return;
+    pha__shape shape;
+    pha__shape_of(p, s->node, &shape);
+    double flops = op->flops(&shape, s->pass, context);
+    double *of_class[] = {[PHA__WORK_ELEMENTWISE] = &sum->other, [PHA__WORK_LINEAR] = &sum->linear,
+                          [PHA__WORK_HEAD] = &sum->head, [PHA__WORK_ATTENTION] = &sum->attention};
+    bool head = !strcmp(s->node->path, "logits"); /* a product like any other but for where it is */
+    *of_class[head ? PHA__WORK_HEAD : op->work_class] += flops;
+}
+
+pha__cost pha__cost_of(const pha__program *p, pha__pass pass, int64_t context)
+{
+    pha__cost sum = {0};
+    for (int i = 0; i < p->n_steps; i++)
+        if (p->steps[i].pass == pass && !p->steps[i].repeat) add_step(&sum, p, &p->steps[i], context);
+    return sum;
+}
+
+double pha__cost_total(const pha__cost *c) { return c->linear + c->head + c->attention; }
+
+static void add_per_token(pha__cost *sum, const pha__cost *c, double tokens)
+{
+    sum->linear += c->linear / tokens;
+    sum->head += c->head / tokens;
+    sum->attention += c->attention / tokens;
+    sum->other += c->other / tokens;
+}
+
+pha_status pha__cost_per_token(const pha__config *c, int32_t context, pha__cost *forward, pha__cost *training)
+{
+    *forward = *training = (pha__cost){0};
+    for (int gradients = 0; gradients < 2; gradients++) {
+        pha__program *p;
+        pha__program_options options = {.B = 1, .T = context, .gradients = gradients};
+        TRY(pha__record(&p, c, &options, PHA__HEAD_LOSS));
+        for (int pass = 0; pass < 2; pass++) {
+            pha__cost sum = pha__cost_of(p, pass ? PHA__BACKWARD : PHA__FORWARD, 0);
+            add_per_token(gradients ? training : forward, &sum, context);
+        }
+        pha__program_close(p);
+    }
+    return PHA_OK;
+}
+
+/* ---- state -------------------------------------------------------------------------------------------- */
+
+pha__state_size pha__state_size_of(const pha__program *p)
+{
+    pha__state_size sum = {.total = p->state};
+    for (int i = 0; i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        if (n->merged || !n->op->state || !p->options.max_context) continue;
+        pha__shape shape;
+        pha__shape_of(p, n, &shape);
+        size_t bytes = n->op->state(&shape, p->options.max_context);
+        if (n->op->state_class == PHA__STATE_CACHE) sum.cache += bytes;
+        if (n->op->state_class == PHA__STATE_RECURRENT) sum.recurrent += bytes;
+    }
+    sum.other = sum.total - sum.cache - sum.recurrent;
+    return sum;
+}
+
+/* ---- memory ------------------------------------------------------------------------------------------- */
+
+const char *const pha__memory_names[PHA__MEM_KINDS] = {
+    "weights", "bf16 copy of the matrices", "gradients", "moments", "state", "activations", "gradients of activations",
+    "kept statistics", "logits workspace", "other workspaces", "threads' scratch",
+};
+const char *const pha__memory_keys[PHA__MEM_KINDS] = {
+    "weights", "half", "gradients", "moments", "state", "activations", "activation_gradients",
+    "statistics", "logits", "workspaces", "scratch",
+};
+
+static pha__memory_kind kind_of(const pha__buffer *b)
+{
+    bool head = !strcmp(b->path, "logits") || !strcmp(b->path, "loss");
+    switch (b->kind) {
+    case PHA__BUF_GRAD:    return PHA__MEM_ACT_GRADS;
+    case PHA__BUF_SAVED:   return PHA__MEM_SAVED;
+    case PHA__BUF_WORK:    return head ? PHA__MEM_LOGITS : PHA__MEM_WORK;
+    case PHA__BUF_SCRATCH: return PHA__MEM_SCRATCH;
+    default:               return !strcmp(b->path, "logits") ? PHA__MEM_LOGITS : PHA__MEM_ACTIVATIONS;
+    }
+}
+
+/* The highest sum of live buffers of every kind: one walk over the steps. */
+static void peaks(pha__memory *m, const pha__program *p)
+{
+    for (int step = 0; step < p->n_steps; step++) {
+        size_t now[PHA__MEM_KINDS] = {0};
+        for (int i = 0; i < p->n_buffers; i++) {
+            const pha__buffer *b = &p->buffers[i];
+            if (b->first <= step && step <= b->last) now[kind_of(b)] += b->size;
+        }
+        for (int k = PHA__MEM_PLANNED; k < PHA__MEM_KINDS; k++) m->kind[k] = now[k] > m->kind[k] ? now[k] : m->kind[k];
+    }
+}
+
+pha_status pha__memory_of(pha__memory *m, pha__program *p, int threads)
+{
+    *m = (pha__memory){0};
+    TRY(pha__plan(p, threads));
+    size_t learned = (size_t)p->trainable * sizeof(float);
+    m->kind[PHA__MEM_WEIGHTS] = (size_t)p->weights * sizeof(float);
+    if (p->options.dtype == PHA__BF16) m->kind[PHA__MEM_HALF] = (size_t)p->weights * 2;
+    if (p->options.gradients) m->kind[PHA__MEM_GRADS] = learned, m->kind[PHA__MEM_MOMENTS] = 2 * learned;
+    if (p->options.max_context) m->kind[PHA__MEM_STATE] = p->state * (size_t)p->options.B;
+    peaks(m, p);
+    m->block = p->block, m->naive = p->naive;
+    m->total = m->block;
+    for (int k = 0; k < PHA__MEM_PLANNED; k++) m->total += m->kind[k];
+    return PHA_OK;
+}
+
+json_t *pha__memory_json(const pha__memory *m)
+{
+    json_t *o = json_object();
+    for (int k = 0; k < PHA__MEM_KINDS; k++)
+        json_object_set_new(o, pha__memory_keys[k], json_integer((json_int_t)m->kind[k]));
+    json_object_set_new(o, "block", json_integer((json_int_t)m->block));
+    json_object_set_new(o, "naive", json_integer((json_int_t)m->naive));
+    json_object_set_new(o, "saved", json_integer((json_int_t)(m->naive - m->block)));
+    json_object_set_new(o, "total", json_integer((json_int_t)m->total));
+    return o;
+}
+
+/* A number of /proc or of a control group; false: not there, or "max". */
+static bool number_in(const char *path, const char *key, uint64_t *out)
+{
+    FILE *f = fopen(path, "r");
+    if (!f) return false;
+    char line[256];
+    bool found = false;
+    while (!found && fgets(line, sizeof line, f))
+        if (!strncmp(line, key, strlen(key))) found = sscanf(line + strlen(key), "%" SCNu64, out) == 1;
+    fclose(f);
+    return found;
+}
+
+size_t pha__memory_free(void)
+{
+    uint64_t kilobytes, limit, used;
+    size_t free_bytes = SIZE_MAX;
+    if (number_in("/proc/meminfo", "MemAvailable:", &kilobytes)) free_bytes = (size_t)kilobytes * 1024;
+    if (number_in("/sys/fs/cgroup/memory.max", "", &limit) && number_in("/sys/fs/cgroup/memory.current", "", &used)) {
+        uint64_t cache = 0; /* what the kernel would give up for us */
+        number_in("/sys/fs/cgroup/memory.stat", "inactive_file ", &cache);
+        used -= cache < used ? cache : used;
+        size_t left = limit > used ? (size_t)(limit - used) : 0;
+        free_bytes = left < free_bytes ? left : free_bytes;
+    }
+    return free_bytes;
+}

@@ -1,0 +1,248 @@
+/* inspect_summary.c -- what a model is made of: configuration, parameters by component, operations and bytes per token,
+ * memory of training, size of the state against the context (algorithms.md 9 to 11) */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "runtime/look/cost.h"
+#include "runtime/look/inspect.h"
+
+static const int32_t contexts[] = {1024, 2048, 4096, 8192, 16384};
+#define N_CONTEXTS ((int)(sizeof contexts / sizeof *contexts))
+
+typedef enum component { EMBEDDING, ATTENTION, GSS, AUX, FFN, NORMS, MIXING, OTHER, COMPONENTS } component;
+static const char *const component_names[] = {"embedding", "attention", "gss",    "aux",
+                                              "ffn",       "norms",     "mixing", "other"};
+
+typedef struct summary {
+    uint64_t parameters[COMPONENTS], total;
+    pha__cost forward[N_CONTEXTS], training[N_CONTEXTS];
+    double values[2], pass_weights;    /* bytes per token, forward and training; bytes of weights read in one pass */
+    pha__state_size state[N_CONTEXTS];
+    size_t weights, gradients, moments;
+    int64_t file_size;                 /* -1: only a configuration */
+} summary;
+
+/* ---- gathering ---------------------------------------------------------------------------------------- */
+
+static bool ends_with(const char *s, const char *end)
+{
+    size_t n = strlen(s), m = strlen(end);
+    return n >= m && !strcmp(s + n - m, end);
+}
+
+/* By path: layer3.gss.gate is of component gss, layer3.gss_norm one of the norms. */
+static component component_of(const char *path)
+{
+    static const struct { const char *part; component is; } parts[] = {
+        {"attn", ATTENTION}, {"gss", GSS}, {"aux", AUX}, {"ffn", FFN},
+    };
+    if (!strcmp(path, "embed")) return EMBEDDING;
+    if (ends_with(path, "norm")) return NORMS;
+    const char *dot = strchr(path, '.');
+    if (!dot) return OTHER;
+    if (!strncmp(dot + 1, "mix", 3)) return MIXING;
+    size_t n = strcspn(dot + 1, ".");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (n == strlen(parts[i].part) && !strncmp(dot + 1, parts[i].part, n)) return parts[i].is;
+    return OTHER;
+}
+
+static void count_parameters(summary *m, const pha__program *names)
+{
+    for (int i = 0; i < names->n_params; i++) {
+        const pha__node *v = names->params[i];
+        if (v->kind == PHA__CONSTANT) continue;
+        m->parameters[component_of(v->path)] += (uint64_t)v->rows * (uint64_t)v->width;
+    }
+    for (int k = 0; k < COMPONENTS; k++) m->total += m->parameters[k];
+}
+
+static pha_status count_traffic(summary *m, const pha__config *c, int context)
+{
+    for (int gradients = 0; gradients < 2; gradients++) {
+        pha__program *p;
+        pha__program_options options = {.B = 1, .T = context, .gradients = gradients};
+        TRY(pha__record(&p, c, &options, PHA__HEAD_LOSS));
+        for (int i = 0; i < p->n_steps; i++) {
+            double values, weights;
+            pha__step_traffic(p, &p->steps[i], &values, &weights);
+            m->values[gradients] += values / context;
+            if (!gradients) m->pass_weights += weights;
+        }
+        pha__program_close(p);
+    }
+    return PHA_OK;
+}
+
+static pha_status count_state(summary *m, const pha__config *c)
+{
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        pha__program *p;
+        pha__program_options options = {.B = 1, .T = 1, .max_context = contexts[i]};
+        TRY(pha__record(&p, c, &options, PHA__HEAD_LOGITS));
+        m->state[i] = pha__state_size_of(p);
+        pha__program_close(p);
+    }
+    return PHA_OK;
+}
+
+static pha_status gather(summary *m, const pha__subject *s, int context)
+{
+    *m = (summary){.file_size = -1};
+    count_parameters(m, s->names);
+    for (int i = 0; i < N_CONTEXTS; i++)
+        TRY(pha__cost_per_token(&s->config, contexts[i], &m->forward[i], &m->training[i]));
+    TRY(count_traffic(m, &s->config, context));
+    TRY(count_state(m, &s->config));
+    m->weights = (size_t)s->names->weights * sizeof(float);
+    m->gradients = (size_t)s->names->trainable * sizeof(float);
+    m->moments = 2 * m->gradients;
+    if (s->model) m->file_size = pha__file_size(pha__safetensors_path(s->model->file));
+    return PHA_OK;
+}
+
+/* Bytes that one generated token moves at batch 1: all weights, the cache, the recurrent state in and out. */
+static double decode_bytes(const summary *m, int i)
+{
+    return (double)m->weights + (double)m->state[i].cache + 2.0 * (double)m->state[i].recurrent;
+}
+
+/* ---- text --------------------------------------------------------------------------------------------- */
+
+static void text_config(pha__str *out, const pha__subject *s, const summary *m)
+{
+    const pha__model_row *row = pha__model_find(s->config.arch);
+    pha__str_printf(out, "%s: arch %s, %s parameters%s\n", s->path, s->config.arch, pha__digits(m->total),
+                    s->model ? "" : " (a configuration, no weights)");
+    if (row && row->equation) pha__str_printf(out, "  %s\n", row->equation);
+    pha__str_puts(out, "\nConfiguration\n");
+    const char *key;
+    json_t *value;
+    json_object_foreach(s->as_json, key, value) {
+        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8));
+        pha__str_printf(out, "  %-14s %s\n", key, text ? text : "?");
+        free(text);
+    }
+    if (!s->model) return;
+    pha__str_printf(out, "  %-14s %.2f MB\n", "file", (double)m->file_size / 1e6);
+    if (s->model->tokenizer)
+        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer",
+                        pha__tokenizer_size(s->model->tokenizer), pha__tokenizer_hash(s->model->tokenizer));
+    else pha__str_printf(out, "  %-14s none\n", "tokenizer");
+}
+
+static void text_parameters(pha__str *out, const pha__subject *s, const summary *m)
+{
+    pha__str_printf(out, "\n%-12s %15s %8s %15s\n", "Parameters", "all", "share", "per layer");
+    for (int k = 0; k < COMPONENTS; k++) {
+        if (!m->parameters[k]) continue;
+        pha__str_printf(out, "  %-10s %15s %6.1f %%", component_names[k], pha__digits(m->parameters[k]),
+                        100.0 * (double)m->parameters[k] / (double)m->total);
+        if (k == EMBEDDING || k == NORMS || k == OTHER) pha__str_puts(out, "\n");
+        else pha__str_printf(out, " %15s\n", pha__digits(m->parameters[k] / (uint64_t)s->config.n_layer));
+    }
+    pha__str_printf(out, "  %-10s %15s\n", "total", pha__digits(m->total));
+}
+
+static void text_operations(pha__str *out, const summary *m)
+{
+    pha__str_printf(
+        out,
+        "\nMFLOP per token (2 per multiply-add; useful work: causal pairs only, backward attention 2.5 times)\n"
+        "  %7s %10s %10s %10s %10s %10s   %s\n",
+        "context", "products", "head", "attention", "forward", "training", "elementwise besides (forward, training)");
+    for (int i = 0; i < N_CONTEXTS; i++)
+        pha__str_printf(out, "  %7d %10.1f %10.1f %10.1f %10.1f %10.1f   %.2f, %.2f\n", contexts[i],
+                        m->forward[i].linear / 1e6, m->forward[i].head / 1e6, m->forward[i].attention / 1e6,
+                        pha__cost_total(&m->forward[i]) / 1e6, pha__cost_total(&m->training[i]) / 1e6,
+                        m->forward[i].other / 1e6, m->training[i].other / 1e6);
+}
+
+static void text_bytes(pha__str *out, const summary *m, int context)
+{
+    pha__str_printf(out,
+                    "\nBytes per token (fp32, context %d): values read and written by all steps\n"
+                    "  forward %.0f KB, training %.0f KB; weights read once per pass: %.1f MB\n",
+                    context, m->values[0] / 1e3, m->values[1] / 1e3, m->pass_weights / 1e6);
+    pha__str_printf(out,
+                    "\nMemory (fp32): weights %.1f MB, gradients %.1f MB, moments %.1f MB: %.1f MB in training, before "
+                    "activations (--memory)\n",
+                    (double)m->weights / 1e6, (double)m->gradients / 1e6, (double)m->moments / 1e6,
+                    (double)(m->weights + m->gradients + m->moments) / 1e6);
+}
+
+static void text_state(pha__str *out, const summary *m)
+{
+    pha__str_printf(
+        out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
+        "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
+    for (int i = 0; i < N_CONTEXTS; i++)
+        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", contexts[i], pha__digits(m->state[i].cache),
+                        pha__digits(m->state[i].recurrent), pha__digits(m->state[i].other),
+                        pha__digits(m->state[i].total), decode_bytes(m, i) / 1e6);
+}
+
+/* ---- JSON --------------------------------------------------------------------------------------------- */
+
+static json_t *cost_json(const pha__cost *c)
+{
+    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "products", c->linear, "head", c->head, "attention", c->attention,
+                     "total", pha__cost_total(c), "elementwise", c->other);
+}
+
+static json_t *contexts_json(const summary *m)
+{
+    json_t *list = json_array();
+    for (int i = 0; i < N_CONTEXTS; i++) {
+        const pha__state_size *s = &m->state[i];
+        json_t *state =
+            json_pack("{s:I,s:I,s:I,s:I}", "cache", (json_int_t)s->cache, "recurrent", (json_int_t)s->recurrent,
+                      "other", (json_int_t)s->other, "total", (json_int_t)s->total);
+        json_array_append_new(list, json_pack("{s:i,s:o,s:o,s:o,s:f}", "context", contexts[i],
+                                              "forward_flops_per_token", cost_json(&m->forward[i]),
+                                              "training_flops_per_token", cost_json(&m->training[i]), "state_bytes",
+                                              state, "decode_bytes_per_token", decode_bytes(m, i)));
+    }
+    return list;
+}
+
+static json_t *as_json(const pha__subject *s, const summary *m, int context)
+{
+    json_t *o = json_object(), *parameters = json_object();
+    for (int k = 0; k < COMPONENTS; k++)
+        json_object_set_new(parameters, component_names[k], json_integer((json_int_t)m->parameters[k]));
+    json_object_set_new(parameters, "total", json_integer((json_int_t)m->total));
+    json_object_set_new(o, "model", json_string(s->path));
+    json_object_set(o, "config", s->as_json);
+    json_object_set_new(o, "parameters", parameters);
+    json_object_set_new(o, "contexts", contexts_json(m));
+    json_object_set_new(o, "bytes_per_token",
+                        json_pack("{s:i,s:f,s:f,s:f}", "context", context, "forward_values", m->values[0],
+                                  "training_values", m->values[1], "weights_per_pass", m->pass_weights));
+    json_object_set_new(o, "memory_bytes", json_pack("{s:I,s:I,s:I}", "weights", (json_int_t)m->weights, "gradients",
+                        (json_int_t)m->gradients, "moments", (json_int_t)m->moments));
+    if (!s->model) return o;
+    json_object_set_new(o, "file_bytes", json_integer(m->file_size));
+    if (s->model->tokenizer) {
+        pha__str hash = {0};
+        pha__str_printf(&hash, "%016" PRIx64, pha__tokenizer_hash(s->model->tokenizer));
+        json_object_set_new(o, "tokenizer_hash", json_string(hash.data));
+        pha__str_free(&hash);
+    }
+    return o;
+}
+
+pha_status pha__inspect_summary(pha__str *out, const pha__subject *s, const pha_inspect_options *o)
+{
+    summary m;
+    TRY(gather(&m, s, o->context));
+    if (o->json) return pha__add_json(out, as_json(s, &m, o->context));
+    text_config(out, s, &m);
+    text_parameters(out, s, &m);
+    text_operations(out, &m);
+    text_bytes(out, &m, o->context);
+    text_state(out, &m);
+    return PHA_OK;
+}

@@ -1,0 +1,315 @@
+/* checkpoint.c -- a training checkpoint: a folder from which a run goes on with bit-identical results
+ *
+ *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path
+ *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; what
+ * the run must have in common to go on
+ *
+ * The folder is written beside its place and swapped in, so that the last good checkpoint is there at any moment.
+ */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/hash.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/place.h"
+#include "base/str.h"
+#include "runtime/train/trainer.h"
+
+#define state_name "trainer.json"
+static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
+
+static void blocks(const pha_trainer *t, float *out[3])
+{
+    out[0] = t->optimizer.weights, out[1] = t->optimizer.m, out[2] = t->optimizer.v;
+}
+
+static json_t *hex(uint64_t x)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, x);
+    return json_string(text);
+}
+
+/* JSON has no infinity and no NaN. */
+static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
+
+static double get_real(const json_t *object, const char *key, double missing)
+{
+    const json_t *v = json_object_get(object, key);
+    return json_is_number(v) ? json_number_value(v) : missing;
+}
+
+static pha_status write_block(const pha_trainer *t, const char *path, float *block)
+{
+    const pha__program *p = t->program;
+    pha__tensor *tensors = pha__alloc_zero((size_t)p->n_params, sizeof *tensors);
+    if (!tensors) return PHA_NO_MEMORY;
+    size_t n = 0;
+    for (int i = 0; i < p->n_params; i++) {
+        const pha__node *v = p->params[i];
+        if (v->kind == PHA__CONSTANT) continue;
+        tensors[n++] = (pha__tensor){
+            .name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}, .data = block + v->offset};
+    }
+    pha_status status = pha__safetensors_write(path, tensors, n, NULL);
+    pha__free(tensors);
+    return status;
+}
+
+static pha_status file_hash(const char *path, uint64_t *out)
+{
+    pha__map map;
+    TRY(pha__map_open(&map, path));
+    *out = pha__hash(map.data, map.size, 0);
+    pha__map_close(&map);
+    return PHA_OK;
+}
+
+/* What must be the same for the data order, the masks and the mathematics to go on. */
+static json_t *identity(const pha_trainer *t)
+{
+    pha__config_rules rules = pha__rules();
+    json_t *o = json_object();
+    json_object_set_new(o, "config", pha__config_to_json(&t->config, &rules));
+    json_object_set_new(o, "seed", hex(t->o.seed));
+    json_object_set_new(o, "context", json_integer(t->o.context));
+    json_object_set_new(o, "batch", json_integer(t->o.batch));
+    json_object_set_new(o, "micro_batch", json_integer(t->o.micro_batch));
+    json_object_set_new(o, "dropout", json_real(t->o.dropout));
+    json_object_set_new(o, "precision", json_integer(t->o.precision));
+    json_object_set_new(o, "tokens", json_integer((json_int_t)pha__tokens_count(t->data)));
+    json_object_set_new(o, "tokenizer_hash", hex(pha__tokens_tokenizer_hash(t->data)));
+    return o;
+}
+
+/* What may differ when a run goes on, but then makes another run of it. */
+static json_t *course(const pha_trainer *t)
+{
+    const pha_train_options *o = &t->o;
+    json_t *j = json_object();
+#define INT(name) json_object_set_new(j, #name, json_integer((json_int_t)o->name))
+#define REAL(name) json_object_set_new(j, #name, json_real(o->name))
+    INT(steps); REAL(lr); REAL(lr_min_ratio); INT(warmup); INT(schedule); REAL(plateau_factor); INT(plateau_patience);
+    REAL(beta1); REAL(beta2); REAL(eps); REAL(weight_decay); INT(decay_all); REAL(clip); REAL(spike);
+    INT(eval_every); INT(eval_tokens);
+#undef INT
+#undef REAL
+    return j;
+}
+
+static json_t *state_json(const pha_trainer *t)
+{
+    json_t *o = json_object(), *best = json_array();
+    json_object_set_new(o, "version", json_integer(1));
+    json_object_set_new(o, "identity", identity(t));
+    json_object_set_new(o, "course", course(t));
+    json_object_set_new(o, "step", json_integer(t->step));
+    json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
+    json_object_set_new(o, "skipped", json_integer(t->skipped));
+    json_object_set_new(o, "skipped_in_row", json_integer(t->skipped_in_row));
+    json_object_set_new(o, "mean_loss", real(t->mean_loss));
+    json_object_set_new(o, "last_valid", real(t->last_valid));
+    json_object_set_new(o, "eval_due", json_boolean(t->eval_due));
+    json_object_set_new(o, "plateau_best", real(t->schedule.best));
+    json_object_set_new(o, "plateau_scale", json_real(t->schedule.scale));
+    json_object_set_new(o, "plateau_bad", json_integer(t->schedule.bad));
+    for (int i = 0; i < t->n_best; i++) {
+        json_t *entry = json_object();
+        json_object_set_new(entry, "step", json_integer(t->best[i].step));
+        json_object_set_new(entry, "loss", json_real(t->best[i].loss));
+        json_array_append_new(best, entry);
+    }
+    json_object_set_new(o, "best", best);
+    return o;
+}
+
+static pha_status write_files(const pha_trainer *t, const char *folder, json_t *json)
+{
+    float *block[3];
+    blocks(t, block);
+    json_t *sums = json_object();
+    json_object_set_new(json, "checksums", sums);
+    for (int i = 0; i < 3; i++) {
+        char *path = pha__path_join(folder, files[i]);
+        if (!path) return PHA_NO_MEMORY;
+        uint64_t hash = 0;
+        pha_status status = write_block(t, path, block[i]);
+        if (!status) status = file_hash(path, &hash);
+        pha__free(path);
+        TRY(status);
+        json_object_set_new(sums, files[i], hex(hash));
+    }
+    char *path = pha__path_join(folder, state_name);
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = pha__json_save(json, path);
+    pha__free(path);
+    return status;
+}
+
+static bool is_part(const char *name)
+{
+    return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
+}
+
+static const pha__kind checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
+
+static pha_status write_beside(const pha_trainer *t, const char *beside, const char *folder)
+{
+    TRY(pha__may_replace(folder, &checkpoint_kind, false));
+    TRY(pha__may_replace(beside, &checkpoint_kind, true));
+    TRY(pha__remove_tree(beside)); /* what a killed run left */
+    json_t *json = state_json(t);
+    pha_status status = pha__mkdirs(beside);
+    if (!status) status = write_files(t, beside, json);
+    json_decref(json);
+    if (!status) return pha__replace_dir(beside, folder);
+    pha__remove_tree(beside);
+    return status;
+}
+
+pha_status pha_trainer_save(pha_trainer *t, const char *folder)
+{
+    pha__str beside = {0};
+    pha__str_printf(&beside, "%s.writing", folder);
+    pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
+    pha__str_free(&beside);
+    return status;
+}
+
+/* ---- reading --------------------------------------------------------------------------------------------- */
+
+static pha_status read_block(pha_trainer *t, const char *path, float *block, const json_t *sums, const char *name)
+{
+    uint64_t hash;
+    TRY(file_hash(path, &hash));
+    const char *text = json_string_value(json_object_get(sums, name));
+    if (!text || strtoull(text, NULL, 16) != hash)
+        FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
+    pha__safetensors *file;
+    TRY(pha__safetensors_open(&file, path));
+    const pha__program *p = t->program;
+    const void **data = pha__alloc_zero((size_t)p->n_params, sizeof *data);
+    pha__dtype *types = pha__alloc_zero((size_t)p->n_params, sizeof *types);
+    pha_status status = data && types ? pha__weights_map(file, p, data, types) : PHA_NO_MEMORY;
+    for (int i = 0; i < p->n_params && !status; i++) {
+        const pha__node *v = p->params[i];
+        if (data[i] && types[i] != PHA__F32)
+            status = pha__fail(PHA_BAD_INPUT, "%s: '%s' is not fp32", path, v->path);
+        else if (data[i])
+            memcpy(block + v->offset, data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
+    }
+    pha__free(data);
+    pha__free(types);
+    pha__safetensors_close(file);
+    return status;
+}
+
+static pha_status check_identity(const pha_trainer *t, const json_t *json, const char *path)
+{
+    json_t *mine = identity(t);
+    const json_t *theirs = json_object_get(json, "identity");
+    const char *key;
+    json_t *value;
+    char other[64] = "";
+    json_object_foreach(mine, key, value)
+    {
+        json_t *was = json_object_get(theirs, key);
+        bool same = json_is_real(value) ? json_is_number(was) && json_number_value(was) == json_number_value(value)
+                                        : was && json_equal(was, value);
+        if (!same && !other[0]) snprintf(other, sizeof other, "%s", key);
+    }
+    json_decref(mine);
+    if (other[0])
+        FAIL(BAD_INPUT,
+             "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
+             "into a new folder with --init-from",
+             path, other);
+    return PHA_OK;
+}
+
+/* Says which options a run goes on with that it didn't have before. */
+static void note_course(const pha_trainer *t, const json_t *was, const char *path)
+{
+    json_t *mine = course(t), *value;
+    const char *key;
+    json_object_foreach(mine, key, value)
+    {
+        json_t *before = json_object_get(was, key);
+        if (!before || json_equal(before, value)) continue;
+        char *a = json_dumps(before, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        char *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
+        if (a && b) pha__log(PHA__LOG_WARN, "%s: the run had %s = %s and goes on with %s", path, key, a, b);
+        free(a);
+        free(b);
+    }
+    json_decref(mine);
+}
+
+static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
+{
+    t->n_best = 0;
+    for (size_t i = 0; i < json_array_size(list) && i < PHA__MAX_BEST; i++) {
+        int64_t step;
+        double loss;
+        const json_t *entry = json_array_get(list, i);
+        TRY(pha__json_int(&step, entry, "step", 0, INT64_MAX / 2, path));
+        TRY(pha__json_real(&loss, entry, "loss", path));
+        t->best[t->n_best++] = (pha__best){step, loss};
+    }
+    return PHA_OK;
+}
+
+static pha_status read_state(pha_trainer *t, const json_t *json, const char *path)
+{
+    int64_t step, updates, skipped, in_row, bad;
+    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, path));
+    TRY(pha__json_int(&updates, json, "updates", 0, step, path));
+    TRY(pha__json_int(&skipped, json, "skipped", 0, step, path));
+    TRY(pha__json_int(&in_row, json, "skipped_in_row", 0, step, path));
+    TRY(pha__json_int(&bad, json, "plateau_bad", 0, INT32_MAX, path));
+    TRY(pha__json_real(&t->schedule.scale, json, "plateau_scale", path));
+    TRY(read_best(t, json_object_get(json, "best"), path));
+    t->step = step, t->skipped = skipped, t->skipped_in_row = in_row;
+    t->optimizer.updates = (uint64_t)updates;
+    t->schedule.bad = (int32_t)bad;
+    t->schedule.best = get_real(json, "plateau_best", INFINITY);
+    t->mean_loss = get_real(json, "mean_loss", 0);
+    t->last_valid = get_real(json, "last_valid", NAN);
+    t->eval_due = json_is_true(json_object_get(json, "eval_due"));
+    note_course(t, json_object_get(json, "course"), path);
+    return PHA_OK;
+}
+
+/* First of all, so that what is told is not a tensor's shape where the reason is another configuration. */
+static pha_status check_json(const pha_trainer *t, const json_t *json, const char *path)
+{
+    int64_t version;
+    TRY(pha__json_int(&version, json, "version", 1, 1, path));
+    return check_identity(t, json, path);
+}
+
+pha_status pha_trainer_load(pha_trainer *t, const char *folder)
+{
+    char *path = pha__path_join(folder, state_name);
+    if (!path) return PHA_NO_MEMORY;
+    json_t *json = NULL;
+    pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = check_json(t, json, path);
+    float *block[3];
+    blocks(t, block);
+    for (int i = 0; i < 3 && !status; i++) {
+        char *file = pha__path_join(folder, files[i]);
+        status = file ? read_block(t, file, block[i], json_object_get(json, "checksums"), files[i]) : PHA_NO_MEMORY;
+        pha__free(file);
+    }
+    if (!status) status = read_state(t, json, path);
+    pha__optimizer_refresh_half(&t->optimizer);
+    json_decref(json);
+    pha__free(path);
+    return status;
+}

@@ -1,0 +1,172 @@
+/* snapshots.c -- validation in a training run, the best models so far, and the model at the end */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "runtime/infer/eval.h"
+#include "runtime/train/train.h"
+
+static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
+{
+    bool half = t->o.precision == PHA_BF16 && w->half;
+    pha__eval_run run = {.context = t->o.context,
+                         .batch = t->o.micro_batch,
+                         .max_tokens = max_tokens,
+                         .dtype = half ? PHA__BF16 : PHA__F32};
+    pha__split_info info;
+    TRY(pha__data_info(&info, t->o.data, "valid"));
+    return pha__eval_core(w, t->pool, t->valid, &info, &run, out);
+}
+
+static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)
+{
+    pha__str_printf(out, "%s/best/step-%lld", t->o.out, (long long)step);
+    return out->failed ? PHA_NO_MEMORY : PHA_OK;
+}
+
+/* A snapshot that fell out of the list is removed only after a checkpoint has been written that does not name it: a
+ * crash in between must leave all that the last checkpoint relies on. */
+pha_status pha__prune_snapshots(const pha_trainer *t)
+{
+    char *folder = pha__path_join(t->o.out, "best"), **names = NULL;
+    size_t n = 0;
+    if (!folder) return PHA_NO_MEMORY;
+    pha_status status = pha__is_dir(folder) ? pha__list_dir(&names, &n, folder) : PHA_OK;
+    for (size_t i = 0; i < n && !status; i++) {
+        bool named = false;
+        for (int k = 0; k < t->n_best; k++) {
+            char name[40];
+            snprintf(name, sizeof name, "step-%lld", (long long)t->best[k].step);
+            named = named || !strcmp(name, names[i]);
+        }
+        char *path = named ? NULL : pha__path_join(folder, names[i]);
+        if (path) status = pha__remove_tree(path);
+        pha__free(path);
+    }
+    pha__free_list(names, n);
+    pha__free(folder);
+    return status;
+}
+
+/* Keeps `best` sorted by loss, and the new model on disk if it is among them. */
+static pha_status keep(pha_trainer *t, double loss)
+{
+    int limit = t->o.keep_best, at = t->n_best;
+    while (at > 0 && t->best[at - 1].loss > loss) at--;
+    if (at >= limit) return PHA_OK;
+    pha__str path = {0};
+    pha_status status = snapshot_path(t, t->step, &path);
+    if (!status) {
+        char card[96];
+        snprintf(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
+        status = pha__trainer_write_model(t, path.data, card);
+    }
+    pha__str_free(&path);
+    TRY(status);
+    if (t->n_best == limit) t->n_best--;
+    memmove(t->best + at + 1, t->best + at, (size_t)(t->n_best - at) * sizeof *t->best);
+    t->best[at] = (pha__best){t->step, loss};
+    t->n_best++;
+    return PHA_OK;
+}
+
+static pha_status log_eval(pha__training *r, const pha_eval_result *e, const char *event)
+{
+    json_t *line = json_object();
+    double loss = e->nll / (double)e->tokens;
+    json_object_set_new(line, "event", json_string(event));
+    json_object_set_new(line, "step", json_integer(r->t->step));
+    json_object_set_new(line, "valid_loss", pha__runlog_real(loss));
+    json_object_set_new(line, "valid_ppl", pha__runlog_real(e->token_ppl));
+    json_object_set_new(line, "accuracy", pha__runlog_real(e->accuracy));
+    json_object_set_new(line, "tokens_scored", json_integer((json_int_t)e->tokens));
+    json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
+    TRY(pha__runlog_add(r->log, line));
+    if (strcmp(event, "eval") != 0) return PHA_OK; /* a curve has points of one kind */
+    double now = (double)time(NULL);
+    TRY(pha__events_scalar(r->events, "valid/loss", r->t->step, now, loss));
+    TRY(pha__events_scalar(r->events, "valid/perplexity", r->t->step, now, e->token_ppl));
+    TRY(pha__events_scalar(r->events, "valid/accuracy", r->t->step, now, e->accuracy));
+    return pha__events_flush(r->events);
+}
+
+pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
+{
+    pha_trainer *t = r->t;
+    if (!t->valid) return PHA_OK;
+    pha_eval_result e;
+    TRY(evaluate(t, &t->weights, max_tokens, &e));
+    double loss = e.nll / (double)e.tokens;
+    TRY(log_eval(r, &e, early ? "early_eval" : "eval"));
+    if (early) return PHA_OK;
+    t->last_valid = loss;
+    if (pha__at_epoch_end(t) || !pha__many_epochs(t)) pha__schedule_observe(&t->schedule, loss);
+    r->result->valid_loss = loss, r->result->valid_ppl = e.token_ppl;
+    return t->o.keep_best > 0 ? keep(t, loss) : PHA_OK;
+}
+
+/* Mean of the best snapshots as a model folder. */
+static pha_status write_average(const pha_trainer *t, int n, const char *folder)
+{
+    pha__str paths[PHA__MAX_BEST] = {{0}};
+    const char *names[PHA__MAX_BEST] = {0};
+    pha_status status = PHA_OK;
+    for (int i = 0; i < n && !status; i++) {
+        status = snapshot_path(t, t->best[i].step, &paths[i]);
+        names[i] = paths[i].data;
+    }
+    if (!status) status = pha_model_average(names, (size_t)n, folder);
+    for (int i = 0; i < n; i++) pha__str_free(&paths[i]);
+    return status;
+}
+
+static pha_status average_loss(pha__training *r, const char *folder, double *loss)
+{
+    pha_model *model;
+    TRY(pha_model_open(&model, folder));
+    pha_eval_result e;
+    pha_status status = evaluate(r->t, &model->weights, r->t->o.eval_tokens, &e);
+    pha_model_close(model);
+    TRY(status);
+    *loss = e.nll / (double)e.tokens;
+    r->result->averaged_valid_ppl = e.token_ppl;
+    return log_eval(r, &e, "averaged_eval");
+}
+
+static pha_status write_last(const pha_trainer *t, const char *folder)
+{
+    char card[128];
+    int n = snprintf(card, sizeof card, "The weights after step %lld", (long long)t->step);
+    if (isfinite(t->last_valid)) snprintf(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
+    return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
+}
+
+/* The mean is written beside model/ and takes its place only if it is better, so model/ is never the worse one. */
+static pha_status choose(pha__training *r, const char *model, const char *beside)
+{
+    pha_trainer *t = r->t;
+    int n = t->n_best < t->o.average_best ? t->n_best : t->o.average_best;
+    double averaged = INFINITY;
+    if (n < 2) return write_last(t, model);
+    pha_status status = pha__remove_tree(beside);
+    if (!status) status = write_average(t, n, beside);
+    if (!status) status = average_loss(r, beside, &averaged);
+    if (!status && averaged < t->last_valid) return pha__replace_dir(beside, model);
+    if (status == PHA_STOPPED || status == PHA_NO_MEMORY) return status;
+    if (status) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
+    TRY(write_last(t, model));
+    return pha__remove_tree(beside);
+}
+
+pha_status pha__finish_model(pha__training *r)
+{
+    char *model = pha__path_join(r->t->o.out, "model"), *beside = pha__path_join(r->t->o.out, "model.average");
+    pha_status status = model && beside ? choose(r, model, beside) : PHA_NO_MEMORY;
+    pha__free(model);
+    pha__free(beside);
+    return status;
+}

@@ -1,0 +1,297 @@
+/* train.c -- pha_train: steps, a log line per step, evaluations, checkpoints, and a clean end
+ *
+ *   run.json log.jsonl events.out.tfevents.* config.json   what was asked for and what happened
+ *   checkpoint/                                             resuming is bit-identical
+ *   best/step-N/                                            models with the lowest validation loss
+ *   model/                                                  the result
+ */
+#include "runtime/train/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "runtime/stop.h"
+
+/* ---- the folder ------------------------------------------------------------------------------------------ */
+
+static pha_status write_config(const pha_trainer *t)
+{
+    char *path = pha__path_join(t->o.out, "config.json");
+    if (!path) return PHA_NO_MEMORY;
+    pha__config_rules rules = pha__rules();
+    pha_status status = pha__config_save(&t->config, path, &rules);
+    pha__free(path);
+    return status;
+}
+
+static bool is_run(const char *folder)
+{
+    char *path = pha__path_join(folder, "run.json");
+    bool yes = path && pha__exists(path);
+    pha__free(path);
+    return yes;
+}
+
+/* A new run may start in an empty or absent folder only; a resumed one goes on where it was. */
+static pha_status check_folder(const pha_train_options *o)
+{
+    if (!o->out) FAIL(USAGE, "training needs a run folder to write to");
+    if (!pha__exists(o->out)) return PHA_OK;
+    if (!pha__is_dir(o->out)) FAIL(USAGE, "%s: exists and is not a folder", o->out);
+    if (o->resume) return PHA_OK;
+    if (is_run(o->out)) FAIL(USAGE, "%s: holds a run; resume it with --resume, or choose another folder", o->out);
+    char **names;
+    size_t n, others = 0;
+    TRY(pha__list_dir(&names, &n, o->out));
+    for (size_t i = 0; i < n; i++) others += strcmp(names[i], "lock") != 0; /* left by a start that was killed */
+    pha__free_list(names, n);
+    if (others) FAIL(USAGE, "%s: is not empty and not a run; choose another folder", o->out);
+    return PHA_OK;
+}
+
+/* One process per run folder. */
+static pha_status lock_folder(const char *folder, pha__lock *lock)
+{
+    char *path = pha__path_join(folder, "lock");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = pha__lock_open(lock, path);
+    pha__free(path);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is training into this folder", folder);
+    return status;
+}
+
+static pha_status load_checkpoint(pha_trainer *t)
+{
+    char *path = pha__path_join(t->o.out, "checkpoint");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = PHA_OK;
+    if (pha__exists(path))
+        status = pha_trainer_load(t, path);
+    else
+        pha__log(PHA__LOG_NOTE, "%s: has no checkpoint yet; the run starts from the beginning", t->o.out);
+    pha__free(path);
+    return status;
+}
+
+static pha_status save_checkpoint(pha_trainer *t)
+{
+    char *path = pha__path_join(t->o.out, "checkpoint");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = pha_trainer_save(t, path);
+    pha__free(path);
+    return status ? status : pha__prune_snapshots(t);
+}
+
+/* ---- what is said on the way ----------------------------------------------------------------------------- */
+
+static pha_status log_step(pha__training *r, const pha_step *s)
+{
+    double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, now = (double)time(NULL);
+    json_t *line = json_object();
+    json_object_set_new(line, "event", json_string(s->skipped ? "skip" : "step"));
+    json_object_set_new(line, "step", json_integer(s->step));
+    json_object_set_new(line, "tokens", json_integer(s->step * s->tokens));
+    json_object_set_new(line, "loss", pha__runlog_real(s->loss));
+    json_object_set_new(line, "lr", pha__runlog_real(s->lr));
+    json_object_set_new(line, "gradient_norm", pha__runlog_real(s->gradient_norm));
+    json_object_set_new(line, "tokens_per_second", pha__runlog_real(rate));
+    json_object_set_new(line, "time", json_integer((json_int_t)now));
+    TRY(pha__runlog_add(r->log, line));
+    TRY(pha__events_scalar(r->events, "train/loss", s->step, now, s->loss));
+    TRY(pha__events_scalar(r->events, "train/learning_rate", s->step, now, s->lr));
+    TRY(pha__events_scalar(r->events, "train/gradient_norm", s->step, now, s->gradient_norm));
+    return pha__events_scalar(r->events, "train/tokens_per_second", s->step, now, rate);
+}
+
+/* Numbers of nested objects as TensorBoard scalars "layers/3/mix/gss". */
+static pha_status events_of(pha__training *r, const char *tag, const json_t *value)
+{
+    if (json_is_number(value))
+        return pha__events_scalar(r->events, tag, r->t->step, (double)time(NULL), json_number_value(value));
+    char child[160];
+    const char *key;
+    json_t *item;
+    size_t i;
+    json_object_foreach((json_t *)value, key, item)
+    {
+        snprintf(child, sizeof child, "%s/%s", tag, key);
+        TRY(events_of(r, child, item));
+    }
+    json_array_foreach(value, i, item)
+    {
+        snprintf(child, sizeof child, "%s/%zu", tag, i);
+        TRY(events_of(r, child, item));
+    }
+    return PHA_OK;
+}
+
+static pha_status log_detail(pha__training *r)
+{
+    json_t *line;
+    TRY(pha__probe(r->t, &line));
+    pha_status status = events_of(r, "layers", json_object_get(line, "layers"));
+    if (!status) status = events_of(r, "gradient_norm", json_object_get(line, "gradient_norms"));
+    if (status)
+        json_decref(line);
+    else
+        status = pha__runlog_add(r->log, line);
+    return status ? status : pha__events_flush(r->events);
+}
+
+static void clock_text(double s, char *out, size_t size)
+{
+    int64_t t = (int64_t)(s + 0.5);
+    if (t >= 3600)
+        snprintf(out, size, "%lld:%02lld:%02lld", (long long)t / 3600, (long long)t / 60 % 60, (long long)t % 60);
+    else
+        snprintf(out, size, "%lld:%02lld", (long long)t / 60, (long long)t % 60);
+}
+
+static void say_progress(pha__training *r, const pha_step *s)
+{
+    const pha_train_options *o = &r->t->o;
+    if (!o->progress) return;
+    int64_t done = s->step - r->first_step;
+    double elapsed = pha__seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
+    double rate = (double)done * (double)s->tokens / elapsed;
+    char line[200], valid[40] = "", time_left[24];
+    if (isfinite(r->t->last_valid)) snprintf(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
+    clock_text(left, time_left, sizeof time_left);
+    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
+             (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
+             s->skipped ? "  (skipped)" : "");
+    pha_progress p = {"train", "steps", line, (double)s->step, (double)o->steps, rate, left};
+    o->progress(o->user, &p);
+}
+
+/* ---- the loop -------------------------------------------------------------------------------------------- */
+
+static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+/* Everything that follows a step: log, probe, evaluation, checkpoint. */
+static pha_status after_step(pha__training *r, const pha_step *s)
+{
+    pha_trainer *t = r->t;
+    bool last = t->step == t->o.steps, epoch = pha__at_epoch_end(t);
+    TRY(log_step(r, s));
+    if (s->skipped)
+        pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
+                 s->gradient_norm);
+    say_progress(r, s);
+    if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
+    t->eval_due = due(t->step, t->o.eval_every) || last || epoch;
+    if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */
+    if (t->eval_due) TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
+    t->eval_due = false;
+    return due(t->step, t->o.checkpoint_every) || last || epoch ? save_checkpoint(t) : PHA_OK;
+}
+
+/* A run that was stopped in an evaluation makes it before it goes on: the plateau and the snapshots depend on it. */
+static pha_status evaluate_what_was_due(pha__training *r)
+{
+    if (!r->t->eval_due) return PHA_OK;
+    TRY(pha__evaluate_now(r, r->t->o.eval_tokens, false));
+    r->t->eval_due = false;
+    return save_checkpoint(r->t);
+}
+
+static pha_status stop_here(pha_trainer *t)
+{
+    TRY(save_checkpoint(t));
+    return pha__fail(PHA_STOPPED, "%s: stopped after step %lld of %lld; go on with --resume", t->o.out,
+                     (long long)t->step, (long long)t->o.steps);
+}
+
+static pha_status loop(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    pha_status status = evaluate_what_was_due(r);
+    while (!status && t->step < t->o.steps) {
+        pha_step s;
+        TRY(pha_trainer_step(t, &s));
+        if (!s.skipped) r->last_loss = s.loss;
+        r->step_seconds += s.seconds;
+        status = after_step(r, &s);
+        if (!status && pha__stop_requested() && t->step < t->o.steps) status = PHA_STOPPED;
+    }
+    return status == PHA_STOPPED ? stop_here(t) : status;
+}
+
+static void fill_result(pha__training *r)
+{
+    int64_t done = r->t->step - r->first_step, per_step = (int64_t)r->t->o.batch * r->t->o.context;
+    r->result->steps = r->t->step;
+    r->result->tokens = r->t->step * per_step;
+    r->result->train_loss = r->last_loss;
+    r->result->seconds = pha__seconds() - r->began;
+    r->result->tokens_per_second = r->step_seconds > 0 ? (double)(done * per_step) / r->step_seconds : NAN;
+    r->result->peak_bytes = pha__mem_peak();
+}
+
+static pha_status log_end(pha__training *r)
+{
+    const pha_train_result *x = r->result;
+    json_t *line = json_object();
+    json_object_set_new(line, "event", json_string("end"));
+    json_object_set_new(line, "step", json_integer(x->steps));
+    json_object_set_new(line, "tokens", json_integer(x->tokens));
+    json_object_set_new(line, "train_loss", pha__runlog_real(x->train_loss));
+    json_object_set_new(line, "valid_loss", pha__runlog_real(x->valid_loss));
+    json_object_set_new(line, "valid_ppl", pha__runlog_real(x->valid_ppl));
+    json_object_set_new(line, "averaged_valid_ppl", pha__runlog_real(x->averaged_valid_ppl));
+    json_object_set_new(line, "seconds", pha__runlog_real(x->seconds));
+    json_object_set_new(line, "tokens_per_second", pha__runlog_real(x->tokens_per_second));
+    json_object_set_new(line, "peak_bytes", json_integer((json_int_t)x->peak_bytes));
+    return pha__runlog_add(r->log, line);
+}
+
+static pha_status run(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    if (t->o.resume) TRY(load_checkpoint(t));
+    TRY(pha__run_json_write(t));
+    TRY(write_config(t));
+    TRY(pha__runlog_open(&r->log, t->o.out));
+    TRY(pha__events_open(&r->events, t->o.out));
+    r->first_step = t->step, r->began = pha__seconds();
+    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
+    pha_status status = loop(r);
+    fill_result(r);
+    if (status) return status;
+    TRY(pha__finish_model(r));
+    fill_result(r);
+    return log_end(r);
+}
+
+pha_status pha_train(const pha_train_options *options, pha_train_result *result)
+{
+    *result = (pha_train_result){.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
+    pha__training r = {.result = result, .last_loss = NAN};
+    pha_train_options o = *options;
+    TRY(check_folder(&o));
+    bool made = !pha__exists(o.out);
+    TRY(pha__mkdirs(o.out));
+    pha__lock lock = {0};
+    char *config = NULL;
+    pha_status status = lock_folder(o.out, &lock);
+    if (!status && o.resume && !o.config && !o.init_from) {
+        config = pha__path_join(o.out, "config.json");
+        o.config = config;
+    }
+    if (!status) status = pha_trainer_open(&r.t, &o);
+    if (!status) status = run(&r);
+    pha__events_close(r.events);
+    pha__runlog_close(r.log);
+    pha_trainer_close(r.t);
+    pha__free(config);
+    pha__lock_close(&lock);
+    if (status && made) rmdir(o.out); /* if nothing was written: a start that failed leaves nothing behind */
+    return status;
+}

@@ -1,0 +1,323 @@
+/* trainer.c -- opening a run's state, and one training step
+ *
+ * A step: micro-batches through the program (forward and backward), the gradient norm, the guard, AdamW. Which
+ * sequences it reads and which dropout masks it draws are functions of (seed, step) alone. A step allocates nothing.
+ */
+#include "runtime/train/trainer.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/log.h"
+
+/* ---- defaults -------------------------------------------------------------------------------------------- */
+
+static double or_default(double value, double fallback) { return value == 0 ? fallback : value < 0 ? 0 : value; }
+
+static void resolve(pha_train_options *o)
+{
+    if (!o->batch) o->batch = 24;
+    if (!o->micro_batch) o->micro_batch = 1;
+    o->lr = or_default(o->lr, 4.5e-4);
+    o->lr_min_ratio = or_default(o->lr_min_ratio, 0.1);
+    if (o->warmup < 0) o->warmup = 0;
+    if (!o->schedule) o->schedule = PHA_SCHEDULE_COSINE;
+    o->plateau_factor = or_default(o->plateau_factor, 0.75);
+    if (!o->plateau_patience) o->plateau_patience = 3;
+    o->beta1 = or_default(o->beta1, 0.9);
+    o->beta2 = or_default(o->beta2, 0.999);
+    o->eps = or_default(o->eps, 1e-8);
+    o->weight_decay = or_default(o->weight_decay, 0.1);
+    o->clip = or_default(o->clip, 1.0);
+    if (o->dropout < 0) o->dropout = 0;
+    if (!o->precision) o->precision = PHA_FP32;
+    o->keep_best = o->keep_best ? o->keep_best : 5;
+    o->average_best = o->average_best ? o->average_best : 3;
+    if (!o->detail_every) o->detail_every = 100;
+    o->spike = or_default(o->spike, 3.0);
+}
+
+static pha_status check_options(const pha_train_options *o)
+{
+    if (!o->data) FAIL(USAGE, "training needs a data folder (written by pha prepare)");
+    if (!o->config == !o->init_from) FAIL(USAGE, "training needs either a configuration or a model to start from");
+    if (o->context < 0 || o->context > 1 << 20) FAIL(USAGE, "context must be from 1 to %d", 1 << 20);
+    if (o->batch < 1 || o->batch > 1 << 20) FAIL(USAGE, "batch must be from 1 to %d", 1 << 20);
+    if (o->micro_batch < 1 || o->batch % o->micro_batch)
+        FAIL(USAGE, "batch = %d must be a multiple of micro_batch = %d", o->batch, o->micro_batch);
+    if (o->dropout >= 1) FAIL(USAGE, "dropout must be below 1");
+    if (o->beta1 >= 1 || o->beta2 >= 1) FAIL(USAGE, "beta1 and beta2 must be below 1");
+    if (o->keep_best > PHA__MAX_BEST) FAIL(USAGE, "keep_best must be at most %d", PHA__MAX_BEST);
+    return PHA_OK;
+}
+
+static void copy_strings(pha_trainer *t)
+{
+    const char **fields[] = {&t->o.config, &t->o.init_from, &t->o.data, &t->o.out, &t->o.command};
+    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
+        if (*fields[i]) *fields[i] = pha__arena_strdup(&t->strings, *fields[i]);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static pha_status open_valid(pha_trainer *t)
+{
+    pha__data data;
+    TRY(pha__data_read(&data, t->o.data));
+    for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
+        if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
+            return pha__tokens_open(&t->valid, t->o.data, "valid", false);
+    pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
+             t->o.data);
+    return PHA_OK;
+}
+
+static pha_status open_tokenizer(pha_trainer *t)
+{
+    char *path = pha__path_join(t->o.data, "tokenizer.json");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = PHA_OK;
+    if (pha__exists(path)) status = pha__tokenizer_open(&t->tokenizer, path);
+    else pha__log(PHA__LOG_WARN, "%s: is not there; the model will have no tokenizer and read no text", path);
+    pha__free(path);
+    return status;
+}
+
+static pha_status open_data(pha_trainer *t)
+{
+    TRY(pha__tokens_open(&t->data, t->o.data, "train", false));
+    if (!t->o.context) {
+        uint64_t count = pha__tokens_count(t->data);
+        t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
+    }
+    TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
+    TRY(open_valid(t));
+    return open_tokenizer(t);
+}
+
+static pha_status open_config(pha_trainer *t)
+{
+    const char *path = t->o.config;
+    char *inside = NULL;
+    if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
+    if (!path) return PHA_NO_MEMORY;
+    pha__config_rules rules = pha__rules();
+    pha_status status = pha__config_load(&t->config, path, &rules);
+    int32_t V = pha__tokens_vocab(t->data);
+    if (!status && !t->config.vocab_size) t->config.vocab_size = V;
+    if (!status && t->config.vocab_size < V)
+        status = pha__fail(PHA_BAD_INPUT,
+                           "%s: vocab_size %d is below the %d of the data in %s; remove the key to take the "
+                           "data's",
+                           path, t->config.vocab_size, V, t->o.data);
+    pha__free(inside);
+    t->config.dropout = t->o.dropout;
+    return status;
+}
+
+static pha_status initial_weights(pha_trainer *t)
+{
+    pha__init_weights(t->program, t->optimizer.weights, t->o.seed);
+    if (!t->o.init_from) return PHA_OK;
+    pha_model *model;
+    TRY(pha_model_open(&model, t->o.init_from));
+    if (model->tokenizer && pha__tokenizer_hash(model->tokenizer) != pha__tokens_tokenizer_hash(t->data)) {
+        pha_model_close(model);
+        FAIL(BAD_INPUT,
+             "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
+             t->o.data, t->o.init_from);
+    }
+    for (int i = 0; i < t->program->n_params; i++) {
+        const pha__node *v = t->program->params[i];
+        memcpy(t->optimizer.weight_at[i], model->weights.data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
+    }
+    pha_model_close(model);
+    return PHA_OK;
+}
+
+bool pha__at_epoch_end(const pha_trainer *t)
+{
+    uint64_t windows = pha__loader_windows(&t->loader), batch = (uint64_t)t->o.batch, step = (uint64_t)t->step;
+    return step > 0 && step * batch / windows != (step - 1) * batch / windows;
+}
+
+bool pha__many_epochs(const pha_trainer *t)
+{
+    return (uint64_t)t->o.steps * (uint64_t)t->o.batch > pha__loader_windows(&t->loader);
+}
+
+static void open_schedule(pha_trainer *t)
+{
+    pha_train_options *o = &t->o;
+    double epochs = o->epochs > 0 ? o->epochs : 1;
+    if (o->steps <= 0) {
+        o->steps = (int64_t)(epochs * (double)pha__loader_windows(&t->loader) / o->batch);
+        if (o->steps < 1) o->steps = 1;
+    }
+    int64_t quarter = o->steps / 4 > 0 ? o->steps / 4 : 1; /* the end of an epoch is a time for it anyway */
+    bool four = (uint64_t)o->steps * (uint64_t)o->batch >= 4 * pha__loader_windows(&t->loader);
+    if (o->eval_every <= 0) o->eval_every = four ? o->steps : quarter;
+    if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
+    t->schedule = (pha__schedule){.kind = o->schedule,
+                                  .lr = o->lr,
+                                  .min_ratio = o->lr_min_ratio,
+                                  .factor = o->plateau_factor,
+                                  .warmup = o->warmup,
+                                  .total = o->steps,
+                                  .patience = o->plateau_patience,
+                                  .best = INFINITY,
+                                  .scale = 1};
+}
+
+static pha_status open_program(pha_trainer *t)
+{
+    TRY(pha__pool_open(&t->pool, t->o.threads));
+    bool half = t->o.precision == PHA_BF16;
+    pha__program_options options = {.B = t->o.micro_batch,
+                                    .T = t->o.context,
+                                    .dtype = half ? PHA__BF16 : PHA__F32,
+                                    .gradients = true,
+                                    .recompute = t->o.recompute,
+                                    .no_fuse = t->o.no_fuse};
+    TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
+    TRY(pha__optimizer_open(&t->optimizer, t->program, t->pool, half));
+    TRY(initial_weights(t));
+    pha__optimizer_refresh_half(&t->optimizer);
+    t->weights = (pha__weights){.config = t->config,
+                                .stacked = true,
+                                .n = t->program->n_params,
+                                .data = t->optimizer.weight_at,
+                                .half = half ? t->optimizer.half_at : NULL};
+    t->weights.config.dropout = 0;
+    pha__binding binding = {t->optimizer.weight_at, t->optimizer.half_at, t->optimizer.grad_at};
+    TRY(pha__exec_open(&t->exec, t->program, &binding, t->pool));
+    size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
+    t->ids = pha__alloc(tokens, sizeof *t->ids);
+    t->targets = pha__alloc(tokens, sizeof *t->targets);
+    return t->ids && t->targets ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_parts(pha_trainer *t)
+{
+    TRY(open_data(t));
+    TRY(open_config(t));
+    open_schedule(t);
+    return open_program(t);
+}
+
+pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
+{
+    *out = NULL;
+    pha_trainer *t = pha__alloc_zero(1, sizeof *t);
+    if (!t) return PHA_NO_MEMORY;
+    t->o = *options;
+    t->last_valid = NAN;
+    resolve(&t->o);
+    copy_strings(t);
+    pha_status status = t->strings.failed ? PHA_NO_MEMORY : check_options(&t->o);
+    if (!status) status = open_parts(t);
+    if (status)
+        pha_trainer_close(t);
+    else
+        *out = t;
+    return status;
+}
+
+void pha_trainer_close(pha_trainer *t)
+{
+    if (!t) return;
+    pha__exec_close(t->probe);
+    pha__program_close(t->probe_program);
+    pha__exec_close(t->exec);
+    pha__optimizer_close(&t->optimizer);
+    pha__program_close(t->program);
+    pha__pool_close(t->pool);
+    pha__tokenizer_close(t->tokenizer);
+    pha__tokens_close(t->data);
+    pha__tokens_close(t->valid);
+    pha__free(t->ids);
+    pha__free(t->targets);
+    pha__arena_free(&t->strings);
+    pha__free(t);
+}
+
+/* ---- a step ---------------------------------------------------------------------------------------------- */
+
+static pha_status load_batch(pha_trainer *t)
+{
+    for (int32_t i = 0; i < t->o.batch; i++) {
+        uint64_t sequence = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)i;
+        size_t at = (size_t)i * (size_t)t->o.context;
+        TRY(pha__loader_get(&t->loader, sequence, t->ids + at, t->targets + at));
+    }
+    return PHA_OK;
+}
+
+/* Forward and backward of all microbatches; the mean loss in double. */
+static pha_status run_batch(pha_trainer *t, double *loss)
+{
+    int32_t micro = t->o.micro_batch, T = t->o.context;
+    double sum = 0;
+    for (int32_t i = 0; i < t->o.batch; i += micro) {
+        size_t at = (size_t)i * (size_t)T;
+        pha__run run = {.tokens = t->ids + at,
+                        .targets = t->targets + at,
+                        .dropout = t->o.dropout > 0,
+                        .seed = t->o.seed,
+                        .loss_scale = (float)(1.0 / ((double)t->o.batch * T)),
+                        .step = (uint64_t)t->step,
+                        .row0 = (int64_t)at};
+        TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
+        const float *rows = pha__exec_output(t->exec, "loss");
+        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += rows[2 * r];
+    }
+    *loss = sum / ((double)t->o.batch * T);
+    return PHA_OK;
+}
+
+/* Refuses an update that would spoil the weights: a value that is not finite, or a loss far above its running mean. */
+static bool refuse(const pha_trainer *t, double loss, double norm)
+{
+    if (!isfinite(loss) || !isfinite(norm)) return true;
+    return t->o.spike > 0 && t->mean_loss > 0 && t->step >= 50 && loss > t->o.spike * t->mean_loss;
+}
+
+enum { MAX_SKIPS = 20 };
+
+pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
+{
+    double begin = pha__seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
+    TRY(load_batch(t));
+    TRY(run_batch(t, &loss));
+    double norm = pha__gradient_norm(&t->optimizer);
+    bool skip = refuse(t, loss, norm);
+    if (!skip) {
+        double scale = t->o.clip > 0 ? fmin(1.0, t->o.clip / (norm + 1e-6)) : 1.0;
+        pha__adam adam = {lr, t->o.beta1, t->o.beta2, t->o.eps, t->o.weight_decay, t->o.decay_all};
+        pha__adam_step(&t->optimizer, &adam, scale);
+        t->mean_loss = t->mean_loss > 0 ? 0.98 * t->mean_loss + 0.02 * loss : loss;
+    }
+    t->step++;
+    t->skipped += skip;
+    t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
+    int64_t tokens = (int64_t)t->o.batch * t->o.context;
+    if (out) *out = (pha_step){t->step, loss, norm, lr, pha__seconds() - begin, tokens, skip};
+    if (t->skipped_in_row >= MAX_SKIPS)
+        FAIL(NUMERIC,
+             "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "
+             "fp32 may help; PHA_TRACE=1 finds the first value that is not finite",
+             MAX_SKIPS, loss, norm);
+    return PHA_OK;
+}
+
+pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card)
+{
+    return pha__model_write(folder, &t->weights, t->program, t->tokenizer, card);
+}
+
+pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)
+{
+    return pha__trainer_write_model(t, folder, NULL);
+}

@@ -1,0 +1,60 @@
+/* trainer.h -- the state of a training run in memory
+ *
+ * trainer.c makes steps; checkpoint.c writes and reads all that makes resuming bit-identical; probe.c looks into the
+ * model; train.c is the whole run with its folder, logs, evaluations and snapshots.
+ */
+#ifndef PHA__TRAINER_H
+#define PHA__TRAINER_H
+
+#include "io/loader.h"
+#include "runtime/model.h"
+#include "runtime/train/optimizer.h"
+#include "runtime/train/schedule.h"
+
+#define PHA__MAX_BEST 64
+
+typedef struct pha__best { /* a model snapshot in the run folder: best/step-N */
+    int64_t step;
+    double loss;
+} pha__best;
+
+struct pha_trainer {
+    pha_train_options o; /* every default resolved */
+    pha__arena strings;  /* that o points to */
+    pha__config config;
+    pha__tokens *data, *valid; /* valid: NULL if the folder has none */
+    pha__loader loader;
+    pha__tokenizer *tokenizer;
+    pha__pool *pool;
+    pha__program *program;
+    pha__exec *exec;
+    pha__optimizer optimizer;
+    pha__weights weights; /* a view on the optimizer's block */
+    pha__program *probe_program;
+    pha__exec *probe;
+    int32_t *ids, *targets; /* (batch, T) */
+
+    /* what a checkpoint holds besides weights and moments */
+    int64_t step; /* steps made; the data's position is step * batch sequences */
+    int64_t skipped, skipped_in_row;
+    double mean_loss; /* running mean for the spike guard, 0: none yet */
+    pha__schedule schedule;
+    pha__best best[PHA__MAX_BEST];
+    int n_best;
+    double last_valid; /* loss, NaN: none yet */
+    bool eval_due;     /* the evaluation that belongs to `step` has not been finished */
+};
+
+/* Did the step just made complete a pass over the data? (A pass need not be a whole number of steps.) */
+bool pha__at_epoch_end(const pha_trainer *t);
+/* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */
+bool pha__many_epochs(const pha_trainer *t);
+
+/* The weights at this moment as a model folder. */
+pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card);
+
+/* Statistics of the model on the first window of the data, as an object for the log: per layer mixing weights,
+ * horizons, gate means, attention scales, rms of branch outputs (numerics.md 6); and gradient norms per tensor. */
+pha_status pha__probe(pha_trainer *t, json_t **out);
+
+#endif

@@ -1,16 +1,11 @@
 /* op.h -- what an op is
  *
- * An op is a constant struct (the row: mathematics, no control flow) and, per device and instruction set, a kernel
- * struct. Nothing else in the library knows which ops exist: every list is made from ops.def.
+ * An op is a constant struct (the row: mathematics, no control flow) and, per backend, a kernel. Nothing else in the
+ * library knows which ops exist: every list is made from ops.def.
  *
  * Values.  A value is (B, T, W): B sequences, T tokens, W features, stored as B*T rows of W elements; consecutive rows
  * are `ld` elements apart, because a value may be a slice of columns of a merged product. A parameter is (rows, width).
  * B and T of one run may be smaller than those the program was planned for; W never changes.
- *
- * Kernels.  A kernel is serial over the range of tasks it is given; the executor owns the threads. An op may have
- * several phases with a barrier between (main work, then the sum of partial results, say). The tasks of a phase are cut
- * by the data and never by the number of threads, and partial sums are added in index order, so that results do not
- * depend on the number of threads.
  */
 #ifndef PHA__OP_H
 #define PHA__OP_H
@@ -32,15 +27,22 @@ typedef struct pha__view { /* row r begins at element r * ld of data */
     pha__dtype dtype;
 } pha__view;
 
-/* What changes from run to run and is no value of the program. */
+/* What changes from run to run and is no value of the program. The executor makes one block of it in the memory of the
+ * device, so that a sequence of steps can be repeated with other contents. */
 typedef struct pha__run {
     const int32_t *tokens;  /* (B, T) input ids */
     const int32_t *targets; /* (B, T) ids to predict, -1: not scored; NULL where no loss is taken */
+    const int32_t *order;   /* (B, T) rows sorted by token, then by row: for sums over the rows of a token. Programs
+                               with gradients have it, the executor makes it. */
     float loss_scale;       /* factor of the summed loss in the gradient: 1 / scored tokens of the whole batch */
     bool dropout;           /* dropout on? */
     uint64_t seed;          /* with step and row0: the key of the dropout masks */
     uint64_t step;
     int64_t row0;           /* index, within the whole batch, of row 0 of this microbatch */
+    struct {                /* of the optimizer (ops/adamw) */
+        float lr, scale;    /* scale: clip factor min(1, clip / (norm + 1e-6)) */
+        float c1, c2;       /* bias corrections 1 - beta^step */
+    } update;
 } pha__run;
 
 typedef enum pha__pass { PHA__FORWARD, PHA__BACKWARD } pha__pass;
@@ -111,26 +113,9 @@ typedef struct pha__op {
     int64_t (*position)(const void *state);
 } pha__op;
 
-typedef struct pha__kernel {
-    /* Number of tasks of a phase; 0: there is no such phase (phases count from 0 without gaps). NULL function: there
-     * is no such pass. */
-    int64_t (*tasks)(const pha__args *a, pha__pass pass, int phase);
-    void (*forward)(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch);
-    void (*backward)(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch);
-    /* Bytes, as an upper bound for any B, T up to those of a; data pointers are not set. NULL: 0. */
-    size_t (*work)(const pha__args *a, pha__pass pass);     /* shared by the tasks of a step */
-    size_t (*scratch)(const pha__args *a, pha__pass pass);  /* per thread, uninitialised, 64-byte aligned */
-} pha__kernel;
-
-/* ops/<op>/<op>.c defines pha__op_<op>; <op>_cpu.c defines pha__<op>_<isa> with PHA__KERNEL(<op>). */
+/* ops/<op>/<op>.c defines pha__op_<op>. */
 #define PHA__OP(name) extern const pha__op pha__op_##name;
 #include "ops/ops.def"
 #undef PHA__OP
-
-#define PHA__CAT2(a, b) a##b
-#define PHA__CAT(a, b) PHA__CAT2(a, b)
-/* The name of a function or object of the instruction set being compiled: PHA__ISA_NAME(gemm_run) = gemm_run_avx2. */
-#define PHA__ISA_NAME(name) PHA__CAT(name##_, PHA__ISA)
-#define PHA__KERNEL(name) const pha__kernel PHA__ISA_NAME(pha__##name)
 
 #endif

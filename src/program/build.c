@@ -117,6 +117,13 @@ Var pha__find_param(const pha__program *p, const char *path)
     return NULL;
 }
 
+Var pha__find_value(const pha__program *p, const char *path)
+{
+    for (int i = 0; i < p->n_nodes; i++)
+        if (!strcmp(p->nodes[i]->path, path)) return p->nodes[i];
+    return NULL;
+}
+
 Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__param_kind kind, pha__init init,
                   const char *file, int line)
 {
@@ -290,17 +297,4 @@ pha_status pha__program_finish(pha__program *p)
     pha_status status = run_passes(p);
     if (status) reject(p, status, pha_errmsg());
     return status;
-}
-
-void pha__init_weights(const pha__program *p, float *weights, uint64_t seed)
-{
-    for (int i = 0; i < p->n_params; i++) {
-        Var v = p->params[i];
-        v->init.fill(weights + v->offset, v->rows, v->width, v->init.arg, seed, v->path);
-    }
-}
-
-void pha__bind_block(const pha__program *p, void *block, size_t size, void **out)
-{
-    for (int i = 0; i < p->n_params; i++) out[i] = (char *)block + (size_t)p->params[i]->offset * size;
 }

@@ -66,8 +66,8 @@ static pha_status merge(pha__program *p, Var *members, int n)
     return PHA_OK;
 }
 
-/* Stacks first, in path order of their first weight; then the rest; constants at the end. Each starts on a cache line.
- */
+/* Matrices, with stacks first, in path order of their first weight; then vectors; constants at the end: so each kind is
+ * one range. Each starts on a cache line. */
 static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n_stacks)
 {
     const int64_t align = PHA__ALIGN / 2; /* elements: also the bf16 copy starts on a line */
@@ -81,14 +81,15 @@ static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n
         }
         at = (at + align - 1) / align * align;
     }
-    for (int constants = 0; constants < 2; constants++) {
+    for (int kind = PHA__MATRIX; kind <= PHA__CONSTANT; kind++) {
         for (int i = 0; i < p->n_params; i++) {
             Var w = p->params[i];
-            if (w->group >= 0 || (w->kind == PHA__CONSTANT) != constants) continue;
+            if (w->group >= 0 || (int)w->kind != kind) continue;
             w->offset = at;
             at += ((int64_t)w->rows * w->width + align - 1) / align * align;
         }
-        if (!constants) p->trainable = at;
+        if (kind == PHA__MATRIX) p->matrices = at;
+        if (kind == PHA__VECTOR) p->trainable = at;
     }
     p->weights = at;
     for (int i = 0; i < p->n_params; i++)

@@ -1,15 +1,19 @@
 /* plan.c -- one block for all buffers of a program
  *
  * Each buffer is live from its first to its last use. Buffers are placed by falling size at the lowest offset that no
- * buffer with an overlapping life occupies (first fit). A step's workspace is a buffer that lives for that step; the
- * threads' scratch memory is one that lives always.
+ * buffer with an overlapping life occupies (first fit). A step's workspace is a buffer that lives for that step. The
+ * scratch memory that a device needs while it runs a step is no buffer: all steps share one.
  */
 #include <stdlib.h>
 
-#include "backend/cpu/detect.h"
+#include "backend/backend.h"
 #include "program/program.h"
 
-static size_t round_up(size_t n) { return (n + PHA__ALIGN - 1) / PHA__ALIGN * PHA__ALIGN; }
+static size_t round_up(const pha__program *p, size_t n)
+{
+    size_t align = p->planned_for->align;
+    return (n + align - 1) / align * align;
+}
 
 /* The arguments of a step at the largest sizes, without addresses: what workspaces are sized by. */
 static void sized_args(const pha__program *p, const pha__plan_step *s, pha__args *a)
@@ -46,24 +50,23 @@ pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind k
     return PHA_OK;
 }
 
-/* Asks the kernels for workspaces and for the scratch memory of one thread. */
-static pha_status workspaces(pha__program *p, int threads)
+/* Asks the device for the workspaces of the steps and for its scratch memory. */
+static pha_status workspaces(pha__program *p, pha__device *device)
 {
-    size_t scratch = 0;
+    p->scratch = 0;
     for (int i = 0; i < p->n_steps; i++) {
         pha__plan_step *s = &p->steps[i];
-        const pha__kernel *k = pha__cpu_kernel(s->node->op);
+        const void *kernel = device->backend->kernel(device, s->node->op->name);
+        if (!kernel) FAIL(NO_DEVICE, "%s: this device has no kernel for %s", s->node->path, s->node->op->name);
         pha__args a;
+        pha__needs needs = {0};
         sized_args(p, s, &a);
-        size_t work = k->work ? k->work(&a, s->pass) : 0, mine = k->scratch ? k->scratch(&a, s->pass) : 0;
-        scratch = mine > scratch ? mine : scratch;
-        if (!work) continue;
-        TRY(pha__new_buffer(p, s->node->path, PHA__BUF_WORK, work, i, i, &s->work));
+        TRY(device->backend->needs(device, kernel, &a, s->pass, &needs));
+        p->scratch = needs.scratch > p->scratch ? needs.scratch : p->scratch;
+        if (needs.work) TRY(pha__new_buffer(p, s->node->path, PHA__BUF_WORK, needs.work, i, i, &s->work));
     }
-    size_t all;
-    int ignored;
-    if (scratch > SIZE_MAX / 4 || __builtin_mul_overflow(round_up(scratch), (size_t)threads, &all)) all = SIZE_MAX;
-    return pha__new_buffer(p, "scratch", PHA__BUF_SCRATCH, all, 0, PHA__FOREVER, &ignored);
+    if (p->scratch > SIZE_MAX / 4) FAIL(NO_MEMORY, "the scratch memory of a step alone is larger than any memory");
+    return PHA_OK;
 }
 
 static _Thread_local const pha__buffer *sorted; /* qsort has no context argument */
@@ -82,8 +85,8 @@ static size_t lowest_gap(const pha__program *p, const pha__buffer *b, const int 
     for (int i = 0; i < n; i++) {
         const pha__buffer *o = &p->buffers[placed[i]];
         if (o->last < b->first || b->last < o->first) continue;
-        if (at + round_up(b->size) <= o->offset) break;
-        size_t end = o->offset + round_up(o->size);
+        if (at + round_up(p, b->size) <= o->offset) break;
+        size_t end = o->offset + round_up(p, o->size);
         at = end > at ? end : at;
     }
     return at;
@@ -97,9 +100,9 @@ static pha_status place(pha__program *p, int *order, int *placed)
         pha__buffer *b = &p->buffers[order[i]];
         if (b->last < 0) continue; /* never used */
         b->offset = lowest_gap(p, b, placed, n);
-        size_t end = b->offset + round_up(b->size);
+        size_t end = b->offset + round_up(p, b->size);
         p->block = end > p->block ? end : p->block;
-        if (__builtin_add_overflow(p->naive, round_up(b->size), &p->naive) || p->naive > SIZE_MAX / 2)
+        if (__builtin_add_overflow(p->naive, round_up(p, b->size), &p->naive) || p->naive > SIZE_MAX / 2)
             FAIL(NO_MEMORY, "a program with batch %d and length %d is larger than any memory", p->options.B,
                  p->options.T);
         int at = n++;
@@ -109,22 +112,23 @@ static pha_status place(pha__program *p, int *order, int *placed)
     return PHA_OK;
 }
 
-pha_status pha__plan(pha__program *p, int threads)
+pha_status pha__plan(pha__program *p, pha__device *device)
 {
-    if (p->threads && threads > p->threads)
-        FAIL(USAGE, "the program is planned for %d threads and can't run on %d", p->threads, threads);
-    if (p->threads) return PHA_OK;
-    TRY(workspaces(p, threads));
-    size_t n = (size_t)p->n_buffers;
+    if (p->planned_for && p->planned_for != device->backend)
+        FAIL(USAGE, "the program is planned for the device %s and can't run on %s", p->planned_for->name,
+             device->backend->name);
+    if (p->planned_for) return PHA_OK;
+    p->planned_for = device->backend;
+    TRY(workspaces(p, device));
+    size_t n = (size_t)p->n_buffers + 1;
     int *order = pha__alloc(n, sizeof *order), *placed = pha__alloc(n, sizeof *placed);
     pha_status status = order && placed ? PHA_OK : PHA_NO_MEMORY;
     if (!status) {
         for (int i = 0; i < p->n_buffers; i++) order[i] = i;
         sorted = p->buffers;
-        qsort(order, n, sizeof *order, by_size);
+        qsort(order, (size_t)p->n_buffers, sizeof *order, by_size);
         status = place(p, order, placed);
     }
-    if (!status) p->threads = threads;
     pha__free(order);
     pha__free(placed);
     return status;

@@ -14,8 +14,11 @@
 
 #include "base/mem.h"
 #include "base/status.h"
-#include "base/threads.h"
 #include "ops/op.h"
+
+struct pha__backend;
+struct pha__device;
+struct pha__store;
 
 typedef struct pha__program pha__program;
 typedef struct pha__node *Var;
@@ -140,7 +143,6 @@ typedef enum pha__buffer_kind {
     PHA__BUF_GRAD,
     PHA__BUF_SAVED,
     PHA__BUF_WORK,
-    PHA__BUF_SCRATCH,
     PHA__BUF_KINDS
 } pha__buffer_kind;
 
@@ -165,7 +167,8 @@ struct pha__program {
     int n_nodes, nodes_capacity;
     Var *params; /* sorted by path once finished */
     int n_params, params_capacity;
-    int64_t weights;     /* elements of a weight block, padding included; constants come last */
+    int64_t weights;     /* elements of a weight block, padding included: matrices, vectors, constants (fuse.c) */
+    int64_t matrices;    /* elements before the first vector */
     int64_t trainable;   /* elements before the first constant */
     uint64_t parameters; /* learned numbers, without padding */
     struct {
@@ -178,7 +181,8 @@ struct pha__program {
     pha__buffer *buffers;
     int n_buffers, buffers_capacity;
     size_t block, naive; /* bytes: planned, and the sum of all buffers */
-    int threads;         /* that the plan has scratch memory for; 0: not planned */
+    size_t scratch;      /* bytes that the device needs besides while it runs a step, the most of any */
+    const struct pha__backend *planned_for; /* NULL: not planned */
     size_t state;        /* bytes of a session's block */
 };
 
@@ -186,7 +190,7 @@ struct pha__program {
 pha_status pha__canonical_order(pha__program *p); /* build.c */
 pha_status pha__fuse(pha__program *p);
 pha_status pha__derive(pha__program *p);
-pha_status pha__plan(pha__program *p, int threads); /* once; asking again for as many threads or fewer is allowed */
+pha_status pha__plan(pha__program *p, struct pha__device *device); /* asking again for its backend is allowed */
 
 /* Appends a buffer; sizes that no machine has fail. first > last: not used yet. */
 pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind kind, size_t size, int first, int last,
@@ -197,44 +201,34 @@ pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind k
 void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s);
 
 Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
-
-/* Initial values of all parameters, each from (seed, path) alone; weights is a block of p->weights floats. */
-void pha__init_weights(const pha__program *p, float *weights, uint64_t seed);
+Var pha__find_value(const pha__program *p, const char *path); /* the result of an op; NULL: none */
 
 /* ---- running (run.c) ------------------------------------------------------------------------------------- */
 
 typedef struct pha__exec pha__exec;
 
-/* Where the parameters are: one address per parameter (index order). half: bf16 matrices of a bf16 program. */
-typedef struct pha__binding {
-    void *const *weights;
-    void *const *half;
-    void *const *grads; /* programs with gradients */
-} pha__binding;
-
-/* Fills out[i] with the address of parameter i in a block laid out by the program; size is that of an element. */
-void pha__bind_block(const pha__program *p, void *block, size_t size, void **out);
-
-/* Plans for the pool's threads and allocates the block. The program, the pool and what is bound must outlive it. */
-pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *binding, pha__pool *pool);
+/* Plans for the device, binds the steps to the places of the store's parameters (store.h) and allocates the block. The
+ * program, the store and the device must outlive it. */
+pha_status pha__exec_open(pha__exec **out, pha__program *p, const struct pha__store *store, struct pha__device *device);
 void pha__exec_close(pha__exec *e);
 
-/* Runs all steps for B, T up to the planned sizes. state: B addresses of session blocks, or NULL. more: not the first
- * microbatch, parameter gradients are added. Allocates nothing. Fails only under PHA_TRACE (a value is not finite). */
+/* Runs all steps for B, T up to the planned sizes. tokens and targets in run are memory of the host, `order` is made
+ * here; they are copied. state: B addresses of session blocks on the device, or NULL. more: not the first microbatch,
+ * parameter gradients are added. Allocates nothing. Fails only if the device does, or under PHA_TRACE (a value is not
+ * finite). */
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more);
 
-/* An output by name; NULL: none. Rows are packed: B*T rows of `width`. */
-const void *pha__exec_output(const pha__exec *e, const char *name);
-/* Value, or gradient, of a node after a run, valid only if the plan kept it to the end (outputs) or in programs opened
- * with PHA_KEEP_ALL=1 in the environment (tests and tracing). NULL: none. */
-const void *pha__exec_value(const pha__exec *e, const char *path, bool gradient, pha__dtype *dtype, int32_t *width,
-                            int64_t *ld);
-/* Seconds per step since the last call with reset; NULL unless switched on. */
+/* The first n rows of an output, or of the value or gradient at a path, as fp32 rows of the host, dense. The value at a
+ * path must have been kept to the end (options.keep_all). FAILED: there is none of that name. */
+pha_status pha__exec_output(pha__exec *e, const char *name, int64_t n, float *to);
+pha_status pha__exec_value(pha__exec *e, const char *path, bool gradient, int64_t n, float *to);
+/* Seconds per step since the last call with on = true; the pointer stays valid. */
 void pha__exec_profile(pha__exec *e, bool on);
 const double *pha__exec_times(const pha__exec *e);
 
 /* Prints the ranges of what a step has just written; fails where a number is not finite (trace.c). */
-pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a);
+pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a,
+                           struct pha__device *device);
 
 /* ---- seeing it (print.c) --------------------------------------------------------------------------------- */
 

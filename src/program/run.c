@@ -1,4 +1,4 @@
-/* run.c -- executing a program: pointers are bound once, a run only sets B and T
+/* run.c -- executing a program: addresses are bound once, a run only sets B and T and what the run block holds
  *
  * PHA_TRACE=1 prints the range of every value and gradient and stops at the first that is not finite (trace.c).
  * PHA_POISON=1 fills the block with NaN when it is made, and every buffer after its last use, so that a read before the
@@ -7,23 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/detect.h"
-#include "base/clock.h"
 #include "program/program.h"
+#include "program/run_block.h"
+#include "program/store.h"
 
 typedef struct run_step {
     pha__args args;
-    const pha__kernel *kernel;
+    const void *kernel;
     uint32_t add, add_if_more;
 } run_step;
 
 struct pha__exec {
     pha__program *program;
-    pha__pool *pool;
+    pha__device *device;
     run_step *steps;
     double *times;
     char *block, *scratch;
-    size_t scratch_size; /* of one thread */
+    pha__run_block run;
     bool trace, poison, profile;
 };
 
@@ -39,156 +39,232 @@ static bool flag(const char *name, bool otherwise)
     return value && *value ? strcmp(value, "0") != 0 : otherwise;
 }
 
-static void fill_nan(void *block, size_t size) { memset(block, 0xff, size); } /* in fp32 and in bf16 */
+/* ---- binding --------------------------------------------------------------------------------------------- */
 
-static pha__view bind(const pha__exec *e, const pha__binding *binding, const pha__ref *r)
+/* A merged product reads the weights of its slices as one matrix: they must be one unit of the store. */
+static pha_status check_stack(const pha__program *p, const pha__store *store, const pha__node *m)
 {
-    pha__view v = {NULL, r->ld, r->rows, r->width, r->dtype};
-    if (r->kind == PHA__REF_BUFFER)
-        v.data = e->block + e->program->buffers[r->index].offset + (size_t)r->column * pha__dtype_size(r->dtype);
-    if (r->kind == PHA__REF_PARAM)
-        v.data = r->dtype == PHA__BF16 ? binding->half[r->index] : binding->weights[r->index];
-    if (r->kind == PHA__REF_GRAD) v.data = binding->grads[r->index];
-    return v;
+    pha__place first = pha__store_read(store, m->in[1]->index);
+    for (int i = 0; i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        if (n->merged != m || n->column == 0) continue;
+        const pha__node *w = store->names->params[n->in[1]->index], *w0 = store->names->params[m->in[1]->index];
+        pha__place at = pha__store_read(store, w->index);
+        size_t before = (size_t)n->column * (size_t)w->width * pha__dtype_size(first.format);
+        bool apart = at.data && (at.format != first.format || (char *)at.data != (char *)first.data + before);
+        if (apart || w->group != w0->group || w->group < 0)
+            FAIL(FAILED, "%s: its weights do not lie together", n->path);
+    }
+    return PHA_OK;
 }
 
-static void bind_step(pha__exec *e, const pha__binding *binding, int i)
+static pha_status bind_param(pha__view *v, const pha__store *store, const pha__ref *r)
+{
+    pha__place at = r->kind == PHA__REF_GRAD ? pha__store_at(store, PHA__GRADIENT, r->index)
+                                             : pha__store_read(store, r->index);
+    if (!at.data)
+        FAIL(FAILED, "%s: the store has no %s of it", store->names->params[r->index]->path,
+             r->kind == PHA__REF_GRAD ? "gradient" : "numbers");
+    v->data = at.data, v->dtype = at.format;
+    return PHA_OK;
+}
+
+static pha_status bind(const pha__exec *e, const pha__store *store, const pha__ref *r, pha__view *v)
+{
+    *v = (pha__view){NULL, r->ld, r->rows, r->width, r->dtype};
+    if (r->kind == PHA__REF_PARAM || r->kind == PHA__REF_GRAD) return bind_param(v, store, r);
+    if (r->kind == PHA__REF_BUFFER)
+        v->data = e->block + e->program->buffers[r->index].offset + (size_t)r->column * pha__dtype_size(r->dtype);
+    return PHA_OK;
+}
+
+static pha_status bind_views(const pha__exec *e, const pha__store *store, const pha__plan_step *s, pha__args *a)
+{
+    for (int k = 0; k < a->n_in; k++) {
+        TRY(bind(e, store, &s->in[k], &a->in[k]));
+        if (!s->in[k].kind && s->node->in[k]) /* not kept: the width is still of use */
+            a->in[k].rows = s->node->in[k]->rows, a->in[k].width = s->node->in[k]->width;
+        TRY(bind(e, store, &s->d_in[k], &a->d_in[k]));
+    }
+    TRY(bind(e, store, &s->out, &a->out));
+    a->out.width = s->node->width;
+    return bind(e, store, &s->d_out, &a->d_out);
+}
+
+static pha_status bind_step(pha__exec *e, const pha__store *store, int i)
 {
     const pha__plan_step *s = &e->program->steps[i];
     const pha__buffer *buffers = e->program->buffers;
     run_step *r = &e->steps[i];
     pha__args *a = &r->args;
     a->n_in = s->node->n_in;
-    for (int k = 0; k < a->n_in; k++) {
-        a->in[k] = bind(e, binding, &s->in[k]);
-        if (!s->in[k].kind && s->node->in[k]) /* not kept: the width is still of use */
-            a->in[k].rows = s->node->in[k]->rows, a->in[k].width = s->node->in[k]->width;
-        a->d_in[k] = bind(e, binding, &s->d_in[k]);
-    }
-    a->out = bind(e, binding, &s->out);
-    a->out.width = s->node->width;
-    a->d_out = bind(e, binding, &s->d_out);
+    TRY(bind_views(e, store, s, a));
+    if (s->node->stack_rows) TRY(check_stack(e->program, store, s->node));
     a->attr = s->node->attr;
     a->saved = s->saved < 0 ? NULL : (float *)(e->block + buffers[s->saved].offset);
     a->work = s->work < 0 ? NULL : e->block + buffers[s->work].offset;
     a->state_offset = s->node->state_offset;
     a->max_context = e->program->options.max_context;
     r->add = s->add, r->add_if_more = s->add_if_more;
-    r->kernel = pha__cpu_kernel(s->node->op);
+    r->kernel = e->device->backend->kernel(e->device, s->node->op->name);
+    return PHA_OK;
 }
 
-pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__binding *binding, pha__pool *pool)
+/* The most that any step needs with the threads of this device. */
+static pha_status open_scratch(pha__exec *e)
 {
-    *out = NULL;
-    TRY(pha__cpu_select());
-    TRY(pha__plan(p, pha__pool_threads(pool)));
-    pha__exec *e = pha__alloc_zero(1, sizeof *e);
-    if (!e) return PHA_NO_MEMORY;
-    e->program = p, e->pool = pool;
-    e->trace = flag("PHA_TRACE", false), e->poison = flag("PHA_POISON", POISON);
+    size_t most = 0;
+    for (int i = 0; i < e->program->n_steps; i++) {
+        pha__args a = e->steps[i].args;
+        pha__needs needs = {0};
+        a.B = e->program->options.B, a.T = e->program->options.T;
+        TRY(e->device->backend->needs(e->device, e->steps[i].kernel, &a, e->program->steps[i].pass, &needs));
+        most = needs.scratch > most ? needs.scratch : most;
+    }
+    e->scratch = pha__device_alloc(e->device, most);
+    return e->scratch ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_parts(pha__exec *e, const pha__store *store)
+{
+    pha__program *p = e->program;
     e->steps = pha__alloc_zero((size_t)p->n_steps + 1, sizeof *e->steps);
     e->times = pha__alloc_zero((size_t)p->n_steps + 1, sizeof *e->times);
-    e->block = pha__alloc(p->block + 1, 1);
-    if (!e->steps || !e->times || !e->block) {
-        pha__exec_close(e);
-        return pha__fail(PHA_NO_MEMORY,
-                         "no memory for a program of %.1f MB (batch %d, context %d); a smaller batch or "
-                         "recomputation needs less",
-                         (double)p->block / 1e6, p->options.B, p->options.T);
-    }
-    if (e->poison) fill_nan(e->block, p->block);
-    const pha__buffer *scratch = &p->buffers[p->n_buffers - 1]; /* plan.c puts it last */
-    e->scratch = e->block + scratch->offset;
-    e->scratch_size = scratch->size / (size_t)p->threads;
-    for (int i = 0; i < p->n_steps; i++) bind_step(e, binding, i);
-    *out = e;
-    return PHA_OK;
+    e->block = pha__device_alloc(e->device, p->block);
+    if (!e->steps || !e->times || !e->block)
+        FAIL(NO_MEMORY,
+             "no memory for a program of %.1f MB (batch %d, context %d); a smaller batch or recomputation needs less",
+             (double)p->block / 1e6, p->options.B, p->options.T);
+    for (int i = 0; i < p->n_steps; i++) TRY(bind_step(e, store, i));
+    TRY(open_scratch(e));
+    TRY(pha__run_block_open(&e->run, e->device, p->options.B, p->options.T, p->options.gradients));
+    return e->poison ? pha__fill(e->device, e->block, 0xff, p->block) : PHA_OK; /* NaN in fp32 and in bf16 */
+}
+
+pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__store *store, pha__device *device)
+{
+    *out = NULL;
+    if (p->n_params != store->names->n_params)
+        FAIL(FAILED, "a program has %d parameters, the store %d", p->n_params, store->names->n_params);
+    TRY(pha__plan(p, device));
+    pha__exec *e = pha__alloc_zero(1, sizeof *e);
+    if (!e) return PHA_NO_MEMORY;
+    e->program = p, e->device = device;
+    e->trace = flag("PHA_TRACE", false), e->poison = flag("PHA_POISON", POISON);
+    pha_status status = open_parts(e, store);
+    if (status) pha__exec_close(e);
+    else *out = e;
+    return status;
 }
 
 void pha__exec_close(pha__exec *e)
 {
     if (!e) return;
+    pha__run_block_close(&e->run);
+    pha__device_free(e->device, e->block);
+    pha__device_free(e->device, e->scratch);
     pha__free(e->steps);
     pha__free(e->times);
-    pha__free(e->block);
     pha__free(e);
 }
 
-typedef struct job {
-    const pha__exec *exec;
-    const pha__args *args;
-    void (*kernel)(const pha__args *, int, int64_t, int64_t, void *);
-    int phase;
-} job;
+/* ---- running --------------------------------------------------------------------------------------------- */
 
-static void run_tasks(void *context, int64_t begin, int64_t end, int worker)
-{
-    const job *j = context;
-    j->kernel(j->args, j->phase, begin, end, j->exec->scratch + (size_t)worker * j->exec->scratch_size);
-}
-
-static void run_step_now(pha__exec *e, run_step *s, pha__pass pass)
-{
-    job j = {e, &s->args, pass == PHA__FORWARD ? s->kernel->forward : s->kernel->backward, 0};
-    for (;; j.phase++) {
-        int64_t n = s->kernel->tasks(&s->args, pass, j.phase);
-        if (n == 0) break;
-        pha__pool_run(e->pool, n, run_tasks, &j);
-    }
-}
-
-static void poison_dead(pha__exec *e, int step)
+static pha_status poison_dead(pha__exec *e, int step)
 {
     for (int i = 0; i < e->program->n_buffers; i++) {
         const pha__buffer *b = &e->program->buffers[i];
-        if (b->last == step) fill_nan(e->block + b->offset, b->size);
-    }
-}
-
-pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
-{
-    if (B > e->program->options.B || T > e->program->options.T)
-        FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B,
-             e->program->options.T);
-    for (int i = 0; i < e->program->n_steps; i++) {
-        run_step *s = &e->steps[i];
-        double begin = e->profile ? pha__seconds() : 0;
-        s->args.B = B, s->args.T = T;
-        s->args.run = run, s->args.state = state;
-        s->args.add = s->add | (more ? s->add_if_more : 0);
-        run_step_now(e, s, e->program->steps[i].pass);
-        if (e->profile) e->times[i] += pha__seconds() - begin;
-        if (e->trace) TRY(pha__trace_step(e->program, &e->program->steps[i], &s->args));
-        if (e->poison) poison_dead(e, i);
+        if (b->last == step) TRY(pha__fill(e->device, e->block + b->offset, 0xff, b->size));
     }
     return PHA_OK;
 }
 
-const void *pha__exec_output(const pha__exec *e, const char *name)
+/* Adds what the marks 0 to n say of steps first to first + n - 1. */
+static pha_status add_times(pha__exec *e, int first, int n)
 {
-    for (int i = 0; i < e->program->n_outputs; i++)
-        if (!strcmp(e->program->outputs[i].name, name))
-            return e->block + e->program->buffers[e->program->outputs[i].value->value[0]].offset;
-    return NULL;
+    for (int k = 0; k < n; k++) {
+        double seconds;
+        TRY(e->device->backend->between(e->device, k, k + 1, &seconds));
+        e->times[first + k] += seconds;
+    }
+    return PHA_OK;
 }
 
-const void *pha__exec_value(const pha__exec *e, const char *path, bool gradient, pha__dtype *dtype, int32_t *width,
-                            int64_t *ld)
+static pha_status after_step(pha__exec *e, int i)
 {
-    for (int i = 0; i < e->program->n_nodes; i++) {
-        const pha__node *n = e->program->nodes[i], *m = n->merged ? n->merged : n;
-        int buffer = gradient ? m->grad : m->value[0];
-        if (strcmp(n->path, path) || buffer < 0) continue;
-        *dtype = n->dtype, *width = n->width, *ld = m->width;
-        return e->block + e->program->buffers[buffer].offset + (size_t)n->column * pha__dtype_size(n->dtype);
+    if (e->profile) {
+        int k = i % (PHA__MARKS - 1);
+        TRY(e->device->backend->mark(e->device, k + 1));
+        if (k + 1 == PHA__MARKS - 1 || i + 1 == e->program->n_steps) {
+            TRY(add_times(e, i - k, k + 1));
+            TRY(e->device->backend->mark(e->device, 0));
+        }
     }
-    return NULL;
+    if (e->trace) TRY(pha__trace_step(e->program, &e->program->steps[i], &e->steps[i].args, e->device));
+    return e->poison ? poison_dead(e, i) : PHA_OK;
+}
+
+pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
+{
+    const pha__run *run_there;
+    char *const *state_there;
+    if (B > e->program->options.B || T > e->program->options.T)
+        FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B,
+             e->program->options.T);
+    TRY(pha__run_block_fill(&e->run, B, T, run, state, &run_there, &state_there));
+    if (e->profile) TRY(e->device->backend->mark(e->device, 0));
+    for (int i = 0; i < e->program->n_steps; i++) {
+        run_step *s = &e->steps[i];
+        s->args.B = B, s->args.T = T;
+        s->args.run = run_there, s->args.state = state_there;
+        s->args.add = s->add | (more ? s->add_if_more : 0);
+        TRY(e->device->backend->run(e->device, s->kernel, &s->args, e->program->steps[i].pass, e->scratch));
+        if (e->profile || e->trace || e->poison) TRY(after_step(e, i));
+    }
+    return PHA_OK;
+}
+
+/* ---- looking --------------------------------------------------------------------------------------------- */
+
+/* n rows of a buffer whose rows are ld elements apart, from column `column`. */
+static pha_status read_rows(pha__exec *e, int buffer, const pha__node *n, int64_t ld, int64_t rows, float *to)
+{
+    size_t size = pha__dtype_size(n->dtype), bytes = (size_t)(rows * ld) * size;
+    char *from = e->block + e->program->buffers[buffer].offset;
+    if (n->dtype == PHA__F32 && ld == n->width) return pha__download(e->device, to, from, bytes);
+    char *rows_here = pha__alloc(bytes + 1, 1);
+    if (!rows_here) return PHA_NO_MEMORY;
+    pha_status status = pha__download(e->device, rows_here, from, bytes);
+    for (int64_t r = 0; r < rows && !status; r++)
+        for (int64_t c = 0; c < n->width; c++) {
+            const char *x = rows_here + (size_t)(r * ld + n->column + c) * size;
+            to[r * n->width + c] = n->dtype == PHA__F32 ? *(const float *)x : bf16_to_f32(*(const uint16_t *)x);
+        }
+    pha__free(rows_here);
+    return status;
+}
+
+pha_status pha__exec_output(pha__exec *e, const char *name, int64_t n, float *to)
+{
+    for (int i = 0; i < e->program->n_outputs; i++) {
+        const pha__node *v = e->program->outputs[i].value;
+        if (!strcmp(e->program->outputs[i].name, name)) return read_rows(e, v->value[0], v, v->width, n, to);
+    }
+    FAIL(FAILED, "the program has no output '%s'", name);
+}
+
+pha_status pha__exec_value(pha__exec *e, const char *path, bool gradient, int64_t n, float *to)
+{
+    const pha__node *v = pha__find_value(e->program, path), *m = v && v->merged ? v->merged : v;
+    int buffer = !v ? -1 : gradient ? m->grad : m->value[0];
+    if (buffer < 0) FAIL(FAILED, "the program keeps no %s of '%s'", gradient ? "gradient" : "value", path);
+    return read_rows(e, buffer, v, m->width, n, to);
 }
 
 void pha__exec_profile(pha__exec *e, bool on)
 {
     e->profile = on;
-    memset(e->times, 0, (size_t)e->program->n_steps * sizeof *e->times);
+    if (on) memset(e->times, 0, (size_t)e->program->n_steps * sizeof *e->times);
 }
 
 const double *pha__exec_times(const pha__exec *e) { return e->times; }

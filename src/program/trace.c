@@ -4,6 +4,7 @@
  */
 #include <math.h>
 
+#include "backend/backend.h"
 #include "base/dtype.h"
 #include "base/log.h"
 #include "program/program.h"
@@ -15,7 +16,7 @@ static float element(const pha__view *v, int64_t row, int64_t column)
 }
 
 /* Prints the range of one view of node n; fails at a value that is not finite. */
-static pha_status trace_view(const pha__node *n, const char *what, const pha__view *v, int64_t rows)
+static pha_status show(const pha__node *n, const char *what, const pha__view *v, int64_t rows)
 {
     float low = INFINITY, high = -INFINITY;
     double squares = 0;
@@ -33,35 +34,49 @@ static pha_status trace_view(const pha__node *n, const char *what, const pha__vi
     return PHA_OK;
 }
 
+static pha_status trace_view(const pha__node *n, const char *what, const pha__view *v, int64_t rows,
+                             pha__device *device)
+{
+    if (rows < 1) return PHA_OK;
+    pha__view here = *v;
+    size_t size = (size_t)((rows - 1) * v->ld + v->width) * pha__dtype_size(v->dtype);
+    here.data = pha__alloc(size, 1);
+    if (!here.data) return PHA_NO_MEMORY;
+    pha_status status = pha__download(device, here.data, v->data, size);
+    if (!status) status = show(n, what, &here, rows);
+    pha__free(here.data);
+    return status;
+}
+
 /* A view of a node, or, of a merged product, the part of each member: columns of a value, rows of the weights. */
 static pha_status trace_members(const pha__program *p, const pha__node *n, const char *what, const pha__view *v,
-                                int64_t rows, bool of_weights)
+                                int64_t rows, bool of_weights, pha__device *device)
 {
     if (!v->data) return PHA_OK;
-    if (!n->stack_rows) return trace_view(n, what, v, rows);
+    if (!n->stack_rows) return trace_view(n, what, v, rows, device);
     for (int i = 0; i < p->n_nodes; i++) {
         const pha__node *m = p->nodes[i];
         if (m->merged != n) continue;
         pha__view part = *v;
         part.data = (char *)v->data + (size_t)(of_weights ? m->column * v->ld : m->column) * pha__dtype_size(v->dtype);
         part.width = of_weights ? v->width : m->width;
-        TRY(trace_view(m, what, &part, of_weights ? m->width : rows));
+        TRY(trace_view(m, what, &part, of_weights ? m->width : rows, device));
     }
     return PHA_OK;
 }
 
-pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a)
+pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a, pha__device *device)
 {
     static const char *names[PHA__MAX_IN] = {"d_in0", "d_in1", "d_in2", "d_in3", "d_in4",  "d_in5",
                                              "d_in6", "d_in7", "d_in8", "d_in9", "d_in10", "d_in11"};
     const pha__node *n = s->node;
     int64_t rows = (int64_t)a->B * a->T;
-    if (s->pass == PHA__FORWARD || n->op->is_loss) TRY(trace_members(p, n, "out", &a->out, rows, false));
+    if (s->pass == PHA__FORWARD || n->op->is_loss) TRY(trace_members(p, n, "out", &a->out, rows, false, device));
     for (int k = 0; s->pass == PHA__BACKWARD && k < a->n_in; k++) {
         if (s->d_in[k].kind == PHA__REF_GRAD)
-            TRY(trace_members(p, n, names[k], &a->d_in[k], a->d_in[k].rows, k == 1));
+            TRY(trace_members(p, n, names[k], &a->d_in[k], a->d_in[k].rows, k == 1, device));
         else if (a->d_in[k].data)
-            TRY(trace_view(n, names[k], &a->d_in[k], rows));
+            TRY(trace_view(n, names[k], &a->d_in[k], rows, device));
     }
     return PHA_OK;
 }

@@ -1,5 +1,5 @@
 /* api.c -- what pha.h offers the process as a whole: the allocator, the receiver of notes, the instruction set */
-#include "backend/cpu/detect.h"
+#include "backend/backend.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -43,4 +43,4 @@ void pha_set_log(pha_log_fn *fn, void *context)
 
 void pha_free(void *memory) { pha__free(memory); }
 
-const char *pha_isa(void) { return pha__cpu_isa(); }
+const char *pha_isa(void) { return pha__host_isa(); }

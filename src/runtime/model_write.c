@@ -7,6 +7,7 @@
 #include "base/place.h"
 #include "base/str.h"
 #include "runtime/model.h"
+#include "runtime/tensors.h"
 
 static pha_status in_folder(char **out, const char *folder, const char *name)
 {
@@ -14,32 +15,17 @@ static pha_status in_folder(char **out, const char *folder, const char *name)
     return *out ? PHA_OK : PHA_NO_MEMORY;
 }
 
-static pha_status write_weights(const char *path, const pha__weights *w, const pha__program *names,
+static pha_status write_weights(const char *path, const pha__config *c, const pha__store *store,
                                 const pha__tokenizer *tokenizer)
 {
-    pha__tensor *tensors = pha__alloc_zero((size_t)w->n, sizeof *tensors);
-    if (!tensors) return PHA_NO_MEMORY;
-    size_t n = 0;
-    for (int i = 0; i < w->n; i++) {
-        const pha__node *v = names->params[i];
-        if (v->kind == PHA__CONSTANT) continue;
-        pha__tensor *t = &tensors[n++];
-        *t = (pha__tensor){.name = v->path, .dtype = PHA__F32, .data = w->data[i]};
-        if (v->rows == 1 && v->kind == PHA__VECTOR)
-            t->rank = 1, t->shape[0] = v->width;
-        else
-            t->rank = 2, t->shape[0] = v->rows, t->shape[1] = v->width;
-    }
     char hash[20];
     snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
-    const char *metadata[] = {"format", "pha", "rope", w->config.rope == PHA__ROPE_HALF ? "half" : "interleaved",
+    const char *metadata[] = {"format", "pha", "rope", c->rope == PHA__ROPE_HALF ? "half" : "interleaved",
                               tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
-    pha_status status = pha__safetensors_write(path, tensors, n, metadata);
-    pha__free(tensors);
-    return status;
+    return pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
 }
 
-static pha_status write_card(const char *path, const pha__weights *w, const pha__program *names, const char *card)
+static pha_status write_card(const char *path, const pha__config *c, const pha__store *store, const char *card)
 {
     pha__str s = {0};
     pha__str_printf(
@@ -47,8 +33,8 @@ static pha_status write_card(const char *path, const pha__weights *w, const pha_
         "---\nlibrary_name: pha\ntags: [%s]\n---\n# A %s language model\n\n%llu parameters, %d layers of width "
         "%d, vocabulary %d. Written by pha %s; `pha generate --model DIR` runs it, `pha inspect DIR` describes "
         "it.\n%s%s",
-        w->config.arch, w->config.arch, (unsigned long long)names->parameters, w->config.n_layer, w->config.d_model,
-        w->config.vocab_size, pha_version(), card ? "\n" : "", card ? card : "");
+        c->arch, c->arch, (unsigned long long)store->names->parameters, c->n_layer, c->d_model, c->vocab_size,
+        pha_version(), card ? "\n" : "", card ? card : "");
     pha_status status = s.failed ? PHA_NO_MEMORY : pha__write_file(path, s.data, s.size);
     pha__str_free(&s);
     return status;
@@ -57,17 +43,17 @@ static pha_status write_card(const char *path, const pha__weights *w, const pha_
 static const char config_name[] = "config.json", weights_name[] = "model.safetensors",
                   tokenizer_name[] = "tokenizer.json", card_name[] = "README.md";
 
-static pha_status write_parts(const char *folder, const pha__weights *w, const pha__program *names,
+static pha_status write_parts(const char *folder, const pha__config *c, const pha__store *store,
                               const pha__tokenizer *tokenizer, const char *card)
 {
     char *path;
     pha__config_rules r = pha__rules();
     TRY(in_folder(&path, folder, config_name));
-    pha_status status = pha__config_save(&w->config, path, &r);
+    pha_status status = pha__config_save(c, path, &r);
     pha__free(path);
     TRY(status);
     TRY(in_folder(&path, folder, weights_name));
-    status = write_weights(path, w, names, tokenizer);
+    status = write_weights(path, c, store, tokenizer);
     pha__free(path);
     TRY(status);
     if (tokenizer) {
@@ -77,7 +63,7 @@ static pha_status write_parts(const char *folder, const pha__weights *w, const p
         TRY(status);
     }
     TRY(in_folder(&path, folder, card_name));
-    status = write_card(path, w, names, card);
+    status = write_card(path, c, store, card);
     pha__free(path);
     return status;
 }
@@ -117,7 +103,7 @@ pha_status pha__model_place(const char *folder)
     return status;
 }
 
-pha_status pha__model_write(const char *folder, const pha__weights *w, const pha__program *names,
+pha_status pha__model_write(const char *folder, const pha__config *config, const pha__store *store,
                             const pha__tokenizer *tokenizer, const char *card)
 {
     pha__str to = {0}, beside = {0};
@@ -125,7 +111,7 @@ pha_status pha__model_write(const char *folder, const pha__weights *w, const pha
     if (!status) {
         status = pha__remove_tree(beside.data); /* what a killed run left */
         if (!status) status = pha__mkdirs(beside.data);
-        if (!status) status = write_parts(beside.data, w, names, tokenizer, card);
+        if (!status) status = write_parts(beside.data, config, store, tokenizer, card);
         if (!status)
             status = pha__replace_dir(beside.data, to.data);
         else
@@ -136,41 +122,46 @@ pha_status pha__model_write(const char *folder, const pha__weights *w, const pha
     return status;
 }
 
+/* The initial values, written through a store of the processor. */
+static pha_status write_initial(const char *folder, const pha__config *c, const pha__tokenizer *tokenizer,
+                                uint64_t seed)
+{
+    pha__program_options options = {.B = 1, .T = 1};
+    pha__program *names = NULL;
+    pha__device *device = NULL;
+    pha__store *store = NULL;
+    pha_status status = pha__record(&names, c, &options, PHA__HEAD_NONE);
+    if (!status) status = pha__device_open(&device, "cpu", 1);
+    if (!status) status = pha__store_open(&store, names, device);
+    if (!status) status = pha__store_add(store, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32);
+    if (!status) status = pha__init_weights(store, seed);
+    if (!status) status = pha__model_write(folder, c, store, tokenizer, "Untrained.\n");
+    pha__store_close(store);
+    pha__device_close(device);
+    pha__program_close(names);
+    return status;
+}
+
+static pha_status initialise(const char *config_file, uint64_t seed, const pha__tokenizer *tok, const char *out_folder)
+{
+    pha__config c;
+    pha__config_rules r = pha__rules();
+    TRY(pha__config_load(&c, config_file, &r));
+    if (!c.vocab_size && tok) c.vocab_size = pha__tokenizer_size(tok);
+    if (c.vocab_size < 2) FAIL(BAD_INPUT, "%s: vocab_size is missing; add it or give a tokenizer", config_file);
+    if (tok && pha__tokenizer_size(tok) > c.vocab_size)
+        FAIL(BAD_INPUT, "%s: vocab_size %d is below the tokenizer's %d tokens", config_file, c.vocab_size,
+             pha__tokenizer_size(tok));
+    return write_initial(out_folder, &c, tok, seed);
+}
+
 pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer, const char *out_folder)
 {
-    pha__weights w = {0};
-    pha__program *names = NULL;
     pha__tokenizer *tok = NULL;
-    pha__config_rules r = pha__rules();
     if (!config_file || !out_folder) FAIL(USAGE, "a configuration file and a folder to write are needed");
     TRY(pha__model_place(out_folder));
-    TRY(pha__config_load(&w.config, config_file, &r));
     if (tokenizer) TRY(pha__tokenizer_open(&tok, tokenizer));
-    if (!w.config.vocab_size && tok) w.config.vocab_size = pha__tokenizer_size(tok);
-    pha_status status = PHA_OK;
-    if (w.config.vocab_size < 2)
-        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing; add it or give a tokenizer", config_file);
-    else if (tok && pha__tokenizer_size(tok) > w.config.vocab_size)
-        status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size %d is below the tokenizer's %d tokens", config_file,
-                           w.config.vocab_size, pha__tokenizer_size(tok));
-    pha__program_options options = {.B = 1, .T = 1};
-    float *block = NULL;
-    if (!status) status = pha__record(&names, &w.config, &options, PHA__HEAD_NONE);
-    if (!status) {
-        w.n = names->n_params;
-        block = pha__alloc_zero((size_t)names->weights, sizeof *block);
-        w.data = pha__alloc_zero((size_t)w.n, sizeof *w.data);
-        if (!block || !w.data)
-            status = pha__fail(PHA_NO_MEMORY, "no memory for %lld weights", (long long)names->weights);
-    }
-    if (!status) {
-        pha__bind_block(names, block, sizeof *block, w.data);
-        pha__init_weights(names, block, seed);
-        status = pha__model_write(out_folder, &w, names, tok, "Untrained.\n");
-    }
-    pha__free(block);
-    pha__free(w.data);
-    pha__program_close(names);
+    pha_status status = initialise(config_file, seed, tok, out_folder);
     pha__tokenizer_close(tok);
     return status;
 }

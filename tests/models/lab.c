@@ -97,69 +97,78 @@ void lab_config(pha__config *c, const lab_variant *v)
 
 /* ---- programs ---- */
 
-static void fill(lab *l, const pha__node *w)
+static pha_status fill(lab *l, int i)
 {
-    float *x = l->weights + w->offset;
+    const pha__node *w = l->program->params[i];
+    float *x = pha__alloc((size_t)w->rows * (size_t)w->width, sizeof *x);
+    if (!x) return PHA_NO_MEMORY;
     w->init.fill(x, w->rows, w->width, w->init.arg, 1234, w->path);
     uint64_t random = pha__hash_path(w->path);
-    for (int64_t i = 0; i < (int64_t)w->rows * w->width; i++) {
-        if (w->kind == PHA__VECTOR) x[i] += (float)(0.1 * lab_normal(&random));
-        if (w->kind == PHA__MATRIX) {
-            l->half[w->offset + i] = f32_to_bf16(x[i]);
-            x[i] = bf16_to_f32(l->half[w->offset + i]);
-        }
+    for (int64_t k = 0; k < (int64_t)w->rows * w->width; k++) {
+        if (w->kind == PHA__VECTOR) x[k] += (float)(0.1 * lab_normal(&random));
+        if (w->kind == PHA__MATRIX) x[k] = bf16_to_f32(f32_to_bf16(x[k]));
     }
+    pha_status status = pha__store_copy_in(l->store, PHA__WEIGHT, i, x);
+    pha__free(x);
+    return status;
 }
 
-static pha_status bind(lab *l, pha__pool *pool)
+static pha_status bind(lab *l, pha__device *device)
 {
-    size_t n = (size_t)l->program->weights, k = (size_t)l->program->n_params + 1;
-    l->weights = pha__alloc_zero(n, sizeof *l->weights);
-    l->grads = pha__alloc_zero(n, sizeof *l->grads);
-    l->half = pha__alloc_zero(n, sizeof *l->half);
-    for (int i = 0; i < 3; i++) l->at[i] = pha__alloc_zero(k, sizeof **l->at);
-    if (!l->weights || !l->grads || !l->half || !l->at[0] || !l->at[1] || !l->at[2]) return PHA_NO_MEMORY;
-    pha__bind_block(l->program, l->weights, sizeof *l->weights, l->at[0]);
-    pha__bind_block(l->program, l->half, sizeof *l->half, l->at[1]);
-    pha__bind_block(l->program, l->grads, sizeof *l->grads, l->at[2]);
-    for (int i = 0; i < l->program->n_params; i++) fill(l, l->program->params[i]);
-    pha__binding binding = {l->at[0], l->at[1], l->at[2]};
-    return pha__exec_open(&l->exec, l->program, &binding, pool);
+    TRY(pha__store_open(&l->store, l->program, device));
+    TRY(pha__optimizer_open(&l->optimizer, l->store, l->program->options.dtype == PHA__BF16));
+    for (int i = 0; i < l->program->n_params; i++) TRY(fill(l, i));
+    TRY(pha__optimizer_refresh(&l->optimizer));
+    l->weights = l->store->block[PHA__WEIGHT], l->grads = l->store->block[PHA__GRADIENT];
+    return pha__exec_open(&l->exec, l->program, l->store, device);
 }
 
-pha_status lab_try(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool)
+pha_status lab_try(lab *l, const pha__config *c, const pha__program_options *options, pha__head head,
+                   pha__device *device)
 {
     *l = (lab){0};
     pha_status status = pha__record(&l->program, c, options, head);
-    if (!status) status = bind(l, pool);
+    if (!status) status = bind(l, device);
     if (status) lab_close(l);
     return status;
 }
 
-void lab_open(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool)
+void lab_open(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__device *device)
 {
-    OK(lab_try(l, c, options, head, pool));
+    OK(lab_try(l, c, options, head, device));
 }
 
-void lab_bind(lab *l, pha__pool *pool) { OK(bind(l, pool)); }
+void lab_bind(lab *l, pha__device *device) { OK(bind(l, device)); }
 
 void lab_close(lab *l)
 {
     pha__exec_close(l->exec);
+    pha__optimizer_close(&l->optimizer);
+    pha__store_close(l->store);
     pha__program_close(l->program);
-    pha__free(l->weights);
-    pha__free(l->grads);
-    pha__free(l->half);
-    for (int i = 0; i < 3; i++) pha__free(l->at[i]);
+    free(l->out);
     *l = (lab){0};
 }
 
-pha__pool *lab_pool(void)
+pha__device *lab_device(void)
 {
-    static pha__pool *pool;
-    if (!pool) OK(pha__pool_open(&pool, 2));
-    return pool;
+    static pha__device *device;
+    if (!device) OK(pha__device_open(&device, "cpu", 2));
+    return device;
 }
+
+const float *lab_output(lab *l, const char *name, int64_t rows)
+{
+    int64_t width = 0;
+    for (int i = 0; i < l->program->n_outputs; i++)
+        if (!strcmp(l->program->outputs[i].name, name)) width = l->program->outputs[i].value->width;
+    l->out = realloc(l->out, (size_t)(rows * width) * sizeof *l->out);
+    OK(pha__exec_output(l->exec, name, rows, l->out));
+    return l->out;
+}
+
+float *lab_weight(const lab *l, int i) { return pha__store_at(l->store, PHA__WEIGHT, i).data; }
+float *lab_grad(const lab *l, int i) { return pha__store_at(l->store, PHA__GRADIENT, i).data; }
 
 /* ---- data and errors ---- */
 
@@ -201,9 +210,9 @@ double lab_e2(const float *x, const float *y, int64_t n)
     return isfinite(e2) ? e2 : INFINITY;
 }
 
-double lab_loss(const lab *l, int rows, double scale)
+double lab_loss(lab *l, int rows, double scale)
 {
-    const float *out = pha__exec_output(l->exec, "loss");
+    const float *out = lab_output(l, "loss", rows);
     double sum = 0;
     for (int i = 0; i < rows; i++) sum += out[2 * i];
     return scale * sum;

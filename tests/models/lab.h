@@ -3,7 +3,7 @@
 #define PHA__LAB_H
 
 #include "models/models.h"
-#include "program/program.h"
+#include "runtime/train/optimizer.h"
 #include "support/check.h"
 
 /* The tiny preset with options: every switch of pha.md 8 and 10 that the models know. */
@@ -23,18 +23,26 @@ void lab_config(pha__config *c, const lab_variant *v);
 typedef struct lab {
     pha__program *program;
     pha__exec *exec;
-    float *weights, *grads;
-    uint16_t *half;
-    void **at[3]; /* addresses of weights, half, grads */
+    pha__store *store;
+    pha__optimizer optimizer;
+    float *weights, *grads; /* the blocks of the store */
+    float *out;             /* of lab_output */
 } lab;
 
 /* Closes everything and returns the status where something fails. */
-pha_status lab_try(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool);
-void lab_open(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__pool *pool);
-void lab_bind(lab *l, pha__pool *pool); /* weights and executor of l->program, recorded by the caller */
+pha_status lab_try(lab *l, const pha__config *c, const pha__program_options *options, pha__head head,
+                   pha__device *device);
+void lab_open(lab *l, const pha__config *c, const pha__program_options *options, pha__head head, pha__device *device);
+void lab_bind(lab *l, pha__device *device); /* weights and executor of l->program, recorded by the caller */
 void lab_close(lab *l);
 
-pha__pool *lab_pool(void); /* of two threads, made on first use */
+pha__device *lab_device(void); /* the processor with two threads, made on first use */
+
+/* Rows of an output of the last run; valid until the next call and lab_close. */
+const float *lab_output(lab *l, const char *name, int64_t rows);
+/* Numbers of parameter i. */
+float *lab_weight(const lab *l, int i);
+float *lab_grad(const lab *l, int i);
 
 /* Tokens and the targets that follow them; unscored: percentage of targets that are -1. Returns a number of scored
  * tokens. */
@@ -44,7 +52,7 @@ double lab_normal(uint64_t *state);
 
 /* |x - y| / |y| over n numbers; not finite: infinity. 0 / 0 is 0. */
 double lab_e2(const float *x, const float *y, int64_t n);
-double lab_loss(const lab *l, int rows, double scale); /* scale * sum nll of the last run */
+double lab_loss(lab *l, int rows, double scale); /* scale * sum nll of the last run */
 bool lab_same(const void *x, const void *y, size_t bytes);
 
 #endif

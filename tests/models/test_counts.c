@@ -152,6 +152,7 @@ static void test_names(void **state)
 
 typedef struct initial {
     pha__program *program;
+    pha__store *store;
     float *weights;
 } initial;
 
@@ -160,15 +161,16 @@ static void open_initial(initial *w, const char *variant, uint64_t seed)
     pha__config c;
     lab_config(&c, lab_find(variant));
     w->program = record(&c);
-    w->weights = pha__alloc_zero((size_t)w->program->weights, sizeof *w->weights);
-    assert_non_null(w->weights);
-    pha__init_weights(w->program, w->weights, seed);
+    OK(pha__store_open(&w->store, w->program, lab_device()));
+    OK(pha__store_add(w->store, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
+    OK(pha__init_weights(w->store, seed));
+    w->weights = w->store->block[PHA__WEIGHT];
 }
 
 static void close_initial(initial *w)
 {
+    pha__store_close(w->store);
     pha__program_close(w->program);
-    pha__free(w->weights);
 }
 
 static const float *find(const initial *w, const char *path, Var *out)
@@ -319,8 +321,8 @@ static void test_initial_loss(void **state)
         int32_t tokens[N], targets[N];
         lab_tokens(tokens, targets, N, 256, 0, 3);
         lab l;
-        lab_open(&l, &c, &(pha__program_options){.B = 1, .T = N}, PHA__HEAD_LOSS, lab_pool());
-        pha__init_weights(l.program, l.weights, 1);
+        lab_open(&l, &c, &(pha__program_options){.B = 1, .T = N}, PHA__HEAD_LOSS, lab_device());
+        OK(pha__init_weights(l.store, 1));
         OK(pha__exec_run(l.exec, 1, N, &(pha__run){.tokens = tokens, .targets = targets}, NULL, false));
         double loss = lab_loss(&l, N, 1.0 / N);
         print_message("%s: initial loss %.3f\n", names[i], loss);

@@ -23,7 +23,7 @@ static const float *weight(const char *name)
     char path[64];
     snprintf(path, sizeof path, "layer%d.%s", layer, name);
     Var w = pha__find_param(model->program, path);
-    return w ? model->at[0][w->index] : NULL;
+    return w ? lab_weight(model, w->index) : NULL;
 }
 
 static void linear(value out, const char *name, value x, int n, int width)
@@ -228,8 +228,8 @@ static void sequential_block(value x)
 static void logits(float *out, const int32_t *tokens)
 {
     static value x;
-    const float *E = model->at[0][pha__find_param(model->program, "embed")->index];
-    const float *gain = model->at[0][pha__find_param(model->program, "norm")->index];
+    const float *E = lab_weight(model, pha__find_param(model->program, "embed")->index);
+    const float *gain = lab_weight(model, pha__find_param(model->program, "norm")->index);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < D; i++) x[t][i] = sqrt(D) * E[tokens[t] * D + i];
     for (layer = 0; layer < L; layer++) strcmp(config->arch, "seq") ? parallel_block(x) : sequential_block(x);
@@ -252,14 +252,14 @@ static void test_forward(void **state)
         if (!strstr(lab_variants[i].options, "alpha\":")) assert_true(c.alpha == pow(2 * L, 0.25));
         if (!strstr(lab_variants[i].options, "rope_theta")) assert_true(c.rope_theta == 10000);
         lab l;
-        lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T}, PHA__HEAD_LOGITS, lab_pool());
+        lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T}, PHA__HEAD_LOGITS, lab_device());
         int32_t tokens[T];
         static float want[T * V];
         lab_tokens(tokens, NULL, T, V, 0, 21);
         model = &l, config = &c;
         logits(want, tokens);
         OK(pha__exec_run(l.exec, 1, T, &(pha__run){.tokens = tokens}, NULL, false));
-        double e2 = lab_e2(pha__exec_output(l.exec, "logits"), want, T * V);
+        double e2 = lab_e2(lab_output(&l, "logits", T), want, T * V);
         print_message("%-28s %.1e%s\n", lab_variants[i].name, e2, e2 <= 1e-5 ? "" : "   FAILED");
         bad += !(e2 <= 1e-5);
         lab_close(&l);
@@ -275,7 +275,7 @@ static void test_no_base(void **state)
     pha__config c;
     lab_config(&c, lab_find("pre_inv, no main residual"));
     lab l;
-    lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_pool());
+    lab_open(&l, &c, &(pha__program_options){.B = 1, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_device());
     int found = 0;
     for (int i = 0; i < l.program->n_steps; i++) {
         const pha__plan_step *s = &l.program->steps[i];

@@ -34,7 +34,7 @@ static void open_setup(setup *s, const lab_variant *v)
     s->run = (pha__run){.tokens = s->tokens, .targets = s->targets, .loss_scale = 1.0f / (float)scored, .dropout = true,
                         .seed = 99, .step = 3, .row0 = 7};
     pha__program_options o = {.B = B, .T = T, .gradients = true};
-    lab_open(&s->fast, &c, &o, PHA__HEAD_LOSS, lab_pool());
+    lab_open(&s->fast, &c, &o, PHA__HEAD_LOSS, lab_device());
 
     o.no_fuse = true, o.gradients = false;
     OK(pha__program_open(&s->unfused, &o));
@@ -45,7 +45,7 @@ static void open_setup(setup *s, const lab_variant *v)
         const pha__node *w = s->unfused->params[i];
         assert_string_equal(w->path, s->fast.program->params[i]->path);
         double *x = pha__reference_param(s->reference, i);
-        const float *from = s->fast.at[0][i];
+        const float *from = lab_weight(&s->fast, i);
         for (int64_t k = 0; k < (int64_t)w->rows * w->width; k++) x[k] = from[k];
     }
     pha__reference_forward(s->reference, 0);
@@ -123,7 +123,7 @@ static int check_tensor(const setup *s, const lab *l, int index, const char *typ
     const pha__node *w = s->unfused->params[index];
     if (w->kind == PHA__CONSTANT) return 0;
     const double *ref = pha__reference_grad(s->reference, index);
-    const float *x = l->at[2][index];
+    const float *x = lab_grad(l, index);
     double dot = 0, xx = 0, rr = 0, ee = 0;
     for (int64_t k = 0; k < (int64_t)w->rows * w->width; k++) {
         dot += x[k] * ref[k], xx += (double)x[k] * x[k], rr += ref[k] * ref[k];
@@ -168,7 +168,7 @@ static void check_variant(const lab_variant *v, int *bad)
     c.dropout = 0.1;
     lab half;
     lab_open(&half, &c, &(pha__program_options){.B = B, .T = T, .gradients = true, .dtype = PHA__BF16}, PHA__HEAD_LOSS,
-             lab_pool());
+             lab_device());
     *bad += check_program(&s, &half, "bf16", &(limits){1e-2, 0.15, 0.99, 0.001});
     lab_close(&half);
     close_setup(&s);
@@ -194,8 +194,8 @@ static void test_clamped_scale(void **state)
     setup s;
     open_setup(&s, lab_find("default"));
     int tau = pha__find_param(s.fast.program, "layer1.attn.tau")->index;
-    float *x = s.fast.at[0][tau];
-    const float *grad = s.fast.at[2][tau];
+    float *x = lab_weight(&s.fast, tau);
+    const float *grad = lab_grad(&s.fast, tau);
     x[2] = 4.7f; /* ln 100 = 4.605 */
     pha__reference_param(s.reference, tau)[2] = 4.7f;
     pha__reference_forward(s.reference, 0);

@@ -27,19 +27,19 @@ static void open_stream(stream *s, const lab_variant *v, pha__dtype dtype)
     pha__config c;
     lab_config(&c, v);
     pha__program_options o = {.B = 1, .T = T, .dtype = dtype};
-    lab_open(&s->whole, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+    lab_open(&s->whole, &c, &o, PHA__HEAD_LOGITS, lab_device());
     o.max_context = CONTEXT;
-    lab_open(&s->chunk, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+    lab_open(&s->chunk, &c, &o, PHA__HEAD_LOGITS, lab_device());
     o.T = 1;
-    lab_open(&s->step, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+    lab_open(&s->step, &c, &o, PHA__HEAD_LOGITS, lab_device());
     o.B = 3;
-    lab_open(&s->steps, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+    lab_open(&s->steps, &c, &o, PHA__HEAD_LOGITS, lab_device());
     assert_int_equal(s->chunk.program->state, s->step.program->state); /* one block serves all programs */
     assert_int_equal(s->chunk.program->state, s->steps.program->state);
     for (int i = 0; i < 3; i++) s->session[i] = pha__alloc_zero(s->chunk.program->state + 1, 1);
     lab_tokens(s->tokens, NULL, T, V, 0, 17);
     OK(pha__exec_run(s->whole.exec, 1, T, &(pha__run){.tokens = s->tokens}, NULL, false));
-    memcpy(s->want, pha__exec_output(s->whole.exec, "logits"), sizeof s->want);
+    memcpy(s->want, lab_output(&s->whole, "logits", T), sizeof s->want);
 }
 
 static void close_stream(stream *s)
@@ -58,7 +58,7 @@ static void feed(stream *s, int session, int t, int n)
 {
     lab *l = n == 1 ? &s->step : &s->chunk;
     OK(pha__exec_run(l->exec, 1, n, &(pha__run){.tokens = s->tokens + t}, &s->session[session], false));
-    memcpy(s->got + t * V, pha__exec_output(l->exec, "logits"), (size_t)n * V * sizeof(float));
+    memcpy(s->got + t * V, lab_output(l, "logits", n), (size_t)n * V * sizeof(float));
 }
 
 static int argmax(const float *x, float *margin)
@@ -124,7 +124,7 @@ static void check_batch(stream *s)
         int32_t tokens[3];
         for (int b = 0; b < 3; b++) tokens[b] = s->tokens[start[b] + k];
         OK(pha__exec_run(s->steps.exec, 3, 1, &(pha__run){.tokens = tokens}, s->session, false));
-        const float *out = pha__exec_output(s->steps.exec, "logits");
+        const float *out = lab_output(&s->steps, "logits", 3);
         for (int b = 0; b < 3; b++) memcpy(together[b] + k * V, out + b * V, V * sizeof(float));
     }
     for (int b = 0; b < 3; b++) {

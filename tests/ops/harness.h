@@ -17,7 +17,7 @@
 #ifndef PHA__HARNESS_H
 #define PHA__HARNESS_H
 
-#include "ops/op.h"
+#include "backend/cpu/kernel.h"
 
 typedef uint64_t pha__random; /* state of a small generator; any value is a seed */
 

@@ -84,6 +84,7 @@ static void set_size(pha__problem *p, int B, int T)
     p->ref.d_out = doubles((int64_t)B * T * p->ref.out_width);
     p->run.tokens = calloc((size_t)B * T, sizeof(int32_t));
     p->run.targets = calloc((size_t)B * T, sizeof(int32_t));
+    p->run.order = calloc((size_t)B * T, sizeof(int32_t));
 }
 
 static void fill_input(pha__problem *p, int i, pha__random *r)
@@ -155,8 +156,20 @@ void pha__problem_slice(pha__problem *p, const pha__problem *of, int b, int B, i
     copy_rows(&p->ref, &of->ref, (int32_t *)p->run.targets, of->run.targets, sizeof(int32_t), b, t);
 }
 
+/* The rows sorted by token, then by row. */
+static void sort_rows(pha__problem *p)
+{
+    int32_t *order = (int32_t *)p->run.order;
+    for (int32_t k = 0; k < p->ref.B * p->ref.T; k++) {
+        int32_t at = k;
+        while (at > 0 && p->run.tokens[order[at - 1]] > p->run.tokens[k]) order[at] = order[at - 1], at--;
+        order[at] = k;
+    }
+}
+
 void pha__problem_solve(pha__problem *p)
 {
+    sort_rows(p);
     p->test->forward(&p->ref);
     if (!p->test->op->no_grad) p->test->backward(&p->ref);
 }
@@ -171,6 +184,7 @@ void pha__problem_close(pha__problem *p)
     free((double *)p->ref.d_out);
     free((int32_t *)p->run.tokens);
     free((int32_t *)p->run.targets);
+    free((int32_t *)p->run.order);
 }
 
 /* ---- the reference against central differences (numerics.md 4) ---- */

@@ -8,7 +8,7 @@ typedef struct pha__problem {
     const pha__op_test *test;
     const pha__op_case *c;
     pha__dtype dtype; /* inputs are rounded to this format (where it applies) before the reference sees them */
-    pha__run run;     /* owns tokens and targets */
+    pha__run run;     /* owns tokens, targets and order */
     pha__op_reference ref;     /* owns its arrays */
 } pha__problem;
 

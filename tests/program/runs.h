@@ -23,7 +23,7 @@ static inline void configure(pha__config *c, const char *variant)
 }
 
 /* The tiny preset after one training run of B x T; `options` may lack B, T and gradients. */
-static inline void open_run(lab *l, const char *variant, pha__program_options o, pha__pool *pool)
+static inline void open_run(lab *l, const char *variant, pha__program_options o, pha__device *device)
 {
     pha__config c;
     configure(&c, variant);
@@ -31,8 +31,8 @@ static inline void open_run(lab *l, const char *variant, pha__program_options o,
     if (!o.T) o.T = T;
     o.gradients = true;
     int scored = lab_tokens(tokens, targets, ROWS, V, 10, 1);
-    lab_open(l, &c, &o, PHA__HEAD_LOSS, pool);
-    for (int64_t i = 0; i < l->program->weights; i++) l->grads[i] = NAN; /* the first microbatch stores */
+    lab_open(l, &c, &o, PHA__HEAD_LOSS, device);
+    for (int64_t i = 0; i < l->program->trainable; i++) l->grads[i] = NAN; /* the first microbatch stores */
     pha__run run = run_of(scored);
     OK(pha__exec_run(l->exec, B, T, &run, NULL, false));
 }
@@ -47,15 +47,16 @@ static inline void same_gradients(const lab *a, const lab *b, double limit, cons
         const pha__node *w = a->program->params[i];
         assert_string_equal(w->path, b->program->params[i]->path);
         if (w->kind == PHA__CONSTANT) continue;
-        double e2 = lab_e2(a->at[2][i], b->at[2][i], (int64_t)size_of(w));
-        bool ok = limit > 0 ? e2 <= limit : lab_same(a->at[2][i], b->at[2][i], size_of(w) * sizeof(float)) && e2 == 0;
+        double e2 = lab_e2(lab_grad(a, i), lab_grad(b, i), (int64_t)size_of(w));
+        bool same = e2 == 0 && lab_same(lab_grad(a, i), lab_grad(b, i), size_of(w) * sizeof(float));
+        bool ok = limit > 0 ? e2 <= limit : same;
         if (!ok) fail_msg("%s: gradients of %s differ: E2 %.2e", what, w->path, e2);
     }
 }
 
-static inline void same_losses(const lab *a, const lab *b, const char *what)
+static inline void same_losses(lab *a, lab *b, const char *what)
 {
-    if (!lab_same(pha__exec_output(a->exec, "loss"), pha__exec_output(b->exec, "loss"), 2 * ROWS * sizeof(float)))
+    if (!lab_same(lab_output(a, "loss", ROWS), lab_output(b, "loss", ROWS), 2 * ROWS * sizeof(float)))
         fail_msg("%s: losses have other bits", what);
 }
 

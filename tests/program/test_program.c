@@ -16,8 +16,8 @@ static void test_fusion(void **state)
     (void)state;
     for (int i = 0; i < N_SOME; i++) {
         lab fused, plain;
-        open_run(&fused, some[i], (pha__program_options){0}, lab_pool());
-        open_run(&plain, some[i], (pha__program_options){.no_fuse = true}, lab_pool());
+        open_run(&fused, some[i], (pha__program_options){0}, lab_device());
+        open_run(&plain, some[i], (pha__program_options){.no_fuse = true}, lab_device());
         assert_true(count_merged(fused.program) > 0);
         assert_int_equal(count_merged(plain.program), 0);
         assert_true(fused.program->n_steps < plain.program->n_steps);
@@ -40,7 +40,7 @@ static void test_merged_projections(void **state)
 {
     (void)state;
     lab l;
-    open_run(&l, "default", (pha__program_options){0}, lab_pool());
+    open_run(&l, "default", (pha__program_options){0}, lab_device());
     int members = 0, width = 0;
     for (int i = 0; i < l.program->n_nodes; i++) {
         const pha__node *n = l.program->nodes[i];
@@ -86,8 +86,8 @@ static void test_recompute(void **state)
         for (int half = 0; half < 2; half++) {
             lab kept, again;
             pha__dtype dtype = half ? PHA__BF16 : PHA__F32;
-            open_run(&kept, some[i], (pha__program_options){.dtype = dtype}, lab_pool());
-            open_run(&again, some[i], (pha__program_options){.dtype = dtype, .recompute = true}, lab_pool());
+            open_run(&kept, some[i], (pha__program_options){.dtype = dtype}, lab_device());
+            open_run(&again, some[i], (pha__program_options){.dtype = dtype, .recompute = true}, lab_device());
             same_losses(&kept, &again, some[i]);
             same_gradients(&kept, &again, 0, some[i]);
             int repeated = 0;
@@ -110,7 +110,7 @@ static void test_recompute_saves(void **state)
     for (int k = 0; k < 2; k++) {
         lab l;
         lab_open(&l, &c, &(pha__program_options){.B = B, .T = 128, .gradients = true, .recompute = k}, PHA__HEAD_LOSS,
-                 lab_pool());
+                 lab_device());
         block[k] = l.program->block;
         lab_close(&l);
     }
@@ -154,7 +154,7 @@ static void test_plan(void **state)
     for (int i = 0; i < lab_n_variants; i++) {
         for (int recompute = 0; recompute < 2; recompute++) {
             lab l;
-            open_run(&l, lab_variants[i].name, (pha__program_options){.recompute = recompute}, lab_pool());
+            open_run(&l, lab_variants[i].name, (pha__program_options){.recompute = recompute}, lab_device());
             check_plan(l.program, lab_variants[i].name);
             if (i == 0) print_message("tiny: %zu bytes planned, %zu naive\n", l.program->block, l.program->naive);
             lab_close(&l);
@@ -171,9 +171,9 @@ static void test_poison(void **state)
         for (int k = 0; k < 4; k++) {
             lab plain, special;
             pha__program_options o = {.recompute = k >= 2};
-            open_run(&plain, some[i], o, lab_pool());
+            open_run(&plain, some[i], o, lab_device());
             setenv(names[k % 2], "1", 1);
-            open_run(&special, some[i], o, lab_pool());
+            open_run(&special, some[i], o, lab_device());
             unsetenv(names[k % 2]);
             same_losses(&plain, &special, names[k % 2]);
             same_gradients(&plain, &special, 0, names[k % 2]);
@@ -198,9 +198,9 @@ static void test_poisoned_start(void **state)
     for (int i = 0; i < n; i++) {
         lab l;
         if (settings[i]) setenv("PHA_POISON", settings[i], 1);
-        lab_open(&l, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_pool());
+        lab_open(&l, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_device());
         unsetenv("PHA_POISON");
-        const float *loss = pha__exec_output(l.exec, "loss");
+        const float *loss = lab_output(&l, "loss", ROWS);
         for (int k = 0; k < 2 * ROWS; k++) assert_true(isnan(loss[k]));
         lab_close(&l);
     }
@@ -240,7 +240,7 @@ static void test_trace(void **state)
     configure(&c, "default");
     int scored = lab_tokens(tokens, targets, ROWS, V, 10, 1);
     pha__run run = run_of(scored);
-    lab_open(&l, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_pool());
+    lab_open(&l, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS, lab_device());
     unsetenv("PHA_TRACE");
     pha_set_log(listen, NULL);
     pha_status good = pha__exec_run(l.exec, B, T, &run, NULL, false);

@@ -32,7 +32,7 @@ static void open_recorded(lab *l, const pha__config *c, bool backwards)
     x = rmsnorm(p, "norm", x);
     pha__output(p, "loss", pha__apply(p, "loss", &pha__op_lm_loss, ((Var[]){x, E}), 2, NULL, 0));
     OK(pha__program_finish(l->program));
-    lab_bind(l, lab_pool());
+    lab_bind(l, lab_device());
 }
 
 static void test_recording_order(void **state)
@@ -175,7 +175,7 @@ static void test_sizes(void **state)
         pha__output(p, name, x = rmsnorm(p, name, x));
     }
     OK(pha__program_finish(g));
-    FAILS(NO_MEMORY, "larger than any memory", pha__plan(g, 1));
+    FAILS(NO_MEMORY, "larger than any memory", pha__plan(g, lab_device()));
     pha__program_close(g);
 
     pha__config c; /* a cache of 2^54 tokens in each of two layers */
@@ -184,10 +184,10 @@ static void test_sizes(void **state)
     FAILS(NO_MEMORY, "layer0.attn.heads: a state of 18014398509481984 tokens", pha__lm_record(g, &c, PHA__HEAD_NONE));
     pha__program_close(g);
 
-    g = open_empty(); /* nothing recorded: a plan of scratch memory alone */
+    g = open_empty(); /* nothing recorded, nothing to plan */
     OK(pha__program_finish(g));
-    OK(pha__plan(g, 1));
-    assert_int_equal(g->n_buffers, 1);
+    OK(pha__plan(g, lab_device()));
+    assert_int_equal(g->n_buffers, 0);
     pha__program_close(g);
 }
 
@@ -236,12 +236,12 @@ static void fail_everywhere(const char *variant, const pha__program_options *o)
     pha__config c;
     configure(&c, variant);
     lab l;
-    lab_pool();
+    lab_device();
     size_t before = pha__mem_now();
     int n = 1;
     for (;; n++) {
         pha__mem_fail_at((uint64_t)n);
-        pha_status status = lab_try(&l, &c, o, PHA__HEAD_LOSS, lab_pool());
+        pha_status status = lab_try(&l, &c, o, PHA__HEAD_LOSS, lab_device());
         pha__mem_fail_at(0);
         if (status == PHA_OK) break;
         if (status != PHA_NO_MEMORY)

@@ -7,54 +7,63 @@ static void test_threads(void **state)
     (void)state;
     for (int i = 0; i < N_SOME; i++) {
         lab one, other;
-        pha__pool *pool;
-        OK(pha__pool_open(&pool, 1));
-        open_run(&one, some[i], (pha__program_options){0}, pool);
+        pha__device *device;
+        OK(pha__device_open(&device, "cpu", 1));
+        open_run(&one, some[i], (pha__program_options){0}, device);
         for (int n = 2; n <= 3; n++) {
-            pha__pool *more;
-            OK(pha__pool_open(&more, n));
+            pha__device *more;
+            OK(pha__device_open(&more, "cpu", n));
             open_run(&other, some[i], (pha__program_options){0}, more);
             same_losses(&one, &other, some[i]);
             same_gradients(&one, &other, 0, some[i]);
             lab_close(&other);
-            pha__pool_close(more);
+            pha__device_close(more);
         }
         lab_close(&one);
-        pha__pool_close(pool);
+        pha__device_close(device);
     }
 }
 
-/* A plan made for some threads serves as many or fewer; with more each would get less scratch memory than it needs. */
+/* A plan made for some threads serves any number. */
 static void test_planned_threads(void **state)
 {
     (void)state;
     pha__config c;
     configure(&c, "default");
     for (int planned = 1; planned <= 3; planned += 2) {
-        lab l = {0};
-        pha__pool *pool;
-        OK(pha__pool_open(&pool, 2));
+        lab l = {0}, other;
+        pha__device *device, *first;
+        OK(pha__device_open(&device, "cpu", 2));
+        OK(pha__device_open(&first, "cpu", planned));
         OK(pha__record(&l.program, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS));
-        OK(pha__plan(l.program, planned));
-        assert_int_equal(l.program->threads, planned);
-        if (planned < 2) {
-            void *none[512] = {NULL};
-            pha__binding binding = {none, none, none};
-            FAILS(USAGE, "planned for 1 threads", pha__exec_open(&l.exec, l.program, &binding, pool));
-            assert_null(l.exec);
-        } else {
-            lab other;
-            lab_bind(&l, pool);
-            pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
-            OK(pha__exec_run(l.exec, B, T, &run, NULL, false));
-            open_run(&other, "default", (pha__program_options){0}, pool);
-            same_losses(&l, &other, "planned for more threads");
-            same_gradients(&l, &other, 0, "planned for more threads");
-            lab_close(&other);
-        }
+        OK(pha__plan(l.program, first));
+        pha__device_close(first);
+        lab_bind(&l, device);
+        pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+        OK(pha__exec_run(l.exec, B, T, &run, NULL, false));
+        open_run(&other, "default", (pha__program_options){0}, device);
+        same_losses(&l, &other, "planned for other threads");
+        same_gradients(&l, &other, 0, "planned for other threads");
+        lab_close(&other);
         lab_close(&l);
-        pha__pool_close(pool);
+        pha__device_close(device);
     }
+}
+
+/* A plan belongs to a backend: sizes and alignment are its own. */
+static void test_planned_backend(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    lab l = {0};
+    pha__device *far;
+    OK(pha__device_open(&far, "far", 1));
+    OK(pha__record(&l.program, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS));
+    OK(pha__plan(l.program, far));
+    FAILS(USAGE, "planned for the device far", pha__plan(l.program, lab_device()));
+    lab_close(&l);
+    pha__device_close(far);
 }
 
 /* Repeating a run gives the same bits, and allocates nothing. */
@@ -63,8 +72,8 @@ static void test_again(void **state)
     (void)state;
     for (int i = 0; i < N_SOME; i++) {
         lab l, once;
-        open_run(&once, some[i], (pha__program_options){0}, lab_pool());
-        open_run(&l, some[i], (pha__program_options){0}, lab_pool());
+        open_run(&once, some[i], (pha__program_options){0}, lab_device());
+        open_run(&l, some[i], (pha__program_options){0}, lab_device());
         pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
         uint64_t count = pha__mem_count();
         OK(pha__exec_run(l.exec, 2, 7, &run, NULL, false));
@@ -83,8 +92,8 @@ static void test_smaller_runs(void **state)
     for (int i = 0; i < N_SOME; i++) {
         for (int recompute = 0; recompute < 2; recompute++) {
             lab exact, bigger;
-            open_run(&exact, some[i], (pha__program_options){.recompute = recompute}, lab_pool());
-            open_run(&bigger, some[i], (pha__program_options){.B = 7, .T = 100, .recompute = recompute}, lab_pool());
+            open_run(&exact, some[i], (pha__program_options){.recompute = recompute}, lab_device());
+            open_run(&bigger, some[i], (pha__program_options){.B = 7, .T = 100, .recompute = recompute}, lab_device());
             same_losses(&exact, &bigger, some[i]);
             same_gradients(&exact, &bigger, 0, some[i]);
             FAILS(USAGE, "exceeds", pha__exec_run(exact.exec, B + 1, T, &(pha__run){.tokens = tokens}, NULL, false));
@@ -101,8 +110,8 @@ static void test_microbatches(void **state)
     (void)state;
     for (int i = 0; i < N_SOME; i++) {
         lab whole, parts;
-        open_run(&whole, some[i], (pha__program_options){0}, lab_pool());
-        open_run(&parts, some[i], (pha__program_options){0}, lab_pool());
+        open_run(&whole, some[i], (pha__program_options){0}, lab_device());
+        open_run(&parts, some[i], (pha__program_options){0}, lab_device());
         pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
         double loss = 0;
         for (int b = 0; b < B; b++) {
@@ -127,16 +136,16 @@ static void test_causality(void **state)
             lab_config(&c, &lab_variants[i]);
             lab l;
             pha__program_options o = {.B = 2, .T = T, .dtype = half ? PHA__BF16 : PHA__F32};
-            lab_open(&l, &c, &o, PHA__HEAD_LOGITS, lab_pool());
+            lab_open(&l, &c, &o, PHA__HEAD_LOGITS, lab_device());
             lab_tokens(tokens, NULL, 2 * T, V, 0, 3);
             pha__run run = {.tokens = tokens};
             static float before[2 * T * V];
             OK(pha__exec_run(l.exec, 2, T, &run, NULL, false));
-            memcpy(before, pha__exec_output(l.exec, "logits"), sizeof before);
+            memcpy(before, lab_output(&l, "logits", 2 * T), sizeof before);
             for (int j = T - 1; j >= 0; j -= 8) {
                 tokens[T + j] ^= 0x55;
                 OK(pha__exec_run(l.exec, 2, T, &run, NULL, false));
-                const float *after = pha__exec_output(l.exec, "logits");
+                const float *after = lab_output(&l, "logits", 2 * T);
                 if (!lab_same(before, after, (size_t)(T + j) * V * sizeof(float)))
                     fail_msg("%s: token %d changes what comes before", lab_variants[i].name, j);
                 if (lab_same(before + (T + j) * V, after + (T + j) * V, V * sizeof(float)))
@@ -153,6 +162,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_planned_threads),
+        cmocka_unit_test(test_planned_backend),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_smaller_runs),
         cmocka_unit_test(test_microbatches),

@@ -115,7 +115,7 @@ static void silence(scripted *x, const char *path)
     Var v = pha__find_param(x->model->names, path);
     assert_non_null(v);
     assert_in_range((int64_t)v->rows * v->width, 1, 64 * 128);
-    x->model->weights.data[v->index] = x->zeros;
+    OK(pha__store_set(x->model->store, PHA__WEIGHT, v->index, x->zeros, PHA__F32));
 }
 
 /* The script ends with <|endoftext|>. */
@@ -139,7 +139,8 @@ static void open_script(scripted *x, const char *name, const char *say)
         assert_true(row[0] == 0 && row[k] == 0);
         row[k] = row[k + 1] = 1;
     }
-    x->model->weights.data[pha__find_param(x->model->names, "embed")->index] = x->embed;
+    Var E = pha__find_param(x->model->names, "embed");
+    OK(pha__store_set(x->model->store, PHA__WEIGHT, E->index, x->embed, PHA__F32));
 }
 
 static void close_script(scripted *x)

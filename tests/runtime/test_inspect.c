@@ -163,7 +163,8 @@ static void memory(void **state)
     assert_true(at(full, "block") < at(full, "naive"));
     assert_true(at(full, "saved") == at(full, "naive") - at(full, "block"));
     assert_true(at(full, "total") ==
-                at(full, "weights") + at(full, "gradients") + at(full, "moments") + at(full, "block"));
+                at(full, "weights") + at(full, "gradients") + at(full, "moments") + at(full, "scratch") +
+                    at(full, "block"));
     static const char *const parts[] = {"activations", "activation_gradients", "statistics",
                                         "logits",      "workspaces",           "scratch"};
     double sum = 0;

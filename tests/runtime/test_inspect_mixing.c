@@ -12,26 +12,45 @@ static const char *small(const char *name, const char *more)
     return write_config(name, text);
 }
 
+/* Initial weights of a model, in memory that a test may change. */
+static pha__device *device;
+static pha__store *open_store(const pha__program *names)
+{
+    pha__store *store;
+    assert_int_equal(pha__device_open(&device, "cpu", 1), PHA_OK);
+    assert_int_equal(pha__store_open(&store, names, device), PHA_OK);
+    assert_int_equal(pha__store_add(store, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32), PHA_OK);
+    assert_int_equal(pha__init_weights(store, 3), PHA_OK);
+    return store;
+}
+
+static void close_store(pha__store *store)
+{
+    pha__store_close(store);
+    pha__device_close(device);
+}
+
+static float *numbers(const pha__store *s, const char *path)
+{
+    return pha__store_at(s, PHA__WEIGHT, pha__find_param(s->names, path)->index).data;
+}
+
 /* Numbers worked out by hand: softplus(0) = 0.6931, softplus(ln(e - 1)) = 1, softplus(800) = 800. */
 static void mixing_numbers(void **state)
 {
     (void)state;
     pha__subject s;
     assert_int_equal(pha__subject_open(&s, small("three.json", "")), PHA_OK);
-    void **data = calloc((size_t)s.names->n_params, sizeof *data);
-    float *block = calloc((size_t)s.names->weights, sizeof *block);
-    pha__bind_block(s.names, block, sizeof *block, data);
-    pha__init_weights(s.names, block, 3);
-    float *p0 = data[pha__find_param(s.names, "layer0.mix")->index],
-          *p1 = data[pha__find_param(s.names, "layer1.mix")->index];
+    pha__store *store = open_store(s.names);
+    float *p0 = numbers(store, "layer0.mix"), *p1 = numbers(store, "layer1.mix");
     float one = logf(expf(1) - 1);
     p0[0] = one, p0[1] = one, p0[2] = one; /* order of the tensor: attn, gss, aux */
     p1[0] = 800, p1[1] = 200, p1[2] = -800;
-    float *gain = data[pha__find_param(s.names, "layer0.gss_norm")->index];
+    float *gain = numbers(store, "layer0.gss_norm");
     for (int i = 0; i < 32; i++) gain[i] = i % 2 ? -6.0f : 0.0f; /* rms sqrt(18) */
     pha__mix_row *rows;
     int n;
-    assert_int_equal(pha__mixing_rows(&rows, &n, s.names, data), PHA_OK);
+    assert_int_equal(pha__mixing_rows(&rows, &n, s.names, store), PHA_OK);
     assert_int_equal(n, 2);
     assert_int_equal(rows[0].n, 3);
     assert_string_equal(rows[0].branch[0], "gss");
@@ -45,8 +64,7 @@ static void mixing_numbers(void **state)
     near(rows[1].raw[1], 0.8, 1e-9, "attention");
     near(rows[1].raw[2], 0, 1e-9, "ffn");
     pha__free(rows);
-    free(block);
-    free(data);
+    close_store(store);
     pha__subject_close(&s);
 }
 
@@ -95,20 +113,16 @@ static void mixing_not_finite(void **state)
     for (int i = 0; i < 4; i++) {
         pha__subject s;
         assert_int_equal(pha__subject_open(&s, small("nan.json", "")), PHA_OK);
-        float *block = calloc((size_t)s.names->weights, sizeof *block);
-        pha_model m = {.weights.data = calloc((size_t)s.names->n_params, sizeof(void *))};
-        pha__bind_block(s.names, block, sizeof *block, m.weights.data);
-        pha__init_weights(s.names, block, 3);
-        ((float *)m.weights.data[pha__find_param(s.names, paths[i / 2])->index])[1] = values[i % 2];
+        pha_model m = {.store = open_store(s.names)};
+        numbers(m.store, paths[i / 2])[1] = values[i % 2];
         s.model = &m;
         pha__str out = {0};
         assert_int_equal(pha__inspect_mixing(&out, &s, &(pha_inspect_options){0}), PHA_NUMERIC);
         assert_non_null(strstr(pha_errmsg(), i < 2 ? "layer 1" : "layer 0"));
         s.model = NULL;
         pha__str_free(&out);
+        close_store(m.store);
         pha__subject_close(&s);
-        free(m.weights.data);
-        free(block);
     }
 }
 

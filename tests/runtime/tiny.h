@@ -58,20 +58,23 @@ static inline void tiny_ids(int32_t *ids, size_t n, int32_t V, uint64_t seed)
 /* Logits (n, V) of a whole text at once, from a program without state. */
 static inline float *tiny_logits(const pha_model *m, const int32_t *ids, int n)
 {
-    size_t size = (size_t)n * (size_t)m->weights.config.vocab_size;
+    size_t size = (size_t)n * (size_t)m->config.vocab_size;
     pha__program_options o = {.B = 1, .T = n, .no_fuse = true}; /* merging is among what is tested */
     pha__program *p;
     pha__exec *e;
-    pha__pool *pool;
+    pha__device *device;
     float *out = pha__alloc(size, sizeof *out);
-    OK(pha__pool_open(&pool, 2));
-    OK(pha__record(&p, &m->weights.config, &o, PHA__HEAD_LOGITS));
-    OK(pha__exec_over(&e, p, &m->weights, pool));
+    OK(pha__device_open(&device, "cpu", 2));
+    OK(pha__record(&p, &m->config, &o, PHA__HEAD_LOGITS));
+    pha__weights w;
+    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32));
+    OK(pha__exec_open(&e, p, w.store, device));
     OK(pha__exec_run(e, 1, n, &(pha__run){.tokens = ids}, NULL, false));
-    memcpy(out, pha__exec_output(e, "logits"), size * sizeof *out);
+    OK(pha__exec_output(e, "logits", n, out));
     pha__exec_close(e);
     pha__program_close(p);
-    pha__pool_close(pool);
+    pha__weights_close(&w);
+    pha__device_close(device);
     return out;
 }
 

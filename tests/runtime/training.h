@@ -95,6 +95,19 @@ static inline pha_trainer *open_trainer(const pha_train_options *o)
     return t;
 }
 
+/* The numbers of a role, in fresh memory; *n of them. */
+static inline float *numbers(const pha_trainer *t, pha__role role, size_t *n)
+{
+    float *out = calloc((size_t)t->program->weights, sizeof *out);
+    *n = 0;
+    for (int i = 0; i < t->program->n_params; i++) {
+        if (t->program->params[i]->kind == PHA__CONSTANT) continue;
+        OK(pha__store_copy_out(t->store, role, i, out + *n));
+        *n += (size_t)pha__param_size(t->program, i);
+    }
+    return out;
+}
+
 static inline void steps(pha_trainer *t, int n)
 {
     for (int i = 0; i < n; i++) OK(pha_trainer_step(t, NULL));

@@ -118,11 +118,11 @@ pha_status pha__cpu_select(void)
     return PHA_OK;
 }
 
-const pha__kernel *pha__cpu_kernel(const pha__op *op)
+const pha__kernel *pha__cpu_kernel(const char *op)
 {
     pthread_once(&once, choose);
     for (const pha__cpu_row *row = chosen->rows; row->op; row++)
-        if (row->op == op) return row->kernel;
+        if (!strcmp(row->op->name, op)) return row->kernel;
     return NULL;
 }
 

@@ -6,7 +6,7 @@
 #ifndef PHA__DETECT_H
 #define PHA__DETECT_H
 
-#include "ops/op.h"
+#include "backend/cpu/kernel.h"
 
 typedef struct pha__cpu_row {
     const pha__op *op;
@@ -28,7 +28,7 @@ typedef struct pha__cpu_table_info {
 pha_status pha__cpu_select(void);
 
 /* The kernel of the chosen set (if the choice failed: of the best set); NULL: op is not in ops.def. */
-const pha__kernel *pha__cpu_kernel(const pha__op *op);
+const pha__kernel *pha__cpu_kernel(const char *op);
 
 const char *pha__cpu_isa(void); /* name of that set */
 pha__peak_run *pha__cpu_peak(void); /* and its peak.c */

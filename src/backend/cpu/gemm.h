@@ -7,7 +7,7 @@
 #ifndef PHA__GEMM_H
 #define PHA__GEMM_H
 
-#include "ops/op.h"
+#include "backend/cpu/kernel.h"
 
 typedef struct pha__gemm {
     int64_t m, n, k;

@@ -9,7 +9,7 @@
 #include <math.h>
 
 #include "backend/cpu/simd.h"
-#include "ops/op.h"
+#include "backend/cpu/kernel.h"
 
 PHA__INLINE void *pha__at(const pha__view *v, int64_t row, int64_t column)
 {

@@ -19,8 +19,9 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     const float *g = a->in[1].data;
     vf b1 = vf_set1(t->beta1), b2 = vf_set1(t->beta2);
     vf one_b1 = vf_set1((float)(1.0 - (double)t->beta1)), one_b2 = vf_set1((float)(1.0 - (double)t->beta2));
-    vf shrink = vf_set1(t->lr * t->decay), rate = vf_set1(t->lr / t->c1), c2 = vf_set1(1.0f / t->c2);
-    vf eps = vf_set1(t->eps), scale = vf_set1(t->scale);
+    float lr = a->run->update.lr;
+    vf shrink = vf_set1(lr * t->decay), rate = vf_set1(lr / a->run->update.c1), c2 = vf_set1(1.0f / a->run->update.c2);
+    vf eps = vf_set1(t->eps), scale = vf_set1(a->run->update.scale);
     int64_t last = end * BLOCK < size(a) ? end * BLOCK : size(a);
     for (int64_t i = begin * BLOCK; i < last; i += VF) {
         int64_t n = last - i;

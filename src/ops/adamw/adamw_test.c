@@ -34,24 +34,26 @@ static void close_parameter(parameter *x)
     free(x->copy);
 }
 
-static void step(const pha__kernel *kernel, parameter *x, const pha__adamw_attr *attr, pha__order order, bool copy)
+static void step(const pha__kernel *kernel, parameter *x, const pha__adamw_attr *attr, const pha__run *run,
+                 pha__order order, bool copy)
 {
     pha__view v = {.ld = x->width, .rows = x->rows, .width = x->width, .dtype = PHA__F32};
-    pha__args a = {.B = 1, .T = 1, .n_in = 4, .in = {v, v, v, v}, .out = v, .attr = attr};
+    pha__args a = {.B = 1, .T = 1, .n_in = 4, .in = {v, v, v, v}, .out = v, .attr = attr, .run = run};
     a.in[0].data = x->p, a.in[1].data = x->g, a.in[2].data = x->m, a.in[3].data = x->v;
     a.out.dtype = PHA__BF16, a.out.data = copy ? x->copy : NULL;
     pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, order);
 }
 
-static void reference(parameter *x, const pha__adamw_attr *t)
+static void reference(parameter *x, const pha__adamw_attr *t, const pha__run *run)
 {
+    double lr = run->update.lr;
     for (int64_t i = 0; i < size(x); i++) {
-        double g = (double)t->scale * x->g[i];
+        double g = (double)run->update.scale * x->g[i];
         double before = x->rp[i];
         x->rm[i] = t->beta1 * x->rm[i] + (1 - (double)t->beta1) * g;
         x->rv[i] = t->beta2 * x->rv[i] + (1 - (double)t->beta2) * g * g;
-        x->rp[i] -= (double)t->lr * t->decay * x->rp[i];
-        x->rp[i] -= t->lr * (x->rm[i] / t->c1) / (sqrt(x->rv[i] / t->c2) + t->eps);
+        x->rp[i] -= lr * t->decay * x->rp[i];
+        x->rp[i] -= lr * (x->rm[i] / run->update.c1) / (sqrt(x->rv[i] / run->update.c2) + t->eps);
         x->update[i] = x->rp[i] - before;
     }
 }
@@ -64,14 +66,15 @@ static void check_size(const pha__kernel *kernel, int rows, int width)
     static const pha__limits limits = PHA__LIMITS(1e-6, 1e-5, 0, 0);
     pha__random r = 5;
     for (int k = 1; k <= 3; k++) {
-        pha__adamw_attr attr = {.lr = 5e-2f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = k == 2 ? 0 : 0.1f,
-                                .scale = 0.7f, .c1 = (float)(1 - pow(0.9, k)), .c2 = (float)(1 - pow(0.999, k))};
+        pha__adamw_attr attr = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = k == 2 ? 0 : 0.1f};
+        pha__run now = {.update = {.lr = 5e-2f, .scale = 0.7f, .c1 = (float)(1 - pow(0.9, k)),
+                                   .c2 = (float)(1 - pow(0.999, k))}};
         for (int64_t i = 0; i < size(&x); i++) x.g[i] = y.g[i] = i % 7 ? pha__random_normal(&r) : 0;
-        reference(&x, &attr);
+        reference(&x, &attr, &now);
         float *update = malloc((size_t)size(&x) * sizeof *update); /* minus p before the step, then of the kernel */
         for (int64_t i = 0; i < size(&x); i++) update[i] = -x.p[i];
-        step(kernel, &x, &attr, PHA__ONE_BY_ONE, true);
-        step(kernel, &y, &attr, k == 1 ? PHA__BACKWARDS : k == 2 ? PHA__RANGES : PHA__THREADS, false);
+        step(kernel, &x, &attr, &now, PHA__ONE_BY_ONE, true);
+        step(kernel, &y, &attr, &now, k == 1 ? PHA__BACKWARDS : k == 2 ? PHA__RANGES : PHA__THREADS, false);
 
         double e2, emax;
         for (int64_t i = 0; i < size(&x); i++) update[i] += x.p[i];

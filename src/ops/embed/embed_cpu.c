@@ -1,24 +1,16 @@
-/* embed_cpu.c -- forward: a task is a block of rows. Backward: phase 0 sorts the positions by token (counting sort, one
- * task); in phase 1 a task owns some rows of the table and sums, in order of position, the gradients of each
- *
- * work: start[V + 1], position[B T] (int32): the positions of token v are position[start[v] .. start[v + 1]).
+/* embed_cpu.c -- forward: a task is a block of rows. Backward: a task owns some rows of the table and sums, in order of
+ * position, the gradients of each; run->order has the positions of a token side by side
  */
 #include "backend/cpu/dropout.h"
 #include "ops/embed/embed.h"
 
-enum { TABLE_ROWS = 256 }; /* per task of phase 1 */
+enum { TABLE_ROWS = 256 }; /* per task of backward */
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
-    if (pass == PHA__FORWARD) return phase == 0 ? pha__row_blocks(a) : 0;
-    if (!a->d_in[0].data || phase > 1) return 0;
-    return phase == 0 ? 1 : (a->in[0].rows + TABLE_ROWS - 1) / TABLE_ROWS;
-}
-
-static size_t work(const pha__args *a, pha__pass pass)
-{
-    if (pass == PHA__FORWARD) return 0;
-    return (size_t)(a->in[0].rows + 1 + (int64_t)a->B * a->T) * sizeof(int32_t);
+    if (phase > 0) return 0;
+    if (pass == PHA__FORWARD) return pha__row_blocks(a);
+    return a->d_in[0].data ? (a->in[0].rows + TABLE_ROWS - 1) / TABLE_ROWS : 0;
 }
 
 static size_t scratch(const pha__args *a, pha__pass pass)
@@ -53,34 +45,33 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     }
 }
 
-static void sort_positions(const pha__args *a)
+/* The first place in run->order whose token is v or a later one. */
+static int64_t first_place(const pha__run *run, int64_t rows, int64_t v)
 {
-    int64_t rows = (int64_t)a->B * a->T, V = a->in[0].rows;
-    int32_t *start = a->work, *position = start + V + 1;
-    const int32_t *tokens = a->run->tokens;
-    memset(start, 0, (size_t)(V + 1) * sizeof *start);
-    for (int64_t i = 0; i < rows; i++) start[tokens[i] + 1]++;
-    for (int64_t v = 0; v < V; v++) start[v + 1] += start[v];
-    /* start[v] moves to the end of its run while the run is filled, and the shift below brings it back */
-    for (int64_t i = 0; i < rows; i++) position[start[tokens[i]]++] = (int32_t)i;
-    for (int64_t v = V; v > 0; v--) start[v] = start[v - 1];
-    start[0] = 0;
+    int64_t low = 0, high = rows;
+    while (low < high) {
+        int64_t middle = (low + high) / 2;
+        if (run->tokens[run->order[middle]] < v) low = middle + 1;
+        else high = middle;
+    }
+    return low;
 }
 
-static void table_row(const pha__args *a, int64_t v, float *memory)
+/* Row v of the table; places [begin, end) of run->order are its positions. */
+static void table_row(const pha__args *a, int64_t v, int64_t begin, int64_t end, float *memory)
 {
     const pha__embed_attr *attr = a->attr;
     int64_t n = a->out.width;
-    const int32_t *start = a->work, *position = start + a->in[0].rows + 1;
     bool add = a->add & PHA__IN(0);
     float *sum = memory, *bd = sum + n;
     float *mask = pha__dropout_on(a->run, attr->dropout) ? bd + n : NULL;
-    if (add && start[v] == start[v + 1]) return;
+    if (add && begin == end) return;
     memset(sum, 0, (size_t)n * sizeof *sum);
-    for (int32_t k = start[v]; k < start[v + 1]; k++) {
-        const float *d = pha__row_in(&a->d_out, position[k], 0, n, bd);
+    for (int64_t k = begin; k < end; k++) {
+        int32_t row = a->run->order[k];
+        const float *d = pha__row_in(&a->d_out, row, 0, n, bd);
         if (mask) {
-            pha__dropout_row(mask, a->run, attr->dropout, attr->site, position[k], n);
+            pha__dropout_row(mask, a->run, attr->dropout, attr->site, row, n);
             scaled(mask, mask, n, 1.0f, d);
             d = mask;
         }
@@ -91,11 +82,16 @@ static void table_row(const pha__args *a, int64_t v, float *memory)
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
 {
-    if (phase == 0) {
-        sort_positions(a);
-        return;
+    (void)phase;
+    const pha__run *run = a->run;
+    int64_t rows = (int64_t)a->B * a->T, V = a->in[0].rows;
+    int64_t v = begin * TABLE_ROWS, last = end * TABLE_ROWS < V ? end * TABLE_ROWS : V;
+    for (int64_t at = first_place(run, rows, v); v < last; v++) {
+        int64_t next = at;
+        while (next < rows && run->tokens[run->order[next]] == v) next++;
+        table_row(a, v, at, next, memory);
+        at = next;
     }
-    for (int64_t v = begin * TABLE_ROWS; v < end * TABLE_ROWS && v < a->in[0].rows; v++) table_row(a, v, memory);
 }
 
-PHA__KERNEL(embed) = {.tasks = tasks, .forward = forward, .backward = backward, .work = work, .scratch = scratch};
+PHA__KERNEL(embed) = {.tasks = tasks, .forward = forward, .backward = backward, .scratch = scratch};

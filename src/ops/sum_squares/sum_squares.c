@@ -9,8 +9,7 @@ static pha_status shape(pha__shape *s)
 
 static int64_t saved(const pha__shape *s)
 {
-    (void)s;
-    return sizeof(double) / sizeof(float);
+    return ((const pha__sum_squares_attr *)s->attr)->n * (int64_t)(sizeof(double) / sizeof(float));
 }
 
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)
@@ -21,7 +20,7 @@ static double flops(const pha__shape *s, pha__pass pass, int64_t context)
 
 const pha__op pha__op_sum_squares = {
     .name = "sum_squares",
-    .equation = "sum_i g_i^2    (algorithms.md 8)",
+    .equation = "sum_i g_i^2 of each gradient    (algorithms.md 8)",
     .min_in = 1,
     .max_in = 1,
     .params = PHA__IN(0),

@@ -1,42 +1,51 @@
-/* sum_squares_cpu.c -- phase 0: a task is a block of 4096 elements, its sum goes to work; phase 1 adds the blocks in
- * order
+/* sum_squares_cpu.c -- phase 0: a task is a piece, its sum goes to work; phase 1: a task is a segment and adds its
+ * pieces in order
  */
 #include "backend/cpu/rows.h"
 #include "ops/sum_squares/sum_squares.h"
 
-enum { BLOCK = 4096 };
-
-static int64_t size(const pha__args *a) { return (int64_t)a->in[0].rows * a->in[0].width; }
-
-static int64_t blocks(const pha__args *a) { return (size(a) + BLOCK - 1) / BLOCK; }
-
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
+    const pha__sum_squares_attr *s = a->attr;
     if (pass != PHA__FORWARD || phase > 1) return 0;
-    return phase == 0 ? blocks(a) : 1;
+    return phase == 0 ? s->pieces : s->n;
 }
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
     (void)pass;
-    return (size_t)blocks(a) * sizeof(double);
+    return (size_t)((const pha__sum_squares_attr *)a->attr)->pieces * sizeof(double);
+}
+
+/* The segment of a piece. */
+static int32_t segment_of(const pha__sum_squares_attr *s, int64_t piece)
+{
+    int32_t low = 0, high = s->n - 1;
+    while (low < high) {
+        int32_t middle = (low + high + 1) / 2;
+        if (s->segment[middle].piece <= piece) low = middle;
+        else high = middle - 1;
+    }
+    return low;
 }
 
 static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
 {
     (void)memory;
+    const pha__sum_squares_attr *s = a->attr;
     double *partial = a->work;
-    if (phase == 0) {
-        const float *g = a->in[0].data;
-        for (int64_t k = begin; k < end; k++) {
-            int64_t n = size(a) - k * BLOCK < BLOCK ? size(a) - k * BLOCK : BLOCK;
-            partial[k] = pha__dot(g + k * BLOCK, g + k * BLOCK, n);
-        }
-        return;
+    for (int64_t k = begin; k < end && phase == 0; k++) {
+        const pha__segment *g = &s->segment[segment_of(s, k)];
+        int64_t at = (k - g->piece) * PHA__SUM_PIECE, left = g->size - at;
+        const float *x = (const float *)a->in[0].data + g->begin + at;
+        partial[k] = pha__dot(x, x, left < PHA__SUM_PIECE ? left : PHA__SUM_PIECE);
     }
-    double sum = 0;
-    for (int64_t k = 0; k < blocks(a); k++) sum += partial[k];
-    memcpy(a->saved, &sum, sizeof sum);
+    for (int64_t i = begin; i < end && phase == 1; i++) {
+        int64_t last = i + 1 < s->n ? s->segment[i + 1].piece : s->pieces;
+        double sum = 0;
+        for (int64_t k = s->segment[i].piece; k < last; k++) sum += partial[k];
+        memcpy((char *)a->saved + (size_t)i * sizeof sum, &sum, sizeof sum);
+    }
 }
 
 PHA__KERNEL(sum_squares) = {.tasks = tasks, .forward = forward, .work = work};

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "backend/cpu/detect.h"
 #include "base/clock.h"
 #include "io/loader.h"
 #include "runtime/stop.h"
@@ -14,7 +13,6 @@ static const double MOST_STATE = 8e9; /* bytes of a carried state */
 
 typedef struct evaluation {
     const pha__weights *weights;
-    pha__pool *pool;
     const pha__eval_run *run;
     pha_eval_result *result;
     pha__cursor cursor;
@@ -23,8 +21,9 @@ typedef struct evaluation {
     double hits, begin, last_report;
     pha__program *program;
     pha__exec *exec;
-    char *state;             /* carried mode */
+    char *state;             /* carried mode; on the device */
     int32_t *ids, *targets;  /* (B, T) */
+    float *loss;             /* (B T, 2) */
     double bucket_sum[PHA_EVAL_BUCKETS];
 } evaluation;
 
@@ -82,24 +81,24 @@ static pha_status open_state(evaluation *e)
              "carrying state over %llu tokens needs %.1f GB, for this model has attention without a window; score "
              "fewer tokens (max_tokens) or use another mode",
              (unsigned long long)e->wanted, size / 1e9);
-    e->state = pha__alloc_zero(e->program->state + 1, 1);
-    return e->state ? PHA_OK : PHA_NO_MEMORY;
+    e->state = pha__device_alloc(e->weights->device, e->program->state);
+    return e->state ? pha__fill(e->weights->device, e->state, 0, e->program->state) : PHA_NO_MEMORY;
 }
 
 static pha_status open_program(evaluation *e)
 {
     bool carried = e->run->mode == PHA_EVAL_CARRIED;
-    pha__program_options o = {.B = e->B, .T = e->T, .dtype = e->run->dtype,
+    pha__program_options o = {.B = e->B, .T = e->T, .dtype = e->weights->dtype,
                               .max_context = carried ? carried_context(e) : 0};
-    if (o.dtype == PHA__BF16 && !e->weights->half) FAIL(FAILED, "a bf16 evaluation needs bf16 weights");
-    TRY(pha__record_over(&e->program, e->weights, &o, PHA__HEAD_LOSS));
+    TRY(pha__record(&e->program, &e->weights->config, &o, PHA__HEAD_LOSS));
     TRY(open_state(e));
-    TRY(pha__exec_over(&e->exec, e->program, e->weights, e->pool));
+    TRY(pha__exec_open(&e->exec, e->program, e->weights->store, e->weights->device));
     /* a cursor fills whole windows, also where a short split made the program's T smaller */
     size_t n = (size_t)e->B * (size_t)e->run->context;
     e->ids = pha__alloc(n, sizeof *e->ids);
     e->targets = pha__alloc(n, sizeof *e->targets);
-    return e->ids && e->targets ? PHA_OK : PHA_NO_MEMORY;
+    e->loss = pha__alloc(2 * n, sizeof *e->loss);
+    return e->ids && e->targets && e->loss ? PHA_OK : PHA_NO_MEMORY;
 }
 
 /* ---- scoring -------------------------------------------------------------------------------------------- */
@@ -174,9 +173,9 @@ static pha_status score(evaluation *e)
         TRY(read_windows(e, window, &left, &n, &T));
         pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
         TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
-        const float *loss = pha__exec_output(e->exec, "loss");
+        TRY(pha__exec_output(e->exec, "loss", (int64_t)n * T, e->loss));
         for (int64_t i = 0; i < (int64_t)n * T; i++)
-            if (e->targets[i] >= 0) TRY(add_row(e, loss + 2 * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
+            if (e->targets[i] >= 0) TRY(add_row(e, e->loss + 2 * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
         window += (uint64_t)n;
         report(e, left == 0);
     }
@@ -199,10 +198,10 @@ static void finish(evaluation *e, const pha__split_info *info)
     r->peak_bytes = pha__mem_peak();
 }
 
-pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const pha__tokens *tokens,
+pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
                           const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result)
 {
-    evaluation e = {.weights = weights, .pool = pool, .run = run, .result = result, .begin = pha__seconds()};
+    evaluation e = {.weights = weights, .run = run, .result = result, .begin = pha__seconds()};
     *result = (pha_eval_result){0};
     pha_status status = open_cursor(&e, tokens);
     if (!status) status = open_program(&e);
@@ -210,9 +209,10 @@ pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const ph
     if (!status) finish(&e, info);
     pha__exec_close(e.exec);
     pha__program_close(e.program);
-    pha__free(e.state);
+    pha__device_free(weights->device, e.state);
     pha__free(e.ids);
     pha__free(e.targets);
+    pha__free(e.loss);
     return status;
 }
 
@@ -232,20 +232,19 @@ static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_
                              pha_eval_result *result)
 {
     const char *split = o->split ? o->split : "valid";
-    pha__pool *pool;
-    void *memory = NULL;
+    pha__device *device;
+    pha__weights weights = {0};
     pha__split_info info = {0};
     TRY(check_tokenizer(m, tokens, o->data));
     TRY(pha__data_info(&info, o->data, split));
-    TRY(pha__pool_open(&pool, o->threads));
-    bool half = o->precision == PHA_BF16;
-    pha_status status = half ? pha__weights_half(&m->weights, m->names, &memory) : PHA_OK;
+    TRY(pha__device_open(&device, NULL, o->threads));
+    pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;
+    pha_status status = pha__weights_place(&weights, &m->config, m->store, device, dtype);
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
-                         .stride = o->stride, .max_tokens = o->max_tokens, .dtype = half ? PHA__BF16 : PHA__F32,
-                         .progress = o->progress, .user = o->user};
-    if (!status) status = pha__eval_core(&m->weights, pool, tokens, &info, &run, result);
-    pha__free(memory);
-    pha__pool_close(pool);
+                         .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
+    if (!status) status = pha__eval_core(&weights, tokens, &info, &run, result);
+    pha__weights_close(&weights);
+    pha__device_close(device);
     return status;
 }
 
@@ -255,7 +254,6 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     pha__tokens *tokens = NULL;
     *result = (pha_eval_result){0};
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
-    TRY(pha__cpu_select());
     TRY(pha_model_open(&model, o->model));
     pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);
     if (!status) status = eval_model(model, tokens, o, result);

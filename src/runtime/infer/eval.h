@@ -11,7 +11,6 @@ typedef struct pha__eval_run {
     pha_eval_mode mode;
     int32_t stride;         /* sliding: 0 is T / 2; else 0 or T */
     int64_t max_tokens;     /* targets to score; 0: all */
-    pha__dtype dtype;       /* of the program; bf16 needs weights->half */
     pha_progress_fn *progress;
     void *user;
 } pha__eval_run;
@@ -20,7 +19,7 @@ typedef struct pha__eval_run {
  * data.json says of the split: words and bytes for the numbers per word and per byte, which only a split that is scored
  * to its end has. Everything in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to
  * stop, PHA_NUMERIC if a loss is not finite. */
-pha_status pha__eval_core(const pha__weights *weights, pha__pool *pool, const pha__tokens *tokens,
+pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
                           const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result);
 
 #endif

@@ -43,7 +43,7 @@ static pha_status write_logits(job *j)
 static pha_status run(job *j, const pha_model *model, const char *tokens_npy, const char *logits_npy, int threads)
 {
     pha_session_options o = {.max_context = j->T, .chunk = PIECE, .threads = threads};
-    j->V = model->weights.config.vocab_size;
+    j->V = model->config.vocab_size;
     TRY(check_ids(j, tokens_npy));
     TRY(pha_session_open(&j->session, model, &o));
     j->logits = pha__alloc((size_t)PIECE * (size_t)j->V, sizeof *j->logits);

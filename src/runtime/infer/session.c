@@ -9,7 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/detect.h"
 #include "base/hash.h"
 #include "runtime/stop.h"
 
@@ -25,11 +24,11 @@ static pha_status open_program(pha_session *s, int which)
     static const pha__head heads[] = {PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOGITS};
     const int32_t lengths[] = {s->chunk, 1, least(s->chunk, SCORE)};
     pha__program_options o = {.B = 1, .T = lengths[which], .max_context = s->max_context, .dtype = PHA__F32};
-    TRY(pha__record_over(&s->program[which], &s->model->weights, &o, heads[which]));
+    TRY(pha__record(&s->program[which], &s->model->config, &o, heads[which]));
     if (which != PHA__SESSION_CHUNK && s->program[which]->state != s->state_bytes)
         FAIL(FAILED, "the programs of a session disagree on its state: %zu and %zu bytes", s->state_bytes,
              s->program[which]->state);
-    return pha__exec_over(&s->exec[which], s->program[which], &s->model->weights, s->pool);
+    return pha__exec_open(&s->exec[which], s->program[which], s->weights.store, s->device);
 }
 
 /* A layer with attention looks back no further than its window, and its ring holds at least that. */
@@ -45,16 +44,16 @@ static bool rolls(const pha__config *c, int64_t max_context)
 static pha_status fingerprint(uint64_t *out, const pha_model *m)
 {
     pha__config_rules rules = pha__rules();
-    json_t *json = pha__config_to_json(&m->weights.config, &rules);
+    json_t *json = pha__config_to_json(&m->config, &rules);
     char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
     json_decref(json);
     if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
     uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
     free(text);
-    for (int i = 0; i < m->weights.n; i++) {
-        const pha__node *v = m->names->params[i];
-        int64_t n = (int64_t)v->rows * v->width;
-        hash = pha__hash(m->weights.data[i], (size_t)(n < 64 ? n : 64) * sizeof(float), hash);
+    for (int i = 0; i < m->names->n_params; i++) {
+        int64_t n = pha__param_size(m->names, i);
+        pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);
+        hash = pha__hash(at.data, (size_t)(n < 64 ? n : 64) * pha__dtype_size(at.format), hash);
     }
     *out = hash;
     return PHA_OK;
@@ -62,19 +61,19 @@ static pha_status fingerprint(uint64_t *out, const pha_model *m)
 
 static pha_status open_parts(pha_session *s, const pha_session_options *o)
 {
-    TRY(pha__cpu_select());
+    TRY(pha__device_open(&s->device, NULL, o->threads));
     TRY(fingerprint(&s->fingerprint, s->model));
-    TRY(pha__pool_open(&s->pool, o->threads));
-    s->logits = pha__alloc_zero((size_t)s->model->weights.config.vocab_size, sizeof *s->logits);
+    TRY(pha__weights_place(&s->weights, &s->model->config, s->model->store, s->device, PHA__F32));
+    s->logits = pha__alloc_zero((size_t)s->model->config.vocab_size, sizeof *s->logits);
     if (!s->logits) return PHA_NO_MEMORY;
     TRY(open_program(s, PHA__SESSION_CHUNK));
     s->state_bytes = s->program[PHA__SESSION_CHUNK]->state;
     TRY(open_program(s, PHA__SESSION_STEP));
-    s->state = pha__alloc_zero(s->state_bytes + 1, 1);
+    s->state = pha__device_alloc(s->device, s->state_bytes);
     if (!s->state)
         FAIL(NO_MEMORY, "no memory for a state of %.1f MB (%" PRId64 " tokens); a smaller max_context needs less",
              (double)s->state_bytes / 1e6, s->max_context);
-    return PHA_OK;
+    return pha__fill(s->device, s->state, 0, s->state_bytes);
 }
 
 pha_status pha_session_open(pha_session **out, const pha_model *model, const pha_session_options *options)
@@ -91,7 +90,7 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
     s->model = model;
     s->max_context = o->max_context ? o->max_context : 4096;
     s->chunk = o->chunk ? o->chunk : 256;
-    s->rolling = rolls(&model->weights.config, s->max_context);
+    s->rolling = rolls(&model->config, s->max_context);
     pha_status status = open_parts(s, o);
     if (status) pha_session_close(s);
     else *out = s;
@@ -105,15 +104,16 @@ void pha_session_close(pha_session *s)
         pha__exec_close(s->exec[i]);
         pha__program_close(s->program[i]);
     }
-    pha__pool_close(s->pool);
-    pha__free(s->state);
+    pha__device_free(s->device, s->state);
+    pha__weights_close(&s->weights);
+    pha__device_close(s->device);
     pha__free(s->logits);
     pha__free(s);
 }
 
 void pha_session_reset(pha_session *s)
 {
-    memset(s->state, 0, s->state_bytes);
+    pha__fill(s->device, s->state, 0, s->state_bytes);
     s->position = 0;
     s->ready = false;
 }
@@ -124,7 +124,7 @@ int64_t pha__session_room(const pha_session *s) { return s->rolling ? INT64_MAX 
 
 static pha_status check_ids(const pha_session *s, const int32_t *ids, size_t n)
 {
-    int32_t V = s->model->weights.config.vocab_size;
+    int32_t V = s->model->config.vocab_size;
     if (!ids || n < 1) FAIL(USAGE, "at least one token must be given");
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || ids[i] >= V)
@@ -145,11 +145,6 @@ static pha_status run(pha_session *s, int which, const int32_t *ids, int n)
     return PHA_OK;
 }
 
-static void keep_logits(pha_session *s, const float *logits)
-{
-    memcpy(s->logits, logits, (size_t)s->model->weights.config.vocab_size * sizeof *logits);
-    s->ready = true;
-}
 
 pha_status pha__session_read(pha_session *s, const int32_t *ids, size_t n, bool stoppable)
 {
@@ -162,7 +157,8 @@ pha_status pha__session_read(pha_session *s, const int32_t *ids, size_t n, bool 
     }
     if (stoppable && pha__stop_requested()) FAIL(STOPPED, "asked to stop");
     TRY(run(s, PHA__SESSION_STEP, ids + n - 1, 1));
-    keep_logits(s, pha__exec_output(s->exec[PHA__SESSION_STEP], "logits"));
+    TRY(pha__exec_output(s->exec[PHA__SESSION_STEP], "logits", 1, s->logits));
+    s->ready = true;
     return PHA_OK;
 }
 
@@ -176,7 +172,7 @@ pha_status pha_session_feed(pha_session *s, const int32_t *ids, size_t n, const 
 
 pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float *all_logits)
 {
-    size_t V = (size_t)s->model->weights.config.vocab_size, T = (size_t)least(s->chunk, SCORE);
+    size_t V = (size_t)s->model->config.vocab_size, T = (size_t)least(s->chunk, SCORE);
     if (!all_logits) FAIL(USAGE, "pha_session_score needs room for the logits");
     TRY(check_ids(s, ids, n));
     if (!s->exec[PHA__SESSION_SCORE]) {
@@ -187,10 +183,10 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
     for (size_t i = 0; i < n; i += T) {
         size_t some = n - i < T ? n - i : T;
         TRY(run(s, PHA__SESSION_SCORE, ids + i, (int)some));
-        memcpy(all_logits + i * V, pha__exec_output(s->exec[PHA__SESSION_SCORE], "logits"),
-               some * V * sizeof *all_logits);
+        TRY(pha__exec_output(s->exec[PHA__SESSION_SCORE], "logits", (int64_t)some, all_logits + i * V));
     }
-    keep_logits(s, all_logits + (n - 1) * V);
+    memcpy(s->logits, all_logits + (n - 1) * V, V * sizeof *s->logits);
+    s->ready = true;
     return PHA_OK;
 }
 
@@ -214,8 +210,8 @@ pha_status pha_session_copy(pha_session *to, const pha_session *from)
         FAIL(USAGE,
              "state can only be copied between sessions of the same max_context, not from %" PRId64 " to %" PRId64,
              from->max_context, to->max_context);
-    memcpy(to->state, from->state, to->state_bytes);
-    memcpy(to->logits, from->logits, (size_t)to->model->weights.config.vocab_size * sizeof *to->logits);
+    TRY(to->device->backend->copy(to->device, to->state, from->state, to->state_bytes));
+    memcpy(to->logits, from->logits, (size_t)to->model->config.vocab_size * sizeof *to->logits);
     memcpy(to->recent, from->recent, sizeof to->recent);
     to->position = from->position;
     to->ready = from->ready;

@@ -14,7 +14,8 @@ enum {
 
 struct pha_session {
     const pha_model *model;
-    pha__pool *pool;
+    pha__device *device;
+    pha__weights weights;
     pha__program *program[PHA__SESSION_PROGRAMS];
     pha__exec *exec[PHA__SESSION_PROGRAMS];
     uint64_t fingerprint;  /* of the model */
@@ -22,7 +23,7 @@ struct pha_session {
     int32_t chunk;
     bool rolling;          /* no layer looks back further than its ring: the text may be longer than max_context */
 
-    char *state;           /* state_bytes of the programs' ops */
+    char *state;           /* state_bytes of the programs' ops, on the device */
     size_t state_bytes;
     int64_t position;
     bool ready;            /* logits are those of the last token */

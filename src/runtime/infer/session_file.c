@@ -13,21 +13,21 @@ static pha__state_header header_of(const pha_session *s)
                                .state_bytes = s->state_bytes,
                                .position = s->position,
                                .max_context = s->max_context,
-                               .vocab = (uint64_t)s->model->weights.config.vocab_size};
+                               .vocab = (uint64_t)s->model->config.vocab_size};
 }
 
-pha_status pha_session_save(const pha_session *s, const char *path)
+static pha_status write_state(const pha_session *s, const char *state, const char *path)
 {
     unsigned char head[PHA__STATE_HEADER];
     int32_t recent[PHA__RECENT];
-    size_t n = pha__session_recent(s, recent, PHA__RECENT), V = (size_t)s->model->weights.config.vocab_size;
+    size_t n = pha__session_recent(s, recent, PHA__RECENT), V = (size_t)s->model->config.vocab_size;
     pha__state_header h = header_of(s);
     h.recent = n;
     pha__state_header_put(head, &h);
     pha__hasher *hasher = pha__hasher_open();
     if (!hasher) return PHA_NO_MEMORY;
     pha__hasher_add(hasher, head, PHA__STATE_CHECKED);
-    pha__hasher_add(hasher, s->state, s->state_bytes);
+    pha__hasher_add(hasher, state, s->state_bytes);
     pha__hasher_add(hasher, s->logits, V * sizeof *s->logits);
     pha__hasher_add(hasher, recent, n * sizeof *recent);
     pha__state_sum_put(head, pha__hasher_value(hasher));
@@ -36,10 +36,20 @@ pha_status pha_session_save(const pha_session *s, const char *path)
     pha__writer *w;
     TRY(pha__writer_open(&w, path)); /* an error of a write is repeated by all that follow */
     pha__writer_write(w, head, PHA__STATE_HEADER);
-    pha__writer_write(w, s->state, s->state_bytes);
+    pha__writer_write(w, state, s->state_bytes);
     pha__writer_write(w, s->logits, V * sizeof *s->logits);
     pha__writer_write(w, recent, n * sizeof *recent);
     return pha__writer_commit(w);
+}
+
+pha_status pha_session_save(const pha_session *s, const char *path)
+{
+    char *state = pha__alloc(s->state_bytes + 1, 1);
+    if (!state) return PHA_NO_MEMORY;
+    pha_status status = pha__download(s->device, state, s->state, s->state_bytes);
+    if (!status) status = write_state(s, state, path);
+    pha__free(state);
+    return status;
 }
 
 /* Ops that count tokens address memory by that count, so it must be the position. */
@@ -63,7 +73,7 @@ static pha_status load(pha_session *s, const pha__map *map)
     pha__state_header mine = header_of(s), *h = &parts.header;
     TRY(pha__state_parse(&parts, map, &mine, s->rolling));
     TRY(check_counts(s, parts.state, h->position, map->path));
-    memcpy(s->state, parts.state, s->state_bytes);
+    TRY(pha__upload(s->device, s->state, parts.state, s->state_bytes));
     memcpy(s->logits, parts.logits, (size_t)h->vocab * sizeof *s->logits);
     for (uint64_t i = 0; i < h->recent; i++)
         memcpy(&s->recent[((uint64_t)h->position - h->recent + i) % PHA__RECENT], parts.ids + 4 * i, 4);

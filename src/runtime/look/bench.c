@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cpu/detect.h"
 #include "base/json.h"
 #include "runtime/look/bench.h"
 #include "runtime/look/inspect.h"
@@ -112,13 +111,15 @@ static pha_status fill_weights(pha__bench *b)
     size_t need = (size_t)b->names->weights * sizeof(float), have = pha__memory_free();
     if (need > have)
         FAIL(NO_MEMORY, "the weights alone need %.1f GB and %.1f GB are free", (double)need / 1e9, (double)have / 1e9);
-    b->weights = (pha__weights){.config = b->config, .n = b->names->n_params};
-    b->block = pha__alloc_zero((size_t)b->names->weights, sizeof *b->block);
-    b->weights.data = pha__alloc_zero((size_t)b->weights.n, sizeof *b->weights.data);
-    if (!b->block || !b->weights.data) FAIL(NO_MEMORY, "no memory for the weights (%.1f GB)", (double)need / 1e9);
-    pha__bind_block(b->names, b->block, sizeof *b->block, b->weights.data);
-    pha__init_weights(b->names, b->block, 1);
-    return b->o.precision == PHA_BF16 ? pha__weights_half(&b->weights, b->names, &b->half) : PHA_OK;
+    pha__store *random;
+    TRY(pha__store_open(&random, b->names, b->device));
+    pha_status status = pha__store_add(random, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32);
+    if (!status) status = pha__init_weights(random, 1);
+    if (!status)
+        status = pha__weights_place(&b->weights, &b->config, random, b->device,
+                                    b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32);
+    pha__store_close(random);
+    return status;
 }
 
 static pha_status fill_tokens(pha__bench *b)
@@ -139,19 +140,16 @@ static pha_status fill_tokens(pha__bench *b)
 static pha_status open_bench(pha__bench *b)
 {
     TRY(open_config(b));
-    TRY(pha__pool_open(&b->pool, b->o.threads));
+    TRY(pha__device_open(&b->device, NULL, b->o.threads));
     TRY(pha__bench_machine(b));
     return fill_tokens(b);
 }
 
 static void close_bench(pha__bench *b)
 {
+    pha__weights_close(&b->weights);
     pha__program_close(b->names);
-    pha__pool_close(b->pool);
-    pha__free(b->block);
-    pha__free(b->weights.data);
-    pha__free(b->weights.half);
-    pha__free(b->half);
+    pha__device_close(b->device);
     pha__free(b->ids);
     pha__free(b);
 }
@@ -172,8 +170,8 @@ static void text_head(pha__str *out, const pha__bench *b)
 {
     pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n",
                     b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters),
-                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha__cpu_isa(),
-                    pha__pool_threads(b->pool));
+                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha_isa(),
+                    pha__device_units(b->device));
     pha__str_printf(out,
                     "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x "
                     "1024 x 1024, fp32)\nreaches %.1f (%.1f %%); copy of memory %.1f GB/s. Random weights; medians of "
@@ -295,8 +293,8 @@ static json_t *as_json(const pha__bench *b)
 {
     json_t *o =
         json_pack("{s:s,s:s,s:I,s:s,s:i,s:s,s:i,s:f,s:f,s:f}", "model", b->o.model ? b->o.model : "pha-125m", "arch",
-                  b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha__cpu_isa(), "threads",
-                  pha__pool_threads(b->pool), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
+                  b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha_isa(), "threads",
+                  pha__device_units(b->device), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
                   b->o.batch, "peak_gflops", b->peak / 1e9, "product_gflops", b->product / 1e9,
                   "copy_gbytes", b->copy / 1e9);
     if (b->n_cells) json_object_set_new(o, "results", cells_json(b));

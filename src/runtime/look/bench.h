@@ -34,10 +34,8 @@ typedef struct pha__bench {
     int32_t contexts[PHA__BENCH_CONTEXTS];
     pha__config config;
     pha__program *names;
-    pha__pool *pool;
-    float *block;          /* random weights for streaming, laid out by `names`; training has its own */
-    pha__weights weights;  /* a view on the block */
-    void *half;
+    pha__device *device;
+    pha__weights weights;  /* random ones for streaming; training has its own */
     int32_t *ids;          /* random tokens, batch * longest context + 1 */
     double peak;           /* FLOP/s of multiply-adds that stay in registers, all threads */
     double product, copy;  /* FLOP/s of our matrix product, bytes/s of a copy (read and write counted) */
@@ -53,7 +51,13 @@ double pha__bench_median(double *x, int n); /* sorts x */
 void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done);
 
 /* Random weights, their gradients and moments, and the executor of a training program over them. */
-pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__optimizer *o, pha__exec **exec);
+typedef struct pha__bench_training {
+    pha__store *store;
+    pha__optimizer optimizer;
+    pha__exec *exec;
+} pha__bench_training;
+pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__bench_training *t);
+void pha__bench_close_training(pha__bench_training *t);
 /* A training step: forward, backward, global norm, AdamW. */
 pha_status pha__bench_train(pha__bench *b, int32_t context);
 /* Reading a prompt of `context` tokens, then single tokens behind it, as far as they are asked for. */

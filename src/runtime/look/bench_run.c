@@ -61,8 +61,7 @@ static pha_status measure(const pha__bench *b, pha__bench_cell *cell, pha_status
 /* ---- a training step ---------------------------------------------------------------------------------- */
 
 typedef struct training {
-    pha__exec *exec;
-    pha__optimizer optimizer;
+    pha__bench_training of;
     pha__run run;
     int B, T;
 } training;
@@ -71,20 +70,26 @@ static pha_status train_once(void *context)
 {
     training *t = context;
     static const pha__adam adam = {.lr = 1e-5, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .decay = 0.1};
-    TRY(pha__exec_run(t->exec, t->B, t->T, &t->run, NULL, false));
-    double norm = pha__gradient_norm(&t->optimizer);
-    pha__adam_step(&t->optimizer, &adam, norm > 1 ? 1 / norm : 1);
-    return PHA_OK;
+    double norm;
+    TRY(pha__exec_run(t->of.exec, t->B, t->T, &t->run, NULL, false));
+    TRY(pha__gradient_norm(&t->of.optimizer, &norm));
+    return pha__adam_step(&t->of.optimizer, &adam, norm > 1 ? 1 / norm : 1);
 }
 
-pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__optimizer *o, pha__exec **exec)
+pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__bench_training *t)
 {
-    bool half = b->o.precision == PHA_BF16;
-    TRY(pha__optimizer_open(o, p, b->pool, half));
-    pha__init_weights(p, o->weights, 1);
-    pha__optimizer_refresh_half(o);
-    pha__binding binding = {o->weight_at, half ? o->half_at : NULL, o->grad_at};
-    return pha__exec_open(exec, p, &binding, b->pool);
+    TRY(pha__store_open(&t->store, p, b->device));
+    TRY(pha__optimizer_open(&t->optimizer, t->store, b->o.precision == PHA_BF16));
+    TRY(pha__init_weights(t->store, 1));
+    TRY(pha__optimizer_refresh(&t->optimizer));
+    return pha__exec_open(&t->exec, p, t->store, b->device);
+}
+
+void pha__bench_close_training(pha__bench_training *t)
+{
+    pha__exec_close(t->exec);
+    pha__optimizer_close(&t->optimizer);
+    pha__store_close(t->store);
 }
 
 pha_status pha__bench_train(pha__bench *b, int32_t context)
@@ -96,16 +101,15 @@ pha_status pha__bench_train(pha__bench *b, int32_t context)
     TRY(pha__record(&p, &b->config, &options, PHA__HEAD_LOSS));
     training t = {.B = b->o.batch, .T = context};
     t.run = (pha__run){.tokens = b->ids, .targets = b->ids + 1, .loss_scale = 1.0f / ((float)t.B * (float)t.T)};
-    pha_status status = pha__memory_of(&cell->memory, p, pha__pool_threads(b->pool));
+    pha_status status = pha__memory_of(&cell->memory, p, b->device);
     if (!status && fits(cell, cell->memory.total)) {
         pha__cost forward = pha__cost_of(p, PHA__FORWARD, 0), backward = pha__cost_of(p, PHA__BACKWARD, 0);
         cell->flops = pha__cost_total(&forward) + pha__cost_total(&backward);
         cell->tokens = (double)b->o.batch * context;
-        status = pha__bench_open_training(b, p, &t.optimizer, &t.exec);
+        status = pha__bench_open_training(b, p, &t.of);
         if (!status) status = measure(b, cell, train_once, &t);
     }
-    pha__exec_close(t.exec);
-    pha__optimizer_close(&t.optimizer);
+    pha__bench_close_training(&t.of);
     pha__program_close(p);
     return status;
 }
@@ -134,7 +138,7 @@ static pha_status run_tokens(stream *s, pha__exec *e, int32_t at, int n)
 static pha_status read_once(void *context)
 {
     stream *s = context;
-    memset(s->memory, 0, s->bytes * (size_t)s->b->o.batch);
+    TRY(pha__fill(s->b->device, s->memory, 0, s->bytes * (size_t)s->b->o.batch));
     int32_t chunk = s->chunk->options.T;
     for (int32_t at = 0; at < s->context; at += chunk) {
         TRY(stopped());
@@ -177,9 +181,9 @@ static pha_status record_stream(stream *s, pha__bench *b)
     int64_t room = (int64_t)s->context + 1 + (int64_t)b->o.repeats * DECODE;
     pha__program_options options = {.B = b->o.batch, .T = s->context < CHUNK ? s->context : CHUNK, .max_context = room,
                                     .dtype = b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32};
-    TRY(pha__record_over(&s->chunk, &b->weights, &options, PHA__HEAD_NONE)); /* as a session does */
+    TRY(pha__record(&s->chunk, &b->config, &options, PHA__HEAD_NONE)); /* as a session does */
     options.T = 1;
-    TRY(pha__record_over(&s->step, &b->weights, &options, PHA__HEAD_LOGITS));
+    TRY(pha__record(&s->step, &b->config, &options, PHA__HEAD_LOGITS));
     if (s->chunk->state != s->step->state) FAIL(FAILED, "two programs of one model disagree about the state");
     s->bytes = s->chunk->state;
     return PHA_OK;
@@ -189,9 +193,9 @@ static pha_status open_stream(stream *s)
 {
     pha__bench *b = s->b;
     size_t n = (size_t)b->o.batch;
-    TRY(pha__exec_over(&s->read, s->chunk, &b->weights, b->pool));
-    TRY(pha__exec_over(&s->next, s->step, &b->weights, b->pool));
-    s->memory = pha__alloc(n, s->bytes + 1);
+    TRY(pha__exec_open(&s->read, s->chunk, b->weights.store, b->device));
+    TRY(pha__exec_open(&s->next, s->step, b->weights.store, b->device));
+    s->memory = pha__device_alloc(b->device, n * s->bytes);
     s->state = pha__alloc(n, sizeof *s->state);
     s->piece = pha__alloc(n * CHUNK, sizeof *s->piece);
     if (!s->memory || !s->state || !s->piece) FAIL(NO_MEMORY, "no memory for the state of %zu sequences", n);
@@ -221,11 +225,10 @@ pha_status pha__bench_stream(pha__bench *b, int32_t context)
     stream s = {.b = b, .context = context};
     pha__bench_cell *prefill = b->prefill ? new_cell(b, "prefill", context) : NULL;
     pha__bench_cell *decode = b->decode ? new_cell(b, "decode", context) : NULL;
-    int threads = pha__pool_threads(b->pool);
     pha_status status = record_stream(&s, b);
     pha__memory reading, stepping;
-    if (!status) status = pha__memory_of(&reading, s.chunk, threads);
-    if (!status) status = pha__memory_of(&stepping, s.step, threads);
+    if (!status) status = pha__memory_of(&reading, s.chunk, b->device);
+    if (!status) status = pha__memory_of(&stepping, s.step, b->device);
     if (!status) {
         size_t need = reading.block + stepping.block + reading.kind[PHA__MEM_STATE]; /* the weights are there */
         if (prefill) prefill->memory = reading;
@@ -235,7 +238,7 @@ pha_status pha__bench_stream(pha__bench *b, int32_t context)
     }
     pha__exec_close(s.read);
     pha__exec_close(s.next);
-    pha__free(s.memory);
+    pha__device_free(b->device, s.memory);
     pha__free(s.state);
     pha__free(s.piece);
     pha__program_close(s.chunk);

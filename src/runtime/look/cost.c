@@ -76,12 +76,12 @@ pha__state_size pha__state_size_of(const pha__program *p)
 /* ---- memory ------------------------------------------------------------------------------------------- */
 
 const char *const pha__memory_names[PHA__MEM_KINDS] = {
-    "weights", "bf16 copy of the matrices", "gradients", "moments", "state", "activations", "gradients of activations",
-    "kept statistics", "logits workspace", "other workspaces", "threads' scratch",
+    "weights", "bf16 copy of the matrices", "gradients", "moments", "state", "threads' scratch", "activations",
+    "gradients of activations", "kept statistics", "logits workspace", "other workspaces",
 };
 const char *const pha__memory_keys[PHA__MEM_KINDS] = {
-    "weights", "half", "gradients", "moments", "state", "activations", "activation_gradients",
-    "statistics", "logits", "workspaces", "scratch",
+    "weights", "half", "gradients", "moments", "state", "scratch", "activations", "activation_gradients",
+    "statistics", "logits", "workspaces",
 };
 
 static pha__memory_kind kind_of(const pha__buffer *b)
@@ -91,7 +91,6 @@ static pha__memory_kind kind_of(const pha__buffer *b)
     case PHA__BUF_GRAD:    return PHA__MEM_ACT_GRADS;
     case PHA__BUF_SAVED:   return PHA__MEM_SAVED;
     case PHA__BUF_WORK:    return head ? PHA__MEM_LOGITS : PHA__MEM_WORK;
-    case PHA__BUF_SCRATCH: return PHA__MEM_SCRATCH;
     default:               return !strcmp(b->path, "logits") ? PHA__MEM_LOGITS : PHA__MEM_ACTIVATIONS;
     }
 }
@@ -109,16 +108,17 @@ static void peaks(pha__memory *m, const pha__program *p)
     }
 }
 
-pha_status pha__memory_of(pha__memory *m, pha__program *p, int threads)
+pha_status pha__memory_of(pha__memory *m, pha__program *p, pha__device *device)
 {
     *m = (pha__memory){0};
-    TRY(pha__plan(p, threads));
+    TRY(pha__plan(p, device));
     size_t learned = (size_t)p->trainable * sizeof(float);
     m->kind[PHA__MEM_WEIGHTS] = (size_t)p->weights * sizeof(float);
     if (p->options.dtype == PHA__BF16) m->kind[PHA__MEM_HALF] = (size_t)p->weights * 2;
     if (p->options.gradients) m->kind[PHA__MEM_GRADS] = learned, m->kind[PHA__MEM_MOMENTS] = 2 * learned;
     if (p->options.max_context) m->kind[PHA__MEM_STATE] = p->state * (size_t)p->options.B;
     peaks(m, p);
+    m->kind[PHA__MEM_SCRATCH] = p->scratch;
     m->block = p->block, m->naive = p->naive;
     m->total = m->block;
     for (int k = 0; k < PHA__MEM_PLANNED; k++) m->total += m->kind[k];

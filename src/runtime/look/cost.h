@@ -28,7 +28,8 @@ pha__state_size pha__state_size_of(const pha__program *p);
 
 typedef enum pha__memory_kind {
     PHA__MEM_WEIGHTS, PHA__MEM_HALF, PHA__MEM_GRADS, PHA__MEM_MOMENTS, PHA__MEM_STATE, /* blocks of their own */
-    PHA__MEM_ACTIVATIONS, PHA__MEM_ACT_GRADS, PHA__MEM_SAVED, PHA__MEM_LOGITS, PHA__MEM_WORK, PHA__MEM_SCRATCH,
+    PHA__MEM_SCRATCH,
+    PHA__MEM_ACTIVATIONS, PHA__MEM_ACT_GRADS, PHA__MEM_SAVED, PHA__MEM_LOGITS, PHA__MEM_WORK,
     PHA__MEM_KINDS
 } pha__memory_kind;
 #define PHA__MEM_PLANNED PHA__MEM_ACTIVATIONS /* from here on: parts of the planned block */
@@ -41,8 +42,8 @@ typedef struct pha__memory {
     size_t block, naive, total;  /* total: blocks of their own and the planned block */
 } pha__memory;
 
-/* Plans the program for that many threads, if it isn't planned yet, and adds up. */
-pha_status pha__memory_of(pha__memory *m, pha__program *p, int threads);
+/* Plans the program for the device, if it isn't planned yet, and adds up. */
+pha_status pha__memory_of(pha__memory *m, pha__program *p, pha__device *device);
 
 /* What the machine has free, in bytes, also under a control group's limit; SIZE_MAX where that can't be found out. */
 size_t pha__memory_free(void);

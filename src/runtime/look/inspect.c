@@ -6,7 +6,6 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/threads.h"
 #include "runtime/look/cost.h"
 
 #define CHUNK 256 /* tokens per run while a session reads a prompt */
@@ -29,7 +28,7 @@ static pha_status open_folder(pha__subject *s, const char *path)
     pha_status status = weights && config ? PHA_OK : PHA_NO_MEMORY;
     if (!status && !pha__exists(weights) && pha__exists(config)) status = open_config(s, config);
     else if (!status && !(status = pha_model_open(&s->model, path))) {
-        s->config = s->model->weights.config;
+        s->config = s->model->config;
         s->names = s->model->names;
     }
     pha__free(weights);
@@ -160,16 +159,17 @@ static void add_memory(pha__memory *m, const pha__memory *other)
 /* step: NULL, or the second program of a session. */
 static pha_status show_memory(pha__str *out, pha__program *p, pha__program *step, const pha_inspect_options *o)
 {
-    pha__pool *pool; /* only to ask how many threads there would be */
-    TRY(pha__pool_open(&pool, 0));
-    int threads = pha__pool_threads(pool);
-    pha__pool_close(pool);
+    pha__device *device; /* only to ask what it would need */
+    TRY(pha__device_open(&device, NULL, 0));
+    int threads = pha__device_units(device);
     pha__memory m, more;
-    TRY(pha__memory_of(&m, p, threads));
-    if (step) {
-        TRY(pha__memory_of(&more, step, threads));
-        add_memory(&m, &more);
+    pha_status status = pha__memory_of(&m, p, device);
+    if (step && !status) {
+        status = pha__memory_of(&more, step, device);
+        if (!status) add_memory(&m, &more);
     }
+    pha__device_close(device);
+    TRY(status);
     if (!o->json) return memory_text(out, &m, p, o, threads), PHA_OK;
     json_t *j = pha__memory_json(&m);
     json_object_set_new(j, "context", json_integer(o->context));

@@ -29,7 +29,7 @@ typedef struct pha__mix_row {
 
 /* Rows of all mixes with two branches or more, in the order of layers; *rows for the caller to pha__free. data: one
  * address per parameter in index order, or NULL: values before training. */
-pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *names, void *const *data);
+pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *names, const pha__store *store);
 
 /* The views; text or JSON. */
 pha_status pha__inspect_mixing(pha__str *out, const pha__subject *s, const pha_inspect_options *o);

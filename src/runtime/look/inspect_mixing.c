@@ -16,25 +16,24 @@ _Static_assert(PHA__MIX_ROW == PHA__MIX_MAX, "a row has room for all branches of
 
 static double softplus(double p) { return fmax(p, 0) + log1p(exp(-fabs(p))); }
 
-/* The values of a parameter: the given ones, or those it starts with, made in `own` (NULL: out of memory). */
-static const float *values_of(const pha__node *v, void *const *data, float **own)
+/* The numbers of a parameter in fresh memory: those of the store, or without one those it starts with. NULL: failed. */
+static float *values_of(const pha__node *v, const pha__store *store)
 {
-    *own = NULL;
-    if (data) return data[v->index];
-    *own = pha__alloc((size_t)v->rows * (size_t)v->width, sizeof **own);
-    if (*own) v->init.fill(*own, v->rows, v->width, v->init.arg, 0, v->path);
-    return *own;
+    float *out = pha__alloc((size_t)v->rows * (size_t)v->width, sizeof *out);
+    if (out && !store) v->init.fill(out, v->rows, v->width, v->init.arg, 0, v->path);
+    if (!out || !store || !pha__store_copy_out(store, PHA__WEIGHT, v->index, out)) return out;
+    pha__free(out);
+    return NULL;
 }
 
-static pha_status rms_of(double *out, const pha__node *gain, void *const *data)
+static pha_status rms_of(double *out, const pha__node *gain, const pha__store *store)
 {
-    float *own;
-    const float *g = values_of(gain, data, &own);
+    float *g = values_of(gain, store);
     if (!g) return PHA_NO_MEMORY;
     double sum = 0;
     for (int32_t i = 0; i < gain->width; i++) sum += (double)g[i] * g[i];
     *out = sqrt(sum / gain->width);
-    pha__free(own);
+    pha__free(g);
     return PHA_OK;
 }
 
@@ -55,19 +54,18 @@ static void normalise(double *x, int n)
     for (int k = 0; k < n; k++) x[k] = sum == 0 ? 0 : x[k] / sum; /* what is not finite stays so */
 }
 
-static pha_status fill_row(pha__mix_row *row, const pha__node *mix, void *const *data)
+static pha_status fill_row(pha__mix_row *row, const pha__node *mix, const pha__store *store)
 {
     const pha__mix_attr *attr = mix->attr;
     pha__mix_row got = {.layer = mix->layer, .n = attr->n};
-    float *own = NULL;
-    const float *p = mix->in[1] ? values_of(mix->in[1], data, &own) : NULL;
+    float *p = mix->in[1] ? values_of(mix->in[1], store) : NULL;
     if (mix->in[1] && !p) return PHA_NO_MEMORY;
     for (int k = 0; k < got.n; k++) got.raw[k] = p ? softplus((double)p[k]) : 1;
-    pha__free(own);
+    pha__free(p);
     normalise(got.raw, got.n);
     for (int k = 0; k < got.n; k++) {
         double rms = 1;
-        if (mix->in[8 + k]) TRY(rms_of(&rms, mix->in[8 + k], data));
+        if (mix->in[8 + k]) TRY(rms_of(&rms, mix->in[8 + k], store));
         got.scaled[k] = got.raw[k] * rms;
         name_branch(got.branch[k], sizeof got.branch[k], mix->in[4 + k]->path);
     }
@@ -85,13 +83,13 @@ static pha_status fill_row(pha__mix_row *row, const pha__node *mix, void *const 
 
 static bool is_mix(const pha__node *v) { return v->op == &pha__op_mix && ((const pha__mix_attr *)v->attr)->n > 1; }
 
-pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *names, void *const *data)
+pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *names, const pha__store *store)
 {
     *n = 0;
     *rows = pha__alloc_zero((size_t)names->n_nodes + 1, sizeof **rows);
     pha_status status = *rows ? PHA_OK : PHA_NO_MEMORY;
     for (int i = 0; i < names->n_nodes && !status; i++)
-        if (is_mix(names->nodes[i])) status = fill_row(&(*rows)[(*n)++], names->nodes[i], data);
+        if (is_mix(names->nodes[i])) status = fill_row(&(*rows)[(*n)++], names->nodes[i], store);
     if (status) pha__free(*rows), *rows = NULL;
     return status;
 }
@@ -236,7 +234,7 @@ pha_status pha__inspect_mixing(pha__str *out, const pha__subject *s, const pha_i
 {
     pha__mix_row *rows;
     int n;
-    TRY(pha__mixing_rows(&rows, &n, s->names, s->model ? s->model->weights.data : NULL));
+    TRY(pha__mixing_rows(&rows, &n, s->names, s->model ? s->model->store : NULL));
     pha_status status = check_finite(s, rows, n);
     if (!status && !n)
         status = pha__fail(PHA_BAD_INPUT,

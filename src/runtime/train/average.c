@@ -1,12 +1,13 @@
 /* average.c -- the mean of the weights of several models, in double (pha.md 6, "ckpt_avg") */
 #include <stdio.h>
+#include <string.h>
 
 #include "runtime/model.h"
 
 static pha_status same_model(const pha_model *a, const pha_model *b)
 {
     pha__config_rules rules = pha__rules();
-    json_t *x = pha__config_to_json(&a->weights.config, &rules), *y = pha__config_to_json(&b->weights.config, &rules);
+    json_t *x = pha__config_to_json(&a->config, &rules), *y = pha__config_to_json(&b->config, &rules);
     bool same = x && y && json_equal(x, y);
     json_decref(x);
     json_decref(y);
@@ -14,38 +15,48 @@ static pha_status same_model(const pha_model *a, const pha_model *b)
     return PHA_OK;
 }
 
-/* block[i] = mean over models of parameter element i */
-static void average(float *block, pha_model *const *models, size_t n)
+/* One parameter; `one` has room for its numbers, `sum` too. */
+static pha_status average(pha__store *out, int i, pha_model *const *models, size_t n, float *one, double *sum)
 {
-    const pha__program *names = models[0]->names;
-    for (int i = 0; i < names->n_params; i++) {
-        const pha__node *v = names->params[i];
-        for (int64_t k = 0; k < (int64_t)v->rows * v->width; k++) {
-            double sum = 0;
-            for (size_t m = 0; m < n; m++) sum += ((const float *)models[m]->weights.data[i])[k];
-            block[v->offset + k] = (float)(sum / (double)n);
-        }
+    int64_t size = pha__param_size(out->names, i);
+    memset(sum, 0, (size_t)size * sizeof *sum);
+    for (size_t m = 0; m < n; m++) {
+        TRY(pha__store_copy_out(models[m]->store, PHA__WEIGHT, i, one));
+        for (int64_t k = 0; k < size; k++) sum[k] += one[k];
     }
+    for (int64_t k = 0; k < size; k++) one[k] = (float)(sum[k] / (double)n);
+    return pha__store_copy_in(out, PHA__WEIGHT, i, one);
+}
+
+static pha_status average_all(pha__store *out, pha_model *const *models, size_t n)
+{
+    const pha__program *names = out->names;
+    TRY(pha__store_add(out, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
+    for (int i = 0; i < names->n_params; i++) {
+        size_t size = (size_t)pha__param_size(names, i);
+        float *one = pha__alloc(size, sizeof *one);
+        double *sum = pha__alloc(size, sizeof *sum);
+        pha_status status = one && sum ? average(out, i, models, n, one, sum) : PHA_NO_MEMORY;
+        pha__free(one);
+        pha__free(sum);
+        TRY(status);
+    }
+    return PHA_OK;
 }
 
 static pha_status write_average(pha_model *const *models, size_t n, const char *out_folder)
 {
-    const pha__program *names = models[0]->names;
+    pha__device *device;
+    pha__store *store = NULL;
     for (size_t i = 1; i < n; i++) TRY(same_model(models[0], models[i]));
-    float *block = pha__alloc_zero((size_t)names->weights, sizeof *block);
-    void **data = pha__alloc_zero((size_t)names->n_params, sizeof *data);
-    pha_status status = block && data ? PHA_OK : PHA_NO_MEMORY;
-    if (!status) {
-        average(block, models, n);
-        pha__bind_block(names, block, sizeof *block, data);
-        pha__weights w = models[0]->weights;
-        w.data = data;
-        char card[80];
-        snprintf(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
-        status = pha__model_write(out_folder, &w, names, models[0]->tokenizer, card);
-    }
-    pha__free(block);
-    pha__free(data);
+    TRY(pha__device_open(&device, "cpu", 1));
+    pha_status status = pha__store_open(&store, models[0]->names, device);
+    if (!status) status = average_all(store, models, n);
+    char card[80];
+    snprintf(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
+    if (!status) status = pha__model_write(out_folder, &models[0]->config, store, models[0]->tokenizer, card);
+    pha__store_close(store);
+    pha__device_close(device);
     return status;
 }
 

@@ -18,15 +18,12 @@
 #include "base/log.h"
 #include "base/place.h"
 #include "base/str.h"
+#include "runtime/tensors.h"
 #include "runtime/train/trainer.h"
 
 #define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
-
-static void blocks(const pha_trainer *t, float *out[3])
-{
-    out[0] = t->optimizer.weights, out[1] = t->optimizer.m, out[2] = t->optimizer.v;
-}
+static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
 
 static json_t *hex(uint64_t x)
 {
@@ -42,23 +39,6 @@ static double get_real(const json_t *object, const char *key, double missing)
 {
     const json_t *v = json_object_get(object, key);
     return json_is_number(v) ? json_number_value(v) : missing;
-}
-
-static pha_status write_block(const pha_trainer *t, const char *path, float *block)
-{
-    const pha__program *p = t->program;
-    pha__tensor *tensors = pha__alloc_zero((size_t)p->n_params, sizeof *tensors);
-    if (!tensors) return PHA_NO_MEMORY;
-    size_t n = 0;
-    for (int i = 0; i < p->n_params; i++) {
-        const pha__node *v = p->params[i];
-        if (v->kind == PHA__CONSTANT) continue;
-        tensors[n++] = (pha__tensor){
-            .name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}, .data = block + v->offset};
-    }
-    pha_status status = pha__safetensors_write(path, tensors, n, NULL);
-    pha__free(tensors);
-    return status;
 }
 
 static pha_status file_hash(const char *path, uint64_t *out)
@@ -130,15 +110,13 @@ static json_t *state_json(const pha_trainer *t)
 
 static pha_status write_files(const pha_trainer *t, const char *folder, json_t *json)
 {
-    float *block[3];
-    blocks(t, block);
     json_t *sums = json_object();
     json_object_set_new(json, "checksums", sums);
     for (int i = 0; i < 3; i++) {
         char *path = pha__path_join(folder, files[i]);
         if (!path) return PHA_NO_MEMORY;
         uint64_t hash = 0;
-        pha_status status = write_block(t, path, block[i]);
+        pha_status status = pha__tensors_write(path, t->store, roles[i], false, NULL);
         if (!status) status = file_hash(path, &hash);
         pha__free(path);
         TRY(status);
@@ -183,30 +161,14 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-static pha_status read_block(pha_trainer *t, const char *path, float *block, const json_t *sums, const char *name)
+static pha_status read_file(pha_trainer *t, const char *path, pha__role role, const json_t *sums, const char *name)
 {
     uint64_t hash;
     TRY(file_hash(path, &hash));
     const char *text = json_string_value(json_object_get(sums, name));
     if (!text || strtoull(text, NULL, 16) != hash)
         FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
-    pha__safetensors *file;
-    TRY(pha__safetensors_open(&file, path));
-    const pha__program *p = t->program;
-    const void **data = pha__alloc_zero((size_t)p->n_params, sizeof *data);
-    pha__dtype *types = pha__alloc_zero((size_t)p->n_params, sizeof *types);
-    pha_status status = data && types ? pha__weights_map(file, p, data, types) : PHA_NO_MEMORY;
-    for (int i = 0; i < p->n_params && !status; i++) {
-        const pha__node *v = p->params[i];
-        if (data[i] && types[i] != PHA__F32)
-            status = pha__fail(PHA_BAD_INPUT, "%s: '%s' is not fp32", path, v->path);
-        else if (data[i])
-            memcpy(block + v->offset, data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
-    }
-    pha__free(data);
-    pha__free(types);
-    pha__safetensors_close(file);
-    return status;
+    return pha__tensors_read(path, t->store, role);
 }
 
 static pha_status check_identity(const pha_trainer *t, const json_t *json, const char *path)
@@ -300,15 +262,13 @@ pha_status pha_trainer_load(pha_trainer *t, const char *folder)
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);
     if (!status) status = check_json(t, json, path);
-    float *block[3];
-    blocks(t, block);
     for (int i = 0; i < 3 && !status; i++) {
         char *file = pha__path_join(folder, files[i]);
-        status = file ? read_block(t, file, block[i], json_object_get(json, "checksums"), files[i]) : PHA_NO_MEMORY;
+        status = file ? read_file(t, file, roles[i], json_object_get(json, "checksums"), files[i]) : PHA_NO_MEMORY;
         pha__free(file);
     }
     if (!status) status = read_state(t, json, path);
-    pha__optimizer_refresh_half(&t->optimizer);
+    if (!status) status = pha__optimizer_refresh(&t->optimizer);
     json_decref(json);
     pha__free(path);
     return status;

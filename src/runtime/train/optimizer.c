@@ -1,132 +1,138 @@
-/* optimizer.c -- AdamW over all parameters, through the kernels of ops adamw and sum_squares */
+/* optimizer.c -- AdamW over all parameters, through the ops adamw and sum_squares on the store's device */
 #include "runtime/train/optimizer.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "backend/cpu/detect.h"
-#include "ops/adamw/adamw.h"
-#include "ops/sum_squares/sum_squares.h"
+static const pha__role roles[] = {PHA__WEIGHT, PHA__GRADIENT, PHA__MOMENT_1, PHA__MOMENT_2};
 
-static pha__view view(void *data, const pha__node *v, pha__dtype type)
+/* The learned parameters of one kind as a view of dense rows (units begin at multiples of 32 elements). */
+static pha__view range(const pha__store *s, pha__role role, bool matrices)
 {
-    return (pha__view){data, v->width, v->rows, v->width, type};
+    enum { WIDTH = PHA__ALIGN / 2 };
+    const pha__program *p = s->names;
+    int64_t begin = matrices ? 0 : p->matrices, end = matrices ? p->matrices : p->trainable;
+    pha__dtype type = role == PHA__WORKING ? PHA__BF16 : PHA__F32;
+    void *data = s->block[role] ? (char *)s->block[role] + (size_t)begin * pha__dtype_size(type) : NULL;
+    return (pha__view){data, WIDTH, (int32_t)((end - begin) / WIDTH), WIDTH, type};
 }
 
-pha_status pha__optimizer_open(pha__optimizer *o, const pha__program *program, pha__pool *pool, bool half)
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+static pha_status add_roles(pha__store *s, bool half)
 {
-    memset(o, 0, sizeof *o);
-    size_t n = (size_t)program->weights, trainable = (size_t)program->trainable, params = (size_t)program->n_params;
-    o->program = program, o->pool = pool;
-    o->weights = pha__alloc_zero(n, sizeof *o->weights);
-    o->grads = pha__alloc_zero(trainable, sizeof *o->grads);
-    o->m = pha__alloc_zero(trainable, sizeof *o->m);
-    o->v = pha__alloc_zero(trainable, sizeof *o->v);
-    o->half = half ? pha__alloc_zero(n, sizeof *o->half) : NULL;
-    o->weight_at = pha__alloc_zero(params, sizeof *o->weight_at);
-    o->grad_at = pha__alloc_zero(params, sizeof *o->grad_at);
-    o->half_at = pha__alloc_zero(params, sizeof *o->half_at);
-    o->norms = pha__alloc_zero(params, sizeof *o->norms);
-    const pha__kernel *k = pha__cpu_kernel(&pha__op_sum_squares);
-    size_t work = 0;
-    for (int i = 0; i < program->n_params; i++) {
-        pha__args a = {.B = 1, .T = 1, .n_in = 1, .in = {view(&work, program->params[i], PHA__F32)}};
-        size_t w = k->work(&a, PHA__FORWARD);
-        work = w > work ? w : work;
-    }
-    o->partial = pha__alloc(work + 1, 1);
-    if (!o->weights || !o->grads || !o->m || !o->v || (half && !o->half) || !o->weight_at || !o->grad_at ||
-        !o->half_at || !o->norms || !o->partial) {
-        pha__optimizer_close(o);
-        FAIL(NO_MEMORY, "no memory for the weights, gradients and moments of %llu parameters (%.1f GB)",
-             (unsigned long long)program->parameters, (double)n * 16e-9);
-    }
-    pha__bind_block(program, o->weights, sizeof *o->weights, o->weight_at);
-    pha__bind_block(program, o->grads, sizeof *o->grads, o->grad_at);
-    if (half) pha__bind_block(program, o->half, sizeof *o->half, o->half_at);
-    return PHA_OK;
+    TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
+    for (int r = 1; r < 4; r++) TRY(pha__store_add(s, roles[r], PHA__ALL_MATRICES | PHA__ALL_VECTORS, PHA__F32));
+    return half ? pha__store_add(s, PHA__WORKING, PHA__ALL_MATRICES, PHA__BF16) : PHA_OK;
+}
+
+/* What sum_squares sums, and where: saved holds the sums, work the pieces, both on the device. */
+static pha_status open_sums(pha__optimizer *o)
+{
+    pha__device *d = o->store->device;
+    const pha__program *p = o->store->names;
+    for (int i = 0; i < p->n_params; i++)
+        if (p->params[i]->kind != PHA__CONSTANT)
+            pha__add_segment(&o->sums_attr, o->segments, p->params[i]->offset, pha__param_size(p, i));
+    o->sums = (pha__args){.B = 1, .T = 1, .n_in = 1, .attr = &o->sums_attr};
+    o->sums.in[0] = (pha__view){o->store->block[PHA__GRADIENT], 1, (int32_t)(p->trainable / 32), 32, PHA__F32};
+    pha__needs needs;
+    TRY(d->backend->needs(d, d->backend->kernel(d, "sum_squares"), &o->sums, PHA__FORWARD, &needs));
+    o->sums.saved = pha__device_alloc(d, (size_t)o->sums_attr.n * sizeof(double));
+    o->sums.work = pha__device_alloc(d, needs.work);
+    o->sums_scratch = pha__device_alloc(d, needs.scratch);
+    return o->sums.saved && o->sums.work && o->sums_scratch ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_parts(pha__optimizer *o, bool half)
+{
+    size_t n = (size_t)o->store->names->n_params + 1;
+    o->segments = pha__alloc(n, sizeof *o->segments);
+    o->squares = pha__alloc_zero(n, sizeof *o->squares);
+    o->norms = pha__alloc_zero(n, sizeof *o->norms);
+    if (!o->segments || !o->squares || !o->norms) return PHA_NO_MEMORY;
+    TRY(add_roles(o->store, half));
+    TRY(open_sums(o));
+    return pha__run_block_open(&o->run, o->store->device, 1, 1, false);
+}
+
+pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, bool half)
+{
+    *o = (pha__optimizer){.store = store};
+    pha_status status = open_parts(o, half);
+    if (!status) return PHA_OK;
+    pha__optimizer_close(o);
+    if (status != PHA_NO_MEMORY) return status;
+    FAIL(NO_MEMORY, "no memory for the weights, gradients and moments of %llu parameters (%.1f GB)",
+         (unsigned long long)store->names->parameters, (double)store->names->weights * 16e-9);
 }
 
 void pha__optimizer_close(pha__optimizer *o)
 {
-    void *all[] = {o->weights,   o->grads,   o->m,       o->v,     o->half,
-                   o->weight_at, o->grad_at, o->half_at, o->norms, o->partial};
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++) pha__free(all[i]);
-    memset(o, 0, sizeof *o);
+    if (!o->store) return;
+    pha__device_free(o->store->device, o->sums.saved);
+    pha__device_free(o->store->device, o->sums.work);
+    pha__device_free(o->store->device, o->sums_scratch);
+    pha__run_block_close(&o->run);
+    pha__free(o->segments);
+    pha__free(o->squares);
+    pha__free(o->norms);
+    *o = (pha__optimizer){0};
 }
 
-void pha__optimizer_refresh_half(pha__optimizer *o)
+pha_status pha__optimizer_refresh(pha__optimizer *o)
 {
-    for (int64_t i = 0; o->half && i < o->program->weights; i++) {
-        uint32_t u;
-        memcpy(&u, &o->weights[i], 4);
-        bool nan = (u & 0x7fffffffu) > 0x7f800000u;
-        o->half[i] = (uint16_t)(nan ? u >> 16 | 0x40 : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
-    }
+    if (!o->store->block[PHA__WORKING]) return PHA_OK;
+    return pha__store_convert(o->store, PHA__WORKING, o->store, PHA__WEIGHT);
 }
 
-typedef struct job {
-    const pha__kernel *kernel;
-    const pha__args *args;
-    int phase;
-} job;
+/* ---- a step ---------------------------------------------------------------------------------------------- */
 
-static void run_tasks(void *context, int64_t begin, int64_t end, int worker)
+static pha_status run(pha__device *d, const char *op, const pha__args *a, void *scratch)
 {
-    const job *j = context;
-    (void)worker;
-    j->kernel->forward(j->args, j->phase, begin, end, NULL);
+    return d->backend->run(d, d->backend->kernel(d, op), a, PHA__FORWARD, scratch);
 }
 
-static void run(const pha__optimizer *o, const pha__kernel *kernel, const pha__args *args)
+pha_status pha__gradient_norm(pha__optimizer *o, double *norm)
 {
-    job j = {kernel, args, 0};
-    for (;; j.phase++) {
-        int64_t n = kernel->tasks(args, PHA__FORWARD, j.phase);
-        if (!n) return;
-        pha__pool_run(o->pool, n, run_tasks, &j);
-    }
-}
-
-double pha__gradient_norm(pha__optimizer *o)
-{
-    const pha__kernel *kernel = pha__cpu_kernel(&pha__op_sum_squares);
+    pha__device *d = o->store->device;
+    const pha__program *p = o->store->names;
+    TRY(run(d, "sum_squares", &o->sums, o->sums_scratch));
+    TRY(pha__download(d, o->squares, o->sums.saved, (size_t)o->sums_attr.n * sizeof *o->squares));
     double sum = 0;
-    for (int i = 0; i < o->program->n_params; i++) {
-        const pha__node *v = o->program->params[i];
-        o->norms[i] = 0;
-        if (v->kind == PHA__CONSTANT) continue;
-        double squares = 0;
-        pha__args a = {.B = 1, .T = 1, .n_in = 1, .in = {view(o->grad_at[i], v, PHA__F32)}, .work = o->partial};
-        a.saved = (float *)&squares;
-        run(o, kernel, &a);
+    for (int i = 0, k = 0; i < p->n_params; i++) {
+        double squares = p->params[i]->kind == PHA__CONSTANT ? 0 : o->squares[k++];
         o->norms[i] = sqrt(squares);
         sum += squares;
     }
-    return sqrt(sum);
+    *norm = sqrt(sum);
+    return PHA_OK;
 }
 
-void pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
+static pha_status update(pha__optimizer *o, const pha__adam *adam, bool matrices, const pha__run *there)
 {
-    const pha__kernel *kernel = pha__cpu_kernel(&pha__op_adamw);
-    o->updates++;
-    pha__adamw_attr attr = {.lr = (float)adam->lr,
-                            .beta1 = (float)adam->beta1,
+    pha__adamw_attr attr = {.beta1 = (float)adam->beta1,
                             .beta2 = (float)adam->beta2,
                             .eps = (float)adam->eps,
-                            .scale = (float)scale,
-                            .c1 = (float)(1 - pow(adam->beta1, (double)o->updates)),
-                            .c2 = (float)(1 - pow(adam->beta2, (double)o->updates))};
-    for (int i = 0; i < o->program->n_params; i++) {
-        const pha__node *v = o->program->params[i];
-        if (v->kind == PHA__CONSTANT) continue;
-        attr.decay = v->kind == PHA__MATRIX || adam->decay_all ? (float)adam->decay : 0;
-        pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr};
-        a.in[0] = view(o->weight_at[i], v, PHA__F32);
-        a.in[1] = view(o->grad_at[i], v, PHA__F32);
-        a.in[2] = view(o->m + v->offset, v, PHA__F32);
-        a.in[3] = view(o->v + v->offset, v, PHA__F32);
-        a.out = view(o->half && v->kind == PHA__MATRIX ? o->half_at[i] : NULL, v, PHA__BF16);
-        run(o, kernel, &a);
-    }
+                            .decay = matrices || adam->decay_all ? (float)adam->decay : 0};
+    pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr, .run = there};
+    for (int r = 0; r < 4; r++) a.in[r] = range(o->store, roles[r], matrices);
+    a.out = a.in[0];
+    a.out.data = NULL;
+    if (matrices) a.out = range(o->store, PHA__WORKING, true);
+    return a.in[0].rows ? run(o->store->device, "adamw", &a, NULL) : PHA_OK;
+}
+
+pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
+{
+    o->updates++;
+    pha__run now = {.update = {.lr = (float)adam->lr,
+                               .scale = (float)scale,
+                               .c1 = (float)(1 - pow(adam->beta1, (double)o->updates)),
+                               .c2 = (float)(1 - pow(adam->beta2, (double)o->updates))}};
+    const pha__run *there;
+    char *const *none;
+    TRY(pha__run_block_fill(&o->run, 1, 1, &now, NULL, &there, &none));
+    TRY(update(o, adam, true, there));
+    return update(o, adam, false, there);
 }

@@ -18,14 +18,21 @@ static const pha__node *param(const pha__program *names, int layer, const char *
     return pha__find_param(names, path);
 }
 
-static const float *data_of(const pha__weights *w, const pha__node *v) { return v ? w->data[v->index] : NULL; }
+/* The numbers of a parameter in memory of its own; NULL: there is no such parameter, or no memory. */
+static float *data_of(const pha__weights *w, const pha__node *v)
+{
+    float *out = v ? pha__alloc((size_t)v->rows * (size_t)v->width, sizeof *out) : NULL;
+    if (!out || !pha__store_copy_out(w->store, PHA__WEIGHT, v->index, out)) return out;
+    pha__free(out);
+    return NULL;
+}
 
 /* Adds {"mix": {...}, "mix_scaled": {...}} to the layers that mix branches. */
 static pha_status add_mixing(const pha_trainer *t, json_t *layers)
 {
     pha__mix_row *rows;
     int n;
-    TRY(pha__mixing_rows(&rows, &n, t->program, t->weights.data));
+    TRY(pha__mixing_rows(&rows, &n, t->program, t->store));
     for (int i = 0; i < n; i++) {
         json_t *raw = json_object(), *scaled = json_object(), *layer = json_array_get(layers, (size_t)rows[i].layer);
         for (int k = 0; k < rows[i].n; k++) {
@@ -45,16 +52,22 @@ static pha_status open_probe(pha_trainer *t)
 {
     if (t->probe) return PHA_OK;
     pha__program_options options = {.B = 1, .T = t->o.context < 256 ? t->o.context : 256, .keep_all = true};
-    TRY(pha__record_over(&t->probe_program, &t->weights, &options, PHA__HEAD_NONE));
-    return pha__exec_over(&t->probe, t->probe_program, &t->weights, t->pool);
+    TRY(pha__record(&t->probe_program, &t->weights.config, &options, PHA__HEAD_NONE));
+    return pha__exec_open(&t->probe, t->probe_program, t->store, t->device);
 }
 
-static const float *value(const pha_trainer *t, int layer, const char *name, int32_t *width, int64_t *ld)
+/* The first T rows of a value in memory of its own, dense; NULL: there is none. */
+static float *value(const pha_trainer *t, int layer, const char *name, int T, int32_t *width)
 {
     char path[64];
-    pha__dtype type;
     snprintf(path, sizeof path, "layer%d.%s", layer, name);
-    return pha__exec_value(t->probe, path, false, &type, width, ld);
+    const pha__node *v = pha__find_value(t->probe_program, path);
+    float *out = v ? pha__alloc((size_t)T * (size_t)v->width, sizeof *out) : NULL;
+    if (!out) return NULL;
+    *width = v->width;
+    if (!pha__exec_value(t->probe, path, false, T, out)) return out;
+    pha__free(out);
+    return NULL;
 }
 
 static int ascending(const void *a, const void *b)
@@ -63,33 +76,37 @@ static int ascending(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Quantiles over channels of the mean horizon 1 / (1 - g a), and the mean of the gates. */
-static void horizons(const pha_trainer *t, int layer, int T, json_t *out)
+/* Quantiles over channels of the mean horizon 1 / (1 - g a), and the mean of the gates. z (T, S) becomes the horizons.
+ */
+static void add_horizons(float *z, const float *theta, const float *bias, int T, int32_t S, json_t *out)
 {
-    int32_t S;
-    int64_t ld;
-    const float *z = value(t, layer, "gss.gate", &S, &ld);
-    const float *theta = data_of(&t->weights, param(t->program, layer, "gss.theta"));
-    const float *bias = data_of(&t->weights, param(t->program, layer, "gss.bias"));
-    if (!z || !theta) return;
-    float *all = pha__alloc((size_t)S * (size_t)T, sizeof *all);
-    if (!all) return;
     double gates = 0;
     for (int r = 0; r < T; r++)
         for (int c = 0; c < S; c++) {
-            double g = 1 / (1 + exp(-(double)z[r * ld + c] - (bias ? bias[c] : 0)));
+            double g = 1 / (1 + exp(-(double)z[r * S + c] - (bias ? bias[c] : 0)));
             gates += g;
-            all[(size_t)r * (size_t)S + (size_t)c] = (float)(1 / (1 - g * exp(-exp((double)theta[c]))));
+            z[r * S + c] = (float)(1 / (1 - g * exp(-exp((double)theta[c]))));
         }
     size_t n = (size_t)S * (size_t)T;
-    qsort(all, n, sizeof *all, ascending);
+    qsort(z, n, sizeof *z, ascending);
     json_t *q = json_object();
-    json_object_set_new(q, "p10", json_real(all[n / 10]));
-    json_object_set_new(q, "p50", json_real(all[n / 2]));
-    json_object_set_new(q, "p90", json_real(all[n * 9 / 10]));
+    json_object_set_new(q, "p10", json_real(z[n / 10]));
+    json_object_set_new(q, "p50", json_real(z[n / 2]));
+    json_object_set_new(q, "p90", json_real(z[n * 9 / 10]));
     json_object_set_new(out, "horizon", q);
     json_object_set_new(out, "gate_mean", json_real(gates / (double)n));
-    pha__free(all);
+}
+
+static void horizons(const pha_trainer *t, int layer, int T, json_t *out)
+{
+    int32_t S = 0;
+    float *z = value(t, layer, "gss.gate", T, &S);
+    float *theta = data_of(&t->weights, param(t->program, layer, "gss.theta"));
+    float *bias = data_of(&t->weights, param(t->program, layer, "gss.bias"));
+    if (z && theta) add_horizons(z, theta, bias, T, S, out);
+    pha__free(z);
+    pha__free(theta);
+    pha__free(bias);
 }
 
 static void branch_rms(const pha_trainer *t, int layer, int T, json_t *out)
@@ -99,13 +116,12 @@ static void branch_rms(const pha_trainer *t, int layer, int T, json_t *out)
     json_t *all = json_object();
     for (int k = 0; k < 4; k++) {
         int32_t D;
-        int64_t ld;
-        const float *z = value(t, layer, outputs[k][1], &D, &ld);
+        float *z = value(t, layer, outputs[k][1], T, &D);
         if (!z) continue;
         double sum = 0;
-        for (int r = 0; r < T; r++)
-            for (int c = 0; c < D; c++) sum += (double)z[r * ld + c] * z[r * ld + c];
+        for (int64_t i = 0; i < (int64_t)T * D; i++) sum += (double)z[i] * z[i];
         json_object_set_new(all, outputs[k][0], json_real(sqrt(sum / T / D)));
+        pha__free(z);
     }
     json_object_set_new(out, "branch_rms", all);
 }
@@ -114,10 +130,11 @@ static void scales(const pha_trainer *t, int layer, json_t *out)
 {
     const pha__node *v = param(t->program, layer, "attn.tau");
     if (!v) return;
-    const float *tau = data_of(&t->weights, v);
+    float *tau = data_of(&t->weights, v);
     json_t *all = json_array();
-    for (int i = 0; i < v->width; i++) json_array_append_new(all, json_real(exp(fmin(tau[i], log(100.0)))));
+    for (int i = 0; tau && i < v->width; i++) json_array_append_new(all, json_real(exp(fmin(tau[i], log(100.0)))));
     json_object_set_new(out, "attn_scale", all);
+    pha__free(tau);
 }
 
 pha_status pha__probe(pha_trainer *t, json_t **out)

@@ -5,7 +5,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "backend/cpu/detect.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "runtime/train/train.h"
@@ -70,8 +69,8 @@ pha_status pha__run_json_write(const pha_trainer *t)
     json_object_set_new(j, "data", data_json(t));
     json_object_set_new(j, "parameters", json_integer((json_int_t)t->program->parameters));
     json_object_set_new(j, "pha_version", json_string(pha_version()));
-    json_object_set_new(j, "isa", json_string(pha__cpu_isa()));
-    json_object_set_new(j, "threads", json_integer(pha__pool_threads(t->pool)));
+    json_object_set_new(j, "isa", json_string(pha_isa()));
+    json_object_set_new(j, "threads", json_integer(pha__device_units(t->device)));
     json_object_set_new(j, "host", json_string(host));
     json_object_set_new(j, "started", json_string(when));
     pha_status status = pha__json_save(j, path);

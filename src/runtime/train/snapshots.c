@@ -12,14 +12,10 @@
 
 static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
-    bool half = t->o.precision == PHA_BF16 && w->half;
-    pha__eval_run run = {.context = t->o.context,
-                         .batch = t->o.micro_batch,
-                         .max_tokens = max_tokens,
-                         .dtype = half ? PHA__BF16 : PHA__F32};
+    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens};
     pha__split_info info;
     TRY(pha__data_info(&info, t->o.data, "valid"));
-    return pha__eval_core(w, t->pool, t->valid, &info, &run, out);
+    return pha__eval_core(w, t->valid, &info, &run, out);
 }
 
 static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)
@@ -129,7 +125,10 @@ static pha_status average_loss(pha__training *r, const char *folder, double *los
     pha_model *model;
     TRY(pha_model_open(&model, folder));
     pha_eval_result e;
-    pha_status status = evaluate(r->t, &model->weights, r->t->o.eval_tokens, &e);
+    pha__weights w;
+    pha_status status = pha__weights_place(&w, &model->config, model->store, r->t->device, PHA__F32);
+    if (!status) status = evaluate(r->t, &w, r->t->o.eval_tokens, &e);
+    pha__weights_close(&w);
     pha_model_close(model);
     TRY(status);
     *loss = e.nll / (double)e.tokens;

@@ -119,7 +119,7 @@ static pha_status open_config(pha_trainer *t)
 
 static pha_status initial_weights(pha_trainer *t)
 {
-    pha__init_weights(t->program, t->optimizer.weights, t->o.seed);
+    TRY(pha__init_weights(t->store, t->o.seed));
     if (!t->o.init_from) return PHA_OK;
     pha_model *model;
     TRY(pha_model_open(&model, t->o.init_from));
@@ -129,12 +129,9 @@ static pha_status initial_weights(pha_trainer *t)
              "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
              t->o.data, t->o.init_from);
     }
-    for (int i = 0; i < t->program->n_params; i++) {
-        const pha__node *v = t->program->params[i];
-        memcpy(t->optimizer.weight_at[i], model->weights.data[i], (size_t)v->rows * (size_t)v->width * sizeof(float));
-    }
+    pha_status status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
     pha_model_close(model);
-    return PHA_OK;
+    return status;
 }
 
 bool pha__at_epoch_end(const pha_trainer *t)
@@ -173,7 +170,7 @@ static void open_schedule(pha_trainer *t)
 
 static pha_status open_program(pha_trainer *t)
 {
-    TRY(pha__pool_open(&t->pool, t->o.threads));
+    TRY(pha__device_open(&t->device, NULL, t->o.threads));
     bool half = t->o.precision == PHA_BF16;
     pha__program_options options = {.B = t->o.micro_batch,
                                     .T = t->o.context,
@@ -182,21 +179,18 @@ static pha_status open_program(pha_trainer *t)
                                     .recompute = t->o.recompute,
                                     .no_fuse = t->o.no_fuse};
     TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
-    TRY(pha__optimizer_open(&t->optimizer, t->program, t->pool, half));
+    TRY(pha__store_open(&t->store, t->program, t->device));
+    TRY(pha__optimizer_open(&t->optimizer, t->store, half));
     TRY(initial_weights(t));
-    pha__optimizer_refresh_half(&t->optimizer);
-    t->weights = (pha__weights){.config = t->config,
-                                .stacked = true,
-                                .n = t->program->n_params,
-                                .data = t->optimizer.weight_at,
-                                .half = half ? t->optimizer.half_at : NULL};
+    TRY(pha__optimizer_refresh(&t->optimizer));
+    t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
     t->weights.config.dropout = 0;
-    pha__binding binding = {t->optimizer.weight_at, t->optimizer.half_at, t->optimizer.grad_at};
-    TRY(pha__exec_open(&t->exec, t->program, &binding, t->pool));
+    TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
     size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
     t->ids = pha__alloc(tokens, sizeof *t->ids);
     t->targets = pha__alloc(tokens, sizeof *t->targets);
-    return t->ids && t->targets ? PHA_OK : PHA_NO_MEMORY;
+    t->losses = pha__alloc(2 * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
+    return t->ids && t->targets && t->losses ? PHA_OK : PHA_NO_MEMORY;
 }
 
 static pha_status open_parts(pha_trainer *t)
@@ -232,13 +226,15 @@ void pha_trainer_close(pha_trainer *t)
     pha__program_close(t->probe_program);
     pha__exec_close(t->exec);
     pha__optimizer_close(&t->optimizer);
+    pha__store_close(t->store);
     pha__program_close(t->program);
-    pha__pool_close(t->pool);
+    pha__device_close(t->device);
     pha__tokenizer_close(t->tokenizer);
     pha__tokens_close(t->data);
     pha__tokens_close(t->valid);
     pha__free(t->ids);
     pha__free(t->targets);
+    pha__free(t->losses);
     pha__arena_free(&t->strings);
     pha__free(t);
 }
@@ -270,8 +266,8 @@ static pha_status run_batch(pha_trainer *t, double *loss)
                         .step = (uint64_t)t->step,
                         .row0 = (int64_t)at};
         TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
-        const float *rows = pha__exec_output(t->exec, "loss");
-        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += rows[2 * r];
+        TRY(pha__exec_output(t->exec, "loss", (int64_t)micro * T, t->losses));
+        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += t->losses[2 * r];
     }
     *loss = sum / ((double)t->o.batch * T);
     return PHA_OK;
@@ -288,15 +284,15 @@ enum { MAX_SKIPS = 20 };
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
-    double begin = pha__seconds(), loss, lr = pha__schedule_lr(&t->schedule, t->step);
+    double begin = pha__seconds(), loss, norm, lr = pha__schedule_lr(&t->schedule, t->step);
     TRY(load_batch(t));
     TRY(run_batch(t, &loss));
-    double norm = pha__gradient_norm(&t->optimizer);
+    TRY(pha__gradient_norm(&t->optimizer, &norm));
     bool skip = refuse(t, loss, norm);
     if (!skip) {
         double scale = t->o.clip > 0 ? fmin(1.0, t->o.clip / (norm + 1e-6)) : 1.0;
         pha__adam adam = {lr, t->o.beta1, t->o.beta2, t->o.eps, t->o.weight_decay, t->o.decay_all};
-        pha__adam_step(&t->optimizer, &adam, scale);
+        TRY(pha__adam_step(&t->optimizer, &adam, scale));
         t->mean_loss = t->mean_loss > 0 ? 0.98 * t->mean_loss + 0.02 * loss : loss;
     }
     t->step++;
@@ -314,7 +310,7 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 
 pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card)
 {
-    return pha__model_write(folder, &t->weights, t->program, t->tokenizer, card);
+    return pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, card);
 }
 
 pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)

@@ -25,14 +25,16 @@ struct pha_trainer {
     pha__tokens *data, *valid; /* valid: NULL if the folder has none */
     pha__loader loader;
     pha__tokenizer *tokenizer;
-    pha__pool *pool;
+    pha__device *device;
     pha__program *program;
+    pha__store *store;
     pha__exec *exec;
     pha__optimizer optimizer;
-    pha__weights weights; /* a view on the optimizer's block */
+    pha__weights weights; /* the store, for programs that look at it */
     pha__program *probe_program;
     pha__exec *probe;
     int32_t *ids, *targets; /* (batch, T) */
+    float *losses;          /* (micro_batch T, 2) */
 
     /* what a checkpoint holds besides weights and moments */
     int64_t step; /* steps made; the data's position is step * batch sequences */

@@ -1,4 +1,7 @@
-/* dtype.h -- how a number is stored */
+/* dtype.h -- how numbers are stored: the ids of the formats, and the two that are addressed element by element
+ *
+ * Values and gradients are f32 or bf16. A weight may be stored in any format of the table in format.h, whose row is
+ * found by its id. */
 #ifndef PHA__DTYPE_H
 #define PHA__DTYPE_H
 
@@ -6,8 +9,14 @@
 #include <stdint.h>
 #include <string.h>
 
-typedef enum pha__dtype { PHA__F32, PHA__BF16 } pha__dtype;
+typedef enum pha__dtype {
+    PHA__F32,
+    PHA__BF16,
+    PHA__F32_PANEL, /* a matrix in panels of PHA__PANEL rows, as the matrix product reads it */
+    PHA__BUILT_IN,  /* the first id that pha__format_add gives */
+} pha__dtype;
 
+/* Bytes of an element of f32 or bf16. */
 static inline size_t pha__dtype_size(pha__dtype t) { return t == PHA__BF16 ? 2 : 4; }
 
 /* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */

@@ -67,6 +67,16 @@ typedef struct pha__args {
 /* The state of sequence b, op->state bytes, zeroed when a session starts. */
 static inline void *pha__slot(const pha__args *a, int b) { return a->state[b] + a->state_offset; }
 
+/* Sequence b: its tokens are rows [row, row + n) of every value, in order. */
+typedef struct pha__sequence {
+    int64_t row, n;
+} pha__sequence;
+
+static inline pha__sequence pha__sequence_of(const pha__args *a, int b)
+{
+    return (pha__sequence){(int64_t)b * a->T, a->T};
+}
+
 /* Shape inference: what an op is told of its inputs and what it answers. */
 typedef struct pha__shape {
     int B, T;          /* the largest of any run */

@@ -11,6 +11,7 @@
 const lab_variant lab_variants[] = {
     {"default", "pha", ""},
     {"window 7", "pha", "\"window\": 7"},
+    {"window 100", "pha", "\"window\": 100"},
     {"window per layer", "pha", "\"window\": [3, null]"},
     {"dynamic mixing", "pha", "\"mix\": \"dynamic\""},
     {"uniform mixing", "pha", "\"mix\": \"uniform\""},

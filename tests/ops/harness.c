@@ -30,6 +30,8 @@ bool pha__check(bool ok, const char *format, ...)
     return false;
 }
 
+void pha__now(const char *what) { now.what = what; }
+
 static void enter(const pha__op_test *test, const char *isa)
 {
     now.op = test->op->name, now.isa = isa;
@@ -200,7 +202,7 @@ static void check_order(const pha__trial *first, pha__order order)
     pha__trial_close(&b);
 }
 
-/* ---- smaller sizes, causality, streaming ---- */
+/* ---- smaller sizes, causality ---- */
 
 static void check_smaller(const pha__problem *p, const pha__kernel *kernel)
 {
@@ -257,59 +259,6 @@ static void check_causality(const pha__problem *p, const pha__kernel *kernel)
     }
 }
 
-/* Runs the pieces of a cut one after the other with state and puts their outputs together. */
-static float *out_in_pieces(const pha__problem *p, const pha__kernel *kernel, const int *pieces)
-{
-    int B = p->ref.B, T = p->ref.T, W = p->ref.out_width;
-    float *out = malloc((size_t)out_size(p) * sizeof *out);
-    char **state = pha__state_open(p);
-    for (int done = 0, k = 0; done < T; done += pieces[k++]) {
-        pha__problem piece;
-        pha__problem_slice(&piece, p, 0, B, done, pieces[k]);
-        pha__trial t = {.problem = &piece, .kernel = kernel, .plan = p, .state = state, .gaps = true};
-        pha__trial_open(&t);
-        pha__trial_forward(&t);
-        float *x = pha__trial_out(&t);
-        for (int b = 0; b < B; b++) {
-            memcpy(out + ((size_t)b * T + done) * W, x + (size_t)b * pieces[k] * W, (size_t)pieces[k] * W * sizeof *x);
-        }
-        free(x);
-        pha__trial_close(&t);
-        pha__problem_close(&piece);
-    }
-    pha__state_close(p, state);
-    return out;
-}
-
-static void check_streaming(const pha__problem *p, const pha__kernel *kernel)
-{
-    static const pha__limits limits = PHA__LIMITS(1e-5, 1e-3, 2e-2, 5e-1);
-    int T = p->ref.T;
-    now.what = "streaming";
-    pha__trial whole = {.problem = p, .kernel = kernel};
-    pha__trial_open(&whole);
-    pha__trial_forward(&whole);
-    float *expected = pha__trial_out(&whole);
-    double *ref = malloc((size_t)out_size(p) * sizeof *ref);
-    for (int64_t k = 0; k < out_size(p); k++) ref[k] = expected[k];
-    int *pieces = malloc((size_t)T * sizeof *pieces);
-    pha__random r = 99;
-    for (int cut = 0; cut < 6; cut++) {
-        int longest = cut == 0 ? 1 : cut == 1 ? T : 1 + T * cut / 8; /* single tokens, the whole, random pieces */
-        for (int done = 0, k = 0; done < T; done += pieces[k++]) {
-            pieces[k] = cut == 1 ? T : 1 + pha__random_below(&r, longest);
-            if (pieces[k] > T - done) pieces[k] = T - done;
-        }
-        float *x = out_in_pieces(p, kernel, pieces);
-        check_close(p, "out", x, ref, out_size(p), &limits);
-        free(x);
-    }
-    free(pieces);
-    free(ref);
-    free(expected);
-    pha__trial_close(&whole);
-}
-
 /* ---- everything ---- */
 
 static void check_case(const pha__op_test *test, const pha__op_case *c, const pha__kernel *kernel, pha__dtype dtype)
@@ -331,8 +280,10 @@ static void check_case(const pha__op_test *test, const pha__op_case *c, const ph
         if (!test->op->no_grad) check_contract(&p, kernel);
         check_smaller(&p, kernel);
         check_causality(&p, kernel);
-        if (test->op->state) check_streaming(&p, kernel);
+        pha__check_rows(&p, kernel);
+        pha__check_formats(&p, kernel);
     }
+    if (test->op->state) pha__check_cuts(&p, kernel);
     pha__trial_close(&first);
     pha__problem_close(&p);
 }

@@ -12,7 +12,9 @@
  *     order of tasks       one by one, backwards, in random ranges, by three threads: the same bits
  *     size                 smaller B and T than work, scratch and saved were sized for
  *     causality            changing row t leaves every output before t the same bits
- *     streaming            ops with state: any cut of T into pieces gives what the whole gives
+ *     rows                 alone or beside others, as sequences, as tokens or as sessions: the same bits
+ *     cuts in time         ops with state: any cut of T into pieces gives the bits that the whole gives
+ *     formats              a weight in any format gives the bits that its numbers give as floats
  */
 #ifndef PHA__HARNESS_H
 #define PHA__HARNESS_H
@@ -69,7 +71,7 @@ typedef struct pha__op_case {
     bool dropout;           /* with the rate and site of attr */
     int max_context;        /* ops with state: tokens a session may have, 0: T */
     bool differences;       /* small enough to check the reference by central differences */
-    bool big;               /* against the reference and by threads only, not the other contract checks */
+    bool big;               /* against the reference, by threads and by cuts only, not the other contract checks */
     pha__limits out, grad[PHA__MAX_IN]; /* replace those of the test if not all zero */
 } pha__op_case;
 

@@ -148,6 +148,19 @@ static pha__view new_view(pha__trial *t, int64_t rows, int param_rows, int width
     return v;
 }
 
+/* A view of a parameter in any format. */
+static pha__view new_matrix(pha__trial *t, int rows, int width, pha__dtype format, const double *content)
+{
+    int64_t n = (int64_t)rows * width;
+    struct pha__block *b = new_block(t, pha__format_bytes(format, rows, width));
+    float *x = malloc((size_t)n * sizeof *x);
+    for (int64_t k = 0; k < n; k++) x[k] = (float)content[k];
+    memset(b->base + GUARD, NOT_A_NUMBER, b->size);
+    pha__format_pack(format, b->base + GUARD, rows, width, 0, rows, x, width);
+    free(x);
+    return (pha__view){b->base + GUARD, width, rows, width, format};
+}
+
 /* As planning sees it: sizes, no data. */
 static pha__args sizes_of(const pha__problem *p, const pha__args *like)
 {
@@ -171,8 +184,10 @@ void pha__trial_open(pha__trial *t)
     for (int i = 0; i < PHA__MAX_IN; i++) {
         t->content[i] = NULL;
         if (!ref->in[i]) continue;
-        t->args.in[i] = new_view(t, pha__input_rows(p, i), ref->rows[i], ref->width[i], pha__input_dtype(p, i),
-                                 ref->in[i]);
+        t->args.in[i] = t->weights && ref->rows[i] > 1
+                            ? new_matrix(t, ref->rows[i], ref->width[i], *t->weights, ref->in[i])
+                            : new_view(t, pha__input_rows(p, i), ref->rows[i], ref->width[i], pha__input_dtype(p, i),
+                                       ref->in[i]);
     }
     pha__dtype out = p->test->op->out_f32 ? PHA__F32 : p->dtype;
     t->args.out = new_view(t, (int64_t)ref->B * ref->T, 0, ref->out_width, out, NULL);

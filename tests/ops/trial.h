@@ -8,12 +8,13 @@ typedef struct pha__trial {
     /* what the caller sets */
     const pha__problem *problem;
     const pha__kernel *kernel;
-    const pha__problem *plan; /* work, scratch and saved are sized for this one; NULL: problem */
+    const pha__problem *plan;  /* work, scratch and saved are sized for this one; NULL: problem */
     pha__order order;
-    bool gaps;                /* views have columns of others between their rows */
-    bool add;                 /* gradients are added to content (random) instead of stored */
-    uint32_t without;         /* gradients that are not wanted */
-    char **state;             /* NULL: none; see pha__state_open */
+    bool gaps;                 /* views have columns of others between their rows */
+    bool add;                  /* gradients are added to content (random) instead of stored */
+    uint32_t without;          /* gradients that are not wanted */
+    char **state;              /* NULL: none; see pha__state_open */
+    const pha__dtype *weights; /* format of the parameters of several rows; NULL: as the problem says */
     /* what it gets */
     pha__args args, sizes;
     double *content[PHA__MAX_IN];
@@ -36,5 +37,12 @@ float *pha__trial_grad(const pha__trial *t, int i);
 /* Zeroed state for the sequences of a problem, with guards. */
 char **pha__state_open(const pha__problem *p);
 void pha__state_close(const pha__problem *p, char **state);
+
+/* ---- checks of the harness in files of their own ---- */
+
+void pha__now(const char *what); /* names the running check in messages */
+void pha__check_rows(const pha__problem *p, const pha__kernel *kernel);    /* rows.c */
+void pha__check_cuts(const pha__problem *p, const pha__kernel *kernel);    /* rows.c, ops with state */
+void pha__check_formats(const pha__problem *p, const pha__kernel *kernel); /* formats.c */
 
 #endif

@@ -1,5 +1,6 @@
 /* test_gemm.c -- the matrix product of every instruction set against double: sizes around every block edge, all
- * layouts, formats, store and add; nothing is written beside C or beyond the scratch; any order of tasks, equal bits */
+ * layouts, formats, store and add; nothing is written beside C or beyond the scratch; any order of tasks, equal bits;
+ * a row has the bits that it has alone, and the same from panels as from rows */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +14,7 @@
 #define PHA__ISA generic
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/simd.h"
+#include "base/format.h"
 
 typedef struct set {
     const char *isa;
@@ -199,8 +201,67 @@ static void test_blocks(void **state)
     }
 }
 
+/* C of rows [i0, i0+m), dense, from a garbage-filled buffer. */
+static void product(void *c, const pha__gemm *like, int64_t i0, int64_t m)
+{
+    pha__gemm g = *like;
+    size_t element = pha__dtype_size(g.c_type);
+    g.m = m, g.c = c, g.c_row = g.n;
+    g.a = (const char *)g.a + (size_t)(i0 * g.a_row) * pha__dtype_size(g.a_type);
+    memset(c, 0xff, (size_t)(m * g.n) * element);
+    run(&g, false);
+}
+
+/* Rows of C come out the same alone, with others, and over a weight that lies in panels. */
+static void check_rows(int64_t n, int64_t k, pha__dtype a_type, pha__dtype c_type)
+{
+    enum { ALL = 340 };
+    static const int64_t parts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 18, 33, 40, 64, 200, ALL};
+    matrix a = matrix_open(ALL, k, false, a_type), w = matrix_open(n, k, false, PHA__F32);
+    size_t element = pha__dtype_size(c_type), row = (size_t)n * element;
+    char *all = malloc(ALL * row), *part = malloc(ALL * row);
+    void *packed = malloc(pha__format_bytes(PHA__F32_PANEL, n, k));
+    pha__format_pack(PHA__F32_PANEL, packed, n, k, 0, n, w.data, w.ld);
+    pha__gemm g = {.n = n, .k = k, .a = a.data, .a_row = a.ld, .a_col = 1, .a_type = a_type, .b = w.data, .b_row = 1,
+                   .b_col = w.ld, .c_type = c_type};
+    product(all, &g, 0, ALL);
+    for (int panels = 0; panels < 2; panels++) {
+        if (panels) g.b = packed, g.b_col = k, g.b_type = PHA__F32_PANEL;
+        for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
+            int64_t i0 = (ALL - parts[i]) * 2 / 3;
+            product(part, &g, i0, parts[i]);
+            if (memcmp(part, all + (size_t)i0 * row, (size_t)parts[i] * row))
+                fail_msg("%s: %ld rows of %ld x %ld, %s, a %d, c %d: other bits", which->isa, (long)parts[i], (long)n,
+                         (long)k, panels ? "panels" : "rows", (int)a_type, (int)c_type);
+        }
+    }
+    free(packed);
+    free(all);
+    free(part);
+    matrix_close(&a);
+    matrix_close(&w);
+}
+
+static void test_rows(void **state)
+{
+    (void)state;
+    for (size_t s = 0; s < sizeof sets / sizeof *sets; s++) {
+        if (!choose(sets[s]->isa)) continue;
+        for (int types = 0; types < 4; types++) {
+            pha__dtype a = types & 1 ? PHA__BF16 : PHA__F32, c = types & 2 ? PHA__BF16 : PHA__F32;
+            check_rows(60, 76, a, c);
+            check_rows(17, 1300, a, c); /* three steps along k */
+            check_rows(300, 33, a, c);
+            check_rows(1, 5, a, c);
+        }
+        check_rows(1500, 20, PHA__F32, PHA__F32);
+        check_rows(5, 0, PHA__F32, PHA__F32);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small), cmocka_unit_test(test_blocks)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_small), cmocka_unit_test(test_blocks),
+                                       cmocka_unit_test(test_rows)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

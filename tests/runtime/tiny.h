@@ -66,14 +66,16 @@ static inline float *tiny_logits(const pha_model *m, const int32_t *ids, int n)
     float *out = pha__alloc(size, sizeof *out);
     OK(pha__device_open(&device, "cpu", 2));
     OK(pha__record(&p, &m->config, &o, PHA__HEAD_LOGITS));
-    pha__weights w;
-    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32));
-    OK(pha__exec_open(&e, p, w.store, device));
+    pha__store *store; /* rows as they lie in the file, not the format that products read best */
+    OK(pha__store_open(&store, m->names, device));
+    OK(pha__store_add(store, PHA__WORKING, PHA__ALL_PARAMS, PHA__F32));
+    OK(pha__store_convert(store, PHA__WORKING, m->store, PHA__WEIGHT));
+    OK(pha__exec_open(&e, p, store, device));
     OK(pha__exec_run(e, 1, n, &(pha__run){.tokens = ids}, NULL, false));
     OK(pha__exec_output(e, "logits", n, out));
     pha__exec_close(e);
     pha__program_close(p);
-    pha__weights_close(&w);
+    pha__store_close(store);
     pha__device_close(device);
     return out;
 }

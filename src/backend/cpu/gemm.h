@@ -1,8 +1,10 @@
 /* gemm.h -- the matrix product of the instruction set being compiled: C (m, n) = A (m, k) B (k, n), or C += A B
  *
  * A(i, p) is element i * a_row + p * a_col of a, likewise B(p, j); one of the two strides of each is 1. fp32
- * arithmetic; a, b and c may be stored as bf16 (accumulation over k is fp32 throughout). The work is cut into tasks by
- * the shape alone and the order of the sum over k is fixed: the result does not depend on the number of threads.
+ * arithmetic; a, b and c may be stored as bf16 (accumulation over k is fp32 throughout). b may be a weight in any other
+ * format too, (n, k) with b_row = 1 and b_col = k, if a_col is 1. The work is cut into tasks by the shape and the
+ * format alone, and the order of the sum over k depends on k alone: an element of C has the same bits whatever the
+ * number of threads, the rows beside it and the format, as long as the numbers are the same.
  */
 #ifndef PHA__GEMM_H
 #define PHA__GEMM_H

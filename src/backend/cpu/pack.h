@@ -1,12 +1,13 @@
-/* pack.h -- copies of A and B in the order in which the matrix product reads them (part of gemm.c)
+/* pack.h -- copies of A and B in the order in which the matrix product reads them; how C is written (part of gemm.c)
  *
- * B: panels of NR columns. A: strips of MR rows, only where they can't be read in place. bf16 is widened on the way.
+ * B: blocks of NR columns. A: strips of MR rows, only where they can't be read in place. bf16 is widened on the way.
  */
 #ifndef PHA__PACK_H
 #define PHA__PACK_H
 
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/simd.h"
+#include "base/format.h"
 
 /* In front of a loop whose bounds are constant after inlining: arrays of vectors must become registers. */
 #if defined(__clang__)
@@ -19,7 +20,7 @@ enum {
     NV = 3, /* a tile is MR rows of NV vectors: with the row of B and an element of A, all registers */
     NR = NV * VF,
     MR = VREGS == 32 ? 8 : 4,
-    GROUP = 32, /* rows of A that are copied at a time */
+    GROUP = 32, /* rows of A that are copied at a time (and at least VF) */
     AHEAD = 12, /* prefetch distance of that */
 };
 
@@ -116,28 +117,44 @@ PHA__INLINE void pack_rows(float *out, const void *b, int64_t ld, pha__dtype t, 
     }
 }
 
-/* B(p0.., j0..), k x n, into panels of NR columns (the last: as many vectors as it needs), each k rows. */
+/* B(p0.., j0..), k x n, into blocks of NR columns (the last: as many vectors as it needs), each k rows. */
 PHA__INLINE void pack_b_as(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n, pha__dtype t)
 {
     for (int64_t j = 0; j < n; j += NR) {
         int64_t columns = min64(n - j, NR);
         int nv = (int)((columns + VF - 1) / VF);
         const void *b = at(g->b, p0 * g->b_row + (j0 + j) * g->b_col, t);
-        float *panel = out + j * k;
+        float *to = out + j * k;
         if (g->b_col == 1) {
-            if (columns == NR) pack_rows(panel, b, g->b_row, t, k, NR, NV);
-            else pack_rows(panel, b, g->b_row, t, k, columns, nv);
+            if (columns == NR) pack_rows(to, b, g->b_row, t, k, NR, NV);
+            else pack_rows(to, b, g->b_row, t, k, columns, nv);
         } else {
             for (int v = 0; v < nv; v++)
-                pack_columns(panel + v * VF, at(b, v * VF * g->b_col, t), g->b_col, t, k, columns - v * VF, nv * VF);
+                pack_columns(to + v * VF, at(b, v * VF * g->b_col, t), g->b_col, t, k, columns - v * VF, nv * VF);
         }
     }
 }
 
-static inline void pack_b(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n)
+/* The same from any format of the table, whose rows are columns of B; `room` holds VF of them. */
+static inline void unpack_b(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n, float *room)
 {
-    if (g->b_type == PHA__BF16) pack_b_as(out, g, p0, k, j0, n, PHA__BF16);
-    else pack_b_as(out, g, p0, k, j0, n, PHA__F32);
+    for (int64_t j = 0; j < n; j += NR) {
+        int64_t columns = min64(n - j, NR);
+        int nv = (int)((columns + VF - 1) / VF);
+        for (int v = 0; v < nv; v++) {
+            int64_t some = min64(columns - v * VF, VF);
+            for (int64_t i = 0; i < some; i++)
+                pha__format_unpack(g->b_type, g->b, g->b_col, j0 + j + v * VF + i, p0, k, room + i * k);
+            pack_columns(out + j * k + v * VF, room, k, PHA__F32, k, some, nv * VF);
+        }
+    }
+}
+
+static inline void pack_b(float *out, const pha__gemm *g, int64_t p0, int64_t k, int64_t j0, int64_t n, float *room)
+{
+    if (g->b_type == PHA__F32) pack_b_as(out, g, p0, k, j0, n, PHA__F32);
+    else if (g->b_type == PHA__BF16) pack_b_as(out, g, p0, k, j0, n, PHA__BF16);
+    else unpack_b(out, g, p0, k, j0, n, room);
 }
 
 /* A strip of A as the tile reads it: element (i, p) at data[i * row + p * col]. */
@@ -191,6 +208,40 @@ static inline strip strips_of(const pha__gemm *g, int64_t i0, int64_t m, int64_t
     if (g->a_type == PHA__F32) pack_a_columns(copy, a, g->a_col, PHA__F32, m, k);
     else pack_a_columns(copy, a, g->a_col, PHA__BF16, m, k);
     return (strip){copy, 1, MR};
+}
+
+/* Where a tile of C goes. */
+typedef struct target {
+    void *c;
+    int64_t ld;
+    pha__dtype type;
+    bool add;
+} target;
+
+static void put(const target *o, int64_t i, int64_t j, vf x, int n)
+{
+    if (o->type == PHA__F32) {
+        float *c = (float *)o->c + i * o->ld + j;
+        if (n >= VF) vf_store(c, o->add ? vf_load(c) + x : x);
+        else if (n > 0) vf_store_n(c, o->add ? vf_load_n(c, n) + x : x, n);
+        return;
+    }
+    uint16_t *c = (uint16_t *)o->c + i * o->ld + j;
+    if (n >= VF) {
+        vf_store_bf16(c, o->add ? vf_load_bf16(c) + x : x);
+        return;
+    }
+    float t[VF];
+    vf_store(t, x);
+    for (int l = 0; l < n; l++) c[l] = f32_to_bf16(o->add ? bf16_to_f32(c[l]) + t[l] : t[l]);
+}
+
+/* Rows of n numbers, `ld` apart in `from`, as the accumulators of a tile leave them. One routine for all tiles, so that
+ * its cases are compiled once. */
+static __attribute__((noinline)) void put_rows(const target *o, const float *from, int64_t ld, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++, from += ld)
+        for (int64_t j = 0; j < n; j += VF) put(o, i, j, vf_load(from + j), (int)min64(VF, n - j));
 }
 
 #endif

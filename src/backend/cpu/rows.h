@@ -1,27 +1,32 @@
 /* rows.h -- reading and writing the rows of a view, whatever its format
  *
- * Arithmetic is fp32 always; bf16 is how a value is stored. A kernel takes a pointer to floats (straight into memory
- * for fp32, a widened copy in `buffer` for bf16), computes, and hands the result back.
+ * Arithmetic is fp32 always; bf16 is how a value is stored, and a weight may be in any format of base/format.h. A
+ * kernel takes a pointer to floats (straight into memory for fp32, a widened copy in `buffer` else), computes, and
+ * hands the result back as fp32 or bf16.
  */
 #ifndef PHA__ROWS_H
 #define PHA__ROWS_H
 
 #include <math.h>
 
-#include "backend/cpu/simd.h"
 #include "backend/cpu/kernel.h"
+#include "backend/cpu/simd.h"
+#include "base/format.h"
 
 PHA__INLINE void *pha__at(const pha__view *v, int64_t row, int64_t column)
 {
     return (char *)v->data + (size_t)(row * v->ld + column) * pha__dtype_size(v->dtype);
 }
 
-/* Columns [c, c+n) of a row as floats; buffer holds n floats and is used for bf16 only. */
+/* Columns [c, c+n) of a row as floats: where they lie (fp32), or in buffer, which holds n floats. */
 PHA__INLINE const float *pha__row_in(const pha__view *v, int64_t row, int64_t c, int64_t n, float *buffer)
 {
-    const void *p = pha__at(v, row, c);
-    if (v->dtype == PHA__F32) return p;
-    const uint16_t *h = p;
+    if (v->dtype == PHA__F32) return pha__at(v, row, c);
+    if (v->dtype != PHA__BF16) {
+        pha__format_unpack(v->dtype, v->data, v->ld, row, c, n, buffer);
+        return buffer;
+    }
+    const uint16_t *h = pha__at(v, row, c);
     int64_t i = 0;
     for (; i + VF <= n; i += VF) vf_store(buffer + i, vf_load_bf16(h + i));
     for (; i < n; i++) buffer[i] = bf16_to_f32(h[i]);

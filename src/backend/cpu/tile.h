@@ -11,57 +11,43 @@
 
 #include "backend/cpu/simd.h"
 
-/* One block of C in registers: MR rows, NR vectors. */
-#define PHA__TILE_BLOCK(MR, NR)                                                                                     \
-    do {                                                                                                            \
-        vf acc_[MR][NR];                                                                                            \
-        _Pragma("GCC unroll 16") for (int r_ = 0; r_ < MR; r_++)                                                    \
-            _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++)                                                 \
-                acc_[r_][j_] = add ? vf_load(cc + (i + r_) * L + j_ * VF) : vf_zero();                              \
-        const float *a_ = a + i * row, *b_ = bb;                                                                    \
-        for (int p_ = 0; p_ < k; p_++, a_ += col, b_ += L) {                                                        \
-            vf v_[NR];                                                                                              \
-            _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++) v_[j_] = vf_load(b_ + j_ * VF);                 \
-            _Pragma("GCC unroll 16") for (int r_ = 0; r_ < MR; r_++) {                                              \
-                vf s_ = vf_set1(a_[r_ * row]);                                                                      \
-                _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++)                                             \
-                    acc_[r_][j_] = vf_fma(s_, v_[j_], acc_[r_][j_]);                                                \
-            }                                                                                                       \
-        }                                                                                                           \
-        _Pragma("GCC unroll 16") for (int r_ = 0; r_ < MR; r_++)                                                    \
-            _Pragma("GCC unroll 4") for (int j_ = 0; j_ < NR; j_++)                                                 \
-                vf_store(cc + (i + r_) * L + j_ * VF, acc_[r_][j_]);                                                \
-    } while (0)
+/* One block of C in registers: m rows, n vectors. */
+PHA__INLINE void pha__tile_block(const int m, const int n, const int L, float *c, const float *a, int64_t row,
+                                 int64_t col, const float *b, int k, bool add)
+{
+    vf acc[8][4];
+    _Pragma("GCC unroll 8") for (int r = 0; r < m; r++)
+        _Pragma("GCC unroll 4") for (int j = 0; j < n; j++) acc[r][j] = add ? vf_load(c + r * L + j * VF) : vf_zero();
+    for (int p = 0; p < k; p++, a += col, b += L) {
+        vf v[4];
+        _Pragma("GCC unroll 4") for (int j = 0; j < n; j++) v[j] = vf_load(b + j * VF);
+        _Pragma("GCC unroll 8") for (int r = 0; r < m; r++) {
+            vf s = vf_set1(a[r * row]);
+            _Pragma("GCC unroll 4") for (int j = 0; j < n; j++) acc[r][j] = vf_fma(s, v[j], acc[r][j]);
+        }
+    }
+    _Pragma("GCC unroll 8") for (int r = 0; r < m; r++)
+        _Pragma("GCC unroll 4") for (int j = 0; j < n; j++) vf_store(c + r * L + j * VF, acc[r][j]);
+}
 
-/* L is a multiple of the panel: 64 floats (AVX-512) or two vectors, or one vector if L is just that. */
+/* n vectors of all m rows of C, most of them `most` rows at a time. */
+PHA__INLINE void pha__tile_column(const int most, const int n, const int L, float *c, const float *a, int64_t row,
+                                  int64_t col, const float *b, int m, int k, bool add)
+{
+    int i = 0;
+    for (; i + most <= m; i += most) pha__tile_block(most, n, L, c + i * L, a + i * row, row, col, b, k, add);
+    if (i + 4 <= m) pha__tile_block(4, n, L, c + i * L, a + i * row, row, col, b, k, add), i += 4;
+    if (i + 2 <= m) pha__tile_block(2, n, L, c + i * L, a + i * row, row, col, b, k, add), i += 2;
+    if (i < m) pha__tile_block(1, n, L, c + i * L, a + i * row, row, col, b, k, add);
+}
+
+/* L is a multiple of 64 floats (AVX-512) or of two vectors, or one vector. */
 PHA__INLINE void pha__tile_mul(const int L, const bool columns, float *c, const float *a, int64_t lda, const float *b,
                                int m, int k, bool add)
 {
+    const int n = VF == 16 && L % 64 == 0 ? 4 : L % (2 * VF) == 0 ? 2 : 1, most = n == 1 ? 8 : 6;
     const int64_t row = columns ? 1 : lda, col = columns ? lda : 1;
-    for (int panel = 0; panel < L;) {
-        const float *bb = b + panel;
-        float *cc = c + panel;
-        int64_t i = 0;
-        if (VF == 16 && L % 64 == 0) {
-            for (; i + 6 <= m; i += 6) PHA__TILE_BLOCK(6, 4);
-            if (i + 4 <= m) { PHA__TILE_BLOCK(4, 4); i += 4; }
-            if (i + 2 <= m) { PHA__TILE_BLOCK(2, 4); i += 2; }
-            if (i < m) PHA__TILE_BLOCK(1, 4);
-            panel += 4 * VF;
-        } else if (L % (2 * VF) == 0) {
-            for (; i + 6 <= m; i += 6) PHA__TILE_BLOCK(6, 2);
-            if (i + 4 <= m) { PHA__TILE_BLOCK(4, 2); i += 4; }
-            if (i + 2 <= m) { PHA__TILE_BLOCK(2, 2); i += 2; }
-            if (i < m) PHA__TILE_BLOCK(1, 2);
-            panel += 2 * VF;
-        } else {
-            for (; i + 8 <= m; i += 8) PHA__TILE_BLOCK(8, 1);
-            if (i + 4 <= m) { PHA__TILE_BLOCK(4, 1); i += 4; }
-            if (i + 2 <= m) { PHA__TILE_BLOCK(2, 1); i += 2; }
-            if (i < m) PHA__TILE_BLOCK(1, 1);
-            panel += VF;
-        }
-    }
+    for (int j = 0; j < L; j += n * VF) pha__tile_column(most, n, L, c + j, a, row, col, b + j, m, k, add);
 }
 
 /* dst (columns, ld_dst) = factor * src (rows, ld_src) transposed */

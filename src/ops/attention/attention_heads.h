@@ -1,97 +1,89 @@
-/* attention_heads.h -- how the kernels of attention see their inputs: by kv head, rows and keys (attention_cpu.c) */
+/* attention_heads.h -- how the kernels of attention see their inputs: by kv head, rows and keys
+ *
+ * The queries of one kv head are its "rows": row n = token n / G, head n % G of the G query heads that share it. Keys
+ * have positions relative to the first new token; those below 0 come from the session's ring.
+ */
 #ifndef PHA__ATTENTION_HEADS_H
 #define PHA__ATTENTION_HEADS_H
 
 #include "backend/cpu/rows.h"
-#include "backend/cpu/tile.h"
 #include "ops/attention/attention.h"
 
-enum { LANES = 64, TILE = 64, FEW = 16, SEGMENT = 256 };
+/* Vectors run over lanes: many rows (or keys, in backward), or few. The other side is walked in tiles. */
+enum { LANES_MANY = 64, LANES_FEW = 16, KEYS_TILE = 64, KEYS_SEGMENT = 256 };
 
 typedef struct heads { /* one kv head of one sequence and the query heads that read it */
     const pha__args *a;
     const pha__attention_attr *c;
     int b, h, dh, group;
-    int64_t rows;           /* T * group */
+    pha__sequence tokens;
+    int64_t rows;           /* tokens * group */
     int64_t window;
     int64_t count, cached, capacity;
     const float *ring[2];   /* keys, values (capacity, dh) */
 } heads;
 
-static int group_of(const pha__args *a)
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+static inline int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
+
+static inline int group_of(const pha__args *a)
 {
     const pha__attention_attr *c = a->attr;
     return c->n_head / c->n_kv_head;
 }
 
-static int64_t capacity_of(const pha__args *a)
+/* Kv heads of all sequences, and blocks of the rows of one of them. */
+static inline int64_t groups(const pha__args *a)
+{
+    return (int64_t)a->B * ((const pha__attention_attr *)a->attr)->n_kv_head;
+}
+static inline int64_t row_blocks(const pha__args *a, int lanes) { return blocks((int64_t)a->T * group_of(a), lanes); }
+
+static inline int64_t capacity_of(const pha__args *a)
 {
     int64_t n = pha__attention_capacity(a->attr, a->max_context);
     return n > 0 ? n : 1;
 }
 
 /* A slot's count; the ring of keys (w = 0) or values (w = 1) of kv head h. */
-static int64_t *count_of(const pha__args *a, int b) { return pha__slot(a, b); }
-static float *ring_of(const pha__args *a, int b, int w, int h)
+static inline int64_t *count_of(const pha__args *a, int b) { return pha__slot(a, b); }
+static inline float *ring_of(const pha__args *a, int b, int w, int h)
 {
     const pha__attention_attr *c = a->attr;
     float *ring = (float *)((char *)pha__slot(a, b) + PHA__ATTENTION_HEADER);
     return ring + ((int64_t)w * c->n_kv_head + h) * capacity_of(a) * c->head_width;
 }
 
-static heads heads_of(const pha__args *a, int64_t index) /* of B * n_kv_head */
-{
-    const pha__attention_attr *c = a->attr;
-    heads x = {.a = a, .c = c, .b = (int)(index / c->n_kv_head), .h = (int)(index % c->n_kv_head)};
-    x.dh = c->head_width, x.group = group_of(a), x.rows = (int64_t)a->T * x.group;
-    x.window = c->window ? c->window : INT32_MAX;
-    if (a->state) {
-        x.count = *count_of(a, x.b), x.capacity = capacity_of(a);
-        x.cached = x.count < x.capacity ? x.count : x.capacity;
-        for (int w = 0; w < 2; w++) x.ring[w] = ring_of(a, x.b, w, x.h);
-    }
-    return x;
-}
+/* Token and query head of row n. */
+static inline int64_t token_of(const heads *x, int64_t n) { return n / x->group; }
+static inline int64_t head_of(const heads *x, int64_t n) { return x->h * x->group + n % x->group; }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t blocks(int64_t n, int64_t size) { return (n + size - 1) / size; }
-static int64_t groups(const pha__args *a) { return (int64_t)a->B * ((const pha__attention_attr *)a->attr)->n_kv_head; }
+/* The functions of attention_heads_cpu.c. */
+#define heads_of PHA__ISA_NAME(pha__attention_heads_of)
+#define load_rows PHA__ISA_NAME(pha__attention_load_rows)
+#define load_keys PHA__ISA_NAME(pha__attention_load_keys)
+#define to_lanes PHA__ISA_NAME(pha__attention_to_lanes)
+#define mask PHA__ISA_NAME(pha__attention_mask)
+#define mul_many PHA__ISA_NAME(pha__attention_mul_many)
+#define mul_many_t PHA__ISA_NAME(pha__attention_mul_many_t)
+#define mul_few PHA__ISA_NAME(pha__attention_mul_few)
+#define mul_few_t PHA__ISA_NAME(pha__attention_mul_few_t)
+
+heads heads_of(const pha__args *a, int64_t index); /* of groups(a) */
 
 /* Rows [n, n+count) of a value with n_head heads, dense, times a factor. */
-static void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *dst, float factor)
-{
-    for (int i = 0; i < count; i++, dst += x->dh) {
-        int64_t token = (n + i) / x->group, head = x->h * x->group + (n + i) % x->group;
-        const float *p = pha__row_in(v, (int64_t)x->b * x->a->T + token, head * x->dh, x->dh, dst);
-        for (int d = 0; d < x->dh; d++) dst[d] = factor * p[d];
-    }
-}
-
+void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *dst, float factor);
 /* Keys (w = 0) or values (w = 1) [s, s+count): dense in buffer, or where they lie in the ring. */
-static const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffer)
-{
-    int dh = x->dh, i = 0;
-    if (s < 0) {
-        int64_t at = (x->count + s) % x->capacity;
-        if (s + count <= 0 && at + count <= x->capacity) return x->ring[w] + at * dh;
-        for (; i < count && s + i < 0; i++)
-            memcpy(buffer + (int64_t)i * dh, x->ring[w] + (x->count + s + i) % x->capacity * dh, (size_t)dh * 4);
-    }
-    for (; i < count; i++) {
-        float *dst = buffer + (int64_t)i * dh;
-        const float *p = pha__row_in(&x->a->in[1 + w], (int64_t)x->b * x->a->T + s + i, (int64_t)x->h * dh, dh, dst);
-        if (p != dst) memcpy(dst, p, (size_t)dh * 4);
-    }
-    return buffer;
-}
-
+const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffer);
 /* (dh, lanes) from `count` dense rows; the lanes that are missing become zeros. */
-static void to_lanes(float *dst, const float *rows, int lanes, int count, int dh, float factor)
-{
-    pha__tile_transpose(dst, lanes, rows, dh, count, dh, factor);
-    for (int d = 0; count < lanes && d < dh; d++)
-        for (int i = count; i < lanes; i++) dst[d * lanes + i] = 0;
-}
+void to_lanes(float *dst, const float *rows, int lanes, int count, int dh);
+/* Logits x (count, lanes) of keys from `key` that a lane does not see become -inf. Lanes are queries. */
+void mask(int lanes, float *x, const int32_t *token, int64_t key, int count, int64_t window);
+
+/* C (m, lanes) = or += A (m, k) B (k, lanes); _t: A transposed. One routine per kind, so that their unrolled blocks
+ * exist once. */
+typedef void mul(float *c, const float *a, int64_t lda, const float *b, int m, int k, bool add);
+mul mul_many, mul_many_t, mul_few, mul_few_t;
 
 #endif

@@ -23,6 +23,7 @@ typedef struct lanes { /* room for some channels of a task */
 
 typedef struct place { /* channels [first, first + n) of tokens [begin, end) of sequence b */
     int b;
+    pha__sequence tokens;
     int64_t begin, end, first, n;
 } place;
 
@@ -64,7 +65,7 @@ static void load_taps(const pha__args *a, const place *p, lanes *l)
 static const float *input(const pha__args *a, const place *p, int64_t t, const float *before, float *buffer,
                           const lanes *l)
 {
-    if (t >= 0) return pha__row_in(&a->in[U], (int64_t)p->b * a->T + t, p->first, p->n, buffer);
+    if (t >= 0) return pha__row_in(&a->in[U], p->tokens.row + t, p->first, p->n, buffer);
     return before ? before + (t + n_taps(a) - 1) * a->out.width + p->first : l->zero;
 }
 
@@ -91,7 +92,7 @@ static void forward_block(const pha__args *a, const place *p, lanes *l)
     for (int64_t t = p->begin - (n - 1); t < p->end; t++) {
         push(row, input(a, p, t, before, l->ring[(t + n) % n], l), n);
         if (t < p->begin) continue;
-        int64_t at = (int64_t)p->b * a->T + t;
+        int64_t at = p->tokens.row + t;
         float *out = pha__row_out(&a->out, at, p->first, l->x);
         weigh(out, l, row, n, p->n);
         pha__row_done(&a->out, at, p->first, p->n, out);
@@ -106,8 +107,8 @@ static void backward_block(const pha__args *a, const place *p, lanes *l)
     const float *before = a->saved + (size_t)p->b * carried(a), *row[PHA__CONV_MAX] = {0}; /* row[j]: dv_(t+j) */
     memset(l->d_taps, 0, (size_t)n * sizeof l->d_taps[0]);
     for (int64_t t = p->end - 1 + (n - 1); t >= low; t--) {
-        int64_t at = (int64_t)p->b * a->T + t;
-        bool exists = t >= 0 && t < a->T;
+        int64_t at = p->tokens.row + t;
+        bool exists = t >= 0 && t < p->tokens.n;
         push(row, exists ? pha__row_in(&a->d_out, at, p->first, p->n, l->ring[t % n]) : l->zero, n);
         if (t >= p->end) continue;
         if (t >= 0 && a->d_in[U].data) {
@@ -132,7 +133,8 @@ static void backward_block(const pha__args *a, const place *p, lanes *l)
 static void run(const pha__args *a, int64_t task, lanes *l, void (*block)(const pha__args *, const place *, lanes *))
 {
     place p = {.b = (int)(task / blocks(a)), .begin = task % blocks(a) * BLOCK};
-    p.end = p.begin + BLOCK < a->T ? p.begin + BLOCK : a->T;
+    p.tokens = pha__sequence_of(a, p.b);
+    p.end = p.begin + BLOCK < p.tokens.n ? p.begin + BLOCK : p.tokens.n;
     for (p.first = 0; p.first < a->out.width; p.first += COLUMNS) {
         p.n = a->out.width - p.first < COLUMNS ? a->out.width - p.first : COLUMNS;
         load_taps(a, &p, l);
@@ -151,12 +153,13 @@ static void save(const pha__args *a, int b)
 /* The last n - 1 rows; where the run was shorter, older ones move up. */
 static void carry(const pha__args *a, int b)
 {
+    pha__sequence tokens = pha__sequence_of(a, b);
     int64_t S = a->out.width, rows = n_taps(a) - 1;
     float *state = pha__slot(a, b);
     for (int64_t k = 0; k < rows; k++) {
-        int64_t t = a->T - rows + k;
+        int64_t t = tokens.n - rows + k;
         float *to = state + k * S;
-        const float *from = t < 0 ? state + (t + rows) * S : pha__row_in(&a->in[U], (int64_t)b * a->T + t, 0, S, to);
+        const float *from = t < 0 ? state + (t + rows) * S : pha__row_in(&a->in[U], tokens.row + t, 0, S, to);
         if (from != to) memcpy(to, from, (size_t)S * sizeof *to);
     }
 }

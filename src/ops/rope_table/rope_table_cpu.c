@@ -15,18 +15,19 @@ static void block(const pha__args *a, int64_t task, double *frequency)
 {
     const pha__rope_table_attr *c = a->attr;
     int half = c->head_width / 2, b = (int)(task / blocks(a));
-    int64_t begin = task % blocks(a) * BLOCK, end = begin + BLOCK < a->T ? begin + BLOCK : a->T;
+    pha__sequence tokens = pha__sequence_of(a, b);
+    int64_t begin = task % blocks(a) * BLOCK, end = begin + BLOCK < tokens.n ? begin + BLOCK : tokens.n;
     int64_t position = a->state ? *position_of(a, b) : 0;
     for (int j = 0; j < half; j++) frequency[j] = pow(c->theta, -2.0 * j / c->head_width);
     for (int64_t t = begin; t < end; t++) {
-        float *out = pha__at(&a->out, (int64_t)b * a->T + t, 0);
+        float *out = pha__at(&a->out, tokens.row + t, 0);
         for (int j = 0; j < half; j++) {
             double angle = (double)(position + t) * frequency[j], s, co;
             sincos(angle, &s, &co);
             out[j] = (float)co, out[half + j] = (float)s;
         }
         for (int i = 1; !a->state && i < a->B; i++)
-            memcpy(pha__at(&a->out, (int64_t)i * a->T + t, 0), out, (size_t)c->head_width * 4);
+            memcpy(pha__at(&a->out, pha__sequence_of(a, i).row + t, 0), out, (size_t)c->head_width * 4);
     }
 }
 
@@ -34,7 +35,7 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
 {
     for (int64_t i = begin; i < end; i++)
         if (phase == 0) block(a, i, scratch);
-        else *position_of(a, (int)i) += a->T; /* when all have read it */
+        else *position_of(a, (int)i) += pha__sequence_of(a, (int)i).n; /* when all have read it */
 }
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)

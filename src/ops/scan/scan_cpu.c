@@ -4,8 +4,8 @@
  * fp32 whatever the format of the values. Backward (algorithms.md 1.1) walks T in reverse:
  *
  *   q_t = dh_t + a g_(t+1) q_(t+1)
- *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,  dbias = sum_t
- * dz_t
+ *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,
+ *   dbias = sum_t dz_t
  *
  * with da and dbias per sequence in `work`, summed over the sequences by phase 1.
  */
@@ -75,7 +75,8 @@ static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, la
     else memset(l->h, 0, bytes);
     if (a->saved) memcpy(a->saved + b * (int64_t)a->out.width + first, l->h, bytes);
 
-    for (int64_t row = (int64_t)b * a->T; row < (int64_t)(b + 1) * a->T; row++) {
+    pha__sequence tokens = pha__sequence_of(a, b);
+    for (int64_t row = tokens.row; row < tokens.row + tokens.n; row++) {
         const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *u = pha__row_in(&a->in[U], row, first, n, l->u);
         float *out = pha__row_out(&a->out, row, first, l->out);
         for (int64_t i = 0; i < n; i += VF) {
@@ -91,13 +92,14 @@ static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, la
 
 static void backward_task(const pha__args *a, int b, int64_t first, int64_t n, lanes *l)
 {
-    int64_t S = a->out.width, begin = (int64_t)b * a->T;
+    pha__sequence tokens = pha__sequence_of(a, b);
+    int64_t S = a->out.width, begin = tokens.row;
     size_t bytes = (size_t)n * sizeof(float);
     memset(l, 0, sizeof *l);
     load_parameters(a, l, first, n);
     memcpy(l->h, a->saved + b * S + first, bytes);
     vf one = vf_set1(1.0f);
-    for (int64_t row = begin + a->T - 1; row >= begin; row--) {
+    for (int64_t row = begin + tokens.n - 1; row >= begin; row--) {
         const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&a->out, row, first, n, l->out);
         const float *before = row > begin ? pha__row_in(&a->out, row - 1, first, n, l->before) : l->h;
         const float *d = pha__row_in(&a->d_out, row, first, n, l->d);

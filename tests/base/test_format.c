@@ -1,0 +1,102 @@
+/* Formats: a matrix packed whole or in pieces is the same bytes, unpacks from any column, and fills its last panel */
+#include "base/format.h"
+
+#include "support/check.h"
+
+enum { GUARD = 64, MOST = 40 };
+
+/* Quarters, so that every format holds them exactly. */
+static float element(int64_t row, int64_t column) { return (float)((row * 37 + column * 11) % 61) / 4 - 7; }
+
+/* The matrix in a format, packed in pieces of `piece` rows, the last one first, in guarded memory over garbage. */
+static unsigned char *packed(pha__dtype id, int64_t rows, int64_t width, int64_t piece)
+{
+    size_t size = pha__format_bytes(id, rows, width);
+    unsigned char *memory = malloc(size + GUARD);
+    float *from = malloc((size_t)(MOST * (width + 3)) * sizeof *from); /* rows with a gap */
+    memset(memory, 0x5a, size + GUARD);
+    for (int64_t row = (rows - 1) / piece * piece; row >= 0; row -= piece) {
+        int64_t n = rows - row < piece ? rows - row : piece;
+        for (int64_t i = 0; i < n; i++)
+            for (int64_t k = 0; k < width; k++) from[i * (width + 3) + k] = element(row + i, k);
+        pha__format_pack(id, memory, rows, width, row, n, from, width + 3);
+    }
+    for (int i = 0; i < GUARD; i++) assert_int_equal(memory[size + (size_t)i], 0x5a);
+    free(from);
+    return memory;
+}
+
+static void check_unpack(pha__dtype id, const void *matrix, int64_t rows, int64_t width)
+{
+    float *to = malloc((size_t)(width + 1) * sizeof *to);
+    for (int64_t row = 0; row < rows; row++)
+        for (int64_t column = 0; column < width; column += 1 + column / 2) {
+            int64_t n = width - column;
+            to[n] = 99;
+            pha__format_unpack(id, matrix, width, row, column, n, to);
+            for (int64_t k = 0; k < n; k++) assert_true(to[k] == element(row, column + k));
+            assert_true(to[n] == 99);
+        }
+    free(to);
+}
+
+static void check_format(pha__dtype id)
+{
+    static const int64_t shapes[][2] = {{1, 1}, {1, 20}, {15, 3}, {16, 8}, {17, 8}, {33, 60}, {40, 19}};
+    for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
+        int64_t rows = shapes[s][0], width = shapes[s][1];
+        unsigned char *whole = packed(id, rows, width, MOST);
+        check_unpack(id, whole, rows, width);
+        for (int64_t piece = 1; piece <= 32; piece += 5) {
+            unsigned char *pieces = packed(id, rows, width, piece);
+            assert_memory_equal(pieces, whole, pha__format_bytes(id, rows, width));
+            free(pieces);
+        }
+        free(whole);
+    }
+}
+
+static void formats(void **state)
+{
+    (void)state;
+    for (int id = 0; id < PHA__BUILT_IN; id++) check_format((pha__dtype)id);
+}
+
+/* For each column the numbers of 16 rows lie together; rows that are missing are zero. */
+static void panels(void **state)
+{
+    (void)state;
+    enum { ROWS = 21, WIDTH = 5 };
+    assert_int_equal(pha__format_bytes(PHA__F32_PANEL, ROWS, WIDTH), 32 * WIDTH * 4);
+    float *m = (float *)(void *)packed(PHA__F32_PANEL, ROWS, WIDTH, 4);
+    for (int64_t row = 0; row < 32; row++)
+        for (int64_t k = 0; k < WIDTH; k++)
+            assert_true(m[row / 16 * 16 * WIDTH + k * 16 + row % 16] == (row < ROWS ? element(row, k) : 0));
+    free(m);
+}
+
+static void sizes(void **state)
+{
+    (void)state;
+    static const pha__format half_bytes = {.name = "4 bits in blocks of 32",
+                                           .bits = 4, .block = 32, .scale = 2, .panel = 4};
+    static const pha__format row_scale = {.name = "8 bits, a scale for the row",
+                                          .bits = 8, .block = 0, .scale = 4, .panel = 1};
+    assert_int_equal(pha__format_row(PHA__F32, 7), 28);
+    assert_int_equal(pha__format_row(PHA__BF16, 7), 14);
+    assert_int_equal(pha__format_bytes(PHA__BF16, 3, 7), 42);
+    pha__dtype id = pha__format_add(&half_bytes);
+    assert_ptr_equal(pha__format_of(id), &half_bytes);
+    assert_int_equal(pha__format_row(id, 608), 19 * 18);
+    assert_int_equal(pha__format_row(id, 609), 20 * 18);
+    assert_int_equal(pha__format_bytes(id, 5, 608), 8 * 19 * 18);
+    id = pha__format_add(&row_scale);
+    assert_ptr_equal(pha__format_of(id), &row_scale);
+    assert_int_equal(pha__format_row(id, 608), 612);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(panels), cmocka_unit_test(sizes)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

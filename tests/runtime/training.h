@@ -3,21 +3,12 @@
 #define TRAINING_H
 
 #include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
-#include <cmocka.h>
 
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "models/lab.h"
 #include "runtime/train/trainer.h"
-#include "support/check.h"
 
 static char root[] = "/tmp/pha-train-XXXXXX";
 static char data[64], config[64];
@@ -46,23 +37,29 @@ static inline void write_text(const char *path, int sentences)
     fclose(f);
 }
 
+/* A data folder of so many sentences, a byte a token. */
+static inline void prepare_text(const char *folder, int sentences)
+{
+    write_text(in_root("text.txt"), sentences);
+    const char *inputs[] = {in_root("text.txt")};
+    pha_prepare_options o = {.inputs = inputs, .n_inputs = 1, .out = folder, .tokenizer = "bytes",
+                             .valid_fraction = 0.1, .test_fraction = -1};
+    pha_prepare_result result;
+    OK(pha_prepare(&o, &result));
+}
+
+/* Smaller than the tiny preset, since runs are many. */
+static const char training_sizes[] =
+    "\"vocab_size\": 0, \"d_model\": 32, \"d_state\": 32, \"d_ffn\": 48, \"d_aux\": 32";
+
 static inline int set_up(void **state)
 {
     (void)state;
     assert_non_null(mkdtemp(root));
     snprintf(data, sizeof data, "%s/data", root);
     snprintf(config, sizeof config, "%s/config.json", root);
-    write_text(in_root("text.txt"), 1500);
-    static const char json[] =
-        "{\"arch\":\"pha\",\"d_model\":32,\"n_layer\":2,\"n_head\":4,\"n_kv_head\":2,\"d_state\":32,"
-        "\"d_ffn\":48,\"d_aux\":32}";
-    OK(pha__write_file(config, json, sizeof json - 1));
-    const char *inputs[] = {in_root("text.txt")};
-    pha_prepare_options o = {
-        .inputs = inputs, .n_inputs = 1, .out = data, .tokenizer = "bytes", .valid_fraction = 0.1, .test_fraction = -1};
-    pha_prepare_result result;
-    OK(pha_prepare(&o, &result));
-    assert_true(result.train.tokens > 10000);
+    prepare_text(data, 1500);
+    lab_write_config(config, &(lab_variant){"training", "pha", training_sizes});
     return 0;
 }
 

@@ -119,5 +119,5 @@ int main(void)
         cmocka_unit_test(warm_up), cmocka_unit_test(constant),          cmocka_unit_test(cosine),
         cmocka_unit_test(plateau), cmocka_unit_test(plateau_threshold), cmocka_unit_test(a_run),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

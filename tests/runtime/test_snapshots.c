@@ -1,21 +1,21 @@
 /* test_snapshots.c -- means of models with known weights; which snapshots a run keeps, and what model/ is made of */
 #include "training.h"
 
-static char folder[128], averaged[160], best[160];
+static char folder[300], averaged[400], best[400];
 
 /* ---- weights on disk ---- */
 
 static pha__safetensors *weights_in(const char *model)
 {
     pha__safetensors *file;
-    char path[256];
-    snprintf(path, sizeof path, "%s/model.safetensors", model);
+    char *path = pha__path_join(model, "model.safetensors");
     OK(pha__safetensors_open(&file, path));
+    pha__free(path);
     return file;
 }
 
 /* Every number of `model` is the mean, in double, of those of the others. */
-static bool is_mean(const char *model, char (*of)[200], int n)
+static bool is_mean(const char *model, char (*of)[500], int n)
 {
     bool yes = true;
     pha__safetensors *mean = weights_in(model), *parts[8];
@@ -42,10 +42,10 @@ static bool is_mean(const char *model, char (*of)[200], int n)
 static void averages(void **state)
 {
     (void)state;
-    char models[5][200], vocab[128];
+    char models[5][500], vocab[300];
     const char *names[5];
     snprintf(vocab, sizeof vocab, "%s", in_root("vocab.json"));
-    lab_write_config(vocab, lab_find("default"));
+    lab_write_config(vocab, lab_find("default"), 256);
     for (int k = 0; k < 5; k++) {
         snprintf(models[k], sizeof models[k], "%s/seed-%d", root, k);
         OK(pha_model_init(vocab, (uint64_t)k, NULL, models[k]));
@@ -58,7 +58,7 @@ static void averages(void **state)
         if (n > 1) assert_false(is_mean(averaged, models, n - 1));
     }
     FAILS(USAGE, "at least one", pha_model_average(names, 0, averaged));
-    lab_write_config(vocab, lab_find("qk dot"));
+    lab_write_config(vocab, lab_find("qk dot"), 256);
     OK(pha__remove_tree(models[1]));
     OK(pha_model_init(vocab, 1, NULL, models[1]));
     FAILS(BAD_INPUT, "different configurations", pha_model_average(names, 2, averaged));
@@ -69,7 +69,7 @@ static void averages(void **state)
 /* Losses of the evaluations in the log, by step; their number. */
 static int losses(double *loss, int n, double *mean_loss)
 {
-    char path[256], line[4096];
+    char path[400], line[4096];
     int count = 0;
     snprintf(path, sizeof path, "%s/log.jsonl", folder);
     FILE *f = fopen(path, "r");
@@ -152,7 +152,7 @@ static void keeps_the_best(void **state)
     for (int s = 5; s <= 8; s++) assert_true(loss[s] > loss[1]);
     least(loss, 8, steps, 3);
     keeps(steps, 3);
-    char parts[2][200], alone[128];
+    char parts[2][500], alone[300];
     for (int k = 0; k < 2; k++) snprintf(parts[k], sizeof parts[k], "%s/step-%d", best, steps[k]);
     assert_true(mean < loss[8] && is_mean(averaged, parts, 2));
 
@@ -171,7 +171,7 @@ static void prefers_the_last(void **state)
         pha_train_options o = run_options(keep ? "last" : "none");
         pha_train_result result;
         double loss[61], mean = NAN;
-        char last[1][200];
+        char last[1][500];
         int steps[3] = {20, 40, 60};
         o.steps = 60, o.lr = 1e-2, o.eval_every = 20, o.keep_best = keep ? 3 : -1, o.average_best = 3, o.dropout = 0;
         OK(pha_train(&o, &result));
@@ -192,5 +192,5 @@ int main(void)
         cmocka_unit_test(keeps_the_best),
         cmocka_unit_test(prefers_the_last),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

@@ -162,23 +162,27 @@ static void keeps_the_best(void **state)
     assert_true(is_mean(alone, parts, 1));
 }
 
-/* The last weights are the model where the mean is worse: here it mixes steps that are far apart. Without snapshots
- * there is nothing to average. */
+/* The last weights are the model where the mean is worse: here it mixes steps that are far apart. Without a wish for a
+ * mean, or without snapshots, there is none. */
 static void prefers_the_last(void **state)
 {
     (void)state;
-    for (int keep = 0; keep < 2; keep++) {
-        pha_train_options o = run_options(keep ? "last" : "none");
+    static const struct { const char *name; int keep, average; } runs[] = {
+        {"worse", 3, 3}, {"alone", 3, -1}, {"none", -1, 3}};
+    for (int k = 0; k < 3; k++) {
+        pha_train_options o = run_options(runs[k].name);
         pha_train_result result;
         double loss[61], mean = NAN;
         char last[1][500];
-        int steps[3] = {20, 40, 60};
-        o.steps = 60, o.lr = 1e-2, o.eval_every = 20, o.keep_best = keep ? 3 : -1, o.average_best = 3, o.dropout = 0;
+        o.steps = 60, o.lr = 1e-2, o.eval_every = 20, o.dropout = 0;
+        o.keep_best = runs[k].keep, o.average_best = runs[k].average;
         OK(pha_train(&o, &result));
         assert_int_equal(losses(loss, 60, &mean), 3);
         assert_true(loss[60] < loss[40] && loss[40] < loss[20]);
-        if (keep) keeps(steps, 3), assert_true(mean > loss[60]);
-        else assert_true(!pha__exists(best) && isnan(mean) && isnan(result.averaged_valid_ppl));
+        if (runs[k].keep > 0) keeps((int[]){20, 40, 60}, 3);
+        else assert_false(pha__exists(best));
+        if (k == 0) assert_true(mean > loss[60]);
+        else assert_true(isnan(mean) && isnan(result.averaged_valid_ppl));
         snprintf(last[0], sizeof last[0], "%s/last-weights", root);
         weights_at(&o, 60, last[0]);
         assert_true(is_mean(averaged, last, 1));

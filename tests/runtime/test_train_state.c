@@ -37,6 +37,32 @@ static bool same(char *a, size_t n, char *b, size_t m)
     return yes;
 }
 
+/* ---- defaults ---- */
+
+/* What pha.h says of an option that is left out, and of a negative one. */
+static void test_defaults(void **state)
+{
+    (void)state;
+    pha_trainer *t = open_trainer(&(pha_train_options){.config = config, .data = data, .context = 33});
+    const pha_train_options *o = &t->o;
+    assert_true(o->batch == 24 && o->micro_batch == 1 && o->warmup == 0 && o->schedule == PHA_SCHEDULE_COSINE);
+    assert_true(o->lr == 4.5e-4 && o->lr_min_ratio == 0.1 && o->plateau_factor == 0.75 && o->plateau_patience == 3);
+    assert_true(o->beta1 == 0.9 && o->beta2 == 0.999 && o->eps == 1e-8 && o->weight_decay == 0.1 && o->clip == 1);
+    assert_true(o->dropout == 0 && o->precision == PHA_FP32 && o->spike == 3 && o->detail_every == 100);
+    assert_true(o->keep_best == 5 && o->average_best == 3);
+    uint64_t steps = pha__loader_windows(&t->loader) / 24; /* one pass */
+    assert_int_equal(o->steps, steps);
+    assert_int_equal(o->eval_every, steps / 4);
+    assert_int_equal(o->checkpoint_every, steps / 4);
+    pha_trainer_close(t);
+    t = open_trainer(&(pha_train_options){.config = config, .data = data, .context = 33, .lr_min_ratio = -1, .clip = -1,
+                                          .warmup = -1, .weight_decay = -1, .dropout = -1, .spike = -1});
+    o = &t->o;
+    assert_true(o->lr_min_ratio == 0 && o->clip == 0 && o->warmup == 0 && o->weight_decay == 0 && o->dropout == 0);
+    assert_true(o->spike == 0 && o->lr == 4.5e-4);
+    pha_trainer_close(t);
+}
+
 /* ---- the guard ---- */
 
 /* A step is refused if its loss is above spike times the running mean of the losses of updates, which forgets 2 % a
@@ -266,6 +292,7 @@ static void test_no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
         cmocka_unit_test(test_spikes), cmocka_unit_test(test_twenty_in_a_row), cmocka_unit_test(test_state_survives),
         cmocka_unit_test(test_seed),   cmocka_unit_test(test_init_from),       cmocka_unit_test(test_no_memory),
     };

@@ -168,7 +168,7 @@ static void prefers_the_last(void **state)
 {
     (void)state;
     static const struct { const char *name; int keep, average; } runs[] = {
-        {"worse", 3, 3}, {"alone", 3, -1}, {"none", -1, 3}};
+        {"worse", 3, 3}, {"unmixed", 3, -1}, {"none", -1, 3}};
     for (int k = 0; k < 3; k++) {
         pha_train_options o = run_options(runs[k].name);
         pha_train_result result;

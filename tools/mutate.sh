@@ -1,5 +1,5 @@
 #!/bin/sh
-# mutate.sh -- are the tests able to fail? Applies each line of tests/ops/mutations.txt to a copy of the sources, builds
+# mutate.sh -- are the tests able to fail? Applies each line of tests/*/mutations.txt to a copy of the sources, builds
 # there and expects the tests of that op (or the test program that is named) to fail. Takes some minutes; meant for a
 # nightly run.
 #
@@ -11,40 +11,46 @@ trap 'rm -rf "$copy"' EXIT
 for part in CMakeLists.txt cmake configs include src tests cli tools; do
     if [ -e "$root/$part" ]; then cp -R "$root/$part" "$copy/"; fi
 done
+wanted=" $* "
+cat "$root"/tests/*/mutations.txt | while read -r op file change; do
+    case "$op" in '' | '#'*) continue ;; esac
+    case "$wanted" in "  " | *" $op "*) printf "%s\n" "$op $file $change" ;; esac
+done >"$copy/list"
+program_of() { case "$1" in test_*) echo "$1" ;; *) echo test_ops ;; esac }
+
 # The kernels have one source for all instruction sets: one is enough, and -O1 builds fast.
-cmake -S "$copy" -B "$copy/build" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAKE_BUILD_TYPE=Debug >"$copy/log"
+if command -v ninja >/dev/null; then set -- -G Ninja; else set --; fi
+if command -v ccache >/dev/null; then set -- "$@" -DCMAKE_C_COMPILER_LAUNCHER=ccache; fi
+cmake -S "$copy" -B "$copy/build" "$@" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAKE_BUILD_TYPE=Debug >"$copy/log"
 build() { cmake --build "$copy/build" --target "$1" -j "${JOBS:-$(nproc)}" >"$copy/log" 2>&1; }
+# A test that hangs has noticed, too.
+passes() { timeout 600 "$copy/build/tests/$@" >"$copy/log" 2>&1; }
 # A test that fails anyway would count as one that notices everything.
-for program in test_ops $(grep -o '^test_[a-z_]*' "$root/tests/ops/mutations.txt" | sort -u); do
-    case " $* " in "  " | *" $program "*) ;; *) [ "$program" = test_ops ] || continue ;; esac
+for program in $(while read -r op _; do program_of "$op"; done <"$copy/list" | sort -u); do
     build "$program" || { cat "$copy/log"; echo "mutate: the sources do not build"; exit 1; }
-    "$copy/build/tests/$program" >"$copy/log" 2>&1 ||
-        { cat "$copy/log"; echo "mutate: $program fails without a mutation"; exit 1; }
+    passes "$program" || { cat "$copy/log"; echo "mutate: $program fails without a mutation"; exit 1; }
 done
 
 survived=0 number=0
 while read -r op file change; do
-    case "$op" in '' | '#') continue ;; esac
-    if [ $# -gt 0 ]; then
-        case " $* " in *" $op "*) ;; *) continue ;; esac
-    fi
     number=$((number + 1))
+    program=$(program_of "$op")
+    case "$op" in test_*) only= ;; *) only="$op/*" ;; esac
     case "$file" in */*) source=$file ;; *) source="src/ops/$op/$file" ;; esac
-    case "$op" in test_*) program=$op only= ;; *) program=test_ops only="$op/*" ;; esac
     sed -i "$change" "$copy/$source"
     if cmp -s "$root/$source" "$copy/$source"; then
-        echo "STALE     $op: $change changes nothing; bring tests/ops/mutations.txt up to date"
+        echo "STALE     $op: $change changes nothing in $source; bring its list up to date"
         survived=$((survived + 1))
     elif ! build "$program"; then
         echo "NO BUILD  $op: $change"
         survived=$((survived + 1))
-    elif "$copy/build/tests/$program" ${only:+"$only"} >/dev/null 2>&1; then
+    elif passes "$program" ${only:+"$only"}; then
         echo "SURVIVED  $op: $change"
         survived=$((survived + 1))
     else
         echo "noticed   $op: $change"
     fi
     cp "$root/$source" "$copy/$source"
-done <"$root/tests/ops/mutations.txt"
+done <"$copy/list"
 echo "$number mutations, $survived not noticed"
 [ "$survived" -eq 0 ]

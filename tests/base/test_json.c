@@ -1,11 +1,9 @@
 /* JSON: errors name the place, types and ranges are checked, reals come back exactly */
 #include "base/json.h"
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "support/check.h"
+#include "support/root.h"
 
-static char folder[256], file[300];
+static char file[300];
 
 static pha_status parse(json_t **out, const char *text) { return pha__json_parse(out, text, strlen(text), "x.json"); }
 
@@ -76,16 +74,9 @@ static void save_and_load(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
-    snprintf(file, sizeof file, "%s/a.json", folder);
+    root_setup(state);
+    snprintf(file, sizeof file, "%s/a.json", root);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
 }
 
 int main(void)
@@ -93,5 +84,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(syntax), cmocka_unit_test(members), cmocka_unit_test(save_and_load),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -3,10 +3,8 @@
 
 #include <math.h>
 
-#include "base/fs.h"
 #include "base/json.h"
-#include "base/mem.h"
-#include "support/check.h"
+#include "support/root.h"
 
 static const char *const pha_keys[] = { "n_head", "n_kv_head", "d_state", "d_ffn", "d_aux", "branches", "residual",
                                         "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "mix",
@@ -21,7 +19,7 @@ static const char *const *keys_of(const char *arch)
 }
 
 static const pha__config_rules rules = { keys_of, "pha, seq" };
-static char folder[256], file[300];
+static char file[300];
 
 static pha_status parse(pha__config *c, const char *text)
 {
@@ -224,16 +222,9 @@ static void messages(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
-    snprintf(file, sizeof file, "%s/config.json", folder);
+    root_setup(state);
+    snprintf(file, sizeof file, "%s/config.json", root);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
 }
 
 int main(void)
@@ -242,5 +233,5 @@ int main(void)
         cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(switches),
         cmocka_unit_test(written_keys), cmocka_unit_test(messages),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -1,23 +1,19 @@
 /* Which tokens a window holds: every window once per epoch; every target scored once */
 #include "io/loader.h"
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "support/check.h"
-
-static char folder[256];
+#include "support/root.h"
 
 static pha__tokens *stream(size_t n)
 {
     pha__tokens_writer *w;
     pha__tokens *t;
-    OK(pha__remove_tree(folder));
-    OK(pha__mkdirs(folder));
-    OK(pha__tokens_writer_open(&w, folder, "t", 5000, 1));
+    OK(pha__remove_tree(root));
+    OK(pha__mkdirs(root));
+    OK(pha__tokens_writer_open(&w, root, "t", 5000, 1));
     pha__tokens_writer_limit(w, 13);
     for (size_t i = 0; i < n; i++) OK(pha__tokens_writer_add(w, &(int32_t){ (int32_t)i }, 1));
     OK(pha__tokens_writer_finish(w, NULL));
-    OK(pha__tokens_open(&t, folder, "t", false));
+    OK(pha__tokens_open(&t, root, "t", false));
     return t;
 }
 
@@ -111,23 +107,9 @@ static void scored_once(void **state)
     }
 }
 
-static int setup(void **state)
-{
-    (void)state;
-    check_folder(folder);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    OK(pha__remove_tree(folder));
-    return pha__mem_now() != 0;
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(epochs), cmocka_unit_test(too_short),
                                         cmocka_unit_test(scored_once) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

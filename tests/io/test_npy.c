@@ -1,11 +1,9 @@
 /* .npy: what NumPy writes is read, what cannot be read is named, what we write is what NumPy would */
 #include "io/npy.h"
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "support/check.h"
+#include "support/root.h"
 
-static char folder[256], file[300];
+static char file[300];
 
 static void put(int version, const char *header, const void *data, size_t size)
 {
@@ -129,20 +127,13 @@ static void writes(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
-    snprintf(file, sizeof file, "%s/a.npy", folder);
+    root_setup(state);
+    snprintf(file, sizeof file, "%s/a.npy", root);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(reads), cmocka_unit_test(rejects), cmocka_unit_test(writes) };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -1,11 +1,9 @@
 /* safetensors: round trip, and hostile files */
 #include "io/safetensors.h"
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "support/check.h"
+#include "support/root.h"
 
-static char folder[256], file[300];
+static char file[300];
 
 /* Writes a file from a header text and `size` bytes of data. */
 static void put(const char *header, size_t size)
@@ -137,16 +135,9 @@ static void hostile_headers(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
-    snprintf(file, sizeof file, "%s/m.safetensors", folder);
+    root_setup(state);
+    snprintf(file, sizeof file, "%s/m.safetensors", root);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
 }
 
 int main(void)
@@ -154,5 +145,5 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(hostile_tensors), cmocka_unit_test(hostile_headers),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

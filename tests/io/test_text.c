@@ -5,22 +5,12 @@
 #include <zlib.h>
 #include <zstd.h>
 
-#include "base/fs.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
-#include "support/check.h"
+#include "support/root.h"
 
-static char folder[256], path[600];
-
-static const char *at(const char *name)
-{
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
-static void put(const char *name, const void *data, size_t size) { OK(pha__write_file(at(name), data, size)); }
+static void put(const char *name, const void *data, size_t size) { OK(pha__write_file(in_root(name), data, size)); }
 static void puts_file(const char *name, const char *text) { put(name, text, strlen(text)); }
 
 static void quiet(void *context, pha__log_level level, const char *text)
@@ -54,7 +44,7 @@ static pha_status read_all(pha__str *out, const char *const *paths, size_t n, co
 static void expect(const char *want, const pha__text_options *options)
 {
     pha__str text = { 0 };
-    const char *one = folder;
+    const char *one = root;
     OK(read_all(&text, &one, 1, options, NULL));
     if (text.size != strlen(want) || memcmp(text.data ? text.data : "", want, text.size) != 0)
         fail_msg("got '%.*s', expected '%s'", (int)text.size, text.data ? text.data : "", want);
@@ -63,16 +53,16 @@ static void expect(const char *want, const pha__text_options *options)
 
 static void fresh(void)
 {
-    OK(pha__remove_tree(folder));
-    OK(pha__mkdirs(folder));
+    OK(pha__remove_tree(root));
+    OK(pha__mkdirs(root));
 }
 
 static void folders(void **state)
 {
     (void)state;
     fresh();
-    OK(pha__mkdirs(at("b/deep")));
-    OK(pha__mkdirs(at(".git")));
+    OK(pha__mkdirs(in_root("b/deep")));
+    OK(pha__mkdirs(in_root(".git")));
     puts_file("b/deep/x.rst", "deep");
     puts_file("b/a.md", "in b\r\n");
     puts_file("B.txt", "upper");
@@ -82,21 +72,21 @@ static void folders(void **state)
     puts_file("empty.txt", "");
     puts_file("empty.gz", "");
     put("binary.o", "ab\0c", 4);
-    assert_int_equal(symlink(folder, at("loop")), 0);
-    assert_int_equal(symlink("c", at("z")), 0);
-    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(symlink(root, in_root("loop")), 0);
+    assert_int_equal(symlink("c", in_root("z")), 0);
+    assert_int_equal(mkfifo(in_root("pipe"), 0600), 0);
     expect("upper|in b\r\n|deep|\xef\xbb\xbf" "c\xff\xfe|\xef\xbb\xbf" "c\xff\xfe|", NULL);
     char b[300];
-    snprintf(b, sizeof b, "%s/b", folder);
+    snprintf(b, sizeof b, "%s/b", root);
     expect("upper|\xef\xbb\xbf" "c\xff\xfe|\xef\xbb\xbf" "c\xff\xfe|", &(pha__text_options){ .exclude = b });
-    const char *paths[] = { at("z"), b };
+    const char *paths[] = { in_root("z"), b };
     pha__str text = { 0 };
     pha__text_stats stats;
     OK(read_all(&text, paths, 2, NULL, &stats));
     assert_true(stats.files == 3 && stats.bytes_done == stats.bytes_total && stats.bytes_total == 6 + 6 + 4);
-    FAILS(BAD_INPUT, "byte 2 is zero", (paths[0] = at("binary.o"), read_all(&text, paths, 1, NULL, NULL)));
-    FAILS(BAD_INPUT, "neither a regular file", (paths[0] = at("pipe"), read_all(&text, paths, 1, NULL, NULL)));
-    FAILS(IO, "no such file", (paths[0] = at("nothing"), read_all(&text, paths, 1, NULL, NULL)));
+    FAILS(BAD_INPUT, "byte 2 is zero", (paths[0] = in_root("binary.o"), read_all(&text, paths, 1, NULL, NULL)));
+    FAILS(BAD_INPUT, "neither a regular file", (paths[0] = in_root("pipe"), read_all(&text, paths, 1, NULL, NULL)));
+    FAILS(IO, "no such file", (paths[0] = in_root("nothing"), read_all(&text, paths, 1, NULL, NULL)));
     pha__str_free(&text);
 }
 
@@ -113,7 +103,7 @@ static void wikitext(void **state)
     /* Small pieces: the same documents. */
     for (size_t piece = 1; piece < 60; piece++) {
         pha__str text = { 0 };
-        const char *one = folder;
+        const char *one = root;
         OK(read_all(&text, &one, 1, &(pha__text_options){ .piece = piece }, NULL));
         size_t n = 0;
         for (size_t i = 0; i < text.size; i++)
@@ -135,14 +125,14 @@ static void jsonl(void **state)
     FAILS(
         BAD_INPUT, "a.jsonl:1: key 'body': no such key",
         (expect("", &(pha__text_options){ .text_key = "body", .skip_bad = true }),
-         read_all(&(pha__str){ 0 }, (const char *[]){ folder }, 1, &(pha__text_options){ .text_key = "body" }, NULL)));
+         read_all(&(pha__str){ 0 }, (const char *[]){ root }, 1, &(pha__text_options){ .text_key = "body" }, NULL)));
     const struct { const char *line, *part; } bad[] = {
         { "{\"text\": \"a\"", "b.ndjson:2: not JSON" }, { "{\"text\": 5}", "b.ndjson:2: key 'text': not a string" },
         { "[\"text\"]", "b.ndjson:2: key 'text': not an object" }, { "{\"text\": \"\xff\"}", "b.ndjson:2: not JSON" },
         { "{\"text\": \"a\"} x", "b.ndjson:2: not JSON" }, { "\"text\"", "b.ndjson:2" },
     };
     pha__str text = { 0 };
-    const char *one = folder;
+    const char *one = root;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         char lines[200];
         pha__text_stats stats;
@@ -194,7 +184,7 @@ static void compressed(void **state)
     char text[1500];
     for (size_t i = 0; i < sizeof text; i++) text[i] = "abcdefgh \n"[i * i * 7 % 101 % 10];
     pha__str got = { 0 };
-    const char *one = folder;
+    const char *one = root;
     for (int kind = 0; kind < 2; kind++) {
         const char *name = kind ? "x.txt.zst" : "x.txt.gz";
         size_t half = kind ? ZSTD_compress(data, sizeof data, text, 700, 3) : gzip(data, sizeof data, text, 700);
@@ -335,7 +325,7 @@ static void pieces(void **state)
     pha__str text = { 0 }, got = { 0 };
     for (int i = 0; i < 3000; i++) pha__str_printf(&text, "w%d%s", i, i % 7 ? " " : "\n");
     put("a.txt", text.data, text.size);
-    const char *one = folder;
+    const char *one = root;
     OK(read_all(&got, &one, 1, &(pha__text_options){ .piece = 1000 }, NULL));
     size_t n = 0, cut = 0;
     for (size_t i = 0; i < got.size; i++) {
@@ -356,18 +346,9 @@ static void pieces(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
+    root_setup(state);
     pha__log_to(quiet, NULL);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    OK(pha__remove_tree(folder));
-    if (pha__mem_now() != 0) print_message("%zu bytes leaked\n", pha__mem_now());
-    return pha__mem_now() != 0;
 }
 
 int main(void)
@@ -376,5 +357,5 @@ int main(void)
         cmocka_unit_test(folders), cmocka_unit_test(wikitext), cmocka_unit_test(jsonl), cmocka_unit_test(compressed),
         cmocka_unit_test(counting), cmocka_unit_test(cuts), cmocka_unit_test(pieces),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -1,23 +1,13 @@
 /* Token shards: what is written comes back; damaged, missing, mixed and hostile shards are told apart */
 #include "io/tokens.h"
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "support/check.h"
-
-static char folder[256], path[400];
-
-static const char *at(const char *name)
-{
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
+#include "support/root.h"
 
 static void write_split(const char *split, int32_t vocab, uint64_t hash, const int32_t *ids, size_t n, uint64_t limit)
 {
     pha__tokens_writer *w;
     uint64_t count;
-    OK(pha__tokens_writer_open(&w, folder, split, vocab, hash));
+    OK(pha__tokens_writer_open(&w, root, split, vocab, hash));
     pha__tokens_writer_limit(w, limit);
     for (size_t i = 0; i < n;) { /* in uneven steps */
         size_t some = 1 + i % 7 * 1000;
@@ -47,11 +37,11 @@ static void comes_back(void **state)
     int32_t *out = pha__alloc(N, sizeof *out);
     for (int v = 0; v < 4; v++) {
         int32_t *ids = numbers(vocabs[v]);
-        OK(pha__remove_tree(folder));
-        OK(pha__mkdirs(folder));
+        OK(pha__remove_tree(root));
+        OK(pha__mkdirs(root));
         write_split("train", vocabs[v], 77, ids, N, limits[v]);
         pha__tokens *t;
-        OK(pha__tokens_open(&t, folder, "train", true));
+        OK(pha__tokens_open(&t, root, "train", true));
         assert_int_equal(pha__tokens_count(t), N);
         assert_int_equal(pha__tokens_vocab(t), vocabs[v]);
         assert_int_equal(pha__tokens_tokenizer_hash(t), 77);
@@ -66,7 +56,7 @@ static void comes_back(void **state)
         FAILS(FAILED, "were asked for", pha__tokens_read(t, UINT64_MAX, 2, out));
         OK(pha__tokens_read(t, N, 0, out));
         pha__tokens_close(t);
-        assert_int_equal(pha__file_size(at("train-00000.tok")),
+        assert_int_equal(pha__file_size(in_root("train-00000.tok")),
                          64 + (int64_t)(limits[v] < N ? limits[v] : N) * (vocabs[v] <= 65536 ? 2 : 4));
         pha__free(ids);
     }
@@ -78,7 +68,7 @@ static void empty_split(void **state)
     (void)state;
     pha__tokens *t;
     write_split("valid", 10, 1, NULL, 0, 10);
-    OK(pha__tokens_open(&t, folder, "valid", true));
+    OK(pha__tokens_open(&t, root, "valid", true));
     assert_int_equal(pha__tokens_count(t), 0);
     pha__tokens_close(t);
 }
@@ -88,22 +78,22 @@ static void wrong_ids(void **state)
     (void)state;
     pha__tokens_writer *w;
     const int32_t high = 10, low = -1, good = 9;
-    OK(pha__tokens_writer_open(&w, folder, "x", 10, 1));
+    OK(pha__tokens_writer_open(&w, root, "x", 10, 1));
     OK(pha__tokens_writer_add(w, &good, 1));
     FAILS(FAILED, "outside of the vocabulary", pha__tokens_writer_add(w, &high, 1));
     assert_int_not_equal(pha__tokens_writer_add(w, &good, 1), PHA_OK); /* the failure sticks */
     assert_int_not_equal(pha__tokens_writer_finish(w, NULL), PHA_OK);
-    assert_false(pha__exists(at("x-00000.tok")));
-    OK(pha__tokens_writer_open(&w, folder, "x", 10, 1));
+    assert_false(pha__exists(in_root("x-00000.tok")));
+    OK(pha__tokens_writer_open(&w, root, "x", 10, 1));
     FAILS(FAILED, "outside of the vocabulary", pha__tokens_writer_add(w, &low, 1));
     pha__tokens_writer_abort(w);
-    FAILS(USAGE, "split", pha__tokens_writer_open(&w, folder, "a-name-that-is-too-long", 10, 1));
+    FAILS(USAGE, "split", pha__tokens_writer_open(&w, root, "a-name-that-is-too-long", 10, 1));
 }
 
 static pha_status open_only(bool verify)
 {
     pha__tokens *t;
-    pha_status status = pha__tokens_open(&t, folder, "t", verify);
+    pha_status status = pha__tokens_open(&t, root, "t", verify);
     assert_true((status == PHA_OK) == (t != NULL));
     pha__tokens_close(t);
     return status;
@@ -114,8 +104,8 @@ static void fresh(void)
 {
     int32_t ids[30];
     for (int i = 0; i < 30; i++) ids[i] = i;
-    OK(pha__remove_tree(folder));
-    OK(pha__mkdirs(folder));
+    OK(pha__remove_tree(root));
+    OK(pha__mkdirs(root));
     write_split("t", 30, 5, ids, 30, 10);
     OK(open_only(true));
 }
@@ -124,26 +114,26 @@ static void missing_and_mixed(void **state)
 {
     (void)state;
     char other[400];
-    FAILS(IO, "not a folder", (snprintf(folder + strlen(folder), 5, "/no"), open_only(false)));
-    folder[strlen(folder) - 3] = 0;
+    FAILS(IO, "not a folder", (snprintf(root + strlen(root), 5, "/no"), open_only(false)));
+    root[strlen(root) - 3] = 0;
     fresh();
-    unlink(at("t-00001.tok"));
+    unlink(in_root("t-00001.tok"));
     FAILS(BAD_INPUT, "t-00001.tok: missing", open_only(false));
     fresh();
-    unlink(at("t-00000.tok"));
+    unlink(in_root("t-00000.tok"));
     FAILS(BAD_INPUT, "t-00000.tok: missing", open_only(false));
     fresh();
-    snprintf(other, sizeof other, "%s", at("t-00002.tok"));
-    assert_int_equal(rename(other, at("t-00001.tok")), 0);
+    snprintf(other, sizeof other, "%s", in_root("t-00002.tok"));
+    assert_int_equal(rename(other, in_root("t-00001.tok")), 0);
     FAILS(BAD_INPUT, "renamed?", open_only(false));
     fresh();
     int32_t ids[20] = { 0 };
     write_split("u", 30, 6, ids, 20, 10); /* another tokenizer's second shard */
-    snprintf(other, sizeof other, "%s", at("u-00001.tok"));
-    assert_int_equal(rename(other, at("t-00001.tok")), 0);
+    snprintf(other, sizeof other, "%s", in_root("u-00001.tok"));
+    assert_int_equal(rename(other, in_root("t-00001.tok")), 0);
     FAILS(BAD_INPUT, "another tokenizer", open_only(false));
-    OK(pha__remove_tree(folder));
-    OK(pha__mkdirs(folder));
+    OK(pha__remove_tree(root));
+    OK(pha__mkdirs(root));
     FAILS(BAD_INPUT, "no split 't'", open_only(false));
 }
 
@@ -154,29 +144,29 @@ static void damaged(void **state)
     char *good;
     size_t size;
     fresh();
-    OK(pha__read_file(&good, &size, at("t-00001.tok"), 1 << 20));
+    OK(pha__read_file(&good, &size, in_root("t-00001.tok"), 1 << 20));
     assert_int_equal(size, 84);
     for (size_t i = 0; i < size; i++) {
         char bad[84];
         memcpy(bad, good, size);
         bad[i] ^= 0x41;
-        OK(pha__write_file(at("t-00001.tok"), bad, size));
+        OK(pha__write_file(in_root("t-00001.tok"), bad, size));
         assert_int_equal(open_only(true), PHA_BAD_INPUT);
         assert_int_equal(open_only(false), i < 64 ? PHA_BAD_INPUT : PHA_OK);
     }
     for (size_t n = 0; n < size; n++) {
-        OK(pha__write_file(at("t-00001.tok"), good, n));
+        OK(pha__write_file(in_root("t-00001.tok"), good, n));
         assert_int_equal(open_only(false), PHA_BAD_INPUT);
     }
     char longer[90] = { 0 };
     memcpy(longer, good, size);
-    OK(pha__write_file(at("t-00001.tok"), longer, 86));
+    OK(pha__write_file(in_root("t-00001.tok"), longer, 86));
     FAILS(BAD_INPUT, "promises 10 tokens", open_only(false));
     good[65] = 0x7f; /* id 0x7f0a in a vocabulary of 30 */
-    OK(pha__write_file(at("t-00001.tok"), good, size));
+    OK(pha__write_file(in_root("t-00001.tok"), good, size));
     pha__tokens *t;
     int32_t out[30];
-    OK(pha__tokens_open(&t, folder, "t", false));
+    OK(pha__tokens_open(&t, root, "t", false));
     FAILS(BAD_INPUT, "the vocabulary has 30", pha__tokens_read(t, 0, 30, out));
     OK(pha__tokens_read(t, 0, 10, out));
     pha__tokens_close(t);
@@ -230,14 +220,14 @@ static void data_json(void **state)
               back;
     pha__split_info info;
     fresh();
-    OK(pha__data_write(folder, &data));
-    OK(pha__data_read(&back, folder));
+    OK(pha__data_write(root, &data));
+    OK(pha__data_read(&back, root));
     assert_memory_equal(&back, &data, sizeof data);
-    OK(pha__data_info(&info, folder, "t"));
+    OK(pha__data_info(&info, root, "t"));
     assert_int_equal(info.words, 20);
-    FAILS(BAD_INPUT, "no split 'u'", pha__data_info(&info, folder, "u"));
+    FAILS(BAD_INPUT, "no split 'u'", pha__data_info(&info, root, "u"));
     OK(open_only(true));
-    unlink(at("t-00002.tok")); /* leaves no gap, but data.json knows */
+    unlink(in_root("t-00002.tok")); /* leaves no gap, but data.json knows */
     FAILS(BAD_INPUT, "data.json says 30", open_only(false));
     const char *bad[] = { "",
                           "[]",
@@ -254,23 +244,9 @@ static void data_json(void **state)
                           "\"0123456789abcdef\",\"seed\":\"1\",\"joined\":\"eot\","
                           "\"splits\":{\"t\":7}}" };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        OK(pha__write_file(at("data.json"), bad[i], strlen(bad[i])));
-        FAILS(BAD_INPUT, "data.json", pha__data_read(&back, folder));
+        OK(pha__write_file(in_root("data.json"), bad[i], strlen(bad[i])));
+        FAILS(BAD_INPUT, "data.json", pha__data_read(&back, root));
     }
-}
-
-static int setup(void **state)
-{
-    (void)state;
-    check_folder(folder);
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    OK(pha__remove_tree(folder));
-    return pha__mem_now() != 0;
 }
 
 int main(void)
@@ -280,5 +256,5 @@ int main(void)
         cmocka_unit_test(missing_and_mixed), cmocka_unit_test(damaged),     cmocka_unit_test(hostile_headers),
         cmocka_unit_test(data_json),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -77,7 +77,7 @@ static void drop_sizes(json_t *config, const char *arch)
     }
 }
 
-void lab_config(pha__config *c, const lab_variant *v)
+static json_t *json_of(const lab_variant *v)
 {
     char text[1024];
     json_t *base, *options;
@@ -90,10 +90,24 @@ void lab_config(pha__config *c, const lab_variant *v)
     OK(pha__json_parse(&options, text, strlen(text), v->name));
     json_object_update(base, options);
     drop_sizes(base, v->arch);
-    pha__config_rules rules = pha__rules();
-    OK(pha__config_parse(c, base, v->name, &rules));
-    json_decref(base);
     json_decref(options);
+    return base;
+}
+
+void lab_config(pha__config *c, const lab_variant *v)
+{
+    json_t *json = json_of(v);
+    pha__config_rules rules = pha__rules();
+    OK(pha__config_parse(c, json, v->name, &rules));
+    json_decref(json);
+}
+
+void lab_write_config(const char *path, const lab_variant *v, int vocab)
+{
+    json_t *json = json_of(v);
+    json_object_set_new(json, "vocab_size", json_integer(vocab));
+    OK(pha__json_save(json, path));
+    json_decref(json);
 }
 
 /* ---- programs ---- */

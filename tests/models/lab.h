@@ -16,6 +16,7 @@ extern const int lab_n_variants;
 
 const lab_variant *lab_find(const char *name);
 void lab_config(pha__config *c, const lab_variant *v);
+void lab_write_config(const char *path, const lab_variant *v, int vocab); /* a config.json; vocab 0: the data's */
 
 /* A program, its weights and the executor. Weights are functions of path and seed alone; vectors are moved off their
  * initial values (gains of exactly 1 hide errors) and matrices are rounded to bf16, so that programs of both types have

@@ -4,6 +4,7 @@
 #include "ops/embed/embed.h"
 #include "ops/rope_table/rope_table.h"
 #include "program/runs.h"
+#include "support/allocations.h"
 
 /* A layer whose branches are recorded in one order or the other, as a compiler may evaluate arguments. */
 static Var record_block(Params p, Var x, const pha__config *c, int layer, bool backwards)
@@ -231,29 +232,28 @@ static void test_shared(void **state)
 
 /* ---- out of memory ---- */
 
+typedef struct recording {
+    pha__config config;
+    pha__program_options options;
+} recording;
+
+static pha_status record_once(void *context)
+{
+    const recording *r = context;
+    lab l;
+    TRY(lab_try(&l, &r->config, &r->options, PHA__HEAD_LOSS, lab_device()));
+    lab_close(&l);
+    return PHA_OK;
+}
+
 static void fail_everywhere(const char *variant, const pha__program_options *o)
 {
-    pha__config c;
-    configure(&c, variant);
-    lab l;
+    recording r = {.options = *o};
+    configure(&r.config, variant);
     lab_device();
-    size_t before = pha__mem_now();
-    int n = 1;
-    for (;; n++) {
-        pha__mem_fail_at((uint64_t)n);
-        pha_status status = lab_try(&l, &c, o, PHA__HEAD_LOSS, lab_device());
-        pha__mem_fail_at(0);
-        if (status == PHA_OK) break;
-        if (status != PHA_NO_MEMORY)
-            fail_msg("allocation %d of %s fails: status %d: %s", n, variant, status, pha_errmsg());
-        if (pha__mem_now() != before)
-            fail_msg("allocation %d of %s fails: %zu bytes left", n, variant, pha__mem_now() - before);
-        assert_true(n < 10000);
-    }
-    print_message("%s: %d allocations\n", variant, n - 1);
+    uint64_t n = fail_allocations(record_once, &r, 10000);
+    print_message("%s: %d allocations\n", variant, (int)n - 1);
     assert_true(n > 10);
-    lab_close(&l);
-    assert_int_equal(pha__mem_now(), before);
 }
 
 static void test_no_memory(void **state)

@@ -2,25 +2,13 @@
 #ifndef INSPECTING_H
 #define INSPECTING_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
-#include <cmocka.h>
 #include <jansson.h>
 
-#include "base/fs.h"
-#include "base/mem.h"
-#include "pha.h"
 #include "runtime/look/cost.h"
 #include "runtime/look/inspect.h"
-
-static char folder[64]; /* of this process */
+#include "support/root.h"
 
 static inline const char *preset(const char *name)
 {
@@ -29,18 +17,9 @@ static inline const char *preset(const char *name)
     return path;
 }
 
-static inline const char *in_folder(const char *name)
-{
-    static char path[4][160];
-    static int turn;
-    char *p = path[turn++ % 4];
-    snprintf(p, sizeof path[0], "%s/%s", folder, name);
-    return p;
-}
-
 static inline const char *write_config(const char *name, const char *text)
 {
-    const char *path = in_folder(name);
+    const char *path = in_root(name);
     assert_int_equal(pha__write_file(path, text, strlen(text)), PHA_OK);
     return path;
 }
@@ -76,21 +55,6 @@ static inline double at(const json_t *json, const char *path)
 static inline void near(double got, double want, double tolerance, const char *what)
 {
     if (!(fabs(got - want) <= tolerance)) fail_msg("%s: %.4f, the table says %.4f", what, got, want);
-}
-
-/* ---- operations (algorithms.md 10) -------------------------------------------------------------------- */
-
-static inline int make_folder(void **state)
-{
-    (void)state;
-    snprintf(folder, sizeof folder, "/tmp/pha-inspect-%d", (int)getpid());
-    return pha__mkdirs(folder) != PHA_OK;
-}
-
-static inline int remove_folder(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
 }
 
 #endif

@@ -116,7 +116,7 @@ static void bench_wrong_input(void **state)
     assert_int_equal(pha_bench(&o, &text), PHA_USAGE);
     o.model = NULL, o.contexts = short_one;
     assert_int_equal(pha_bench(&o, &text), PHA_USAGE);
-    o.model = in_folder("nothing");
+    o.model = in_root("nothing");
     assert_int_equal(pha_bench(&o, &text), PHA_IO);
     /* What doesn't fit the machine is skipped and says so: 1.6 TB of activations. */
     o.model = write_config("wide.json", "{\"arch\":\"pha\",\"vocab_size\":64,\"d_model\":64,\"n_layer\":1,\"n_head\":2,"
@@ -140,5 +140,5 @@ int main(void)
         cmocka_unit_test(bench_ops),
         cmocka_unit_test(bench_wrong_input),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -29,14 +29,14 @@ static void write_data(const char *folder, int32_t n, uint64_t hash)
 static int setup(void **state)
 {
     pha__tokenizer *t;
-    tiny_setup(state);
-    tiny_ids(ids, COUNT, V, 11);
+    root_setup(state);
+    lab_tokens(ids, NULL, COUNT, V, 0, 11);
     OK(pha__tokenizer_open(&t, "bytes"));
-    snprintf(data_folder, sizeof data_folder, "%s/data", tiny_folder);
+    snprintf(data_folder, sizeof data_folder, "%s/data", root);
     write_data(data_folder, COUNT, pha__tokenizer_hash(t));
     pha__tokenizer_close(t);
-    snprintf(model_folder, sizeof model_folder, "%s/model", tiny_folder);
-    pha_model_close(tiny_model("model", "pha", "", V, "bytes"));
+    snprintf(model_folder, sizeof model_folder, "%s/model", root);
+    pha_model_close(tiny_model("model", lab_find("default"), V, "bytes"));
     return 0;
 }
 
@@ -189,12 +189,12 @@ static void sliding(void **state)
 static void carried(void **state)
 {
     (void)state;
-    const char *keys[] = {"", ", \"window\": 7"};
     for (int k = 0; k < 2; k++) {
         char name[32], folder[400];
         snprintf(name, sizeof name, "carried%d", k);
-        snprintf(folder, sizeof folder, "%s/%s", tiny_folder, name);
-        pha_model *m = tiny_model(name, "pha", keys[k], V, NULL); /* without a tokenizer: nothing to compare with */
+        snprintf(folder, sizeof folder, "%s/%s", root, name);
+        /* without a tokenizer: nothing to compare with */
+        pha_model *m = tiny_model(name, lab_find(k ? "window 7" : "default"), V, NULL);
         pha_eval_options o = defaults();
         pha_eval_result r;
         sums s = {0};
@@ -267,12 +267,12 @@ static void refusals(void **state)
     FAILS(USAGE, "context", pha_eval(&o, &r));
     o = defaults(), o.mode = PHA_EVAL_SLIDING, o.stride = T + 1;
     FAILS(USAGE, "stride", pha_eval(&o, &r));
-    snprintf(folder, sizeof folder, "%s/others", tiny_folder);
+    snprintf(folder, sizeof folder, "%s/others", root);
     write_data(folder, COUNT, 12345);
     o = defaults(), o.data = folder;
     FAILS(BAD_INPUT, "another tokenizer", pha_eval(&o, &r));
-    snprintf(folder, sizeof folder, "%s/small", tiny_folder);
-    pha_model_close(tiny_model("small", "pha", "", 200, NULL));
+    snprintf(folder, sizeof folder, "%s/small", root);
+    pha_model_close(tiny_model("small", lab_find("default"), 200, NULL));
     o = defaults(), o.model = folder;
     FAILS(BAD_INPUT, "vocabulary", pha_eval(&o, &r));
 }
@@ -326,8 +326,8 @@ static void logits_files(void **state)
     char in[400], out[400], *file;
     size_t size;
     pha_model *m = open_model();
-    snprintf(in, sizeof in, "%s/in.npy", tiny_folder);
-    snprintf(out, sizeof out, "%s/out.npy", tiny_folder);
+    snprintf(in, sizeof in, "%s/in.npy", root);
+    snprintf(out, sizeof out, "%s/out.npy", root);
     put_npy(in, ids, ROWS, LENGTH);
     OK(pha_eval_logits(model_folder, in, out, 2));
     OK(pha__read_file(&file, &size, out, 1 << 24));
@@ -336,7 +336,7 @@ static void logits_files(void **state)
     for (int b = 0; b < ROWS; b++) {
         float *whole = tiny_logits(m, ids + b * LENGTH, LENGTH);
         for (int t = 0; t < LENGTH; t++)
-            assert_true(tiny_error(values + (b * LENGTH + t) * V, whole + t * V, V) < 1e-5);
+            assert_true(lab_e2(values + (b * LENGTH + t) * V, whole + t * V, V) < 1e-5);
         pha__free(whole);
     }
     pha__free(file);
@@ -356,5 +356,5 @@ int main(void)
         cmocka_unit_test(progress_and_stop), cmocka_unit_test(refusals), cmocka_unit_test(not_finite),
         cmocka_unit_test(logits_files),
     };
-    return cmocka_run_group_tests(tests, setup, tiny_teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -1,31 +1,7 @@
 /* test_events.c -- TensorBoard event files are decoded again, byte by byte; checksums against published vectors */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-#include "base/fs.h"
-#include "base/mem.h"
 #include "runtime/train/events.h"
 #include "runtime/train/runlog.h"
-
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/pha_events_XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
-}
+#include "support/root.h"
 
 static void crc_vectors(void **state)
 {
@@ -146,7 +122,7 @@ static void read_back(void **state)
     size_t n;
     pha__map map;
     int written = 3000; /* several buffers */
-    assert_int_equal(pha__events_open(&e, folder), PHA_OK);
+    assert_int_equal(pha__events_open(&e, root), PHA_OK);
     uint64_t allocations = pha__mem_count();
     for (int i = 0; i < written; i++)
         assert_int_equal(pha__events_scalar(e, "train/loss", (int64_t)i << 20, 1.5e9 + i, 0.25 * i), PHA_OK);
@@ -155,10 +131,10 @@ static void read_back(void **state)
     tag[sizeof tag - 1] = 0;
     assert_int_equal(pha__events_scalar(e, tag, -1, 0, 1), PHA_OK);
     assert_int_equal(pha__events_close(e), PHA_OK);
-    assert_int_equal(pha__list_dir(&names, &n, folder), PHA_OK);
+    assert_int_equal(pha__list_dir(&names, &n, root), PHA_OK);
     assert_int_equal(n, 1);
     assert_memory_equal(names[0], "events.out.tfevents.", 20);
-    path = pha__path_join(folder, names[0]);
+    path = pha__path_join(root, names[0]);
     assert_int_equal(pha__map_open(&map, path), PHA_OK);
     cursor c = {map.data, map.data + map.size};
     assert_string_equal(next(&c).version, "brain.Event:2");
@@ -190,10 +166,10 @@ static void log_lines(void **state)
 {
     (void)state;
     pha__runlog *log;
-    char *path = pha__path_join(folder, "log.jsonl"), *text;
+    char *path = pha__path_join(root, "log.jsonl"), *text;
     size_t size;
     assert_int_equal(pha__write_file(path, "{\"a\":1}\n{\"to", 12), PHA_OK); /* torn by a crash */
-    assert_int_equal(pha__runlog_open(&log, folder), PHA_OK);
+    assert_int_equal(pha__runlog_open(&log, root), PHA_OK);
     assert_int_equal(pha__runlog_add(log, json_pack("{s:s, s:o, s:o}", "event", "s\n\"", "x", pha__runlog_real(0.5),
                                                     "y", pha__runlog_real(0.0 / 0.0))),
                      PHA_OK);
@@ -209,9 +185,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(crc_vectors),
-        cmocka_unit_test_setup_teardown(read_back, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(read_back, root_setup, root_teardown),
         cmocka_unit_test(bad_folder),
-        cmocka_unit_test_setup_teardown(log_lines, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(log_lines, root_setup, root_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

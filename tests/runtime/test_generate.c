@@ -48,7 +48,7 @@ static pha_generate_result run(pha_session *s, const char *prompt, pha_generate_
 static void same_again(void **state)
 {
     (void)state;
-    pha_model *m = tiny_model("same", "pha", "", V, "bytes");
+    pha_model *m = tiny_model("same", lab_find("default"), V, "bytes");
     text a = {.most = 0}, b = {.most = 0};
     pha_session *s = open_session(m, 512, 16), *t = open_session(m, 512, 16);
     pha_generate_options o = {.max_tokens = 60, .ignore_end = true};
@@ -78,7 +78,7 @@ static void same_again(void **state)
 static void continued(void **state)
 {
     (void)state;
-    pha_model *m = tiny_model("continued", "pha", "", V, "bytes");
+    pha_model *m = tiny_model("continued", lab_find("default"), V, "bytes");
     text all = {.most = 0};
     char path[400];
     pha_session *one = open_session(m, 512, 16), *two = open_session(m, 512, 16), *s = open_session(m, 512, 16);
@@ -88,7 +88,7 @@ static void continued(void **state)
     assert_int_equal(one->recent[0], END); /* an empty prompt begins with <|endoftext|> */
     o.max_tokens = 20;
     run(s, "", o, &all);
-    snprintf(path, sizeof path, "%s/saved", tiny_folder);
+    snprintf(path, sizeof path, "%s/saved", root);
     OK(pha_session_save(s, path));
     OK(pha_session_load(two, path));
     pha_generate_result r = run(two, "", o, &all);
@@ -123,7 +123,7 @@ static void open_script(scripted *x, const char *name, const char *say)
 {
     static const char *const silent[] = {"layer%d.attn_norm", "layer%d.gss_norm", "layer%d.aux_norm",
                                          "layer%d.ffn.down"};
-    x->model = tiny_model(name, "pha", "", V, "bytes");
+    x->model = tiny_model(name, lab_find("default"), V, "bytes");
     x->embed = pha__alloc_zero(V * 64, sizeof *x->embed);
     x->zeros = pha__alloc_zero(64 * 128, sizeof *x->zeros);
     for (int layer = 0; layer < 2; layer++)
@@ -276,7 +276,8 @@ static void limits(void **state)
 static void refusals(void **state)
 {
     (void)state;
-    pha_model *m = tiny_model("refusals", "pha", "", V, "bytes"), *mute = tiny_model("mute", "pha", "", V, NULL);
+    pha_model *m = tiny_model("refusals", lab_find("default"), V, "bytes"),
+              *mute = tiny_model("mute", lab_find("default"), V, NULL);
     pha_session *s = open_session(m, 64, 16), *t = open_session(mute, 64, 16);
     pha_generate_result r;
     FAILS(USAGE, "tokenizer", pha_generate(t, "a", 1, NULL, &r));
@@ -297,5 +298,5 @@ int main(void)
         cmocka_unit_test(characters), cmocka_unit_test(limits),    cmocka_unit_test(refusals),
         cmocka_unit_test(tokens),
     };
-    return cmocka_run_group_tests(tests, tiny_setup, tiny_teardown);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -1,5 +1,6 @@
 /* test_inspect.c -- what inspection says of a model against the specification's tables */
 #include "inspecting.h"
+#include "support/allocations.h"
 
 static const struct {
     const char *name;
@@ -236,7 +237,7 @@ static void wrong_input(void **state)
     pha_inspect_options o = {.model = NULL};
     assert_int_equal(pha_inspect(&o, &text), PHA_USAGE);
     assert_null(text);
-    o.model = in_folder("nothing");
+    o.model = in_root("nothing");
     assert_int_equal(pha_inspect(&o, &text), PHA_IO);
     o.model = write_config("broken.json", "{\"arch\":\"pha\",");
     assert_int_equal(pha_inspect(&o, &text), PHA_BAD_INPUT);
@@ -245,32 +246,28 @@ static void wrong_input(void **state)
     o = (pha_inspect_options){.model = preset("tiny"), .context = 1 << 20, .batch = 65536};
     assert_int_equal(pha_inspect(&o, &text), PHA_USAGE);
     o = (pha_inspect_options){
-        .model = preset("tiny"), .what = PHA_INSPECT_MIXING, .svg = in_folder("no/such/folder.svg")};
+        .model = preset("tiny"), .what = PHA_INSPECT_MIXING, .svg = in_root("no/such/folder.svg")};
     assert_int_equal(pha_inspect(&o, &text), PHA_IO);
     assert_null(text);
 }
 
-/* No allocation may be missed: fail each in turn; the message is set and nothing leaks (sanitizers). */
+static pha_status inspect_once(void *options)
+{
+    char *text = NULL;
+    pha_status status = pha_inspect(options, &text);
+    if (status) assert_null(text);
+    pha_free(text);
+    return status;
+}
+
 static void out_of_memory(void **state)
 {
     (void)state;
     for (int what = 0; what < 4; what++) {
         pha_inspect_options o = {.model = preset("tiny"), .what = (pha_inspect_what)what, .context = 32};
-        char *text = NULL;
-        pha_status status = PHA_NO_MEMORY;
-        size_t before = pha__mem_now();
-        for (uint64_t n = 1; status != PHA_OK; n = n < 40 ? n + 1 : n * 5 / 4) {
-            pha__mem_fail_at(n);
-            status = pha_inspect(&o, &text);
-            pha__mem_fail_at(0);
-            if (status) assert_true(text == NULL && pha__mem_now() == before);
-            assert_true(n < 10000000);
-        }
-        pha_free(text);
+        fail_allocations(inspect_once, &o, 40);
     }
 }
-
-/* ---- benchmarks --------------------------------------------------------------------------------------- */
 
 int main(void)
 {
@@ -285,5 +282,5 @@ int main(void)
         cmocka_unit_test(wrong_input),
         cmocka_unit_test(out_of_memory),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -72,10 +72,10 @@ static void mixing_views(void **state)
 {
     (void)state;
     char model[160];
-    snprintf(model, sizeof model, "%s", in_folder("model"));
+    snprintf(model, sizeof model, "%s", in_root("model"));
     assert_int_equal(pha_model_init(small("three.json", ""), 5, "bytes", model), PHA_BAD_INPUT); /* 257 tokens, V 64 */
     assert_int_equal(pha_model_init(small("three.json", ""), 5, NULL, model), PHA_OK);
-    pha_inspect_options o = {.model = model, .what = PHA_INSPECT_MIXING, .svg = in_folder("mix.svg")};
+    pha_inspect_options o = {.model = model, .what = PHA_INSPECT_MIXING, .svg = in_root("mix.svg")};
     json_t *j = inspect(&o);
     assert_true(json_is_true(json_object_get(j, "trained")));
     assert_int_equal(json_array_size(json_object_get(j, "layers")), 2);
@@ -131,7 +131,7 @@ static void runs(void **state)
 {
     (void)state;
     char run[160], model[200], *text;
-    snprintf(run, sizeof run, "%s", in_folder("run"));
+    snprintf(run, sizeof run, "%s", in_root("run"));
     snprintf(model, sizeof model, "%s/model", run);
     assert_int_equal(pha__mkdirs(run), PHA_OK);
     small("run/config.json", "");
@@ -184,5 +184,5 @@ int main(void)
         cmocka_unit_test(runs),
         cmocka_unit_test(mixing_kinds),
     };
-    return cmocka_run_group_tests(tests, make_folder, remove_folder);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -24,7 +24,7 @@ static void replaces_only_models(void **state)
     (void)state;
     static const char *const others[] = {"run.json", "log.jsonl", "thesis.txt", "model.safetensors.bak", ".git"};
     char folder[400];
-    snprintf(folder, sizeof folder, "%s/place", tiny_folder);
+    snprintf(folder, sizeof folder, "%s/place", root);
     const char *two[] = {model, model};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
         OK(pha_model_init(config, 1, NULL, folder));
@@ -56,12 +56,12 @@ static void odd_places(void **state)
 {
     (void)state;
     char folder[400], beside[420];
-    snprintf(folder, sizeof folder, "%s/odd/place//", tiny_folder);
+    snprintf(folder, sizeof folder, "%s/odd/place//", root);
     pha_model *m;
     for (int i = 0; i < 2; i++) OK(pha_model_init(config, 1, NULL, folder)); /* slashes at the end */
     OK(pha_model_open(&m, folder));
     pha_model_close(m);
-    snprintf(folder, sizeof folder, "%s/odd/place", tiny_folder);
+    snprintf(folder, sizeof folder, "%s/odd/place", root);
     snprintf(beside, sizeof beside, "%s.old", folder);
     assert_false(pha__exists(beside));
     snprintf(beside, sizeof beside, "%s.writing", folder);
@@ -84,7 +84,7 @@ static void swapped_tokenizer(void **state)
     (void)state;
     char folder[400], path[600], *text;
     size_t size;
-    snprintf(folder, sizeof folder, "%s/swapped", tiny_folder);
+    snprintf(folder, sizeof folder, "%s/swapped", root);
     snprintf(path, sizeof path, "%s/tokenizer.json", folder);
     pha_model *m;
     OK(pha_model_init(config, 1, "bytes", folder));
@@ -112,10 +112,10 @@ static void swapped_tokenizer(void **state)
 
 static int setup(void **state)
 {
-    tiny_setup(state);
-    pha_model_close(tiny_model("model", "pha", "", 260, NULL));
-    snprintf(config, sizeof config, "%s/model.json", tiny_folder);
-    snprintf(model, sizeof model, "%s/model", tiny_folder);
+    root_setup(state);
+    pha_model_close(tiny_model("model", lab_find("default"), 260, NULL));
+    snprintf(config, sizeof config, "%s/model.json", root);
+    snprintf(model, sizeof model, "%s/model", root);
     return 0;
 }
 
@@ -123,5 +123,5 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(replaces_only_models), cmocka_unit_test(odd_places),
                                        cmocka_unit_test(swapped_tokenizer)};
-    return cmocka_run_group_tests(tests, setup, tiny_teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -5,14 +5,12 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "base/fs.h"
 #include "base/log.h"
-#include "base/mem.h"
 #include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
-#include "support/check.h"
+#include "support/root.h"
 
-static char folder[256], out[300], input[300];
+static char out[300], input[300];
 
 static void quiet(void *context, pha__log_level level, const char *text) { (void)context, (void)level, (void)text; }
 
@@ -103,7 +101,7 @@ static void by_position(void **state)
     static const double shares[] = {0.7, 0.1, 0.2};
     (void)state;
     char text_file[300];
-    snprintf(text_file, sizeof text_file, "%s/one.txt", folder);
+    snprintf(text_file, sizeof text_file, "%s/one.txt", root);
     pha__str s = {0};
     for (int i = 0; i < 200000; i++) pha__str_printf(&s, "line %d\n", i);
     OK(pha__write_file(text_file, s.data, s.size));
@@ -140,7 +138,7 @@ static void given_splits(void **state)
 {
     (void)state;
     char valid[300];
-    snprintf(valid, sizeof valid, "%s/valid.txt", folder);
+    snprintf(valid, sizeof valid, "%s/valid.txt", root);
     OK(pha__write_file(valid, "the valid text\n", 15));
     write_documents(50);
     pha__prepare_options o = defaults();
@@ -186,7 +184,7 @@ static void refusals(void **state)
     pha__prepare_options o = defaults();
     char other[300], file[400];
     write_documents(500);
-    snprintf(other, sizeof other, "%s/other", folder);
+    snprintf(other, sizeof other, "%s/other", root);
     snprintf(file, sizeof file, "%s/thesis.tex", other);
     OK(pha__mkdirs(other));
     OK(pha__write_file(file, "dear", 4));
@@ -230,7 +228,7 @@ static void stopped(void **state)
     (void)state;
     char partial[400];
     pha__prepare_options o = defaults();
-    snprintf(partial, sizeof partial, "%s/.out.partial", folder);
+    snprintf(partial, sizeof partial, "%s/.out.partial", root);
     write_documents(500);
     OK(pha__remove_tree(out));
     o.progress = stop, o.tokenizer = "train", o.vocab_size = 300;
@@ -256,7 +254,7 @@ static void progress(void **state)
     (void)state;
     char valid[300];
     const char *in[] = {input}, *in_valid[] = {valid};
-    snprintf(valid, sizeof valid, "%s/valid.txt", folder);
+    snprintf(valid, sizeof valid, "%s/valid.txt", root);
     OK(pha__write_file(valid, "the valid text\n", 15));
     write_documents(500);
     int told = 0;
@@ -315,7 +313,7 @@ static void one_at_a_time(void **state)
 {
     (void)state;
     char lock[400];
-    snprintf(lock, sizeof lock, "%s/.out.lock", folder);
+    snprintf(lock, sizeof lock, "%s/.out.lock", root);
     pha__prepare_options o = defaults(), other = o;
     char slashes[320];
     snprintf(slashes, sizeof slashes, "%s//", out);
@@ -365,7 +363,7 @@ static void out_of_memory(void **state)
 {
     (void)state;
     char partial[400];
-    snprintf(partial, sizeof partial, "%s/.out.partial", folder);
+    snprintf(partial, sizeof partial, "%s/.out.partial", root);
     write_documents(300);
     for (int train = 0; train < 2; train++) {
         pha__prepare_options o = defaults();
@@ -421,20 +419,11 @@ static void real_wikitext(void **state)
 
 static int setup(void **state)
 {
-    (void)state;
-    check_folder(folder);
-    snprintf(out, sizeof out, "%s/out", folder);
-    snprintf(input, sizeof input, "%s/in.jsonl", folder);
+    root_setup(state);
+    snprintf(out, sizeof out, "%s/out", root);
+    snprintf(input, sizeof input, "%s/in.jsonl", root);
     pha__log_to(quiet, NULL);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    OK(pha__remove_tree(folder));
-    if (pha__mem_now() != 0) print_message("%zu bytes leaked\n", pha__mem_now());
-    return pha__mem_now() != 0;
 }
 
 int main(void)
@@ -445,5 +434,5 @@ int main(void)
         cmocka_unit_test(one_at_a_time), cmocka_unit_test(progress),
         cmocka_unit_test(faults),      cmocka_unit_test(out_of_memory), cmocka_unit_test(real_wikitext),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, root_teardown);
 }

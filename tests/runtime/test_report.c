@@ -1,17 +1,9 @@
 /* test_report.c -- report.html and figures: well formed, escaped, tolerant of torn and missing parts */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
 #include <math.h>
-#include <stdlib.h>
-#include <string.h>
 
-#include <cmocka.h>
-
-#include "base/fs.h"
-#include "base/mem.h"
 #include "runtime/look/report.h"
 #include "runtime/look/svg.h"
+#include "support/root.h"
 
 /* Tags must nest and every & must start a reference: what a strict XML reader would ask. */
 static void check_well_formed(const char *s)
@@ -139,33 +131,18 @@ static void bars(void **state)
 
 /* ---- whole reports -------------------------------------------------------------------------------------- */
 
-static char folder[64];
-
-static int make_folder(void **state)
-{
-    (void)state;
-    strcpy(folder, "/tmp/pha_report_XXXXXX");
-    return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-    (void)state;
-    return pha__remove_tree(folder) != PHA_OK;
-}
-
 static void put(const char *name, const char *text)
 {
-    char *path = pha__path_join(folder, name);
+    char *path = pha__path_join(root, name);
     assert_int_equal(pha__write_file(path, text, strlen(text)), PHA_OK);
     pha__free(path);
 }
 
 static char *report(const char *const *samples, size_t n)
 {
-    char *path = pha__path_join(folder, "report.html"), *html = NULL;
+    char *path = pha__path_join(root, "report.html"), *html = NULL;
     size_t size;
-    assert_int_equal(pha_report(folder, samples, n), PHA_OK);
+    assert_int_equal(pha_report(root, samples, n), PHA_OK);
     assert_int_equal(pha__read_file(&html, &size, path, 1 << 24), PHA_OK);
     assert_int_equal(strlen(html), size);
     pha__free(path);
@@ -252,10 +229,10 @@ static void parts_missing(void **state)
 static void not_a_run(void **state)
 {
     (void)state;
-    assert_int_equal(pha_report(folder, NULL, 0), PHA_BAD_INPUT);
+    assert_int_equal(pha_report(root, NULL, 0), PHA_BAD_INPUT);
     assert_int_equal(pha_report("/nonexistent", NULL, 0), PHA_BAD_INPUT);
     put("run.json", "{\"a\":");
-    assert_int_equal(pha_report(folder, NULL, 0), PHA_BAD_INPUT);
+    assert_int_equal(pha_report(root, NULL, 0), PHA_BAD_INPUT);
 }
 
 /* After a resume the log tells some steps twice: the newer ones count. */
@@ -267,7 +244,7 @@ static void resumed(void **state)
         "{\"event\":\"step\",\"step\":1,\"loss\":9}\n{\"event\":\"step\",\"step\":2,\"loss\":8}\n"
         "{\"event\":\"eval\",\"step\":2,\"valid_loss\":8.5}\n{\"event\":\"step\",\"step\":3,\"loss\":7}\n"
         "{\"event\":\"step\",\"step\":2,\"loss\":6}\n{\"event\":\"eval\",\"step\":2,\"valid_loss\":6.5}\n");
-    char *path = pha__path_join(folder, "log.jsonl");
+    char *path = pha__path_join(root, "log.jsonl");
     assert_int_equal(pha__report_log_read(&log, path), PHA_OK);
     assert_int_equal(log.series[PHA__REPORT_LOSS].n, 2);
     assert_true(log.series[PHA__REPORT_LOSS].y[1] == 6);
@@ -312,7 +289,7 @@ static void torn_and_starved(void **state)
     size_t held = pha__mem_now();
     for (uint64_t n = 1;; n++) {
         pha__mem_fail_at(n);
-        pha_status status = pha_report(folder, NULL, 0);
+        pha_status status = pha_report(root, NULL, 0);
         pha__mem_fail_at(0);
         assert_int_equal(pha__mem_now(), held);
         assert_true(status == PHA_OK || status == PHA_NO_MEMORY);
@@ -327,12 +304,12 @@ int main(void)
         cmocka_unit_test(charts),
         cmocka_unit_test(thinning),
         cmocka_unit_test(bars),
-        cmocka_unit_test_setup_teardown(full, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(parts_missing, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(not_a_run, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(resumed, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(long_run, make_folder, remove_folder),
-        cmocka_unit_test_setup_teardown(torn_and_starved, make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(full, root_setup, root_teardown),
+        cmocka_unit_test_setup_teardown(parts_missing, root_setup, root_teardown),
+        cmocka_unit_test_setup_teardown(not_a_run, root_setup, root_teardown),
+        cmocka_unit_test_setup_teardown(resumed, root_setup, root_teardown),
+        cmocka_unit_test_setup_teardown(long_run, root_setup, root_teardown),
+        cmocka_unit_test_setup_teardown(torn_and_starved, root_setup, root_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,30 +2,13 @@
 #include <pthread.h>
 
 #include "base/hash.h"
+#include "base/rng.h"
 #include "runtime/infer/session.h"
+#include "support/allocations.h"
 #include "tiny.h"
 
 enum { N = 90, V = 256 };
 static const double LIMIT = 1e-5;
-
-typedef struct variant {
-    const char *name, *arch, *keys;
-} variant;
-
-static const variant variants[] = {
-    {"plain", "pha", ""},
-    {"window 7", "pha", ", \"window\": 7"},
-    {"windows", "pha", ", \"window\": [5, null]"},
-    {"dynamic", "pha", ", \"mix\": \"dynamic\""},
-    {"rms", "pha", ", \"qk\": \"rms\""},
-    {"dot", "pha", ", \"qk\": \"dot\""},
-    {"interleaved", "pha", ", \"rope\": \"interleaved\""},
-    {"pre", "pha", ", \"residual\": \"pre\""},
-    {"seq", "seq", ""},
-    {"seq window", "seq", ", \"window\": 16"},
-    {"attn only", "pha", ", \"branches\": [\"attn\"]"},
-    {"gss only", "pha", ", \"branches\": [\"gss\"]"},
-};
 
 static pha_session *open_session(const pha_model *m, int64_t max_context, int chunk, int threads)
 {
@@ -35,7 +18,8 @@ static pha_session *open_session(const pha_model *m, int64_t max_context, int ch
 }
 
 /* Feeds pieces of the given length, 0: of random lengths; compares the logits after each piece. */
-static void pieces(pha_session *s, const variant *v, const int32_t *ids, const float *whole, int length, uint64_t seed)
+static void pieces(pha_session *s, const lab_variant *v, const int32_t *ids, const float *whole, int length,
+                   uint64_t seed)
 {
     pha_session_reset(s);
     for (int i = 0, k = 0; i < N; k++) {
@@ -47,19 +31,19 @@ static void pieces(pha_session *s, const variant *v, const int32_t *ids, const f
         OK(pha_session_feed(s, ids + i, (size_t)n, &logits));
         i += n;
         assert_int_equal(pha_session_position(s), i);
-        double error = tiny_error(logits, whole + (int64_t)(i - 1) * V, V);
+        double error = lab_e2(logits, whole + (int64_t)(i - 1) * V, V);
         if (error > LIMIT) fail_msg("%s, pieces of %d: after token %d the error is %g", v->name, length, i, error);
     }
 }
 
-static void scored(pha_session *s, const variant *v, const int32_t *ids, const float *whole, int first)
+static void scored(pha_session *s, const lab_variant *v, const int32_t *ids, const float *whole, int first)
 {
     static float all[N * V];
     pha_session_reset(s);
     OK(pha_session_score(s, ids, (size_t)first, all));
     OK(pha_session_score(s, ids + first, (size_t)(N - first), all + first * V));
     for (int i = 0; i < N; i++) {
-        double error = tiny_error(all + i * V, whole + i * V, V);
+        double error = lab_e2(all + i * V, whole + i * V, V);
         if (error > LIMIT) fail_msg("%s, scored from %d: token %d has the error %g", v->name, first, i, error);
     }
     assert_true(s->ready);
@@ -69,11 +53,11 @@ static void scored(pha_session *s, const variant *v, const int32_t *ids, const f
 static void every_model(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof variants / sizeof *variants; i++) {
-        const variant *v = &variants[i];
+    for (int i = 0; i < lab_n_variants; i++) {
+        const lab_variant *v = &lab_variants[i];
         int32_t ids[N];
-        pha_model *m = tiny_model(v->name, v->arch, v->keys, V, NULL);
-        tiny_ids(ids, N, V, i);
+        pha_model *m = tiny_model(v->name, v, V, NULL);
+        lab_tokens(ids, NULL, N, V, 0, (uint64_t)i);
         float *whole = tiny_logits(m, ids, N);
         pha_session *s = open_session(m, N, 16, 2);
         pieces(s, v, ids, whole, 1, 0);
@@ -108,12 +92,12 @@ static void copies_and_files(void **state)
     (void)state;
     int32_t ids[N];
     char path[400];
-    tiny_ids(ids, N, V, 3);
+    lab_tokens(ids, NULL, N, V, 0, 3);
     for (int k = 0; k < 2; k++) {
-        pha_model *m = tiny_model(k ? "file7" : "file", "pha", k ? ", \"window\": 7" : "", V, NULL);
+        pha_model *m = tiny_model(k ? "file7" : "file", lab_find(k ? "window 7" : "default"), V, NULL);
         pha_session *a = open_session(m, N, 16, 1), *b = open_session(m, N, 32, 2), *c = open_session(m, N, 16, 1);
         pha_session *other = open_session(m, N + 64, 16, 1);
-        snprintf(path, sizeof path, "%s/state", tiny_folder);
+        snprintf(path, sizeof path, "%s/state", root);
         OK(pha_session_feed(a, ids, 41, NULL));
         OK(pha_session_feed(b, ids, 5, NULL));
         OK(pha_session_save(a, path));
@@ -189,11 +173,11 @@ static void hostile_files(void **state)
     char path[400], *good;
     size_t size;
     int32_t ids[N];
-    tiny_ids(ids, N, V, 4);
-    pha_model *m = tiny_model("hostile", "pha", "", V, NULL),
-              *other = tiny_model("other", "pha", ", \"qk\": \"dot\"", V, NULL);
+    lab_tokens(ids, NULL, N, V, 0, 4);
+    pha_model *m = tiny_model("hostile", lab_find("default"), V, NULL),
+              *other = tiny_model("other", lab_find("qk dot"), V, NULL);
     pha_session *s = open_session(m, N, 16, 1), *t = open_session(other, N, 16, 1);
-    snprintf(path, sizeof path, "%s/hostile-state", tiny_folder);
+    snprintf(path, sizeof path, "%s/hostile-state", root);
     OK(pha_session_feed(s, ids, 20, NULL));
     OK(pha_session_save(s, path));
     OK(pha__read_file(&good, &size, path, 1 << 24));
@@ -227,7 +211,7 @@ static void hostile_files(void **state)
     const float *logits;
     OK(pha_session_feed(s, ids + 20, 1, &logits)); /* and it still works */
     float *whole = tiny_logits(m, ids, 21);
-    assert_true(tiny_error(logits, whole + 20 * V, V) < LIMIT);
+    assert_true(lab_e2(logits, whole + 20 * V, V) < LIMIT);
     pha__free(whole);
     random_damage(s, path, g, size);
     pha__free(good);
@@ -241,9 +225,9 @@ static void limits(void **state)
     int32_t ids[N];
     float *all = pha__alloc(N * V, sizeof *all);
     const float *logits;
-    tiny_ids(ids, N, V, 5);
-    pha_model *m = tiny_model("limits", "pha", "", V, NULL),
-              *rolling = tiny_model("rolling", "pha", ", \"window\": 7", V, NULL);
+    lab_tokens(ids, NULL, N, V, 0, 5);
+    pha_model *m = tiny_model("limits", lab_find("default"), V, NULL),
+              *rolling = tiny_model("rolling", lab_find("window 7"), V, NULL);
     pha_session *s = open_session(m, 30, 8, 1), *r = open_session(rolling, 7, 8, 1),
                 *short_ring = open_session(rolling, 6, 8, 1);
     char *before = pha__alloc(s->state_bytes, 1);
@@ -264,7 +248,7 @@ static void limits(void **state)
     /* a window in every layer that the ring can hold: no end */
     float *whole = tiny_logits(rolling, ids, N);
     OK(pha_session_feed(r, ids, N, &logits));
-    assert_true(tiny_error(logits, whole + (N - 1) * V, V) < LIMIT);
+    assert_true(lab_e2(logits, whole + (N - 1) * V, V) < LIMIT);
     FAILS(USAGE, "context of 6", pha_session_feed(short_ring, ids, 7, NULL));
     pha_session *none;
     FAILS(USAGE, "chunk", pha_session_open(&none, m, &(pha_session_options){.chunk = -1}));
@@ -300,11 +284,11 @@ static void threads(void **state)
 {
     (void)state;
     int32_t ids[2][N];
-    pha_model *m = tiny_model("threads", "pha", "", V, NULL);
+    pha_model *m = tiny_model("threads", lab_find("default"), V, NULL);
     static reader alone[2], together[2], three[2];
     pthread_t thread[2];
     for (int i = 0; i < 2; i++) {
-        tiny_ids(ids[i], N, V, 100 + (uint64_t)i);
+        lab_tokens(ids[i], NULL, N, V, 0, 100 + (uint64_t)i);
         alone[i] = (reader){.session = open_session(m, N, 16, 1), .ids = ids[i]};
         together[i] = (reader){.session = open_session(m, N, 16, 2), .ids = ids[i]};
         three[i] = (reader){.session = open_session(m, N, 16, 3), .ids = ids[i]};
@@ -325,31 +309,28 @@ static void threads(void **state)
     pha_model_close(m);
 }
 
+static pha_status open_and_close(void *model)
+{
+    pha_session *s = (void *)1;
+    pha_status status = pha_session_open(&s, model, NULL);
+    if (status) assert_null(s);
+    else pha_session_close(s);
+    return status;
+}
+
 /* Reading allocates nothing; every allocation of opening may fail. */
 static void memory(void **state)
 {
     (void)state;
     int32_t ids[N];
-    pha_model *m = tiny_model("memory", "pha", "", V, NULL);
-    tiny_ids(ids, N, V, 6);
+    pha_model *m = tiny_model("memory", lab_find("default"), V, NULL);
+    lab_tokens(ids, NULL, N, V, 0, 6);
     pha_session *s = open_session(m, N, 16, 2);
     uint64_t count = pha__mem_count();
     OK(pha_session_feed(s, ids, N, NULL));
     assert_int_equal(pha__mem_count(), count);
     pha_session_close(s);
-    size_t held = pha__mem_now();
-    for (uint64_t n = 1;; n += n < 20 ? 1 : 13) {
-        pha__mem_fail_at(n);
-        pha_status status = pha_session_open(&s, m, NULL);
-        pha__mem_fail_at(0);
-        if (!status) {
-            pha_session_close(s);
-            break;
-        }
-        assert_int_equal(status, PHA_NO_MEMORY);
-        assert_null(s);
-        assert_int_equal(pha__mem_now(), held);
-    }
+    assert_true(fail_allocations(open_and_close, m, 60) > 20);
     pha_model_close(m);
 }
 
@@ -359,5 +340,5 @@ int main(void)
         cmocka_unit_test(every_model), cmocka_unit_test(copies_and_files), cmocka_unit_test(hostile_files),
         cmocka_unit_test(limits),      cmocka_unit_test(threads),          cmocka_unit_test(memory),
     };
-    return cmocka_run_group_tests(tests, tiny_setup, tiny_teardown);
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

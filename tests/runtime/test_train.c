@@ -128,7 +128,7 @@ static void test_a_damaged_checkpoint_is_refused(void **state)
 static void test_a_checkpoint_replaces_only_its_like(void **state)
 {
     (void)state;
-    char folder[128], file[160];
+    char folder[300], file[400];
     snprintf(folder, sizeof folder, "%s/project", root);
     snprintf(file, sizeof file, "%s/thesis.txt", folder);
     OK(pha__mkdirs(folder));
@@ -150,7 +150,7 @@ static void test_kill_at_every_write_of_a_save(void **state)
     pha_train_options o = options();
     o.threads = 1;
     const char *folder = in_root("killed");
-    char path[128];
+    char path[300];
     snprintf(path, sizeof path, "%s", folder);
     for (int n = 1, alive = 0; !alive; n++) {
         assert_true(n < 500);
@@ -213,7 +213,7 @@ static void test_errors(void **state)
 static void test_small_corpus(void **state)
 {
     (void)state;
-    char folder[128], model[128], text[128];
+    char folder[300], model[300], text[300];
     snprintf(folder, sizeof folder, "%s/small", root);
     snprintf(model, sizeof model, "%s/small-model", root);
     snprintf(text, sizeof text, "%s/small.txt", root);
@@ -252,5 +252,5 @@ int main(void)
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_small_corpus),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

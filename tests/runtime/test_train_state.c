@@ -1,0 +1,302 @@
+/* test_train_state.c -- what a step depends on besides its batch: the guard, the counters, the seed, the model to begin
+ * with */
+#include "support/allocations.h"
+#include "training.h"
+
+static json_t *state_of(pha_trainer *t)
+{
+    json_t *json;
+    char path[400];
+    OK(pha_trainer_save(t, in_root("state")));
+    snprintf(path, sizeof path, "%s/trainer.json", in_root("state"));
+    OK(pha__json_load(&json, path, 1 << 20));
+    return json;
+}
+
+static json_int_t count(const json_t *json, const char *key)
+{
+    assert_true(json_is_integer(json_object_get(json, key)));
+    return json_integer_value(json_object_get(json, key));
+}
+
+static char *model_bytes(pha_trainer *t, size_t *size)
+{
+    char path[400], *bytes;
+    OK(pha_trainer_save_model(t, in_root("bytes")));
+    snprintf(path, sizeof path, "%s/model.safetensors", in_root("bytes"));
+    OK(pha__read_file(&bytes, size, path, 1 << 28));
+    return bytes;
+}
+
+/* Are the weights the same to the bit? Both are freed. */
+static bool same(char *a, size_t n, char *b, size_t m)
+{
+    bool yes = n == m && !memcmp(a, b, n);
+    pha__free(a);
+    pha__free(b);
+    return yes;
+}
+
+/* ---- defaults ---- */
+
+/* What pha.h says of an option that is left out, and of a negative one. */
+static void test_defaults(void **state)
+{
+    (void)state;
+    pha_trainer *t = open_trainer(&(pha_train_options){.config = config, .data = data, .context = 33});
+    const pha_train_options *o = &t->o;
+    assert_true(o->batch == 24 && o->micro_batch == 1 && o->warmup == 0 && o->schedule == PHA_SCHEDULE_COSINE);
+    assert_true(o->lr == 4.5e-4 && o->lr_min_ratio == 0.1 && o->plateau_factor == 0.75 && o->plateau_patience == 3);
+    assert_true(o->beta1 == 0.9 && o->beta2 == 0.999 && o->eps == 1e-8 && o->weight_decay == 0.1 && o->clip == 1);
+    assert_true(o->dropout == 0 && o->precision == PHA_FP32 && o->spike == 3 && o->detail_every == 100);
+    assert_true(o->keep_best == 5 && o->average_best == 3);
+    uint64_t steps = pha__loader_windows(&t->loader) / 24; /* one pass */
+    assert_int_equal(o->steps, steps);
+    assert_int_equal(o->eval_every, steps / 4);
+    assert_int_equal(o->checkpoint_every, steps / 4);
+    pha_trainer_close(t);
+    t = open_trainer(&(pha_train_options){.config = config, .data = data, .context = 33, .lr_min_ratio = -1, .clip = -1,
+                                          .warmup = -1, .weight_decay = -1, .dropout = -1, .spike = -1});
+    o = &t->o;
+    assert_true(o->lr_min_ratio == 0 && o->clip == 0 && o->warmup == 0 && o->weight_decay == 0 && o->dropout == 0);
+    assert_true(o->spike == 0 && o->lr == 4.5e-4);
+    pha_trainer_close(t);
+}
+
+/* ---- the guard ---- */
+
+/* A step is refused if its loss is above spike times the running mean of the losses of updates, which forgets 2 % a
+ * step, but none of the first 50. A limit in the middle of the noise refuses some and lets others pass. */
+static void test_spikes(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.steps = 110, o.lr = 1e-9, o.warmup = -1, o.spike = 1.0007, o.schedule = PHA_SCHEDULE_CONSTANT;
+    o.batch = 2, o.micro_batch = 2;
+    pha_trainer *t = open_trainer(&o);
+    double mean = 0;
+    int refused = 0, above_before = 0, in_row = 0;
+    for (int step = 0; step < 110; step++) {
+        pha_step s;
+        size_t n, m;
+        char *before = step < 48 || step > 60 ? NULL : model_bytes(t, &n), *after;
+        OK(pha_trainer_step(t, &s));
+        bool above = mean > 0 && s.loss > o.spike * mean, skip = above && step >= 50;
+        above_before += above && !skip;
+        if (s.skipped != skip)
+            fail_msg("step %d with the loss %.6f at a mean of %.6f was %s", step, s.loss, mean,
+                     s.skipped ? "refused" : "made");
+        if (before) {
+            after = model_bytes(t, &m);
+            assert_true(same(before, n, after, m) == skip); /* a refused step changes nothing */
+        }
+        if (!skip) mean = mean > 0 ? 0.98 * mean + 0.02 * s.loss : s.loss;
+        refused += skip, in_row = skip ? in_row + 1 : 0;
+        assert_true(s.step == step + 1);
+    }
+    print_message("%d of 60 steps were refused, %d of the first 50 would have been\n", refused, above_before);
+    assert_true(above_before > 0);
+    assert_in_range(refused, 5, 55);
+    json_t *json = state_of(t);
+    assert_int_equal(count(json, "step"), 110);
+    assert_int_equal(count(json, "updates"), 110 - refused);
+    assert_int_equal(count(json, "skipped"), refused);
+    assert_int_equal(count(json, "skipped_in_row"), in_row);
+    assert_true(fabs(json_number_value(json_object_get(json, "mean_loss")) / mean - 1) < 1e-12);
+    json_decref(json);
+    pha_trainer_close(t);
+}
+
+static void put(const char *folder, json_t *json)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/trainer.json", folder);
+    OK(pha__json_save(json, path));
+}
+
+/* Without a guard nothing is refused; with one, the twentieth refusal in a row ends the run, also if the first were
+ * before a resume. */
+static void test_twenty_in_a_row(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.steps = 200, o.spike = 1e-3;
+    pha_trainer *t = open_trainer(&o);
+    pha_step s;
+    steps(t, 50);
+    for (int i = 0; i < 12; i++) {
+        OK(pha_trainer_step(t, &s));
+        assert_true(s.skipped);
+    }
+    json_decref(state_of(t));
+    pha_trainer_close(t);
+    t = open_trainer(&o);
+    OK(pha_trainer_load(t, in_root("state")));
+    for (int i = 12; i < 19; i++) OK(pha_trainer_step(t, &s));
+    FAILS(NUMERIC, "20 steps in a row", pha_trainer_step(t, &s));
+    pha_trainer_close(t);
+
+    o.spike = -1;
+    t = open_trainer(&o);
+    OK(pha_trainer_load(t, in_root("state")));
+    OK(pha_trainer_step(t, &s));
+    assert_false(s.skipped);
+    json_t *json = state_of(t);
+    assert_int_equal(count(json, "skipped"), 12);
+    assert_int_equal(count(json, "skipped_in_row"), 0);
+    json_decref(json);
+    pha_trainer_close(t);
+}
+
+/* ---- counters ---- */
+
+/* Every number of trainer.json is read and written again. */
+static void test_state_survives(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.schedule = PHA_SCHEDULE_PLATEAU;
+    pha_trainer *t = open_trainer(&o);
+    steps(t, 2);
+    json_t *json = state_of(t);
+    pha_trainer_close(t);
+    static const char *const whole[] = {"step", "updates", "skipped", "skipped_in_row", "plateau_bad"};
+    static const char *const real[] = {"mean_loss", "last_valid", "plateau_best", "plateau_scale"};
+    for (int i = 0; i < 5; i++) {
+        assert_non_null(json_object_get(json, whole[i]));
+        json_object_set_new(json, whole[i], json_integer(90 - 17 * i));
+    }
+    for (int i = 0; i < 4; i++) {
+        assert_non_null(json_object_get(json, real[i]));
+        json_object_set_new(json, real[i], json_real(70.5 + i / 3.));
+    }
+    json_object_set_new(json, "eval_due", json_true());
+    json_object_set_new(json, "best",
+                        json_pack("[{s:i,s:f},{s:i,s:f}]", "step", 5, "loss", 1.25, "step", 3, "loss", 1.5));
+    put(in_root("state"), json);
+
+    t = open_trainer(&o);
+    OK(pha_trainer_load(t, in_root("state")));
+    json_t *again = state_of(t);
+    char *x = json_dumps(json, JSON_SORT_KEYS), *y = json_dumps(again, JSON_SORT_KEYS);
+    assert_string_equal(x, y);
+    free(x), free(y);
+    pha_step s;
+    OK(pha_trainer_step(t, &s)); /* and used: the plateau's scale is the fourth real */
+    assert_true(s.step == 91 && !s.skipped);
+    assert_true(fabs(s.lr / (o.lr * 71.5) - 1) < 1e-12);
+    json_decref(json), json_decref(again);
+    pha_trainer_close(t);
+}
+
+/* ---- the seed, and the model to begin with ---- */
+
+static double first_loss(const pha_train_options *o)
+{
+    pha_trainer *t = open_trainer(o);
+    pha_step s;
+    OK(pha_trainer_step(t, &s));
+    pha_trainer_close(t);
+    return s.loss;
+}
+
+/* The seed makes the initial weights, the order of the data, and the masks. */
+static void test_seed(void **state)
+{
+    (void)state;
+    char few[300], begin[300];
+    snprintf(few, sizeof few, "%s/few", root);
+    prepare_text(few, 150);
+    pha_train_options o = options(), other;
+    o.data = few, other = o, other.seed = o.seed + 1;
+    size_t n, m;
+    pha_trainer *a = open_trainer(&o), *b = open_trainer(&other), *c = open_trainer(&o);
+    char *x = model_bytes(a, &n), *y = model_bytes(b, &m);
+    assert_false(same(x, n, y, m));
+    x = model_bytes(a, &n), y = model_bytes(c, &m);
+    assert_true(same(x, n, y, m));
+    snprintf(begin, sizeof begin, "%s/begin", root);
+    OK(pha_trainer_save_model(a, begin));
+    pha_trainer_close(a), pha_trainer_close(b), pha_trainer_close(c);
+
+    o.config = other.config = NULL, o.init_from = other.init_from = begin;
+    o.dropout = other.dropout = -1;
+    double order = first_loss(&o);
+    assert_true(order == first_loss(&o) && order != first_loss(&other));
+    uint64_t windows;
+    a = open_trainer(&o);
+    windows = pha__loader_windows(&a->loader);
+    pha_trainer_close(a);
+    o.batch = other.batch = (int32_t)windows, o.micro_batch = other.micro_batch = 1; /* all there is, in any order */
+    order = first_loss(&o);
+    assert_true(fabs(order / first_loss(&other) - 1) < 1e-6);
+    o.dropout = other.dropout = 0.3;
+    assert_true(fabs(first_loss(&o) / first_loss(&other) - 1) > 1e-6); /* the masks */
+}
+
+/* Training goes on from the weights of a model, whatever the seed. */
+static void test_init_from(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    pha_trainer *t = open_trainer(&o);
+    steps(t, 5);
+    size_t n, m;
+    char *x = model_bytes(t, &n), five[300];
+    snprintf(five, sizeof five, "%s/five", root);
+    OK(pha_trainer_save_model(t, five));
+    pha_trainer_close(t);
+    o.config = NULL, o.init_from = five, o.seed = 99;
+    t = open_trainer(&o);
+    char *y = model_bytes(t, &m);
+    assert_true(same(x, n, y, m));
+    pha_step s;
+    OK(pha_trainer_step(t, &s));
+    assert_int_equal(s.step, 1); /* a new run */
+    y = model_bytes(t, &m);
+    pha_trainer_close(t);
+    o.precision = PHA_BF16; /* also where the products read copies */
+    t = open_trainer(&o);
+    pha_step h;
+    OK(pha_trainer_step(t, &h));
+    assert_true(fabs(h.loss / s.loss - 1) < 1e-2);
+    pha__free(y);
+    pha_trainer_close(t);
+}
+
+/* ---- memory ---- */
+
+static pha_status open_and_load(void *options)
+{
+    pha_trainer *t = (void *)1;
+    pha_status status = pha_trainer_open(&t, options);
+    if (status) {
+        assert_null(t);
+        return status;
+    }
+    status = pha_trainer_load(t, in_root("state"));
+    pha_trainer_close(t);
+    return status;
+}
+
+/* Every allocation of opening a run and of taking it up again may fail. */
+static void test_no_memory(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.threads = 1;
+    pha_trainer *t = open_trainer(&o);
+    json_decref(state_of(t));
+    pha_trainer_close(t);
+    assert_true(fail_allocations(open_and_load, &o, 80) > 80);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_defaults),
+        cmocka_unit_test(test_spikes), cmocka_unit_test(test_twenty_in_a_row), cmocka_unit_test(test_state_survives),
+        cmocka_unit_test(test_seed),   cmocka_unit_test(test_init_from),       cmocka_unit_test(test_no_memory),
+    };
+    return cmocka_run_group_tests(tests, set_up, root_teardown);
+}

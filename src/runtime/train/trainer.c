@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "ops/lm_loss/lm_loss.h"
 #include "runtime/train/options.h"
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -218,7 +219,7 @@ static pha_status run_batch(pha_trainer *t, double *loss)
                         .row0 = (int64_t)at};
         TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
         TRY(pha__exec_output(t->exec, "loss", (int64_t)micro * T, t->losses));
-        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += t->losses[2 * r];
+        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
     }
     *loss = sum / ((double)t->o.batch * T);
     return PHA_OK;

@@ -136,6 +136,7 @@ static void opens(const pha__option *row, double value, bool allowed)
     pha_status status = pha__options_open(&o, &memory);
     pha__arena_free(&memory);
     if ((status == PHA_OK) != allowed) fail_msg("%s = %g: status %d", row->field, value, status);
+    if (allowed && number(&o, row) != (value < 0 ? 0 : value)) fail_msg("%s = %g: off?", row->field, value);
     if (allowed) return;
     assert_int_equal(status, PHA_USAGE);
     if (strncmp(pha_errmsg(), row->field, strlen(row->field)) || !strstr(pha_errmsg(), "out of range"))
@@ -379,6 +380,25 @@ static void test_other_kernels_are_told(void **state)
     pha_trainer_close(t);
 }
 
+/* Whatever a damaged or foreign checkpoint says of the course is told, and no more. */
+static void test_strange_values(void **state)
+{
+    (void)state;
+    pha_trainer *t = saved_run();
+    for EACH(row) {
+        if (row->role != PHA__IDENTITY && row->role != PHA__COURSE) continue;
+        json_t *values[] = {json_integer(INT64_MIN), json_integer(INT64_MAX), json_real(-0.5), json_string("x"),
+                            json_null(), json_pack("[i]", 1)};
+        for (size_t i = 0; i < sizeof values / sizeof *values; i++) {
+            edit("course", row->key, values[i]);
+            OK(load(t));
+            if (told.n != 1 || !strstr(told.text, row->key)) fail_msg("%s, %zu: %s", row->key, i, told.text);
+        }
+        edit("course", row->key, pha__option_stored(row, &t->o));
+    }
+    pha_trainer_close(t);
+}
+
 /* A checkpoint from before these keys were written goes on in silence. */
 static void test_an_older_checkpoint(void **state)
 {
@@ -421,6 +441,7 @@ int main(void)
         cmocka_unit_test(test_what_is_told),
         cmocka_unit_test(test_identity_changes_bits),
         cmocka_unit_test(test_other_kernels_are_told),
+        cmocka_unit_test(test_strange_values),
         cmocka_unit_test(test_an_older_checkpoint),
     };
     return cmocka_run_group_tests(tests, set_up_options, tear_down);

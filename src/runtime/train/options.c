@@ -50,13 +50,13 @@ static double number(const pha__option *row, const pha_train_options *o)
     return row->kind == PHA__OPTION_REAL ? *(const double *)at(row, o) : (double)whole(row, o);
 }
 
-/* The n-th choice of an ENUM, and how many bytes of it; NULL: there is none. */
-static const char *choice(const pha__option *row, int64_t n, int *size)
+/* The word for the value of an ENUM, and how many bytes of it; NULL: there is none. */
+static const char *choice(const pha__option *row, int64_t value, int *size)
 {
-    const char *s = row->choices;
-    for (; n > 0 && s; n--) s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL;
+    const char *s = value >= row->base ? row->choices : NULL;
+    for (int64_t i = row->base; i < value && s; i++) s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL;
     *size = s ? (int)strcspn(s, "|") : 0;
-    return n == 0 ? s : NULL;
+    return s;
 }
 
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
@@ -70,7 +70,7 @@ json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
     case PHA__OPTION_NATURAL: return json_integer(*(const int64_t *)at(row, o));
     case PHA__OPTION_REAL: return json_real(number(row, o));
     case PHA__OPTION_ENUM:
-        text = choice(row, whole(row, o) - row->base, &size);
+        text = choice(row, whole(row, o), &size);
         return text ? json_stringn(text, (size_t)size) : NULL;
     }
     return NULL;
@@ -87,7 +87,7 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 {
     int n;
     int64_t value = json_integer_value(stored);
-    const char *word = row->kind == PHA__OPTION_ENUM ? choice(row, value - row->base, &n) : NULL;
+    const char *word = row->kind == PHA__OPTION_ENUM ? choice(row, value, &n) : NULL;
     if (json_is_string(stored)) snprintf(text, size, "%s", json_string_value(stored));
     else if (json_is_real(stored)) snprintf(text, size, "%.9g", json_real_value(stored));
     else if (!json_is_integer(stored)) snprintf(text, size, "something else");
@@ -98,7 +98,7 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* "from 1 to 64", "at least 1", "above 0, below 1" */
+/* "from 1 to 64", "above 0, at most 10", "above 0, below 1" */
 static void range_text(const pha__option *row, char *text, size_t size)
 {
     const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
@@ -125,7 +125,7 @@ static pha_status check(const pha__option *row, const pha_train_options *o)
 {
     int size;
     if (row->kind == PHA__OPTION_INT || row->kind == PHA__OPTION_REAL) return check_range(row, number(row, o));
-    if (row->kind != PHA__OPTION_ENUM || !whole(row, o) || choice(row, whole(row, o) - row->base, &size)) return PHA_OK;
+    if (row->kind != PHA__OPTION_ENUM || !whole(row, o) || choice(row, whole(row, o), &size)) return PHA_OK;
     FAIL(USAGE, "%s = %d is none of %s", row->field, (int)whole(row, o), row->choices);
 }
 

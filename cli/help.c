@@ -179,7 +179,8 @@ static void roff_option(FILE *out, const Option *o)
     roff_text(out, text);
     if (o->low != o->high || o->above) {
         if (!isinf(o->high) && o->high < 9e18)
-            fprintf(out, "; %s %.15g to %.15g", o->above ? "above" : "from", o->low, o->high);
+            fprintf(out, "; %s %.15g%s %.15g", o->above ? "above" : "from", o->low, o->below ? ", below" : " to",
+                    o->high);
         else fprintf(out, "; %s %.15g", o->above ? "above" : "at least", o->low);
     }
     if (option_env_name(env, sizeof env, o)) fprintf(out, " (environment: %s)", env);

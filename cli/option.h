@@ -45,7 +45,7 @@ typedef struct Option {
     const char *fallback;   /* the default as it would be typed; NULL: the field stays zero */
     const char *shown;      /* how the help calls the default when that says more than `fallback` */
     double low, high;       /* inclusive; both 0: no range */
-    bool above;             /* low itself is excluded */
+    bool above, below;      /* low itself is excluded; high is */
     bool zero_off;          /* 0 switches off: the library gets -1, as its own 0 means "default" */
     bool invert;            /* FLAG: the field is true when the flag is off */
     bool required;

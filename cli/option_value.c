@@ -79,14 +79,14 @@ static void *field(const Call *call, void *options, const Option *o)
     return (char *)options + o->offset;
 }
 
-/* "1 to 64", "at least 1", "above 0, at most 1" */
+/* "1 to 64", "at least 1", "above 0, at most 1", "above 0, below 1" */
 static void range_text(const Option *o, char *text, size_t size)
 {
     char low[32], high[32];
     snprintf(low, sizeof low, "%.15g", o->low);
     snprintf(high, sizeof high, "%.15g", o->high);
     if (o->above && isinf(o->high)) snprintf(text, size, "above %s", low);
-    else if (o->above) snprintf(text, size, "above %s, at most %s", low, high);
+    else if (o->above) snprintf(text, size, "above %s, %s %s", low, o->below ? "below" : "at most", high);
     else if (isinf(o->high) || o->high > 9e18) snprintf(text, size, "at least %s", low);
     else snprintf(text, size, "%s to %s", low, high);
 }
@@ -95,7 +95,8 @@ static int check_range(const Call *call, const Option *o, double value, const ch
 {
     if (isnan(value)) return usage_error(call, "%s = %s is not a number", where, text);
     if (o->low == 0 && o->high == 0 && !o->above) return 0;
-    if (value >= o->low && value <= o->high && !(o->above && value <= o->low)) return 0;
+    bool low = o->above ? value > o->low : value >= o->low, high = o->below ? value < o->high : value <= o->high;
+    if (low && high) return 0;
     char range[96];
     range_text(o, range, sizeof range);
     return usage_error(call, "%s = %s is out of range: %s", where, text, range);

@@ -1,4 +1,4 @@
-# What `make install` copies: the library, its header, its pkg-config and CMake package files, the command, its manual
+# What `make install` copies: the library, its headers, its pkg-config and CMake package files, the command, its manual
 # pages and shell completion (written by the command itself), and the configurations.
 include(CMakePackageConfigHelpers)
 
@@ -6,7 +6,7 @@ install(TARGETS pha EXPORT phaTargets
         ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(FILES include/pha.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(FILES include/pha.h include/pha_train.def DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 file(GLOB configs CONFIGURE_DEPENDS configs/*.json)
 install(FILES ${configs} DESTINATION ${CMAKE_INSTALL_DATADIR}/pha/configs)
 

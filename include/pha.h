@@ -253,7 +253,8 @@ typedef enum pha_schedule {
 } pha_schedule;
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
-/* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. */
+/* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. pha_train.def has a
+ * row for each option, with its range and with what another value means to a run that is resumed. */
 typedef struct pha_train_options {
     const char *config;    /* config.json or preset file of a new model; its vocab_size 0 or absent: the data's */
     const char *init_from; /* or: a model folder whose weights to start from */
@@ -267,9 +268,9 @@ typedef struct pha_train_options {
     int64_t steps;            /* of the whole run; or */
     double epochs;            /* passes over the data [1] */
     double lr;                /* peak [4.5e-4] */
-    double lr_min_ratio;      /* of cosine [0.1] */
-    int64_t warmup;           /* steps [0] */
     pha_schedule schedule;    /* [cosine] */
+    int64_t warmup;           /* steps [0] */
+    double lr_min_ratio;      /* of cosine [0.1] */
     double plateau_factor;    /* [0.75]; the plateau is told one loss per epoch, or each one if there is one epoch */
     int32_t plateau_patience; /* [3] */
     double beta1, beta2, eps; /* [0.9, 0.999, 1e-8] */
@@ -277,17 +278,17 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
+    double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
     bool no_fuse;             /* do not merge projections */
+    int threads;              /* [PHA_THREADS or all processors]; the result doesn't depend on it */
     int64_t eval_every;       /* steps [once per epoch, at least 4 times a run] */
     int64_t eval_tokens;      /* of the validation split [all] */
     int64_t checkpoint_every; /* steps [as eval_every]; the end of an epoch and of the run has one too */
     int32_t keep_best;        /* model snapshots kept by validation perplexity [5] */
     int32_t average_best;     /* of them averaged at the end [3]; negative: no averaging */
     int64_t detail_every;     /* steps between log entries with mixing weights, horizons, norms per tensor [100] */
-    double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
-    int threads;              /* [PHA_THREADS or all processors]; the result doesn't depend on it */
     const char *command;      /* for run.json: the command line */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -321,7 +322,8 @@ typedef struct pha_step {
 /* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. */
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
 PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
-/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision or other data. */
+/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision or other data. The log is
+ * told what else is not as it was (the rate, merging, the instruction set ...). */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 

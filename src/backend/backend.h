@@ -40,6 +40,10 @@ typedef struct pha__ceiling { /* what the device can do, measured; 0: not known 
 
 enum { PHA__MARKS = 4096 };
 
+/* The version of the kernels' arithmetic: raised by every change after which one of them gives other bits. A training
+ * checkpoint has it, so that a run that goes on with other bits says so. */
+#define PHA__KERNELS 1
+
 struct pha__backend {
     const char *name;
     bool host_memory; /* the host may read and write the device's memory */

@@ -1,6 +1,8 @@
 /* json.c -- glue over jansson */
 #include "base/json.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -81,4 +83,11 @@ pha_status pha__json_string(const char **out, const json_t *object, const char *
     if (!json_is_string(value)) FAIL(BAD_INPUT, "%s: '%s' is not a string", where, key);
     *out = json_string_value(value);
     return PHA_OK;
+}
+
+json_t *pha__json_hex(uint64_t x)
+{
+    char text[20];
+    snprintf(text, sizeof text, "%016" PRIx64, x);
+    return json_string(text);
 }

@@ -15,6 +15,8 @@ pha_status pha__json_parse(json_t **out, const char *text, size_t size, const ch
 /* Sorted keys, two spaces of indent, final newline; written beside, synced, renamed. Reals with 17 digits. */
 pha_status pha__json_save(const json_t *json, const char *path);
 
+json_t *pha__json_hex(uint64_t x); /* 16 hexadecimal digits as text: not every reader takes whole numbers of 64 bits */
+
 /* Required members; `where` names the file. The range is inclusive. */
 pha_status pha__json_int(int64_t *out, const json_t *object, const char *key, int64_t low, int64_t high,
                          const char *where);

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/rng.h"
 #include "io/config.h"
+#include "ops/lm_loss/lm_loss.h"
 #include "runtime/model.h"
 
 const lab_variant lab_variants[] = {
@@ -229,7 +230,7 @@ double lab_loss(lab *l, int rows, double scale)
 {
     const float *out = lab_output(l, "loss", rows);
     double sum = 0;
-    for (int i = 0; i < rows; i++) sum += out[2 * i];
+    for (int i = 0; i < rows; i++) sum += out[PHA__LOSS_WIDTH * i + PHA__NLL];
     return scale * sum;
 }
 

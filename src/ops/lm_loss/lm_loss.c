@@ -6,7 +6,7 @@ static pha_status shape(pha__shape *s)
     if (s->in[1].width != s->in[0].width)
         FAIL(BAD_INPUT, "the embedding is %d x %d, so the input must be %d wide, but it is %d", (int)s->in[1].rows,
              (int)s->in[1].width, (int)s->in[1].width, (int)s->in[0].width);
-    s->width = 2;
+    s->width = PHA__LOSS_WIDTH;
     return PHA_OK;
 }
 

@@ -2,12 +2,15 @@
  *
  *   nll_t = ln sum_j e^(E_j . h_t) - E_c . h_t,   c = run->targets[t]
  *
- * in[0] h (B, T, D), in[1] E (V, D), a parameter. out (B, T, 2) fp32: nll and 1 if c is the argmax (the lowest index
- * wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in blocks
- * with a workspace of block x V logits. Backward computes out too, and the gradients of run->loss_scale * sum nll. */
+ * in[0] h (B, T, D), in[1] E (V, D), a parameter. out (B, T, 2) fp32: nll, and a hit: 1 if c is the argmax (the lowest
+ * index wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in
+ * blocks with a workspace of block x V logits. Backward computes out too, and the gradients of run->loss_scale * sum
+ * nll. */
 #ifndef PHA__LM_LOSS_H
 #define PHA__LM_LOSS_H
 
 #include "ops/op.h"
+
+enum { PHA__NLL, PHA__HIT, PHA__LOSS_WIDTH }; /* what a row of out is */
 
 #endif

@@ -141,7 +141,7 @@ static void softmax_row(const pha__args *a, int64_t row, float *x, bool gradient
     int32_t c = a->run->targets ? a->run->targets[row] : -1;
     assert(c < n);
     if (c < 0) {
-        out[0] = out[1] = 0;
+        out[PHA__NLL] = out[PHA__HIT] = 0;
         if (gradient) memset(x, 0, (size_t)n * sizeof *x);
         return;
     }
@@ -149,8 +149,8 @@ static void softmax_row(const pha__args *a, int64_t row, float *x, bool gradient
     bool first = target == top;
     for (int64_t j = 0; first && j < c; j++) first = x[j] != top;
     double sum = gradient ? row_exp(x, n, top, true) : row_exp(x, n, top, false);
-    out[0] = (float)(log(sum) + ((double)top - (double)target));
-    out[1] = first ? 1.0f : 0.0f;
+    out[PHA__NLL] = (float)(log(sum) + ((double)top - (double)target));
+    out[PHA__HIT] = first ? 1.0f : 0.0f;
     if (!gradient) return;
     row_scale(x, n, (float)((double)a->run->loss_scale / sum));
     x[c] -= a->run->loss_scale;

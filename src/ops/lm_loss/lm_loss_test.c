@@ -4,6 +4,7 @@
 
 #include "base/dtype.h"
 #include "harness.h"
+#include "ops/lm_loss/lm_loss.h"
 
 extern const pha__op_test pha__test_lm_loss;
 
@@ -28,8 +29,8 @@ static void forward(pha__op_reference *r)
     double *p = malloc(sizeof *p * (size_t)r->rows[1]);
     for (int64_t t = 0; t < (int64_t)r->B * r->T; t++) {
         int c = r->run->targets[t], hit = 0;
-        r->out[2 * t] = c < 0 ? 0 : token(r, t, c, p, &hit);
-        r->out[2 * t + 1] = hit;
+        r->out[PHA__LOSS_WIDTH * t + PHA__NLL] = c < 0 ? 0 : token(r, t, c, p, &hit);
+        r->out[PHA__LOSS_WIDTH * t + PHA__HIT] = hit;
     }
     free(p);
 }
@@ -43,7 +44,7 @@ static void backward(pha__op_reference *r)
         if (c < 0) continue;
         token(r, t, c, p, &hit);
         for (int j = 0; j < n; j++) {
-            double g = (p[j] - (j == c)) * r->d_out[2 * t];
+            double g = (p[j] - (j == c)) * r->d_out[PHA__LOSS_WIDTH * t + PHA__NLL];
             for (int i = 0; i < d; i++) {
                 if (r->d_in[0]) r->d_in[0][t * d + i] += g * r->in[1][(int64_t)j * d + i];
                 if (r->d_in[1]) r->d_in[1][(int64_t)j * d + i] += g * r->in[0][t * d + i];
@@ -66,7 +67,7 @@ static void extra(const pha__kernel *kernel)
     enum { T = 1200, V = 997, D = 64 };
     double *in = malloc(sizeof *in * (T + V) * D), mean = 0, ref = 0, worst = 0, *p = malloc(sizeof *p * V);
     uint16_t *half = malloc(sizeof *half * (T + V) * D);
-    float *out = malloc(sizeof *out * 2 * T);
+    float *out = malloc(sizeof *out * PHA__LOSS_WIDTH * T);
     int32_t targets[T];
     pha__random r = 23;
     for (int k = 0; k < (T + V) * D; k++)
@@ -75,14 +76,15 @@ static void extra(const pha__kernel *kernel)
     pha__run run = {.targets = targets, .loss_scale = 1};
     pha__args a = {.B = 1, .T = T, .n_in = 2, .run = &run};
     a.in[0] = (pha__view){half, D, 0, D, PHA__BF16}, a.in[1] = (pha__view){half + T * D, D, V, D, PHA__BF16};
-    a.out = (pha__view){out, 2, 0, 2, PHA__F32};
+    a.out = (pha__view){out, PHA__LOSS_WIDTH, 0, PHA__LOSS_WIDTH, PHA__F32};
     pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
     pha__op_reference reference = {.in = {in, in + T * D}, .rows = {0, V}, .width = {D, D}};
     for (int t = 0; t < T; t++) {
         int hit;
         double nll = token(&reference, t, targets[t], p, &hit);
-        worst = fmax(worst, fabs(out[2 * t] - nll));
-        mean += out[2 * t] / T, ref += nll / T;
+        float found = out[PHA__LOSS_WIDTH * t + PHA__NLL];
+        worst = fmax(worst, fabs(found - nll));
+        mean += found / T, ref += nll / T;
     }
     pha__check(fabs(mean - ref) <= 5e-4, "bf16: the mean of %d tokens is %.6f, not %.6f", T, mean, ref);
     pha__check(worst > 5e-4, "bf16: no token is off by more than %.1e; were the inputs rounded?", worst);

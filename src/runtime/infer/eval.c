@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "io/loader.h"
+#include "ops/lm_loss/lm_loss.h"
 #include "runtime/stop.h"
 
 static const double MOST_STATE = 8e9; /* bytes of a carried state */
@@ -123,13 +124,13 @@ static int bucket_of(int32_t t, int32_t T) /* the parts begin at floor(T i / 16)
 static pha_status add_row(evaluation *e, const float *row, int32_t t, uint64_t window)
 {
     int bucket = bucket_of(t, e->run->context);
-    if (!isfinite(row[0]))
+    if (!isfinite(row[PHA__NLL]))
         FAIL(NUMERIC, "the loss is %g at position %d of window %llu: the weights are damaged or training diverged",
-             (double)row[0], t, (unsigned long long)window);
-    e->result->nll += row[0];
+             (double)row[PHA__NLL], t, (unsigned long long)window);
+    e->result->nll += row[PHA__NLL];
     e->result->tokens++;
-    e->hits += row[1];
-    e->bucket_sum[bucket] += row[0];
+    e->hits += row[PHA__HIT];
+    e->bucket_sum[bucket] += row[PHA__NLL];
     e->result->bucket_tokens[bucket]++;
     return PHA_OK;
 }
@@ -175,7 +176,8 @@ static pha_status score(evaluation *e)
         TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
         TRY(pha__exec_output(e->exec, "loss", (int64_t)n * T, e->loss));
         for (int64_t i = 0; i < (int64_t)n * T; i++)
-            if (e->targets[i] >= 0) TRY(add_row(e, e->loss + 2 * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
+            if (e->targets[i] >= 0)
+                TRY(add_row(e, e->loss + PHA__LOSS_WIDTH * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
         window += (uint64_t)n;
         report(e, left == 0);
     }

@@ -1,12 +1,11 @@
 /* checkpoint.c -- a training checkpoint: a folder from which a run goes on with bit-identical results
  *
  *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path
- *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; what
- * the run must have in common to go on
+ *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; with
+ *                                                        what options and on what kernels it was made (origin.c)
  *
  * The folder is written beside its place and swapped in, so that the last good checkpoint is there at any moment.
  */
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,22 +14,14 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/place.h"
 #include "base/str.h"
 #include "runtime/tensors.h"
-#include "runtime/train/trainer.h"
+#include "runtime/train/origin.h"
 
 #define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
 static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
-
-static json_t *hex(uint64_t x)
-{
-    char text[20];
-    snprintf(text, sizeof text, "%016" PRIx64, x);
-    return json_string(text);
-}
 
 /* JSON has no infinity and no NaN. */
 static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
@@ -50,44 +41,11 @@ static pha_status file_hash(const char *path, uint64_t *out)
     return PHA_OK;
 }
 
-/* What must be the same for the data order, the masks and the mathematics to go on. */
-static json_t *identity(const pha_trainer *t)
-{
-    pha__config_rules rules = pha__rules();
-    json_t *o = json_object();
-    json_object_set_new(o, "config", pha__config_to_json(&t->config, &rules));
-    json_object_set_new(o, "seed", hex(t->o.seed));
-    json_object_set_new(o, "context", json_integer(t->o.context));
-    json_object_set_new(o, "batch", json_integer(t->o.batch));
-    json_object_set_new(o, "micro_batch", json_integer(t->o.micro_batch));
-    json_object_set_new(o, "dropout", json_real(t->o.dropout));
-    json_object_set_new(o, "precision", json_integer(t->o.precision));
-    json_object_set_new(o, "tokens", json_integer((json_int_t)pha__tokens_count(t->data)));
-    json_object_set_new(o, "tokenizer_hash", hex(pha__tokens_tokenizer_hash(t->data)));
-    return o;
-}
-
-/* What may differ when a run goes on, but then makes another run of it. */
-static json_t *course(const pha_trainer *t)
-{
-    const pha_train_options *o = &t->o;
-    json_t *j = json_object();
-#define INT(name) json_object_set_new(j, #name, json_integer((json_int_t)o->name))
-#define REAL(name) json_object_set_new(j, #name, json_real(o->name))
-    INT(steps); REAL(lr); REAL(lr_min_ratio); INT(warmup); INT(schedule); REAL(plateau_factor); INT(plateau_patience);
-    REAL(beta1); REAL(beta2); REAL(eps); REAL(weight_decay); INT(decay_all); REAL(clip); REAL(spike);
-    INT(eval_every); INT(eval_tokens);
-#undef INT
-#undef REAL
-    return j;
-}
-
 static json_t *state_json(const pha_trainer *t)
 {
     json_t *o = json_object(), *best = json_array();
     json_object_set_new(o, "version", json_integer(1));
-    json_object_set_new(o, "identity", identity(t));
-    json_object_set_new(o, "course", course(t));
+    pha__origin_write(t, o);
     json_object_set_new(o, "step", json_integer(t->step));
     json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
     json_object_set_new(o, "skipped", json_integer(t->skipped));
@@ -120,7 +78,7 @@ static pha_status write_files(const pha_trainer *t, const char *folder, json_t *
         if (!status) status = file_hash(path, &hash);
         pha__free(path);
         TRY(status);
-        json_object_set_new(sums, files[i], hex(hash));
+        json_object_set_new(sums, files[i], pha__json_hex(hash));
     }
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
@@ -171,47 +129,6 @@ static pha_status read_file(pha_trainer *t, const char *path, pha__role role, co
     return pha__tensors_read(path, t->store, role);
 }
 
-static pha_status check_identity(const pha_trainer *t, const json_t *json, const char *path)
-{
-    json_t *mine = identity(t);
-    const json_t *theirs = json_object_get(json, "identity");
-    const char *key;
-    json_t *value;
-    char other[64] = "";
-    json_object_foreach(mine, key, value)
-    {
-        json_t *was = json_object_get(theirs, key);
-        bool same = json_is_real(value) ? json_is_number(was) && json_number_value(was) == json_number_value(value)
-                                        : was && json_equal(was, value);
-        if (!same && !other[0]) snprintf(other, sizeof other, "%s", key);
-    }
-    json_decref(mine);
-    if (other[0])
-        FAIL(BAD_INPUT,
-             "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
-             "into a new folder with --init-from",
-             path, other);
-    return PHA_OK;
-}
-
-/* Says which options a run goes on with that it didn't have before. */
-static void note_course(const pha_trainer *t, const json_t *was, const char *path)
-{
-    json_t *mine = course(t), *value;
-    const char *key;
-    json_object_foreach(mine, key, value)
-    {
-        json_t *before = json_object_get(was, key);
-        if (!before || json_equal(before, value)) continue;
-        char *a = json_dumps(before, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-        char *b = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(9));
-        if (a && b) pha__log(PHA__LOG_WARN, "%s: the run had %s = %s and goes on with %s", path, key, a, b);
-        free(a);
-        free(b);
-    }
-    json_decref(mine);
-}
-
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
 {
     t->n_best = 0;
@@ -243,7 +160,6 @@ static pha_status read_state(pha_trainer *t, const json_t *json, const char *pat
     t->mean_loss = get_real(json, "mean_loss", 0);
     t->last_valid = get_real(json, "last_valid", NAN);
     t->eval_due = json_is_true(json_object_get(json, "eval_due"));
-    note_course(t, json_object_get(json, "course"), path);
     return PHA_OK;
 }
 
@@ -252,7 +168,7 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 {
     int64_t version;
     TRY(pha__json_int(&version, json, "version", 1, 1, path));
-    return check_identity(t, json, path);
+    return pha__origin_check(t, json, path);
 }
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
@@ -269,6 +185,7 @@ pha_status pha_trainer_load(pha_trainer *t, const char *folder)
     }
     if (!status) status = read_state(t, json, path);
     if (!status) status = pha__optimizer_refresh(&t->optimizer);
+    if (!status) pha__origin_tell(t, json, path);
     json_decref(json);
     pha__free(path);
     return status;

@@ -1,0 +1,163 @@
+/* options.c -- the table of training options: defaults, ranges, and values for files and messages */
+#include "runtime/train/options.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/json.h"
+
+/* ---- the table ------------------------------------------------------------------------------------------- */
+
+#define UNWRAP(...) __VA_ARGS__
+#define OPTION(...) ROW(__VA_ARGS__)
+#define ROW(field_, name_, kind_, text_, value_, rules_, role_, ...)                                              \
+    {.field = #field_, .key = &#field_[sizeof #field_ - sizeof name_], /* without no_ */                          \
+     .kind = PHA__OPTION_##kind_, .role = PHA__##role_, .offset = offsetof(pha_train_options, field_),            \
+     .size = sizeof((pha_train_options *)0)->field_, UNWRAP rules_},
+const pha__option pha__train_options[] = {
+#include "pha_train.def"
+};
+#undef ROW
+const size_t pha__n_train_options = sizeof pha__train_options / sizeof *pha__train_options;
+
+/* The defaults, by position: a member of the struct that has no row does not compile. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic error "-Wmissing-field-initializers"
+#define OPTION(...) VALUE(__VA_ARGS__)
+#define VALUE(field_, name_, kind_, text_, value_, ...) value_,
+static const pha_train_options defaults = {
+#include "pha_train.def"
+    NULL, NULL, NULL /* command, progress, user: no options */
+};
+#pragma GCC diagnostic pop
+#undef VALUE
+
+/* ---- one value ------------------------------------------------------------------------------------------- */
+
+static const void *at(const pha__option *row, const pha_train_options *o) { return (const char *)o + row->offset; }
+
+/* Of an INT, FLAG or ENUM. */
+static int64_t whole(const pha__option *row, const pha_train_options *o)
+{
+    const void *value = at(row, o);
+    if (row->kind == PHA__OPTION_FLAG) return *(const bool *)value != row->invert;
+    return row->size == sizeof(int32_t) ? *(const int32_t *)value : *(const int64_t *)value;
+}
+
+static double number(const pha__option *row, const pha_train_options *o)
+{
+    return row->kind == PHA__OPTION_REAL ? *(const double *)at(row, o) : (double)whole(row, o);
+}
+
+/* The word for the value of an ENUM, and how many bytes of it; NULL: there is none. */
+static const char *choice(const pha__option *row, int64_t value, int *size)
+{
+    const char *s = value >= row->base ? row->choices : NULL;
+    for (int64_t i = row->base; i < value && s; i++) s = strchr(s, '|') ? strchr(s, '|') + 1 : NULL;
+    *size = s ? (int)strcspn(s, "|") : 0;
+    return s;
+}
+
+json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
+{
+    int size;
+    const char *text;
+    switch (row->kind) {
+    case PHA__OPTION_PATH: return (text = *(const char *const *)at(row, o)) ? json_string(text) : NULL;
+    case PHA__OPTION_FLAG: return json_boolean(whole(row, o));
+    case PHA__OPTION_INT: return number(row, o) < row->low ? NULL : json_integer(whole(row, o));
+    case PHA__OPTION_NATURAL: return json_integer(*(const int64_t *)at(row, o));
+    case PHA__OPTION_REAL: return json_real(number(row, o));
+    case PHA__OPTION_ENUM:
+        text = choice(row, whole(row, o), &size);
+        return text ? json_stringn(text, (size_t)size) : NULL;
+    }
+    return NULL;
+}
+
+json_t *pha__option_stored(const pha__option *row, const pha_train_options *o)
+{
+    if (row->kind == PHA__OPTION_REAL) return json_real(number(row, o));
+    if (row->kind != PHA__OPTION_NATURAL) return json_integer(whole(row, o));
+    return pha__json_hex(*(const uint64_t *)at(row, o));
+}
+
+void pha__option_text(const pha__option *row, const json_t *stored, char *text, size_t size)
+{
+    int n;
+    int64_t value = json_integer_value(stored);
+    const char *word = row->kind == PHA__OPTION_ENUM ? choice(row, value, &n) : NULL;
+    if (json_is_string(stored)) snprintf(text, size, "%s", json_string_value(stored));
+    else if (json_is_real(stored)) snprintf(text, size, "%.9g", json_real_value(stored));
+    else if (!json_is_integer(stored)) snprintf(text, size, "something else");
+    else if (row->kind == PHA__OPTION_FLAG) snprintf(text, size, "%s", value ? "true" : "false");
+    else if (word) snprintf(text, size, "%.*s", n, word);
+    else snprintf(text, size, "%lld", (long long)value);
+}
+
+/* ---- opening --------------------------------------------------------------------------------------------- */
+
+/* "from 1 to 64", "above 0, at most 10", "above 0, below 1" */
+static void range_text(const pha__option *row, char *text, size_t size)
+{
+    const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
+    snprintf(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
+}
+
+static bool in_range(const pha__option *row, double x)
+{
+    bool may_be_off = row->zero_off || (row->low == 0 && !row->above);
+    if (isnan(x)) return false; /* GCC 12 takes it for in range otherwise, at -O3 -fno-trapping-math */
+    if (x == 0 || (x < 0 && may_be_off)) return true;
+    return (row->above ? x > row->low : x >= row->low) && (row->below ? x < row->high : x <= row->high);
+}
+
+static pha_status check_range(const pha__option *row, double x)
+{
+    char range[96];
+    if (in_range(row, x)) return PHA_OK;
+    range_text(row, range, sizeof range);
+    FAIL(USAGE, "%s = %.15g is out of range: %s", row->field, x, range);
+}
+
+static pha_status check(const pha__option *row, const pha_train_options *o)
+{
+    int size;
+    if (row->kind == PHA__OPTION_INT || row->kind == PHA__OPTION_REAL) return check_range(row, number(row, o));
+    if (row->kind != PHA__OPTION_ENUM || !whole(row, o) || choice(row, whole(row, o), &size)) return PHA_OK;
+    FAIL(USAGE, "%s = %d is none of %s", row->field, (int)whole(row, o), row->choices);
+}
+
+static void resolve(const pha__option *row, pha_train_options *o, pha__arena *memory)
+{
+    static const pha_train_options off;
+    char *value = (char *)o + row->offset;
+    if (row->kind == PHA__OPTION_PATH) {
+        const char **text = (const char **)value;
+        if (*text) *text = pha__arena_strdup(memory, *text);
+    } else if (row->kind == PHA__OPTION_INT || row->kind == PHA__OPTION_REAL || row->kind == PHA__OPTION_ENUM) {
+        double x = number(row, o);
+        if (x <= 0) memcpy(value, at(row, x == 0 ? &defaults : &off), row->size);
+    }
+}
+
+/* What no range of one option says. */
+static pha_status check_together(const pha_train_options *o)
+{
+    if (!o->data) FAIL(USAGE, "training needs a data folder (written by pha prepare)");
+    if (!o->config == !o->init_from) FAIL(USAGE, "training needs either a configuration or a model to start from");
+    if (o->batch % o->micro_batch)
+        FAIL(USAGE, "batch = %d must be a multiple of micro_batch = %d", o->batch, o->micro_batch);
+    return PHA_OK;
+}
+
+pha_status pha__options_open(pha_train_options *o, pha__arena *memory)
+{
+    if (o->command) o->command = pha__arena_strdup(memory, o->command);
+    for (size_t i = 0; i < pha__n_train_options; i++) {
+        TRY(check(&pha__train_options[i], o));
+        resolve(&pha__train_options[i], o, memory);
+    }
+    return memory->failed ? PHA_NO_MEMORY : check_together(o);
+}

@@ -1,0 +1,46 @@
+/* options.h -- the options of a training run as a table (include/pha_train.def), and all that is read from it */
+#ifndef PHA__OPTIONS_H
+#define PHA__OPTIONS_H
+
+#include <jansson.h>
+
+#include "base/mem.h"
+#include "pha.h"
+
+typedef enum pha__option_kind {
+    PHA__OPTION_PATH,
+    PHA__OPTION_FLAG,
+    PHA__OPTION_INT,
+    PHA__OPTION_NATURAL,
+    PHA__OPTION_REAL,
+    PHA__OPTION_ENUM
+} pha__option_kind;
+
+/* What it means to a run that is resumed with another value; pha_train.def explains them. */
+typedef enum pha__option_role { PHA__FIXED, PHA__IDENTITY, PHA__COURSE, PHA__FREE, PHA__CALL } pha__option_role;
+
+typedef struct pha__option {
+    const char *field, *key; /* key: in files, and in messages about them */
+    pha__option_kind kind;
+    pha__option_role role;
+    size_t offset, size;
+    double low, high;
+    bool above, below, zero_off, invert;
+    const char *choices;
+    int base;
+} pha__option;
+
+extern const pha__option pha__train_options[];
+extern const size_t pha__n_train_options;
+
+/* Checks the ranges, fills in the defaults (0 becomes the default, a negative number 0), copies the strings. */
+pha_status pha__options_open(pha_train_options *o, pha__arena *memory);
+
+/* The value as the command takes it and run.json has it; NULL: there is none. */
+json_t *pha__option_json(const pha__option *row, const pha_train_options *o);
+/* The value as a checkpoint has it: flags and choices as numbers, a seed in hexadecimal. Not of a PATH. */
+json_t *pha__option_stored(const pha__option *row, const pha_train_options *o);
+/* A stored value as people read it, cut at `size`. */
+void pha__option_text(const pha__option *row, const json_t *stored, char *text, size_t size);
+
+#endif

@@ -172,7 +172,7 @@ static const Option table[] = {
      .also = "checkpointing,gradient-checkpointing",
      .help = "keep only the layers' inputs and repeat each layer's forward pass"},
     {.name = "fuse", .kind = OPTION_FLAG, FIELD(Options, o.no_fuse), .invert = true,
-     .help = "do not merge projections that share an input"},
+     .help = "run every step by itself: merge no projections, fuse no norms and filters"},
     OPTION_THREADS(Options, o.threads),
 
     {.group = "Evaluation, checkpoints, logs", .name = "eval-every",

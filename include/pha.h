@@ -279,7 +279,7 @@ typedef struct pha_train_options {
     double dropout;           /* [0] */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
-    bool no_fuse;             /* do not merge projections */
+    bool no_fuse;             /* merge no projections, fuse no norms and filters */
     int64_t eval_every;       /* steps [once per epoch, at least 4 times a run] */
     int64_t eval_tokens;      /* of the validation split [all] */
     int64_t checkpoint_every; /* steps [as eval_every]; the end of an epoch and of the run has one too */

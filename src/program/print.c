@@ -35,6 +35,7 @@ void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *v
     *values = *weights = 0;
     add_ref(p, &s->out, values, weights);
     add_ref(p, &s->d_out, values, weights);
+    if (s->saved >= 0) *values += (double)p->buffers[s->saved].size;
     for (int k = 0; k < PHA__MAX_IN; k++) {
         if (s->node->op->gathers) { /* only the rows of the tokens are touched */
             pha__ref row = s->pass == PHA__FORWARD ? s->in[k] : s->d_in[k];
@@ -54,14 +55,15 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
     out[0] = 0;
     for (int i = 0; i < n->n_in && at < size; i++) {
         if (!n->in[i]) continue;
-        int32_t rows = i == 1 && n->stack_rows ? n->stack_rows : n->in[i]->rows;
         at += (size_t)(n->in[i]->op ? snprintf(out + at, size - at, "%s%d", at ? " " : "", n->in[i]->width)
-                                    : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", rows, n->in[i]->width));
+                                    : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", pha__rows_of(n, i),
+                                               n->in[i]->width));
     }
 }
 
 void pha__print_program(const pha__program *p, pha__str *out)
 {
+    double moved = 0;
     pha__str_printf(out, "%4s %-9s %-34s %-13s %-40s %7s %10s %9s  %s\n", "step", "pass", "path", "op", "inputs",
                     "width", "MFLOP", "MB", "source");
     for (int i = 0; i < p->n_steps; i++) {
@@ -70,6 +72,7 @@ void pha__print_program(const pha__program *p, pha__str *out)
         print_inputs(s->node, inputs, sizeof inputs);
         double values, weights;
         pha__step_traffic(p, s, &values, &weights);
+        moved += values + weights;
         pha__str_printf(out, "%4d %-9s %-34s %-13s %-40s %7d %10.2f %9.2f  %s:%d\n", i,
                         s->repeat                 ? "repeat"
                         : s->pass == PHA__FORWARD ? "forward"
@@ -77,7 +80,7 @@ void pha__print_program(const pha__program *p, pha__str *out)
                         s->node->path, s->node->op->name, inputs, s->node->width, flops(p, s) / 1e6,
                         (values + weights) / 1e6, s->node->file, s->node->line);
     }
-    pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP (B %d, T %d)\n", p->n_steps,
-                    sum_flops(p, PHA__FORWARD) / 1e9, sum_flops(p, PHA__BACKWARD) / 1e9,
+    pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP; %.2f MB read and written (B %d, T %d)\n",
+                    p->n_steps, sum_flops(p, PHA__FORWARD) / 1e9, sum_flops(p, PHA__BACKWARD) / 1e9, moved / 1e6,
                     p->options.B, p->options.T);
 }

@@ -29,7 +29,7 @@ static double number(const pha_train_options *o, const pha__option *row)
 
 static bool is(const pha__option *row, const char *field_name) { return !strcmp(row->field, field_name); }
 
-static char other_config[128], other_data[128], model[128];
+static char other_config[300], other_data[300], model[300];
 
 /* Another path to the same thing; weights to start from in place of a configuration. */
 static void change_path(pha_train_options *o, const pha__option *row)
@@ -444,5 +444,5 @@ int main(void)
         cmocka_unit_test(test_strange_values),
         cmocka_unit_test(test_an_older_checkpoint),
     };
-    return cmocka_run_group_tests(tests, set_up_options, tear_down);
+    return cmocka_run_group_tests(tests, set_up_options, root_teardown);
 }

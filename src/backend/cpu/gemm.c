@@ -171,17 +171,15 @@ size_t pha__gemm_scratch(int64_t m, int64_t n, int64_t k)
     return (packed_floats(n, k) + copy_floats(k) + (size_t)sum) * sizeof(float);
 }
 
-static void task(const pha__gemm *g, const plan *q, int64_t t, float *scratch)
+/* C(i0.., j0..), m x n: the steps along k one after the other. */
+static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64_t j0, int64_t n, float *scratch)
 {
-    int64_t i0 = t % q->rows * q->mc, j0 = t / q->rows * q->nc;
-    int64_t m = min64(q->mc, g->m - i0), n = min64(q->nc, g->n - j0);
     float *packed = scratch, *copy = packed + packed_floats(g->n, g->k), *sum = copy + copy_floats(g->k);
     target c = {(char *)g->c + (size_t)(i0 * g->c_row + j0) * pha__dtype_size(g->c_type), g->c_row, g->c_type, g->add};
     target out = c;
     bool apart = c.type == PHA__BF16 && q->kc < g->k; /* the sum must stay fp32 */
-    int64_t ld = (n + VF - 1) / VF * VF;
+    int64_t ld = (n + VF - 1) / VF * VF, p = 0;
     if (apart) out = (target){sum, ld, PHA__F32, false};
-    int64_t p = 0;
     do { /* once for k = 0: the sum is 0 */
         int64_t k = min64(q->kc, g->k - p);
         if (q->panels) {
@@ -194,6 +192,15 @@ static void task(const pha__gemm *g, const plan *q, int64_t t, float *scratch)
         p += k;
     } while (p < g->k);
     if (apart) put_rows(&c, sum, ld, m, n);
+}
+
+/* Over panels few rows go all the way along k for each tile, since every panel is read only once. */
+static void task(const pha__gemm *g, const plan *q, int64_t t, float *scratch)
+{
+    int64_t i0 = t % q->rows * q->mc, j0 = t / q->rows * q->nc;
+    int64_t m = min64(q->mc, g->m - i0), end = min64(j0 + q->nc, g->n);
+    int64_t step = q->panels && m <= PR ? panels_together(m) * PHA__PANEL : q->nc;
+    for (int64_t j = j0; j < end; j += step) part(g, q, i0, m, j, min64(step, end - j), scratch);
 }
 
 void pha__gemm_run(const pha__gemm *g, int64_t begin, int64_t end, void *scratch)

@@ -17,7 +17,11 @@ enum {
 };
 
 /* Panels side by side in a tile of mr rows. */
-#define PANELS(mr) (ACCUMULATORS / ((mr) * PV) < PN ? ACCUMULATORS / ((mr) * PV) : PN)
+PHA__INLINE int panels_together(int64_t mr)
+{
+    int n = ACCUMULATORS / ((int)mr * PV);
+    return n < PN ? n : PN;
+}
 
 typedef struct panels { /* the same k steps of panels of B */
     const float *data;
@@ -72,7 +76,7 @@ typedef void panel_function(const strip *s, const panels *b, int64_t k, const ta
 #define PANEL_TILE(mr, np)                                                                                    \
     static void panel_##mr##_##np(const strip *s, const panels *b, int64_t k, const target *o, int n)         \
     {                                                                                                         \
-        if (mr <= PR && np <= PANELS(mr)) panel_tile(mr, np, s, b, k, o, n);                                  \
+        if (mr <= PR && np <= panels_together(mr)) panel_tile(mr, np, s, b, k, o, n);                                  \
     }
 #define PANEL_TILES(mr) PANEL_TILE(mr, 1) PANEL_TILE(mr, 2) PANEL_TILE(mr, 3) PANEL_TILE(mr, 4)
 #define PANEL_NAMES(mr) {panel_##mr##_1, panel_##mr##_2, panel_##mr##_3, panel_##mr##_4}
@@ -91,7 +95,7 @@ static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, i
 {
     const size_t size = pha__dtype_size(out->type);
     const int64_t apart = PHA__PANEL * g->b_col, parts = (m + PR - 1) / PR, rows = (m + parts - 1) / parts;
-    const int64_t together = PANELS(rows), group = g->a_type == PHA__F32 ? m : GROUP / rows * rows;
+    const int64_t together = panels_together(rows), group = g->a_type == PHA__F32 ? m : GROUP / rows * rows;
     for (int64_t i1 = 0; i1 < m; i1 += group) {
         int64_t end = min64(i1 + group, m);
         strip all = strips_of(g, i0 + i1, end - i1, p0, k, copy);
@@ -99,7 +103,8 @@ static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, i
             int64_t left = (n - j + PHA__PANEL - 1) / PHA__PANEL, np = left >= together ? together : 1;
             int columns = (int)min64(np * PHA__PANEL, n - j);
             panels b = {.data = (const float *)g->b + (j0 + j) * g->b_col + p0 * PHA__PANEL, .apart = apart};
-            b.next = b.data + (left > np ? np * apart : 0);
+            b.next = left > np ? b.data + np * apart /* or the next step along k, or what lies behind the last */
+                               : b.data + k * PHA__PANEL + (p0 + k == g->k ? (np - 1) * apart : 0);
             strip s = all;
             for (int64_t i = i1; i < end; i += rows, s.data += rows * s.row) {
                 target o = *out;

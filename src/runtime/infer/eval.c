@@ -98,7 +98,7 @@ static pha_status open_program(evaluation *e)
     size_t n = (size_t)e->B * (size_t)e->run->context;
     e->ids = pha__alloc(n, sizeof *e->ids);
     e->targets = pha__alloc(n, sizeof *e->targets);
-    e->loss = pha__alloc(2 * n, sizeof *e->loss);
+    e->loss = pha__alloc(PHA__LOSS_WIDTH * n, sizeof *e->loss);
     return e->ids && e->targets && e->loss ? PHA_OK : PHA_NO_MEMORY;
 }
 

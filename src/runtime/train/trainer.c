@@ -143,7 +143,7 @@ static pha_status open_program(pha_trainer *t)
     size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
     t->ids = pha__alloc(tokens, sizeof *t->ids);
     t->targets = pha__alloc(tokens, sizeof *t->targets);
-    t->losses = pha__alloc(2 * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
+    t->losses = pha__alloc(PHA__LOSS_WIDTH * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
     return t->ids && t->targets && t->losses ? PHA_OK : PHA_NO_MEMORY;
 }
 

@@ -9,7 +9,7 @@ Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branc
                 const pha__config *c, int site, const char *file, int line)
 {
     Var in[PHA__MAX_IN] = {base};
-    pha__mix_attr attr = {n, (float)alpha, (float)beta, RMS_EPS, (float)c->dropout, dropout_site(p, site)};
+    pha__mix_attr attr = {n, (float)alpha, (float)beta, RMS_EPS, (float)c->dropout, dropout_site(p, site), 0};
     if (n > 1 && c->mix != PHA__MIX_UNIFORM)
         in[1] = pha__param_at(p, name, 1, n, PHA__VECTOR, pha__init_constant(0), file, line);
     if (n > 1 && c->mix == PHA__MIX_DYNAMIC) {
@@ -30,7 +30,7 @@ Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branc
 Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,
                      int site, const char *file, int line)
 {
-    pha__residual_attr attr = {(float)alpha, (float)beta, (float)c->dropout, dropout_site(p, site)};
+    pha__residual_attr attr = {(float)alpha, (float)beta, (float)c->dropout, dropout_site(p, site), 0};
     return pha__apply_at(p, name, &pha__op_residual, (Var[]){a, b}, 2, &attr, sizeof attr, file, line);
 }
 

@@ -17,7 +17,7 @@
 #include "base/dtype.h"
 #include "base/status.h"
 
-#define PHA__MAX_IN 12
+#define PHA__MAX_IN 13
 #define PHA__IN(i) (1u << (i)) /* bit of input i in a mask */
 
 typedef struct pha__view { /* row r begins at element r * ld of data */
@@ -50,7 +50,7 @@ typedef enum pha__pass { PHA__FORWARD, PHA__BACKWARD } pha__pass;
 typedef struct pha__args {
     int B, T;
     int n_in;
-    pha__view in[PHA__MAX_IN], out;
+    pha__view in[PHA__MAX_IN], out; /* backward: of what is not kept only rows, width and out's dtype */
     pha__view d_in[PHA__MAX_IN]; /* backward: gradients to write, data NULL where none is wanted */
     pha__view d_out;             /* backward: gradient of out */
     uint32_t add;                /* backward: bit i set: add to d_in[i]; clear: store (old content is garbage) */
@@ -80,6 +80,7 @@ static inline pha__sequence pha__sequence_of(const pha__args *a, int b)
 /* Shape inference: what an op is told of its inputs and what it answers. */
 typedef struct pha__shape {
     int B, T;          /* the largest of any run */
+    pha__dtype dtype;  /* of the program */
     int n_in;
     struct { bool present, param; int32_t rows, width; } in[PHA__MAX_IN]; /* rows: parameters only */
     const void *attr;
@@ -106,6 +107,12 @@ typedef struct pha__op {
     bool no_grad;          /* nothing to differentiate (tables) */
     bool is_loss;          /* backward needs no d_out and computes the output too: a program with gradients skips
                               forward */
+    /* An op that does the next one's work too if input `in` (not 0) is there, which belonged to that one (fuse.c). */
+    struct {
+        int in;
+        uint32_t keep_in;  /* these stand for the fields above */
+        bool keep_out, out_f32;
+    } fused;
 
     /* Sets s->width; fails with a message without a path (the builder adds it). */
     pha_status (*shape)(pha__shape *s);
@@ -122,6 +129,24 @@ typedef struct pha__op {
      * that a state from a file is checked before use. NULL: the op keeps no such number. */
     int64_t (*position)(const void *state);
 } pha__op;
+
+/* What depends on which inputs are there (a mask): of a fused op other fields count. */
+static inline bool pha__is_fused(const pha__op *op, uint32_t present)
+{
+    return op->fused.in && present & PHA__IN(op->fused.in);
+}
+static inline uint32_t pha__keep_in(const pha__op *op, uint32_t present)
+{
+    return pha__is_fused(op, present) ? op->fused.keep_in : op->keep_in;
+}
+static inline bool pha__keep_out(const pha__op *op, uint32_t present)
+{
+    return pha__is_fused(op, present) ? op->fused.keep_out : op->keep_out;
+}
+static inline pha__dtype pha__out_dtype(const pha__op *op, uint32_t present, pha__dtype of_program)
+{
+    return (pha__is_fused(op, present) ? op->fused.out_f32 : op->out_f32) ? PHA__F32 : of_program;
+}
 
 /* ops/<op>/<op>.c defines pha__op_<op>. */
 #define PHA__OP(name) extern const pha__op pha__op_##name;

@@ -95,6 +95,11 @@ typedef struct pha__op_test {
 /* The dropout mask of one element of a reference, 0 or 1 / (1 - rate), as backend/cpu/dropout.h describes it. */
 double pha__mask_of(const pha__op_reference *r, float rate, uint32_t site, int64_t row, int column);
 
+/* For references of ops that end in a norm, by row: x becomes gain x / rms(x); d, the gradient of that, becomes the
+ * gradient of x. dgain may be NULL. */
+void pha__norm_of(double *x, const double *gain, int n, double eps);
+void pha__norm_gradient(double *d, const double *x, const double *gain, double *dgain, int n, double eps);
+
 /* ---- for `extra` ---- */
 
 /* Records a failure of the running test, with printf text, unless ok. Returns ok. */

@@ -45,6 +45,15 @@ bool pha__has_gradient(const pha__problem *p, int i)
     return p->c->in[i].width > 0 && !p->c->in[i].no_grad && !p->test->op->no_grad;
 }
 
+uint32_t pha__inputs(const pha__problem *p)
+{
+    uint32_t present = 0;
+    for (int i = 0; i < PHA__MAX_IN; i++) present |= p->c->in[i].width ? PHA__IN(i) : 0;
+    return present;
+}
+
+pha__dtype pha__result_dtype(const pha__problem *p) { return pha__out_dtype(p->test->op, pha__inputs(p), p->dtype); }
+
 int64_t pha__input_rows(const pha__problem *p, int i)
 {
     return p->c->in[i].rows ? p->c->in[i].rows : (int64_t)p->ref.B * p->ref.T;
@@ -52,7 +61,7 @@ int64_t pha__input_rows(const pha__problem *p, int i)
 
 pha__shape pha__problem_shape(const pha__problem *p)
 {
-    pha__shape s = {.B = p->ref.B, .T = p->ref.T, .attr = p->c->attr};
+    pha__shape s = {.B = p->ref.B, .T = p->ref.T, .dtype = p->dtype, .attr = p->c->attr};
     for (int i = 0; i < PHA__MAX_IN; i++) {
         const pha__input *in = &p->c->in[i];
         if (in->width == 0) continue;
@@ -119,7 +128,7 @@ void pha__problem_open(pha__problem *p, const pha__op_test *test, const pha__op_
         ((int32_t *)p->run.tokens)[k] = token;
         ((int32_t *)p->run.targets)[k] = unscored ? -1 : pha__random_below(&r, c->vocabulary);
     }
-    bool round = dtype == PHA__BF16 && !test->op->out_f32;
+    bool round = pha__result_dtype(p) == PHA__BF16;
     for (int64_t k = 0; k < rows * p->ref.out_width; k++) {
         float d = pha__random_normal(&r);
         if (test->op->is_loss) d = k % p->ref.out_width == 0 ? p->run.loss_scale : 0;
@@ -185,6 +194,31 @@ void pha__problem_close(pha__problem *p)
     free((int32_t *)p->run.tokens);
     free((int32_t *)p->run.targets);
     free((int32_t *)p->run.order);
+}
+
+/* ---- a norm, for references ---- */
+
+static double inverse_rms(const double *x, int n, double eps)
+{
+    double sum = 0;
+    for (int i = 0; i < n; i++) sum += x[i] * x[i];
+    return 1 / sqrt(sum / n + eps);
+}
+
+void pha__norm_of(double *x, const double *gain, int n, double eps)
+{
+    double r = inverse_rms(x, n, eps);
+    for (int i = 0; i < n; i++) x[i] *= gain[i] * r;
+}
+
+void pha__norm_gradient(double *d, const double *x, const double *gain, double *dgain, int n, double eps)
+{
+    double r = inverse_rms(x, n, eps), sum = 0;
+    for (int i = 0; i < n; i++) {
+        sum += d[i] * gain[i] * x[i];
+        if (dgain) dgain[i] += d[i] * r * x[i];
+    }
+    for (int i = 0; i < n; i++) d[i] = r * d[i] * gain[i] - r * r * r * x[i] * sum / n;
 }
 
 /* ---- the reference against central differences (numerics.md 4) ---- */

@@ -22,6 +22,8 @@ void pha__check_differences(pha__problem *p); /* the reference's gradient agains
 
 pha__dtype pha__input_dtype(const pha__problem *p, int i);
 bool pha__has_gradient(const pha__problem *p, int i);
+uint32_t pha__inputs(const pha__problem *p); /* which are there */
+pha__dtype pha__result_dtype(const pha__problem *p);
 int64_t pha__input_rows(const pha__problem *p, int i);
 /* The shape of the problem as the op's functions want it, its width filled in. */
 pha__shape pha__problem_shape(const pha__problem *p);

@@ -189,8 +189,7 @@ void pha__trial_open(pha__trial *t)
                             : new_view(t, pha__input_rows(p, i), ref->rows[i], ref->width[i], pha__input_dtype(p, i),
                                        ref->in[i]);
     }
-    pha__dtype out = p->test->op->out_f32 ? PHA__F32 : p->dtype;
-    t->args.out = new_view(t, (int64_t)ref->B * ref->T, 0, ref->out_width, out, NULL);
+    t->args.out = new_view(t, (int64_t)ref->B * ref->T, 0, ref->out_width, pha__result_dtype(p), NULL);
     size_t saved = p->test->op->saved ? (size_t)p->test->op->saved(&shape) * sizeof(float) : 0;
     struct pha__block *b = new_block(t, saved);
     memset(b->base + GUARD, NOT_A_NUMBER, saved);
@@ -259,8 +258,9 @@ void pha__trial_backward(pha__trial *t)
     const pha__op *op = p->test->op;
     pha__args *a = &t->args;
     int64_t rows = (int64_t)a->B * a->T;
+    uint32_t present = pha__inputs(p), keep_in = pha__keep_in(op, present);
     for (int i = 0; i < a->n_in; i++) {
-        if (!(op->keep_in & PHA__IN(i))) poison(&a->in[i], rows);
+        if (!(keep_in & PHA__IN(i))) poison(&a->in[i], rows);
         if (!pha__has_gradient(p, i) || t->without & PHA__IN(i)) continue;
         pha__dtype dtype = p->ref.rows[i] ? PHA__F32 : pha__input_dtype(p, i);
         if (t->add) t->content[i] = content_for(p, i, dtype), a->add |= PHA__IN(i);
@@ -270,7 +270,7 @@ void pha__trial_backward(pha__trial *t)
     }
     t->sizes.add = a->add;
     if (!op->is_loss) {
-        if (!op->keep_out) poison(&a->out, rows);
+        if (!pha__keep_out(op, present)) poison(&a->out, rows);
         a->d_out = new_view(t, rows, 0, p->ref.out_width, a->out.dtype, p->ref.d_out);
         t->sizes.d_out = a->d_out, t->sizes.d_out.data = NULL;
         protect(t, &a->out);

@@ -3,18 +3,19 @@
  * No chunking of T: the channels are cut finer instead when there are few sequences, by the shape alone. The state is
  * fp32 whatever the format of the values. Backward (algorithms.md 1.1) walks T in reverse:
  *
- *   q_t = dh_t + a g_(t+1) q_(t+1)
- *   dz_t = q_t h_t (1 - g_t),  du_t = c g_t q_t,  da = sum_t g_t q_t h_(t-1),  dtheta = -a e^theta da,
- *   dbias = sum_t dz_t
+ *   q_t = dh_t + a g_(t+1) q_(t+1),   dz_t = q_t h_t (1 - g_t),   du_t = c g_t q_t
+ *   da = sum_t g_t q_t h_(t-1),   dtheta = -a e^theta da,   dbias = sum_t dz_t
  *
- * with da and dbias per sequence in `work`, summed over the sequences by phase 1.
+ * with da and dbias per sequence in `work`, summed over the sequences by phase 1. With a filter f
+ *
+ *   dh_t = dout_t SiLU(f_t),   df_t = dout_t h_t s (1 + f_t (1 - s)),   s = sigmoid(f_t)        (algorithms.md 7)
  */
 #include <math.h>
 
 #include "backend/cpu/rows.h"
 #include "ops/scan/scan.h"
 
-enum { Z, U, THETA, BIAS, C }; /* inputs */
+enum { Z, U, THETA, BIAS, C, F }; /* inputs */
 enum { MAX_CHANNELS = 64, COLUMNS = 256 };
 
 /* Channels of a task: 64, or fewer while that leaves less than 8 tasks. */
@@ -43,13 +44,24 @@ typedef struct lanes { /* what a task knows of its channels, and room for a row 
     float h[MAX_CHANNELS];     /* forward: the state; backward: the state before the first token */
     float carry[MAX_CHANNELS]; /* backward: a g_(t+1) q_(t+1) */
     float da[MAX_CHANNELS], db[MAX_CHANNELS];
-    float z[MAX_CHANNELS], u[MAX_CHANNELS], out[MAX_CHANNELS], before[MAX_CHANNELS], d[MAX_CHANNELS];
+    float z[MAX_CHANNELS], u[MAX_CHANNELS], f[MAX_CHANNELS], out[MAX_CHANNELS], before[MAX_CHANNELS], d[MAX_CHANNELS];
+    float dh[MAX_CHANNELS], df[MAX_CHANNELS];
 } lanes;
 
 static size_t scratch(const pha__args *a, pha__pass pass)
 {
     (void)a, (void)pass;
     return sizeof(lanes) > COLUMNS * sizeof(float) ? sizeof(lanes) : COLUMNS * sizeof(float);
+}
+
+static bool filtered(const pha__args *a) { return a->in[F].width > 0; }
+
+/* Where h is kept for backward; no data: nowhere. */
+static pha__view kept(const pha__args *a)
+{
+    if (!filtered(a)) return a->out;
+    int32_t S = a->out.width;
+    return (pha__view){a->saved ? a->saved + (int64_t)a->B * S : NULL, S, 0, S, a->out.dtype};
 }
 
 static float element(const pha__view *v, int64_t column, float absent)
@@ -66,6 +78,31 @@ static void load_parameters(const pha__args *a, lanes *l, int64_t first, int64_t
     }
 }
 
+/* out = SiLU(f) h */
+static void filter_row(const pha__args *a, int64_t row, int64_t first, int64_t n, lanes *l)
+{
+    const float *f = pha__row_in(&a->in[F], row, first, n, l->f);
+    float *out = pha__row_out(&a->out, row, first, l->out);
+    for (int64_t i = 0; i < n; i += VF)
+        pha__store(out + i, vf_silu(pha__load(f + i, n - i)) * vf_load(l->h + i), n - i);
+    pha__row_done(&a->out, row, first, n, out);
+}
+
+/* The gradient of f; dh, to l->dh. */
+static const float *unfilter_row(const pha__args *a, int64_t row, int64_t first, int64_t n, const float *h,
+                                 const float *d, lanes *l)
+{
+    const float *f = pha__row_in(&a->in[F], row, first, n, l->f);
+    vf one = vf_set1(1.0f);
+    for (int64_t i = 0; i < n; i += VF) {
+        vf x = pha__load(f + i, n - i), s = vf_sigmoid(x), g = pha__load(d + i, n - i);
+        vf_store(l->df + i, g * pha__load(h + i, n - i) * s * vf_fma(x, one - s, one));
+        vf_store(l->dh + i, g * x * s);
+    }
+    if (a->d_in[F].data) pha__row_grad(&a->d_in[F], row, first, n, l->df, a->add & PHA__IN(F));
+    return l->dh;
+}
+
 static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, lanes *l)
 {
     load_parameters(a, l, first, n);
@@ -74,18 +111,19 @@ static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, la
     if (state) memcpy(l->h, state, bytes);
     else memset(l->h, 0, bytes);
     if (a->saved) memcpy(a->saved + b * (int64_t)a->out.width + first, l->h, bytes);
+    pha__view keep = kept(a);
+    bool filter = filtered(a);
 
     pha__sequence tokens = pha__sequence_of(a, b);
     for (int64_t row = tokens.row; row < tokens.row + tokens.n; row++) {
         const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *u = pha__row_in(&a->in[U], row, first, n, l->u);
-        float *out = pha__row_out(&a->out, row, first, l->out);
         for (int64_t i = 0; i < n; i += VF) {
             vf g = vf_sigmoid(pha__load(z + i, n - i) + vf_load(l->bias + i));
             vf h = g * vf_fma(vf_load(l->a + i), vf_load(l->h + i), vf_load(l->c + i) * pha__load(u + i, n - i));
             vf_store(l->h + i, h);
-            pha__store(out + i, h, n - i);
         }
-        pha__row_done(&a->out, row, first, n, out);
+        if (keep.data) pha__row_grad(&keep, row, first, n, l->h, false);
+        if (filter) filter_row(a, row, first, n, l);
     }
     if (state) memcpy(state, l->h, bytes);
 }
@@ -98,11 +136,14 @@ static void backward_task(const pha__args *a, int b, int64_t first, int64_t n, l
     memset(l, 0, sizeof *l);
     load_parameters(a, l, first, n);
     memcpy(l->h, a->saved + b * S + first, bytes);
+    pha__view keep = kept(a);
+    bool filter = filtered(a);
     vf one = vf_set1(1.0f);
     for (int64_t row = begin + tokens.n - 1; row >= begin; row--) {
-        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&a->out, row, first, n, l->out);
-        const float *before = row > begin ? pha__row_in(&a->out, row - 1, first, n, l->before) : l->h;
+        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&keep, row, first, n, l->out);
+        const float *before = row > begin ? pha__row_in(&keep, row - 1, first, n, l->before) : l->h;
         const float *d = pha__row_in(&a->d_out, row, first, n, l->d);
+        if (filter) d = unfilter_row(a, row, first, n, h, d, l);
         float dz[MAX_CHANNELS], du[MAX_CHANNELS];
         for (int64_t i = 0; i < n; i += VF) {
             vf x = pha__load(z + i, n - i) + vf_load(l->bias + i);

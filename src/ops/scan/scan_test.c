@@ -1,4 +1,4 @@
-/* scan_test.c -- h_t = g_t (a h_(t-1) + c u_t), step by step */
+/* scan_test.c -- h_t = g_t (a h_(t-1) + c u_t), step by step; out = h or SiLU(f) h */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +6,7 @@
 #include "ops/harness.h"
 #include "ops/scan/scan.h"
 
-enum { Z, U, THETA, BIAS, C };
+enum { Z, U, THETA, BIAS, C, F };
 
 static double gate(const pha__op_reference *r, int64_t row, int i)
 {
@@ -15,7 +15,8 @@ static double gate(const pha__op_reference *r, int64_t row, int i)
 
 static double factor(const pha__op_reference *r, int i) { return r->in[C] ? r->in[C][i] : 1; }
 
-static void forward(pha__op_reference *r)
+/* h of all rows. */
+static void states(const pha__op_reference *r, double *out)
 {
     int S = r->out_width;
     for (int b = 0; b < r->B; b++) {
@@ -23,14 +24,23 @@ static void forward(pha__op_reference *r)
             double h = 0, a = exp(-exp(r->in[THETA][i]));
             for (int64_t row = (int64_t)b * r->T; row < (int64_t)(b + 1) * r->T; row++) {
                 h = gate(r, row, i) * (a * h + factor(r, i) * r->in[U][row * S + i]);
-                r->out[row * S + i] = h;
+                out[row * S + i] = h;
             }
         }
     }
 }
 
+static double silu(double x) { return x / (1 + exp(-x)); }
+static double silu_slope(double x) { return (1 + x * (1 - 1 / (1 + exp(-x)))) / (1 + exp(-x)); }
+
+static void forward(pha__op_reference *r)
+{
+    states(r, r->out);
+    for (int64_t k = 0; r->in[F] && k < (int64_t)r->B * r->T * r->out_width; k++) r->out[k] *= silu(r->in[F][k]);
+}
+
 /* algorithms.md 1.1, with s_t = a h_(t-1) + c u_t as it stands there before it is simplified. */
-static void backward(pha__op_reference *r)
+static void backward_states(pha__op_reference *r, const double *h, const double *dh)
 {
     int S = r->out_width;
     for (int b = 0; b < r->B; b++) {
@@ -38,8 +48,8 @@ static void backward(pha__op_reference *r)
             double a = exp(-exp(r->in[THETA][i])), from_next = 0; /* lambda_(t+1) q_(t+1) */
             int64_t first = (int64_t)b * r->T;
             for (int64_t row = first + r->T - 1; row >= first; row--) {
-                double g = gate(r, row, i), before = row > first ? r->out[(row - 1) * S + i] : 0;
-                double q = r->d_out[row * S + i] + from_next;
+                double g = gate(r, row, i), before = row > first ? h[(row - 1) * S + i] : 0;
+                double q = dh[row * S + i] + from_next;
                 double s = a * before + factor(r, i) * r->in[U][row * S + i];
                 double dz = q * s * g * (1 - g);
                 r->d_in[Z][row * S + i] += dz;
@@ -50,6 +60,19 @@ static void backward(pha__op_reference *r)
             }
         }
     }
+}
+
+static void backward(pha__op_reference *r)
+{
+    size_t n = (size_t)r->B * (size_t)r->T * (size_t)r->out_width;
+    double *h = malloc(2 * n * sizeof *h), *dh = h + n;
+    states(r, h);
+    for (size_t k = 0; k < n; k++) {
+        dh[k] = r->d_out[k] * (r->in[F] ? silu(r->in[F][k]) : 1);
+        if (r->d_in[F]) r->d_in[F][k] += r->d_out[k] * h[k] * silu_slope(r->in[F][k]);
+    }
+    backward_states(r, h, dh);
+    free(h);
 }
 
 /* rates from 1e-3 to 1.6 as in a trained model (pha.md 5) */
@@ -105,6 +128,20 @@ static const pha__op_case cases[] = {
      .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64)}},
     {.name = "long", .B = 3, .T = 1000, .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480)}, .big = true},
     {.name = "768 channels", .B = 1, .T = 70, .in = {OPEN(768), VALUE(768), RATES(768), BIAS_IN(768)}, .big = true},
+    {.name = "filter, small", .B = 2, .T = 5, .differences = true,
+     .in = {VALUE(3), VALUE(3), RATES(3), BIAS_IN(3), CONSTANT(3), VALUE(3)}},
+    {.name = "filter, open", .B = 1, .T = 9, .in = {OPEN(5), VALUE(5), RATES(5), [F] = VALUE(5)}, .differences = true},
+    {.name = "filter, one", .B = 1, .T = 1, .in = {VALUE(1), VALUE(1), RATES(1), [F] = VALUE(1)},
+     .grad = {[THETA] = {.e2 = 1e-9, .emax = 1e-9, .bf16_e2 = 1e-9, .bf16_emax = 1e-9, .absolute = true}}},
+    {.name = "filter, T 63", .B = 1, .T = 63, .in = {VALUE(160), VALUE(160), RATES(160), BIAS_IN(160), [F] = VALUE(160)}},
+    {.name = "filter, T 64", .B = 3, .T = 64, .in = {OPEN(76), VALUE(76), RATES(76), {0}, CONSTANT(76), VALUE(76)}},
+    {.name = "filter, many channels", .B = 3, .T = 65,
+     .in = {OPEN(601), VALUE(601), RATES(601), BIAS_IN(601), [F] = VALUE(601)}},
+    {.name = "filter, saturated", .B = 1, .T = 33,
+     .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64),
+            [F] = {.width = 64, .fill = saturated}}},
+    {.name = "filter, long", .B = 3, .T = 1000, .big = true,
+     .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480), [F] = VALUE(480)}},
     {.name = "T 16384", .B = 1, .T = 16384, .in = {OPEN(48), VALUE(48), RATES(48), BIAS_IN(48)}, .big = true},
 };
 
@@ -204,7 +241,8 @@ const pha__op_test pha__test_scan = {
     .backward = backward,
     .out = PHA__LIMITS(2e-5, 3e-4, 1e-2, 2e-1),
     .grad = {[Z] = PHA__LIMITS(5e-5, 1e-3, 2e-2, 4e-1), [U] = PHA__LIMITS(5e-5, 1e-3, 2e-2, 4e-1),
-             [THETA] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1), [BIAS] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1)},
+             [THETA] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1), [BIAS] = PHA__LIMITS(1e-4, 1e-3, 2e-2, 1e-1),
+             [F] = PHA__LIMITS(5e-5, 1e-3, 2e-2, 4e-1)},
     PHA__CASES(cases),
     .extra = extra,
 };

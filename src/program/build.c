@@ -1,10 +1,19 @@
 /* build.c -- recording: names, parameters, results of ops, and their shapes */
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/env.h"
+#include "base/rng.h"
 #include "program/program.h"
+
+/* What the environment asks for besides the options. A program that keeps every value has every value. */
+static pha_status resolve(pha__program_options *o)
+{
+    o->keep_all |= pha__env_flag("PHA_KEEP_ALL", false);
+    if (o->keep_all) o->unfused |= PHA__FUSE_ALL & ~PHA__FUSE_PROJECTIONS;
+    return pha__unfused_by_environment(&o->unfused);
+}
 
 pha_status pha__program_open(pha__program **out, const pha__program_options *options)
 {
@@ -13,9 +22,11 @@ pha_status pha__program_open(pha__program **out, const pha__program_options *opt
     if ((int64_t)options->B * options->T > INT32_MAX)
         FAIL(USAGE, "batch %d times length %d is too much for one run; the most is %d tokens", options->B, options->T,
              INT32_MAX);
+    pha__program_options resolved = *options;
+    TRY(resolve(&resolved));
     pha__program *p = pha__alloc_zero(1, sizeof *p);
     if (!p) return PHA_NO_MEMORY;
-    p->options = *options;
+    p->options = resolved;
     p->poison = pha__arena_alloc(&p->arena, 1, sizeof *p->poison);
     if (!p->poison) {
         pha__program_close(p);
@@ -33,6 +44,7 @@ void pha__program_close(pha__program *p)
     pha__arena_free(&p->arena);
     pha__free(p->nodes);
     pha__free(p->params);
+    pha__free(p->names);
     pha__free(p->steps);
     pha__free(p->buffers);
     pha__free(p);
@@ -104,17 +116,42 @@ static Var new_node(Params p, const char *path, const char *file, int line)
                      .file = slash ? slash + 1 : file,
                      .line = line,
                      .group = -1,
+                     .stack_in = -1,
                      .value = {-1, -1},
                      .saved = {-1, -1},
                      .grad = -1};
     return v;
 }
 
+/* Where a path stands, or belongs, in the table of names: open addressing, at most half full. */
+static Var *slot_of(Var *names, int n, const char *path)
+{
+    for (uint64_t k = pha__hash_path(path);; k++) {
+        Var *slot = &names[k & (uint64_t)(n - 1)];
+        if (!*slot || !strcmp((*slot)->path, path)) return slot;
+    }
+}
+
 Var pha__find_param(const pha__program *p, const char *path)
 {
-    for (int i = 0; i < p->n_params; i++)
-        if (!strcmp(p->params[i]->path, path)) return p->params[i];
-    return NULL;
+    return p->names ? *slot_of(p->names, p->n_names, path) : NULL;
+}
+
+static bool add_name(pha__program *p, Var v)
+{
+    if (2 * p->n_params > p->n_names) {
+        int n = p->n_names ? 2 * p->n_names : 512;
+        Var *names = pha__alloc_zero((size_t)n, sizeof *names);
+        if (!names) {
+            reject(p, PHA_NO_MEMORY, "no memory for a program");
+            return false;
+        }
+        for (int i = 0; i < p->n_params; i++) *slot_of(names, n, p->params[i]->path) = p->params[i];
+        pha__free(p->names);
+        p->names = names, p->n_names = n;
+    }
+    *slot_of(p->names, p->n_names, v->path) = v;
+    return true;
 }
 
 Var pha__find_value(const pha__program *p, const char *path)
@@ -141,20 +178,29 @@ Var pha__param_at(Params p, const char *name, int32_t rows, int32_t width, pha__
     if (!v) return g->poison;
     v->rows = rows, v->width = width, v->kind = kind, v->init = init;
     v->dtype = kind == PHA__MATRIX ? g->options.dtype : PHA__F32;
-    return push(g, &g->params, &g->n_params, &g->params_capacity, v) ? v : g->poison;
+    return push(g, &g->params, &g->n_params, &g->params_capacity, v) && add_name(g, v) ? v : g->poison;
 }
 
 void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s)
 {
-    *s = (pha__shape){.B = p->options.B, .T = p->options.T, .n_in = n->n_in, .attr = n->attr, .width = n->width};
+    *s = (pha__shape){.B = p->options.B, .T = p->options.T, .dtype = p->options.dtype, .n_in = n->n_in,
+                      .attr = n->attr, .width = n->width};
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i]) continue;
         s->in[i].present = true;
         s->in[i].param = n->in[i]->op == NULL;
-        s->in[i].rows = n->in[i]->rows;
+        s->in[i].rows = pha__rows_of(n, i);
         s->in[i].width = n->in[i]->width;
     }
-    if (n->stack_rows) s->in[1].rows = n->stack_rows;
+}
+
+int32_t pha__rows_of(const pha__node *n, int i) { return i == n->stack_in ? n->stack_rows : n->in[i]->rows; }
+
+uint32_t pha__inputs_of(const pha__node *n)
+{
+    uint32_t present = 0;
+    for (int i = 0; i < n->n_in; i++) present |= n->in[i] ? PHA__IN(i) : 0;
+    return present;
 }
 
 /* Checks what every op has in common, then asks the op. */
@@ -184,7 +230,6 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
     if (!v || (attr_size && !copy)) return g->poison;
     if (attr_size) memcpy(copy, attr, attr_size);
     v->op = op, v->n_in = n_in, v->attr = copy, v->attr_size = attr_size;
-    v->dtype = op->out_f32 ? PHA__F32 : g->options.dtype;
     for (int i = 0; i < n_in && i < PHA__MAX_IN; i++) v->in[i] = in[i];
     pha_status status = infer(g, v);
     if (status) {
@@ -193,6 +238,7 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
         reject(g, status, text);
         return g->poison;
     }
+    v->dtype = pha__out_dtype(op, pha__inputs_of(v), g->options.dtype);
     return push(g, &g->nodes, &g->n_nodes, &g->nodes_capacity, v) ? v : g->poison;
 }
 
@@ -221,61 +267,13 @@ void pha__output(Params p, const char *name, Var value)
     g->outputs[g->n_outputs++].value = value;
 }
 
-/* Paths compare with numbers as numbers: layer2 before layer10. */
-static int compare_paths(const char *a, const char *b)
-{
-    for (;; a++, b++) {
-        if (*a >= '0' && *a <= '9' && *b >= '0' && *b <= '9') {
-            char *end_a, *end_b;
-            unsigned long x = strtoul(a, &end_a, 10), y = strtoul(b, &end_b, 10);
-            if (x != y) return x < y ? -1 : 1;
-            a = end_a, b = end_b;
-        }
-        if (*a != *b) return (unsigned char)*a < (unsigned char)*b ? -1 : 1;
-        if (!*a) return 0;
-    }
-}
-
-static int by_path(const void *a, const void *b)
-{
-    return compare_paths((*(const Var *)a)->path, (*(const Var *)b)->path);
-}
-
-static bool ready(const pha__node *n)
-{
-    for (int i = 0; i < n->n_in; i++)
-        if (n->in[i] && n->in[i]->op && !n->in[i]->live) return false;
-    return true;
-}
-
-/* Topological order with ties broken by layer and path, so that nothing depends on the order in which a compiler
- * evaluates arguments. */
-pha_status pha__canonical_order(pha__program *p)
-{
-    if (p->n_params) qsort(p->params, (size_t)p->n_params, sizeof *p->params, by_path);
-    for (int i = 0; i < p->n_params; i++) p->params[i]->index = i;
-    for (int done = 0; done < p->n_nodes; done++) {
-        int best = -1;
-        for (int i = done; i < p->n_nodes; i++) {
-            Var v = p->nodes[i], w = best < 0 ? NULL : p->nodes[best];
-            if (!ready(v)) continue;
-            if (!w || v->layer < w->layer || (v->layer == w->layer && compare_paths(v->path, w->path) < 0)) best = i;
-        }
-        Var v = p->nodes[best];
-        memmove(p->nodes + done + 1, p->nodes + done, (size_t)(best - done) * sizeof *p->nodes);
-        p->nodes[done] = v;
-        v->live = true; /* placed; derive.c gives the flag its lasting meaning */
-    }
-    return PHA_OK;
-}
-
 static pha_status check_outputs(const pha__program *p)
 {
     for (int i = 0; i < p->n_outputs; i++) {
         const pha__node *v = p->outputs[i].value;
         if (!v->op || v->merged)
             FAIL(BAD_INPUT, "%s (%s:%d) can't be the output '%s': it is a %s", v->path, v->file, v->line,
-                 p->outputs[i].name, v->op ? "slice of a merged product (no_fuse keeps it apart)" : "parameter");
+                 p->outputs[i].name, v->op ? "slice of a merged product" : "parameter");
     }
     return PHA_OK;
 }

@@ -6,7 +6,6 @@
  * With recompute, the values of a layer are made a second time just before its backward pass (version 1 of a value), so
  * that only what enters a layer has to be kept; dropout masks are functions of position and come out the same.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "program/program.h"
@@ -31,9 +30,11 @@ static pha__ref buffer_ref(const pha__node *n, const pha__node *memory, int buff
     return (pha__ref){PHA__REF_BUFFER, buffer, n == memory ? 0 : n->column, memory->width, 0, n->width, n->dtype};
 }
 
-static pha__ref param_ref(const pha__node *w, pha__ref_kind kind, int32_t rows)
+/* Input i of a node, a parameter, or its gradient. */
+static pha__ref param_ref(const pha__node *n, int i, pha__ref_kind kind)
 {
-    return (pha__ref){kind, w->index, 0, w->width, rows ? rows : w->rows, w->width,
+    const pha__node *w = n->in[i];
+    return (pha__ref){kind, w->index, 0, w->width, pha__rows_of(n, i), w->width,
                       kind == PHA__REF_GRAD ? PHA__F32 : w->dtype};
 }
 
@@ -42,6 +43,12 @@ static pha__ref value_ref(Var n, int version)
 {
     Var m = owner(n);
     return buffer_ref(n, m, version && m->value[1] >= 0 ? m->value[1] : m->value[0]);
+}
+
+/* With recomputation the layers of the model are repeated, what stands before and behind them is not. */
+static bool is_repeated(const pha__program *p, const pha__node *n)
+{
+    return p->options.recompute && n->layer >= 0 && n->layer < p->tail;
 }
 
 static pha__plan_step *new_step(pha__program *p, Var n, pha__pass pass)
@@ -65,12 +72,12 @@ static pha_status forward_step(pha__program *p, Var n, int version)
     s->repeat = version == 1;
     for (int i = 0; i < n->n_in; i++) {
         if (!n->in[i]) continue;
-        s->in[i] = is_value(n->in[i]) ? value_ref(n->in[i], version)
-                                      : param_ref(n->in[i], PHA__REF_PARAM, i == 1 ? n->stack_rows : 0);
+        s->in[i] = is_value(n->in[i]) ? value_ref(n->in[i], version) : param_ref(n, i, PHA__REF_PARAM);
     }
     pha__shape shape;
     pha__shape_of(p, n, &shape);
-    int64_t saved = n->op->saved ? n->op->saved(&shape) : 0;
+    bool keeps = n->op->saved && n->wants_grad && (version || !is_repeated(p, n));
+    int64_t saved = keeps ? n->op->saved(&shape) : 0;
     TRY(new_buffer(p, n->path, version ? PHA__BUF_REPEAT : PHA__BUF_VALUE, value_bytes(p, n), &n->value[version]));
     size_t saved_bytes = saved > INT64_MAX / 8 ? SIZE_MAX : (size_t)saved * 4;
     if (saved) TRY(new_buffer(p, n->path, PHA__BUF_SAVED, saved_bytes, &n->saved[version]));
@@ -104,9 +111,10 @@ static pha_status gradient_of_value(pha__program *p, pha__plan_step *s, int i, V
     return PHA_OK;
 }
 
-static void gradient_of_param(pha__plan_step *s, int i, Var w, int32_t rows)
+static void gradient_of_param(pha__plan_step *s, int i)
 {
-    s->d_in[i] = param_ref(w, PHA__REF_GRAD, rows);
+    Var w = s->node->in[i];
+    s->d_in[i] = param_ref(s->node, i, PHA__REF_GRAD);
     if (w->live) s->add |= PHA__IN(i);
     else s->add_if_more |= PHA__IN(i);
     w->live = true;
@@ -117,17 +125,17 @@ static pha_status backward_step(pha__program *p, Var n)
     pha__plan_step *s = new_step(p, n, PHA__BACKWARD);
     if (!s) FAIL(NO_MEMORY, "no memory for a program");
     int version = n->value[1] >= 0 || n->saved[1] >= 0;
+    uint32_t keep_in = pha__keep_in(n->op, pha__inputs_of(n));
     for (int i = 0; i < n->n_in; i++) {
         Var x = n->in[i];
-        if (!x || !(n->op->keep_in & PHA__IN(i) || !is_value(x))) continue;
-        int32_t rows = i == 1 ? n->stack_rows : 0;
-        s->in[i] = is_value(x) ? value_ref(x, 1) : param_ref(x, PHA__REF_PARAM, rows);
+        if (!x || !(keep_in & PHA__IN(i) || !is_value(x))) continue;
+        s->in[i] = is_value(x) ? value_ref(x, 1) : param_ref(n, i, PHA__REF_PARAM);
     }
     if (n->op->is_loss) {
         TRY(new_buffer(p, n->path, PHA__BUF_VALUE, value_bytes(p, n), &n->value[0]));
         s->out = buffer_ref(n, n, n->value[0]);
     } else {
-        if (n->op->keep_out) s->out = value_ref(n, 1);
+        if (pha__keep_out(n->op, pha__inputs_of(n))) s->out = value_ref(n, 1);
         s->d_out = buffer_ref(n, n, n->grad);
     }
     s->saved = n->saved[version] >= 0 ? n->saved[version] : n->saved[0];
@@ -137,7 +145,7 @@ static pha_status backward_step(pha__program *p, Var n)
         s = &p->steps[step];
         if (!x) continue;
         if (!is_value(x)) {
-            if (x->kind != PHA__CONSTANT) gradient_of_param(s, i, x, i == 1 ? n->stack_rows : 0);
+            if (x->kind != PHA__CONSTANT) gradient_of_param(s, i);
         } else if (x->merged ? x->merged->wants_grad : x->wants_grad) {
             TRY(gradient_of_value(p, s, i, x));
         }
@@ -153,7 +161,7 @@ static pha_status has_gradient(const pha__program *p, const pha__node *n, bool *
     int with = 0, without = 0;
     for (int i = 0; i < p->n_nodes; i++)
         if (p->nodes[i]->merged == n) p->nodes[i]->live ? with++ : without++;
-    if (with && without) FAIL(FAILED, "%s: a slice of a merged product has no gradient; use no_fuse", n->path);
+    if (with && without) FAIL(FAILED, "%s: a slice of a merged product has no gradient; leave out the rule", n->path);
     *yes = with > 0;
     return PHA_OK;
 }
@@ -164,10 +172,10 @@ static void mark_needed(const pha__program *p, int begin, int end, bool *needed)
     for (int i = end - 1; i >= begin; i--) {
         Var n = p->nodes[i];
         if (n->merged) continue;
-        bool grads = n->wants_grad;
-        if (grads && (n->op->keep_out || n->op->saved)) needed[i] = true;
+        uint32_t inputs = pha__inputs_of(n), keep_in = n->wants_grad ? pha__keep_in(n->op, inputs) : 0;
+        if (n->wants_grad && (pha__keep_out(n->op, inputs) || n->op->saved)) needed[i] = true;
         for (int k = 0; k < n->n_in; k++) {
-            if (!is_value(n->in[k]) || !(needed[i] || (grads && n->op->keep_in & PHA__IN(k)))) continue;
+            if (!is_value(n->in[k]) || !(needed[i] || keep_in & PHA__IN(k))) continue;
             for (int j = begin; j < i; j++)
                 if (p->nodes[j] == owner(n->in[k])) needed[j] = true;
         }
@@ -186,20 +194,12 @@ static pha_status repeat_layer(pha__program *p, int begin, int end)
     return status;
 }
 
-static int last_layer(const pha__program *p)
-{
-    int last = -1;
-    for (int i = 0; i < p->n_nodes; i++) last = p->nodes[i]->layer > last ? p->nodes[i]->layer : last;
-    return last;
-}
-
 static pha_status backward(pha__program *p)
 {
-    int tail = last_layer(p);
     for (int i = p->n_nodes - 1; i >= 0; i--) {
         Var n = p->nodes[i];
         bool opens = i == p->n_nodes - 1 || p->nodes[i + 1]->layer != n->layer;
-        if (p->options.recompute && opens && n->layer >= 0 && n->layer < tail) {
+        if (opens && is_repeated(p, n)) {
             int begin = i;
             while (begin > 0 && p->nodes[begin - 1]->layer == n->layer) begin--;
             TRY(repeat_layer(p, begin, i + 1));
@@ -225,7 +225,7 @@ static void use_ref(pha__program *p, const pha__ref *r, int step)
     if (r->kind == PHA__REF_BUFFER) use(p, r->index, step);
 }
 
-/* First and last step of every buffer; outputs stay to the end, as does everything under PHA_KEEP_ALL. */
+/* First and last step of every buffer; outputs stay to the end, and so may everything. */
 static void lifetimes(pha__program *p)
 {
     for (int i = 0; i < p->n_steps; i++) {
@@ -242,9 +242,7 @@ static void lifetimes(pha__program *p)
         Var m = owner(p->outputs[i].value);
         if (m->op) use(p, m->value[0], PHA__FOREVER);
     }
-    const char *keep = getenv("PHA_KEEP_ALL");
-    bool all = p->options.keep_all || (keep && *keep == '1');
-    for (int i = 0; all && i < p->n_buffers; i++) {
+    for (int i = 0; p->options.keep_all && i < p->n_buffers; i++) {
         use(p, i, 0);
         use(p, i, PHA__FOREVER);
     }
@@ -252,8 +250,10 @@ static void lifetimes(pha__program *p)
 
 pha_status pha__derive(pha__program *p)
 {
+    p->tail = -1;
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];
+        p->tail = n->layer > p->tail ? n->layer : p->tail;
         n->live = false;
         if (!n->merged) n->wants_grad = p->options.gradients && wants_grad(n);
         if (n->merged) n->wants_grad = n->merged->wants_grad;

@@ -1,29 +1,68 @@
-/* fuse.c -- rules that merge steps, and the order of weights in memory that makes them possible
+/* fuse.c -- rules that make one step of several, and the order of weights in memory that makes the first possible
  *
  * Rule "projections": products of one value with several weights become one product over the stacked weights; the old
  * results become slices of its columns. A PHA layer has eight (q, k, v, gate, in, filter, aux gate, aux up), and the
  * gradient with respect to the shared input becomes one product too. The weights of a stack lie next to each other in
  * path order; names and shapes in checkpoints do not change.
+ *
+ * Rules "mix", "residual", "scan": a value that one step alone reads is not written where the step that makes it can do
+ * the other's work too. A sum and its norm: the sum is never stored, backward makes it again. A scan and the filter of
+ * its state. The node of the second step stays, as the first op with one input more; the first node goes.
+ *
+ * A sum may lie in one layer and its norm in the next. The fused step belongs to the layer of the norm: so what enters
+ * that layer are the terms of the sum, and none of them has to be made again by the layer before for this step's
+ * backward (the last product of a feed-forward, say). With recomputation they are kept in place of the sum, so there a
+ * pair crosses layers only if they are no larger: two bf16 terms for a sum in fp32.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/mix/mix.h"
+#include "ops/residual/residual.h"
+#include "ops/rmsnorm/rmsnorm.h"
 #include "program/program.h"
 
-static bool may_merge(const pha__node *n) { return n->op == &pha__op_matmul && n->dtype == n->in[1]->dtype; }
+enum { X, WEIGHT }; /* inputs of a product */
 
-/* Uses of a parameter: one that is used twice (a tied embedding) cannot be stacked. */
-static int uses(const pha__program *p, const pha__node *param)
+static const char *const rule_names[] = {"projections", "mix", "residual", "scan"}; /* by bit */
+
+pha_status pha__unfused_by_environment(unsigned *rules)
 {
-    int count = 0;
+    enum { N = sizeof rule_names / sizeof *rule_names };
+    const char *at = getenv("PHA_NO_FUSE");
+    while (at && *at) {
+        size_t n = strcspn(at, ",");
+        int k = 0;
+        while (k < N && (strlen(rule_names[k]) != n || strncmp(rule_names[k], at, n) != 0)) k++;
+        bool all = n == 3 && !strncmp(at, "all", n);
+        if (k == N && !all)
+            FAIL(USAGE, "PHA_NO_FUSE=%s: rules are projections, mix, residual, scan, with commas between, or all", at);
+        *rules |= all ? PHA__FUSE_ALL : 1u << k;
+        at += n + (at[n] == ',');
+    }
+    return PHA_OK;
+}
+
+static void count_uses(pha__program *p)
+{
     for (int i = 0; i < p->n_nodes; i++)
-        for (int k = 0; k < p->nodes[i]->n_in; k++) count += p->nodes[i]->in[k] == param;
-    return count;
+        for (int k = 0; k < p->nodes[i]->n_in; k++)
+            if (p->nodes[i]->in[k]) p->nodes[i]->in[k]->uses++;
+    for (int i = 0; i < p->n_outputs; i++) p->outputs[i].value->uses++;
+}
+
+/* ---- projections ---------------------------------------------------------------------------------------- */
+
+/* A weight that is used twice (a tied embedding) cannot be stacked. */
+static bool may_merge(const pha__node *n)
+{
+    return n->op == &pha__op_matmul && n->dtype == n->in[WEIGHT]->dtype && n->in[WEIGHT]->uses == 1;
 }
 
 static int by_weight(const void *a, const void *b)
 {
-    return (*(const Var *)a)->in[1]->index - (*(const Var *)b)->in[1]->index;
+    return (*(const Var *)a)->in[WEIGHT]->index - (*(const Var *)b)->in[WEIGHT]->index;
 }
 
 /* Members of the group that node i opens, sorted by the path of their weight; their number. */
@@ -32,8 +71,7 @@ static int collect(const pha__program *p, int i, Var *members)
     int n = 0;
     for (int j = i; j < p->n_nodes; j++) {
         Var v = p->nodes[j];
-        if (v->in[0] == p->nodes[i]->in[0] && may_merge(v) && uses(p, v->in[1]) == 1 && v->layer == p->nodes[i]->layer)
-            members[n++] = v;
+        if (v->in[X] == p->nodes[i]->in[X] && may_merge(v) && v->layer == p->nodes[i]->layer) members[n++] = v;
     }
     qsort(members, (size_t)n, sizeof *members, by_weight);
     return n;
@@ -52,7 +90,7 @@ static pha_status merge(pha__program *p, Var *members, int n)
         members[i]->column = m->width;
         m->width += members[i]->width;
     }
-    m->stack_rows = m->width;
+    m->stack_rows = m->width, m->stack_in = WEIGHT;
     int at = 0;
     while (p->nodes[at]->merged != m) at++;
     if (p->n_nodes == p->nodes_capacity) {
@@ -75,7 +113,7 @@ static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n
     p->parameters = 0;
     for (int g = 0; g < n_stacks; g++) {
         for (int i = 0; i < sizes[g]; i++) {
-            Var w = stacks[g][i]->in[1];
+            Var w = stacks[g][i]->in[WEIGHT];
             w->group = g, w->offset = at;
             at += (int64_t)w->rows * w->width;
         }
@@ -97,7 +135,7 @@ static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n
             p->parameters += (uint64_t)p->params[i]->rows * (uint64_t)p->params[i]->width;
 }
 
-pha_status pha__fuse(pha__program *p)
+static pha_status fuse_projections(pha__program *p)
 {
     int n_nodes = p->n_nodes, n_stacks = 0;
     Var **stacks = pha__alloc_zero((size_t)n_nodes + 1, sizeof *stacks);
@@ -107,7 +145,7 @@ pha_status pha__fuse(pha__program *p)
     pha_status status = stacks && sizes && members && taken ? PHA_OK : PHA_NO_MEMORY;
     for (int i = 0; i < n_nodes && !status; i++) {
         Var v = p->nodes[i];
-        if (!may_merge(v) || taken[v->in[1]->index]) continue;
+        if (!may_merge(v) || taken[v->in[WEIGHT]->index]) continue;
         int n = collect(p, i, members);
         if (n < 2) continue;
         Var *stack = pha__arena_alloc(&p->arena, (size_t)n, sizeof *stack);
@@ -115,16 +153,96 @@ pha_status pha__fuse(pha__program *p)
             status = pha__fail(PHA_NO_MEMORY, "no memory for a program");
         else {
             memcpy(stack, members, (size_t)n * sizeof *stack);
-            for (int k = 0; k < n; k++) taken[stack[k]->in[1]->index] = true;
+            for (int k = 0; k < n; k++) taken[stack[k]->in[WEIGHT]->index] = true;
             stacks[n_stacks] = stack;
             sizes[n_stacks++] = n;
         }
     }
     if (!status) lay_out(p, stacks, sizes, n_stacks);
-    for (int g = 0; g < n_stacks && !status && !p->options.no_fuse; g++) status = merge(p, stacks[g], sizes[g]);
+    bool wanted = !(p->options.unfused & PHA__FUSE_PROJECTIONS);
+    for (int g = 0; g < n_stacks && !status && wanted; g++) status = merge(p, stacks[g], sizes[g]);
     pha__free(stacks);
     pha__free(sizes);
     pha__free(members);
     pha__free(taken);
     return status;
+}
+
+/* ---- pairs ---------------------------------------------------------------------------------------------- */
+
+static const struct pair {
+    pha__fuse_rule rule;
+    const pha__op *first, *second; /* the other input of the second becomes input first->fused.in of the first */
+    int result;                    /* the input of the second that is the first's result; it has two */
+    size_t eps;                    /* where the first's attributes have the second's; 0: it has none */
+    bool across;                   /* also from one layer to the next; a mix is shown with its layer */
+} pairs[] = {
+    {PHA__FUSE_MIX, &pha__op_mix, &pha__op_rmsnorm, 0, offsetof(pha__mix_attr, norm_eps), false},
+    {PHA__FUSE_RESIDUAL, &pha__op_residual, &pha__op_rmsnorm, 0, offsetof(pha__residual_attr, norm_eps), true},
+    {PHA__FUSE_SCAN, &pha__op_scan, &pha__op_silu_mul, 1, 0, false},
+};
+
+static size_t row_bytes(const pha__node *n) { return (size_t)n->width * pha__dtype_size(n->dtype); }
+
+static bool may_cross(const pha__program *p, const struct pair *pair, const pha__node *first)
+{
+    size_t terms = 0;
+    for (int i = 0; i < first->n_in; i++)
+        if (first->in[i] && first->in[i]->op) terms += row_bytes(first->in[i]);
+    return pair->across && (!p->options.recompute || terms <= row_bytes(first));
+}
+
+static bool may_join(const pha__program *p, const struct pair *pair, const pha__node *second)
+{
+    if (p->options.unfused & pair->rule || second->op != pair->second || second->n_in != 2) return false;
+    const pha__node *first = second->in[pair->result];
+    return first->op == pair->first && first->uses == 1 && second->in[1 - pair->result] &&
+           (first->layer == second->layer || may_cross(p, pair, first));
+}
+
+/* layer0.mix and layer0.ffn_norm: layer0.mix+ffn_norm */
+static const char *joined_path(pha__program *p, const char *first, const char *second)
+{
+    const char *dot = strrchr(first, '.');
+    size_t shared = dot ? (size_t)(dot + 1 - first) : 0;
+    return pha__arena_printf(&p->arena, "%s+%s", first, second + (strncmp(first, second, shared) ? 0 : shared));
+}
+
+static pha_status join(pha__program *p, const struct pair *pair, int at)
+{
+    Var second = p->nodes[at], first = second->in[pair->result], moved = second->in[1 - pair->result];
+    pha__node fused = *first;
+    fused.path = joined_path(p, first->path, second->path);
+    fused.in[first->op->fused.in] = moved, fused.n_in = first->op->fused.in + 1;
+    fused.layer = second->layer, fused.dtype = second->dtype, fused.uses = second->uses;
+    if (pair->eps) {
+        char *attr = pha__arena_alloc(&p->arena, 1, first->attr_size);
+        if (!attr) FAIL(NO_MEMORY, "no memory for a program");
+        memcpy(attr, first->attr, first->attr_size);
+        memcpy(attr + pair->eps, &((const pha__rmsnorm_attr *)second->attr)->eps, sizeof(float));
+        fused.attr = attr;
+    }
+    if (!fused.path) FAIL(NO_MEMORY, "no memory for a program");
+    *second = fused;
+    while (p->nodes[--at] != first) {}
+    memmove(p->nodes + at, p->nodes + at + 1, (size_t)(--p->n_nodes - at) * sizeof *p->nodes);
+    return PHA_OK;
+}
+
+static pha_status fuse_pairs(pha__program *p)
+{
+    for (int i = 0; i < p->n_nodes; i++)
+        for (size_t k = 0; k < sizeof pairs / sizeof *pairs; k++) {
+            if (!may_join(p, &pairs[k], p->nodes[i])) continue;
+            TRY(join(p, &pairs[k], i--));
+            break;
+        }
+    return PHA_OK;
+}
+
+pha_status pha__fuse(pha__program *p)
+{
+    count_uses(p);
+    TRY(fuse_projections(p));
+    return fuse_pairs(p);
 }

@@ -35,6 +35,7 @@ void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *v
     *values = *weights = 0;
     add_ref(p, &s->out, values, weights);
     add_ref(p, &s->d_out, values, weights);
+    if (s->saved >= 0) *values += (double)p->buffers[s->saved].size;
     for (int k = 0; k < PHA__MAX_IN; k++) {
         if (s->node->op->gathers) { /* only the rows of the tokens are touched */
             pha__ref row = s->pass == PHA__FORWARD ? s->in[k] : s->d_in[k];
@@ -54,9 +55,9 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
     out[0] = 0;
     for (int i = 0; i < n->n_in && at < size; i++) {
         if (!n->in[i]) continue;
-        int32_t rows = i == 1 && n->stack_rows ? n->stack_rows : n->in[i]->rows;
         at += (size_t)(n->in[i]->op ? snprintf(out + at, size - at, "%s%d", at ? " " : "", n->in[i]->width)
-                                    : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", rows, n->in[i]->width));
+                                    : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", pha__rows_of(n, i),
+                                             n->in[i]->width));
     }
 }
 

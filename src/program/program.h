@@ -59,7 +59,8 @@ typedef struct pha__node {
 
     Var merged;                   /* set by fuse.c: this value is a slice of that product */
     int32_t column;               /* where the slice begins */
-    int32_t stack_rows;           /* of a merged product: rows of all its weights */
+    int32_t stack_rows, stack_in; /* of a merged product: rows of all its weights, and which input they are (else -1) */
+    int uses;                     /* how often other nodes read it or outputs show it (fuse.c) */
     size_t state_offset;          /* in a session's block */
     bool live, wants_grad;        /* derive.c */
     int value[2], saved[2], grad; /* buffers; [1]: of the repeated forward pass */
@@ -74,14 +75,23 @@ typedef struct Params {
     int layer;
 } Params;
 
+/* The rules of fuse.c. */
+typedef enum pha__fuse_rule {
+    PHA__FUSE_PROJECTIONS = 1, /* products that share an input */
+    PHA__FUSE_MIX = 2,         /* mix and the norm of its sum */
+    PHA__FUSE_RESIDUAL = 4,    /* residual and the norm of its sum */
+    PHA__FUSE_SCAN = 8,        /* scan and the filter of its state */
+    PHA__FUSE_ALL = 15,
+} pha__fuse_rule;
+
 typedef struct pha__program_options {
     int B, T;            /* largest run */
     int64_t max_context; /* of a session, for the state; 0: no state (training) */
     pha__dtype dtype;    /* of activations and matrices */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
-    bool no_fuse;
-    bool keep_all; /* every value stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
+    unsigned unfused;    /* rules to leave out, a mask; also PHA_NO_FUSE=scan,mix or =all */
+    bool keep_all;       /* every value exists and stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
 } pha__program_options;
 
 pha_status pha__program_open(pha__program **out, const pha__program_options *options);
@@ -167,6 +177,8 @@ struct pha__program {
     int n_nodes, nodes_capacity;
     Var *params; /* sorted by path once finished */
     int n_params, params_capacity;
+    Var *names; /* parameters by the hash of their path (build.c) */
+    int n_names;
     int64_t weights;     /* elements of a weight block, padding included: matrices, vectors, constants (fuse.c) */
     int64_t matrices;    /* elements before the first vector */
     int64_t trainable;   /* elements before the first constant */
@@ -176,6 +188,7 @@ struct pha__program {
         Var value;
     } outputs[PHA__MAX_OUTPUT];
     int n_outputs;
+    int tail; /* the last layer: what stands behind those of the model */
     pha__plan_step *steps;
     int n_steps, steps_capacity;
     pha__buffer *buffers;
@@ -187,7 +200,7 @@ struct pha__program {
 };
 
 /* passes, in this order; each fails with a message */
-pha_status pha__canonical_order(pha__program *p); /* build.c */
+pha_status pha__canonical_order(pha__program *p); /* order.c */
 pha_status pha__fuse(pha__program *p);
 pha_status pha__derive(pha__program *p);
 pha_status pha__plan(pha__program *p, struct pha__device *device); /* asking again for its backend is allowed */
@@ -199,6 +212,9 @@ pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind k
 
 /* Shape of a step's node as its op wants it. */
 void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s);
+int32_t pha__rows_of(const pha__node *n, int i);  /* of input i, which is there; of a merged product: of all weights */
+uint32_t pha__inputs_of(const pha__node *n);      /* a mask of those that are there */
+pha_status pha__unfused_by_environment(unsigned *rules); /* adds those of PHA_NO_FUSE (fuse.c) */
 
 Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
 Var pha__find_value(const pha__program *p, const char *path); /* the result of an op; NULL: none */
@@ -235,7 +251,8 @@ pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const
 struct pha__str;
 void pha__print_program(const pha__program *p, struct pha__str *out);
 
-/* Bytes of values and of weights (or their gradients) that one step reads and writes. */
+/* Bytes of values (those kept for backward included) and of weights, or their gradients, that one step reads and
+ * writes. */
 void pha__step_traffic(const pha__program *p, const pha__plan_step *s, double *values, double *weights);
 
 #endif

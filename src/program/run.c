@@ -4,9 +4,9 @@
  * PHA_POISON=1 fills the block with NaN when it is made, and every buffer after its last use, so that a read before the
  * first write and a wrong lifetime show. Debug builds do that by themselves; there PHA_POISON=0 switches it off.
  */
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/env.h"
 #include "program/program.h"
 #include "program/run_block.h"
 #include "program/store.h"
@@ -33,22 +33,16 @@ struct pha__exec {
 #define POISON false
 #endif
 
-static bool flag(const char *name, bool otherwise)
-{
-    const char *value = getenv(name);
-    return value && *value ? strcmp(value, "0") != 0 : otherwise;
-}
-
 /* ---- binding --------------------------------------------------------------------------------------------- */
 
 /* A merged product reads the weights of its slices as one matrix: they must be one unit of the store. */
 static pha_status check_stack(const pha__program *p, const pha__store *store, const pha__node *m)
 {
-    pha__place first = pha__store_read(store, m->in[1]->index);
+    pha__place first = pha__store_read(store, m->in[m->stack_in]->index);
     for (int i = 0; i < p->n_nodes; i++) {
         const pha__node *n = p->nodes[i];
         if (n->merged != m || n->column == 0) continue;
-        const pha__node *w = store->names->params[n->in[1]->index], *w0 = store->names->params[m->in[1]->index];
+        const pha__node *w = store->names->params[n->in[m->stack_in]->index], *w0 = store->names->params[m->in[m->stack_in]->index];
         pha__place at = pha__store_read(store, w->index);
         size_t before = (size_t)n->column * (size_t)w->width * pha__dtype_size(first.format);
         bool apart = at.data && (at.format != first.format || (char *)at.data != (char *)first.data + before);
@@ -87,7 +81,7 @@ static pha_status bind_views(const pha__exec *e, const pha__store *store, const 
         TRY(bind(e, store, &s->d_in[k], &a->d_in[k]));
     }
     TRY(bind(e, store, &s->out, &a->out));
-    a->out.width = s->node->width;
+    a->out.width = s->node->width, a->out.dtype = s->node->dtype; /* also where its value is not kept */
     return bind(e, store, &s->d_out, &a->d_out);
 }
 
@@ -150,7 +144,7 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__store *st
     pha__exec *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     e->program = p, e->device = device;
-    e->trace = flag("PHA_TRACE", false), e->poison = flag("PHA_POISON", POISON);
+    e->trace = pha__env_flag("PHA_TRACE", false), e->poison = pha__env_flag("PHA_POISON", POISON);
     pha_status status = open_parts(e, store);
     if (status) pha__exec_close(e);
     else *out = e;

@@ -3,6 +3,7 @@
  * A slice of a merged product is a value of the model, so it is shown under its own path and source line.
  */
 #include <math.h>
+#include <stdio.h>
 
 #include "backend/backend.h"
 #include "base/dtype.h"
@@ -67,16 +68,16 @@ static pha_status trace_members(const pha__program *p, const pha__node *n, const
 
 pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const pha__args *a, pha__device *device)
 {
-    static const char *names[PHA__MAX_IN] = {"d_in0", "d_in1", "d_in2", "d_in3", "d_in4",  "d_in5",
-                                             "d_in6", "d_in7", "d_in8", "d_in9", "d_in10", "d_in11"};
     const pha__node *n = s->node;
     int64_t rows = (int64_t)a->B * a->T;
     if (s->pass == PHA__FORWARD || n->op->is_loss) TRY(trace_members(p, n, "out", &a->out, rows, false, device));
     for (int k = 0; s->pass == PHA__BACKWARD && k < a->n_in; k++) {
+        char name[16];
+        snprintf(name, sizeof name, "d_in%d", k);
         if (s->d_in[k].kind == PHA__REF_GRAD)
-            TRY(trace_members(p, n, names[k], &a->d_in[k], a->d_in[k].rows, k == 1, device));
+            TRY(trace_members(p, n, name, &a->d_in[k], a->d_in[k].rows, k == n->stack_in, device));
         else if (a->d_in[k].data)
-            TRY(trace_view(n, names[k], &a->d_in[k], rows, device));
+            TRY(trace_view(n, name, &a->d_in[k], rows, device));
     }
     return PHA_OK;
 }

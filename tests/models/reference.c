@@ -83,7 +83,7 @@ pha__reference *pha__reference_open(const pha__program *p, int B, int T, const p
     for (int i = 0; ok && i < p->n_nodes; i++) {
         step *s = &r->steps[i];
         const pha__node *n = s->node = p->nodes[i];
-        assert(!n->merged && !n->stack_rows); /* no_fuse */
+        assert(!n->merged && !n->stack_rows); /* unfused */
         s->test = find_test(n->op);
         s->value = calloc(value_size(r, n), sizeof(double));
         s->grad = calloc(value_size(r, n), sizeof(double));

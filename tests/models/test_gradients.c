@@ -36,7 +36,7 @@ static void open_setup(setup *s, const lab_variant *v)
     pha__program_options o = {.B = B, .T = T, .gradients = true};
     lab_open(&s->fast, &c, &o, PHA__HEAD_LOSS, lab_device());
 
-    o.no_fuse = true, o.gradients = false;
+    o.unfused = PHA__FUSE_ALL, o.gradients = false;
     OK(pha__program_open(&s->unfused, &o));
     OK(pha__lm_record(s->unfused, &c, PHA__HEAD_LOSS));
     s->reference = pha__reference_open(s->unfused, B, T, &s->run);

@@ -17,7 +17,7 @@ static void test_fusion(void **state)
     for (int i = 0; i < N_SOME; i++) {
         lab fused, plain;
         open_run(&fused, some[i], (pha__program_options){0}, lab_device());
-        open_run(&plain, some[i], (pha__program_options){.no_fuse = true}, lab_device());
+        open_run(&plain, some[i], (pha__program_options){.unfused = PHA__FUSE_ALL}, lab_device());
         assert_true(count_merged(fused.program) > 0);
         assert_int_equal(count_merged(plain.program), 0);
         assert_true(fused.program->n_steps < plain.program->n_steps);

@@ -198,7 +198,7 @@ static void test_outputs(void **state)
     (void)state;
     for (int i = 0; i < 3; i++) {
         pha__program *g;
-        OK(pha__program_open(&g, &(pha__program_options){.B = 1, .T = 4, .no_fuse = i == 2}));
+        OK(pha__program_open(&g, &(pha__program_options){.B = 1, .T = 4, .unfused = i == 2 ? PHA__FUSE_ALL : 0}));
         Params p = pha__root(g);
         Var E = pha__param(p, "embed", 10, 64, PHA__MATRIX, pha__init_normal(1));
         pha__embed_attr attr = {1, 0, 0};

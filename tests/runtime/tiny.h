@@ -25,7 +25,7 @@ static inline pha_model *tiny_model(const char *name, const lab_variant *v, int 
 static inline float *tiny_logits(const pha_model *m, const int32_t *ids, int n)
 {
     size_t size = (size_t)n * (size_t)m->config.vocab_size;
-    pha__program_options o = {.B = 1, .T = n, .no_fuse = true}; /* merging is among what is tested */
+    pha__program_options o = {.B = 1, .T = n, .unfused = PHA__FUSE_ALL}; /* merging is among what is tested */
     pha__program *p;
     pha__exec *e;
     pha__device *device;

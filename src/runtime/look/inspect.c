@@ -86,6 +86,7 @@ void pha__subject_close(pha__subject *s)
 static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step)
 {
     int context = o->context;
+    bool apart = o->inference && o->precision != PHA_BF16;
     pha__program_options options = {
         .B = o->batch,
         .T = step ? 1 : o->inference && context > CHUNK ? CHUNK : context,
@@ -93,7 +94,7 @@ static pha_status record(pha__program **p, const pha__subject *s, const pha_insp
         .dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
         .gradients = !o->inference,
         .recompute = o->recompute,
-        .no_fuse = o->no_fuse || (o->inference && o->precision != PHA_BF16),
+        .unfused = o->no_fuse ? PHA__FUSE_ALL : apart ? PHA__FUSE_PROJECTIONS : 0,
     };
     return pha__record(p, &s->config, &options,
                        !o->inference ? PHA__HEAD_LOSS

@@ -131,7 +131,7 @@ static pha_status open_program(pha_trainer *t)
                                     .dtype = half ? PHA__BF16 : PHA__F32,
                                     .gradients = true,
                                     .recompute = t->o.recompute,
-                                    .no_fuse = t->o.no_fuse};
+                                    .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
     TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__store_open(&t->store, t->program, t->device));
     TRY(pha__optimizer_open(&t->optimizer, t->store, half));

@@ -50,7 +50,7 @@ static const Option table[] = {
      .help = "a streaming session instead of a training step"},
     {.name = "recompute", .kind = OPTION_FLAG, FIELD(Options, o.recompute), .help = "as of `pha train`"},
     {.name = "fuse", .kind = OPTION_FLAG, FIELD(Options, o.no_fuse), .invert = true,
-     .help = "do not merge projections that share an input"},
+     .help = "run every step by itself: merge no projections, fuse no norms and filters"},
     OPTION_PRECISION(Options, o.precision),
     OPTION_JSON(Options, o.json),
     {0},

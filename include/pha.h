@@ -281,7 +281,7 @@ typedef struct pha_train_options {
     double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
-    bool no_fuse;             /* do not merge projections */
+    bool no_fuse;             /* merge no projections, fuse no norms and filters */
     int threads;              /* [PHA_THREADS or all processors]; the result doesn't depend on it */
     int64_t eval_every;       /* steps [once per epoch, at least 4 times a run] */
     int64_t eval_tokens;      /* of the validation split [all] */

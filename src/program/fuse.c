@@ -30,14 +30,14 @@ static const char *const rule_names[] = {"projections", "mix", "residual", "scan
 pha_status pha__unfused_by_environment(unsigned *rules)
 {
     enum { N = sizeof rule_names / sizeof *rule_names };
-    const char *at = getenv("PHA_NO_FUSE");
+    const char *at = getenv("PHA_UNFUSED");
     while (at && *at) {
         size_t n = strcspn(at, ",");
         int k = 0;
         while (k < N && (strlen(rule_names[k]) != n || strncmp(rule_names[k], at, n) != 0)) k++;
         bool all = n == 3 && !strncmp(at, "all", n);
         if (k == N && !all)
-            FAIL(USAGE, "PHA_NO_FUSE=%s: rules are projections, mix, residual, scan, with commas between, or all", at);
+            FAIL(USAGE, "PHA_UNFUSED=%s: rules are projections, mix, residual, scan, with commas between, or all", at);
         *rules |= all ? PHA__FUSE_ALL : 1u << k;
         at += n + (at[n] == ',');
     }

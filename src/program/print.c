@@ -63,6 +63,7 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
 
 void pha__print_program(const pha__program *p, pha__str *out)
 {
+    double moved = 0;
     pha__str_printf(out, "%4s %-9s %-34s %-13s %-40s %7s %10s %9s  %s\n", "step", "pass", "path", "op", "inputs",
                     "width", "MFLOP", "MB", "source");
     for (int i = 0; i < p->n_steps; i++) {
@@ -71,6 +72,7 @@ void pha__print_program(const pha__program *p, pha__str *out)
         print_inputs(s->node, inputs, sizeof inputs);
         double values, weights;
         pha__step_traffic(p, s, &values, &weights);
+        moved += values + weights;
         pha__str_printf(out, "%4d %-9s %-34s %-13s %-40s %7d %10.2f %9.2f  %s:%d\n", i,
                         s->repeat                 ? "repeat"
                         : s->pass == PHA__FORWARD ? "forward"
@@ -78,7 +80,7 @@ void pha__print_program(const pha__program *p, pha__str *out)
                         s->node->path, s->node->op->name, inputs, s->node->width, flops(p, s) / 1e6,
                         (values + weights) / 1e6, s->node->file, s->node->line);
     }
-    pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP (B %d, T %d)\n", p->n_steps,
-                    sum_flops(p, PHA__FORWARD) / 1e9, sum_flops(p, PHA__BACKWARD) / 1e9,
+    pha__str_printf(out, "%d steps; forward %.3f GFLOP, backward %.3f GFLOP; %.2f MB read and written (B %d, T %d)\n",
+                    p->n_steps, sum_flops(p, PHA__FORWARD) / 1e9, sum_flops(p, PHA__BACKWARD) / 1e9, moved / 1e6,
                     p->options.B, p->options.T);
 }

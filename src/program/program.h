@@ -90,7 +90,7 @@ typedef struct pha__program_options {
     pha__dtype dtype;    /* of activations and matrices */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
-    unsigned unfused;    /* rules to leave out, a mask; also PHA_NO_FUSE=scan,mix or =all */
+    unsigned unfused;    /* rules to leave out, a mask; also PHA_UNFUSED=scan,mix or =all */
     bool keep_all;       /* every value exists and stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
 } pha__program_options;
 
@@ -214,7 +214,7 @@ pha_status pha__new_buffer(pha__program *p, const char *path, pha__buffer_kind k
 void pha__shape_of(const pha__program *p, const pha__node *n, pha__shape *s);
 int32_t pha__rows_of(const pha__node *n, int i);  /* of input i, which is there; of a merged product: of all weights */
 uint32_t pha__inputs_of(const pha__node *n);      /* a mask of those that are there */
-pha_status pha__unfused_by_environment(unsigned *rules); /* adds those of PHA_NO_FUSE (fuse.c) */
+pha_status pha__unfused_by_environment(unsigned *rules); /* adds those of PHA_UNFUSED (fuse.c) */
 
 Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
 Var pha__find_value(const pha__program *p, const char *path); /* the result of an op; NULL: none */

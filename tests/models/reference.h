@@ -11,8 +11,8 @@
 
 typedef struct pha__reference pha__reference;
 
-/* The program must be finished, with no rule of fusion, and outlive the reference; `run` is read at every call. Parameters start
- * as zeros. NULL: no memory. */
+/* The program must be finished, unfused, and outlive the reference; `run` is read at every call. Parameters start as
+ * zeros. NULL: no memory. */
 pha__reference *pha__reference_open(const pha__program *p, int B, int T, const pha__run *run);
 void pha__reference_close(pha__reference *r);
 

@@ -67,6 +67,57 @@ static void test_recording_order(void **state)
     lab_close(&b);
 }
 
+/* Numbers in paths compare as numbers; what follows them counts after that. */
+static int by_path(const void *a, const void *b)
+{
+    const char *x = *(const char *const *)a, *y = *(const char *const *)b;
+    for (;; x++, y++) {
+        if (*x >= '0' && *x <= '9' && *y >= '0' && *y <= '9') {
+            char *end_x, *end_y;
+            unsigned long m = strtoul(x, &end_x, 10), n = strtoul(y, &end_y, 10);
+            if (m != n) return m < n ? -1 : 1;
+            x = end_x, y = end_y;
+        }
+        if (*x != *y) return (unsigned char)*x < (unsigned char)*y ? -1 : 1;
+        if (!*x) return 0;
+    }
+}
+
+static void test_names(void **state)
+{
+    (void)state;
+    enum { N = 600 };
+    static const char letters[] = "a.z_/:0129";
+    static char text[N][16];
+    static const char *sorted[N];
+    pha__program *g;
+    uint64_t random = 8;
+    OK(pha__program_open(&g, &(pha__program_options){.B = 1, .T = 4}));
+    int n = 0;
+    while (n < N) {
+        size_t length = 1 + lab_random(&random) % 14;
+        for (size_t i = 0; i < length; i++) text[n][i] = letters[lab_random(&random) % 10];
+        text[n][length] = 0;
+        bool new = true; /* a01 and a1 have one place in the order: either may come first */
+        for (int i = 0; i < n; i++) new &= by_path(&(const char *){text[i]}, &(const char *){text[n]}) != 0;
+        assert_null(pha__find_param(g, "none"));
+        if (!new) continue;
+        assert_null(pha__find_param(g, text[n]));
+        pha__param(pha__root(g), text[n], 1, 1, PHA__VECTOR, pha__init_constant(0));
+        sorted[n] = text[n];
+        n++;
+    }
+    qsort(sorted, N, sizeof *sorted, by_path);
+    OK(pha__program_finish(g));
+    assert_int_equal(g->n_params, N);
+    for (int i = 0; i < N; i++) {
+        assert_string_equal(g->params[i]->path, sorted[i]);
+        assert_int_equal(g->params[i]->index, i);
+        assert_ptr_equal(pha__find_param(g, sorted[i]), g->params[i]);
+    }
+    pha__program_close(g);
+}
+
 static pha__program *open_empty(void)
 {
     pha__program *p;
@@ -268,6 +319,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_recording_order),
+        cmocka_unit_test(test_names),
         cmocka_unit_test(test_shape_errors),
         cmocka_unit_test(test_finish_once),
         cmocka_unit_test(test_sizes),

@@ -34,7 +34,8 @@ static double flops(const pha__shape *s, pha__pass pass, int64_t context)
 
 const pha__op pha__op_scan = {
     .name = "scan",
-    .equation = "h_t = g_t (a h_(t-1) + c u_t), g = sigmoid(z + bias), a = exp(-exp(theta)), or SiLU(f) h    (pha.md 2.3)",
+    .equation = "h_t = g_t (a h_(t-1) + c u_t), g = sigmoid(z + bias), a = exp(-exp(theta)); out = h or SiLU(f) h    "
+                "(pha.md 2.3)",
     .min_in = 3,
     .max_in = 6,
     .params = PHA__IN(2) | PHA__IN(3) | PHA__IN(4),

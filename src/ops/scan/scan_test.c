@@ -133,7 +133,8 @@ static const pha__op_case cases[] = {
     {.name = "filter, open", .B = 1, .T = 9, .in = {OPEN(5), VALUE(5), RATES(5), [F] = VALUE(5)}, .differences = true},
     {.name = "filter, one", .B = 1, .T = 1, .in = {VALUE(1), VALUE(1), RATES(1), [F] = VALUE(1)},
      .grad = {[THETA] = {.e2 = 1e-9, .emax = 1e-9, .bf16_e2 = 1e-9, .bf16_emax = 1e-9, .absolute = true}}},
-    {.name = "filter, T 63", .B = 1, .T = 63, .in = {VALUE(160), VALUE(160), RATES(160), BIAS_IN(160), [F] = VALUE(160)}},
+    {.name = "filter, T 63", .B = 1, .T = 63,
+     .in = {VALUE(160), VALUE(160), RATES(160), BIAS_IN(160), [F] = VALUE(160)}},
     {.name = "filter, T 64", .B = 3, .T = 64, .in = {OPEN(76), VALUE(76), RATES(76), {0}, CONSTANT(76), VALUE(76)}},
     {.name = "filter, many channels", .B = 3, .T = 65,
      .in = {OPEN(601), VALUE(601), RATES(601), BIAS_IN(601), [F] = VALUE(601)}},
@@ -150,13 +151,16 @@ static const pha__op_case cases[] = {
 enum { S = 20, T = 6 };
 
 typedef struct carried {
-    float z[T * S], u[T * S], theta[S], h[T * S], d[T * S], dz[T * S], du[T * S], dtheta[S], saved[S];
+    bool filter;
+    float z[T * S], u[T * S], f[T * S], theta[S], h[T * S], d[T * S], dz[T * S], du[T * S], df[T * S], dtheta[S];
+    float saved[S + T * S];
 } carried;
 
 static void run_carried(const pha__kernel *kernel, carried *x, float *state, int first, int n)
 {
     char *slot = (char *)state;
-    pha__args a = {.B = 1, .T = n, .n_in = 3, .saved = x->saved, .state = &slot};
+    pha__args a = {.B = 1, .T = n, .n_in = x->filter ? F + 1 : 3, .saved = x->saved, .state = &slot};
+    if (x->filter) a.in[F] = (pha__view){.data = x->f + first * S, .ld = S, .width = S};
     a.in[Z] = (pha__view){.data = x->z + first * S, .ld = S, .width = S};
     a.in[U] = (pha__view){.data = x->u + first * S, .ld = S, .width = S};
     a.in[THETA] = (pha__view){.data = x->theta, .ld = S, .rows = 1, .width = S};
@@ -166,6 +170,7 @@ static void run_carried(const pha__kernel *kernel, carried *x, float *state, int
     a.d_in[Z] = (pha__view){.data = x->dz + first * S, .ld = S, .width = S};
     a.d_in[U] = (pha__view){.data = x->du + first * S, .ld = S, .width = S};
     a.d_in[THETA] = (pha__view){.data = x->dtheta, .ld = S, .rows = 1, .width = S};
+    if (x->filter) a.d_in[F] = (pha__view){.data = x->df + first * S, .ld = S, .width = S};
     pha__run_kernel(kernel, &a, NULL, PHA__BACKWARD, PHA__ONE_BY_ONE);
 }
 
@@ -204,12 +209,15 @@ static void check_saturated(const pha__kernel *kernel)
     free(q);
 }
 
-/* Only the second half has a gradient: its dz, du are the same whether the first half was carried in or run along. */
-static void extra(const pha__kernel *kernel)
+/* Only the second half has a gradient: its dz, du, df are the same whether the first half was carried in or run along.
+ */
+static void check_carried(const pha__kernel *kernel, bool filter)
 {
     carried *whole = calloc(2, sizeof *whole), *halves = whole + 1;
     pha__random r = 7;
+    whole->filter = filter;
     for (int k = 0; k < T * S; k++) {
+        whole->f[k] = pha__random_normal(&r);
         whole->z[k] = k == 3 * S + 1 ? -1e4f : k == 3 * S + 2 ? 1e4f : pha__random_normal(&r);
         whole->u[k] = pha__random_normal(&r);
         whole->d[k] = k < T / 2 * S ? 0 : pha__random_normal(&r);
@@ -222,17 +230,46 @@ static void extra(const pha__kernel *kernel)
     run_carried(kernel, halves, state, T / 2, T / 2);
     bool same = true, finite = true;
     for (int k = T / 2 * S; k < T * S; k++) {
-        same &= fabsf(whole->dz[k] - halves->dz[k]) <= 1e-6f && fabsf(whole->du[k] - halves->du[k]) <= 1e-6f;
+        same &= fabsf(whole->dz[k] - halves->dz[k]) <= 1e-6f && fabsf(whole->du[k] - halves->du[k]) <= 1e-6f &&
+                fabsf(whole->df[k] - halves->df[k]) <= 1e-6f;
         finite &= isfinite(whole->dz[k]) && isfinite(whole->h[k]);
     }
     pha__check(same, "gradients from a carried state differ from those of the whole");
-    pha__check(memcmp(state, whole->h + (T - 1) * S, sizeof state) == 0, "the state is not the last h");
+    pha__check(filter || memcmp(state, whole->h + (T - 1) * S, sizeof state) == 0, "the state is not the last h");
     pha__check(finite, "not finite with z = +-1e4");
     double dtheta = 0; /* the carried state must count in da of the second half's first token */
     for (int i = 0; i < S; i++) dtheta += fabs(halves->dtheta[i]);
     pha__check(dtheta > 0 && isfinite(dtheta), "dtheta is %g", dtheta);
     free(whole);
+}
+
+/* Nothing is kept where there is nowhere to keep it, and h, where there is, is that of the scan without a filter. */
+static void check_kept(const pha__kernel *kernel)
+{
+    enum { N = T * S };
+    float *x = calloc(6 * N + 2 * S, sizeof *x), *saved = x + 5 * N, *theta = saved + S + N;
+    pha__random r = 3;
+    for (int k = 0; k < 3 * N; k++) x[k] = pha__random_normal(&r);
+    pha__args a = {.B = 1, .T = T, .n_in = F + 1, .saved = saved};
+    a.in[Z] = (pha__view){x, S, 0, S, PHA__F32}, a.in[U] = (pha__view){x + N, S, 0, S, PHA__F32};
+    a.in[THETA] = (pha__view){theta, S, 1, S, PHA__F32}, a.in[F] = (pha__view){x + 2 * N, S, 0, S, PHA__F32};
+    a.out = (pha__view){x + 3 * N, S, 0, S, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    a.saved = NULL, a.out.data = x + 4 * N;
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    pha__check(memcmp(x + 3 * N, x + 4 * N, N * sizeof *x) == 0, "other bits where nothing is kept");
+    a.in[F] = (pha__view){0};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    pha__check(memcmp(saved + S, x + 4 * N, N * sizeof *x) == 0, "what is kept is not h");
+    free(x);
+}
+
+static void extra(const pha__kernel *kernel)
+{
+    check_carried(kernel, false);
+    check_carried(kernel, true);
     check_saturated(kernel);
+    check_kept(kernel);
 }
 
 const pha__op_test pha__test_scan = {

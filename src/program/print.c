@@ -57,7 +57,7 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
         if (!n->in[i]) continue;
         at += (size_t)(n->in[i]->op ? snprintf(out + at, size - at, "%s%d", at ? " " : "", n->in[i]->width)
                                     : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", pha__rows_of(n, i),
-                                             n->in[i]->width));
+                                               n->in[i]->width));
     }
 }
 

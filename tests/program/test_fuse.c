@@ -59,7 +59,7 @@ static void test_numbers(void **state)
         }
 }
 
-/* Logits in one piece and in pieces, with a session's state. */
+/* Logits in one piece and in pieces, and the state of a session, which either program may go on from. */
 static void test_sessions(void **state)
 {
     (void)state;
@@ -75,16 +75,19 @@ static void test_sessions(void **state)
         lab_open(&fused, &c, &o, PHA__HEAD_LOGITS, lab_device());
         assert_int_equal(plain.program->state, fused.program->state);
         for (int cut = 0; cut < T; cut += 8) {
+            char *sessions[2];
             for (int k = 0; k < 2; k++) {
                 lab *l = k ? &fused : &plain;
-                char *session = pha__alloc_zero(l->program->state + 1, 1);
+                char *session = sessions[k] = pha__alloc_zero(l->program->state + 1, 1);
                 for (int begin = 0, n = cut ? cut : T; begin < T; begin += n, n = T - begin) {
                     OK(pha__exec_run(l->exec, 1, n, &(pha__run){.tokens = tokens + begin}, &session, false));
                     memcpy((k ? got : want) + begin * V, pha__exec_output(l->exec, "logits"),
                            (size_t)n * V * sizeof(float));
                 }
-                pha__free(session);
             }
+            if (!lab_same(sessions[0], sessions[1], plain.program->state))
+                fail_msg("%s: cut at %d: other states", lab_variants[i].name, cut);
+            for (int k = 0; k < 2; k++) pha__free(sessions[k]);
             if (!lab_same(want, got, sizeof want)) fail_msg("%s: cut at %d: other bits", lab_variants[i].name, cut);
         }
         lab_close(&plain);

@@ -24,8 +24,8 @@ static size_t work(const pha__args *a, pha__pass pass)
 }
 
 typedef struct rows {
-    const float *gain;               /* NULL: no norm */
-    float *a, *b, *d, *sum, *out;    /* a: zeros if it is absent */
+    const float *gain;            /* NULL: no norm */
+    float *a, *b, *d, *sum, *out; /* a: zeros if it is absent */
     float *mask;
     bool drop;
 } rows;

@@ -45,7 +45,7 @@ typedef struct lanes { /* what a task knows of its channels, and room for a row 
     float carry[MAX_CHANNELS]; /* backward: a g_(t+1) q_(t+1) */
     float da[MAX_CHANNELS], db[MAX_CHANNELS];
     float z[MAX_CHANNELS], u[MAX_CHANNELS], f[MAX_CHANNELS], out[MAX_CHANNELS], before[MAX_CHANNELS], d[MAX_CHANNELS];
-    float dh[MAX_CHANNELS], df[MAX_CHANNELS];
+    float kept[MAX_CHANNELS], dh[MAX_CHANNELS], df[MAX_CHANNELS];
 } lanes;
 
 static size_t scratch(const pha__args *a, pha__pass pass)
@@ -117,12 +117,14 @@ static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, la
     pha__sequence tokens = pha__sequence_of(a, b);
     for (int64_t row = tokens.row; row < tokens.row + tokens.n; row++) {
         const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *u = pha__row_in(&a->in[U], row, first, n, l->u);
+        float *h_out = keep.data ? pha__row_out(&keep, row, first, l->kept) : l->kept;
         for (int64_t i = 0; i < n; i += VF) {
             vf g = vf_sigmoid(pha__load(z + i, n - i) + vf_load(l->bias + i));
             vf h = g * vf_fma(vf_load(l->a + i), vf_load(l->h + i), vf_load(l->c + i) * pha__load(u + i, n - i));
             vf_store(l->h + i, h);
+            pha__store(h_out + i, h, n - i);
         }
-        if (keep.data) pha__row_grad(&keep, row, first, n, l->h, false);
+        if (keep.data) pha__row_done(&keep, row, first, n, h_out);
         if (filter) filter_row(a, row, first, n, l);
     }
     if (state) memcpy(state, l->h, bytes);
@@ -140,7 +142,7 @@ static void backward_task(const pha__args *a, int b, int64_t first, int64_t n, l
     bool filter = filtered(a);
     vf one = vf_set1(1.0f);
     for (int64_t row = begin + tokens.n - 1; row >= begin; row--) {
-        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&keep, row, first, n, l->out);
+        const float *z = pha__row_in(&a->in[Z], row, first, n, l->z), *h = pha__row_in(&keep, row, first, n, l->kept);
         const float *before = row > begin ? pha__row_in(&keep, row - 1, first, n, l->before) : l->h;
         const float *d = pha__row_in(&a->d_out, row, first, n, l->d);
         if (filter) d = unfilter_row(a, row, first, n, h, d, l);

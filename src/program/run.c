@@ -42,7 +42,8 @@ static pha_status check_stack(const pha__program *p, const pha__store *store, co
     for (int i = 0; i < p->n_nodes; i++) {
         const pha__node *n = p->nodes[i];
         if (n->merged != m || n->column == 0) continue;
-        const pha__node *w = store->names->params[n->in[m->stack_in]->index], *w0 = store->names->params[m->in[m->stack_in]->index];
+        const pha__node *w = store->names->params[n->in[m->stack_in]->index];
+        const pha__node *w0 = store->names->params[m->in[m->stack_in]->index];
         pha__place at = pha__store_read(store, w->index);
         size_t before = (size_t)n->column * (size_t)w->width * pha__dtype_size(first.format);
         bool apart = at.data && (at.format != first.format || (char *)at.data != (char *)first.data + before);

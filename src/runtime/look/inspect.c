@@ -81,12 +81,10 @@ void pha__subject_close(pha__subject *s)
 
 /* ---- the program and its memory ----------------------------------------------------------------------- */
 
-/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. Over
- * weights mapped from a file neither merges products (pha__record_over). */
+/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. */
 static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step)
 {
     int context = o->context;
-    bool apart = o->inference && o->precision != PHA_BF16;
     pha__program_options options = {
         .B = o->batch,
         .T = step ? 1 : o->inference && context > CHUNK ? CHUNK : context,
@@ -94,7 +92,7 @@ static pha_status record(pha__program **p, const pha__subject *s, const pha_insp
         .dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
         .gradients = !o->inference,
         .recompute = o->recompute,
-        .unfused = o->no_fuse ? PHA__FUSE_ALL : apart ? PHA__FUSE_PROJECTIONS : 0,
+        .unfused = o->no_fuse ? PHA__FUSE_ALL : 0,
     };
     return pha__record(p, &s->config, &options,
                        !o->inference ? PHA__HEAD_LOSS

@@ -70,7 +70,7 @@ static void open_reference(reference *r, const pha_train_options *o, pha_trainer
     OK(pha__tokens_open(&r->data, o->data, "train", false));
     OK(pha__config_load(&c, o->config, &rules));
     c.vocab_size = pha__tokens_vocab(r->data), c.dropout = o->dropout;
-    OK(pha__program_open(&r->program, &(pha__program_options){.B = o->batch, .T = o->context, .no_fuse = true}));
+    OK(pha__program_open(&r->program, &(pha__program_options){.B = o->batch, .T = o->context, .unfused = PHA__FUSE_ALL}));
     OK(pha__lm_record(r->program, &c, PHA__HEAD_LOSS));
     size_t rows = (size_t)o->batch * (size_t)o->context;
     r->ids = calloc(rows, sizeof *r->ids), r->targets = calloc(rows, sizeof *r->targets);

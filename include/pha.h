@@ -181,32 +181,67 @@ PHA_API void pha_model_get_info(const pha_model *model, pha_model_info *info);
 /* The model's tokenizer, owned by the model; NULL if the folder has none. */
 PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
 
-/* ---- sessions: streaming with constant-size state --------------------------------------------------------- */
+/* ---- engines and sessions: streaming with constant-size state --------------------------------------------- */
+
+/* What many sessions share: a device, its threads, working copies of the weights, programs. Calls on sessions of one
+ * engine may come from several threads; their runs take turns. */
+typedef struct pha_engine pha_engine;
 
 /* The state of one text: recurrent states and key/value caches. One thread at a time. */
 typedef struct pha_session pha_session;
 
-typedef struct pha_session_options {
-    int64_t max_context; /* tokens; 0: 4096. With a window in every layer the caches are rings and text may be longer */
+typedef struct pha_engine_options {
+    int64_t max_context; /* tokens of a session; 0: 4096. With a window in every layer the caches are rings and text may
+                            be longer */
     int32_t chunk;       /* tokens per run while a prompt is read; 0: 256 */
+    int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */
+    const char *device;  /* NULL: PHA_DEVICE, or "cpu" */
+} pha_engine_options;
+
+/* The model must outlive it. NO_DEVICE: there is no such device. */
+PHA_API pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_engine_options *options);
+/* Its sessions may be closed before or after. */
+PHA_API void pha_engine_close(pha_engine *engine);
+/* A session of the engine: its state and nothing else. All memory of it is taken here; feeding allocates nothing. */
+PHA_API pha_status pha_engine_session(pha_engine *engine, pha_session **out);
+/* Reads one token in each of n >= 1 different sessions of the engine, ids[i] in sessions[i]; more than `batch` take
+ * several runs. logits (n, V), the caller's, may be NULL. Every session gets the bits that it would get alone. */
+PHA_API pha_status pha_engine_step(pha_engine *engine, pha_session *const *sessions, const int32_t *ids, size_t n,
+                                   float *logits);
+
+typedef struct pha_session_options {
+    int64_t max_context; /* as in pha_engine_options */
+    int32_t chunk;
+    int threads;
 } pha_session_options;
 
-/* All memory of a session is taken here; feeding allocates nothing. The model must outlive it. */
+/* A session with an engine of its own. The model must outlive it. */
 PHA_API pha_status pha_session_open(pha_session **out, const pha_model *model, const pha_session_options *options);
 PHA_API void pha_session_close(pha_session *session);
 PHA_API void pha_session_reset(pha_session *session); /* to the state before the first token */
 /* Reads n >= 1 tokens behind those read so far. *logits (V), fp32, of the last token, belongs to the session until its
- * next call; `logits` may be NULL. The result is that of one pass over the whole text, however it is cut. USAGE: more
- * tokens than max_context has room for. */
+ * next call; `logits` may be NULL. The result is that of one pass over the whole text, to the bit, however it is cut.
+ * USAGE: more tokens than max_context has room for. STOPPED: asked to stop; what was read before stays. */
 PHA_API pha_status pha_session_feed(pha_session *session, const int32_t *ids, size_t n, const float **logits);
 /* As feed; all_logits (n, V), the caller's, receives the logits of every token. */
 PHA_API pha_status pha_session_score(pha_session *session, const int32_t *ids, size_t n, float *all_logits);
 PHA_API int64_t pha_session_position(const pha_session *session); /* tokens read so far */
 PHA_API size_t pha_session_state_bytes(const pha_session *session); /* constant from the opening on */
-/* Copies state between sessions of the same model and options (fork a conversation). */
+/* Asks the session to stop: what it does, and what is asked of it until the request is cleared, ends with STOPPED
+ * before the next run. May be called from any thread. */
+PHA_API void pha_session_request_stop(pha_session *session);
+PHA_API void pha_session_clear_stop(pha_session *session);
+/* Goes back to the first `position` tokens, to the bit as if no more had been read: to a mark, which is set every 64
+ * tokens (every `chunk` while a prompt is read), and from there by reading again. USAGE: beyond what has been read, or
+ * the tokens to be read again are not known (the last 4096 are known after pha_session_load). */
+PHA_API pha_status pha_session_rewind(pha_session *session, int64_t position);
+/* A new session of the same engine at the same place; costs what has been read, not max_context. */
+PHA_API pha_status pha_session_fork(pha_session **out, const pha_session *from);
+/* Copies state between sessions of the same model and max_context. */
 PHA_API pha_status pha_session_copy(pha_session *to, const pha_session *from);
-/* The state as a file, with a checksum; it can be loaded into a session of the same model and options only. */
+/* What has been read as a file, with a checksum; it can be loaded into a session of the same weights and max_context
+ * only. */
 PHA_API pha_status pha_session_save(const pha_session *session, const char *path);
 PHA_API pha_status pha_session_load(pha_session *session, const char *path);
 

@@ -64,7 +64,26 @@ typedef struct pha__args {
                                     0: no state */
 } pha__args;
 
-/* The state of sequence b, op->state bytes, zeroed when a session starts. */
+/* What an op keeps of a session: `fixed` bytes, which are zero when a session starts, then `lanes` rings of room for
+ * `capacity` tokens of `token` bytes each; token t lies at place t mod capacity of each lane, and what no token has
+ * filled is never looked at. So copies and files need not touch what has not been read. */
+typedef struct pha__state_layout {
+    size_t fixed, token; /* bytes */
+    int32_t lanes;
+    int64_t capacity;    /* tokens; 0: nothing per token */
+} pha__state_layout;
+
+/* Bytes of all of it; SIZE_MAX: more than there can be. */
+static inline size_t pha__state_bytes(const pha__state_layout *l)
+{
+    size_t lanes, all;
+    if (__builtin_mul_overflow((size_t)l->lanes * l->token, (size_t)l->capacity, &lanes)) return SIZE_MAX;
+    return __builtin_add_overflow(lanes, l->fixed, &all) ? SIZE_MAX : all;
+}
+
+#define PHA__ALL_TOKENS INT64_MAX /* a lookback without end */
+
+/* The state of sequence b. */
 static inline void *pha__slot(const pha__args *a, int b) { return a->state[b] + a->state_offset; }
 
 /* Sequence b: its tokens are rows [row, row + n) of every value, in order. */
@@ -117,16 +136,17 @@ typedef struct pha__op {
     /* Sets s->width; fails with a message without a path (the builder adds it). */
     pha_status (*shape)(pha__shape *s);
     int64_t (*saved)(const pha__shape *s);                       /* floats kept from forward to backward; NULL: 0 */
-    size_t (*state)(const pha__shape *s, int64_t max_context);   /* bytes per session, any alignment is rounded up to
-                                                                    64; NULL: no state */
+    /* What a session of max_context tokens keeps; NULL: nothing. */
+    pha__state_layout (*state)(const pha__shape *s, int64_t max_context);
+    int64_t (*lookback)(const pha__shape *s); /* tokens, the newest one included, that it reads of its lanes; NULL: 0 */
     /* Cost for (B, T) of s at `context` earlier tokens: useful floating-point operations of a pass. Bytes are derived
      * from the values. */
     double (*flops)(const pha__shape *s, pha__pass pass, int64_t context);
     pha__work_class work_class;
     pha__state_class state_class; /* a cache grows with the context, a recurrent state does not */
     bool gathers;                 /* of its parameters it touches one row per token, not all */
-    /* Tokens read, as the state of a session tells; an op that addresses memory by that number has this function, so
-     * that a state from a file is checked before use. NULL: the op keeps no such number. */
+    /* Tokens read, as the fixed part of a session's state tells; an op that addresses memory by that number has this
+     * function, so that a state from a file is checked before use. NULL: the op keeps no such number. */
     int64_t (*position)(const void *state);
 } pha__op;
 

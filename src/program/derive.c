@@ -266,7 +266,8 @@ pha_status pha__derive(pha__program *p)
             pha__shape shape;
             pha__shape_of(p, n, &shape);
             n->state_offset = state;
-            size_t bytes = n->op->state(&shape, p->options.max_context);
+            pha__state_layout layout = n->op->state(&shape, p->options.max_context);
+            size_t bytes = pha__state_bytes(&layout);
             if (bytes > SIZE_MAX / 4 || __builtin_add_overflow(state, (bytes + 63) / 64 * 64, &state))
                 FAIL(NO_MEMORY, "%s: a state of %lld tokens is larger than any memory", n->path,
                      (long long)p->options.max_context);

@@ -3,9 +3,12 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/format.h"
 #include "base/fs.h"
+#include "base/hash.h"
 #include "runtime/tensors.h"
 
 pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list()}; }
@@ -169,6 +172,28 @@ void pha_model_close(pha_model *m)
     pha__arena_free(&m->constants);
     pha__free(m->folder);
     pha__free(m);
+}
+
+/* Two threads that ask at once both find the same. */
+pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
+{
+    pha_model *m = (pha_model *)model;
+    if (m->has_fingerprint) return *out = m->fingerprint, PHA_OK;
+    pha__config_rules rules = pha__rules();
+    json_t *json = pha__config_to_json(&m->config, &rules);
+    char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    json_decref(json);
+    if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
+    uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
+    free(text);
+    for (int i = 0; i < m->names->n_params; i++) {
+        const pha__node *v = m->names->params[i];
+        pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);
+        hash = pha__hash(at.data, pha__format_bytes(at.format, v->rows, v->width), hash);
+    }
+    m->fingerprint = *out = hash;
+    m->has_fingerprint = true;
+    return PHA_OK;
 }
 
 void pha_model_get_info(const pha_model *m, pha_model_info *info)

@@ -22,6 +22,8 @@ struct pha_model {
     pha__arena constants;
     pha__tokenizer *tokenizer;
     char *folder;
+    uint64_t fingerprint; /* made when it is first asked for */
+    _Atomic bool has_fingerprint;
 };
 
 typedef struct pha__weights {
@@ -30,6 +32,9 @@ typedef struct pha__weights {
     pha__device *device;
     pha__store *store;
 } pha__weights;
+
+/* A hash of the configuration and of all weights: what a state belongs to. */
+pha_status pha__model_fingerprint(uint64_t *out, const pha_model *m);
 
 pha__config_rules pha__rules(void); /* the architectures of models.def */
 

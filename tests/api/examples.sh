@@ -15,5 +15,9 @@ mkdir "$work/out"
 cat "$work/a"
 [ "$(sed '$d' "$work/a")" = "$(sed '$d' "$work/b")" ] || { echo "the same seed gave another text"; exit 1; }
 "$build/03_stream" "$work/out/model" "Reading it in one piece gives the same."
+"$build/04_many" "$work/out/model" "The program" "A session" "One more" >"$work/three"
+cat "$work/three"
+[ "$("$build/04_many" "$work/out/model" "A session" | cut -d: -f2-)" = "$(sed -n 's/^2://p' "$work/three")" ] ||
+    { echo "a text among others went on in another way"; exit 1; }
 if "$build/02_generate" "$work/nothing" x 2>"$work/error"; then echo "a missing model must fail"; exit 1; fi
 grep -q nothing "$work/error"

@@ -336,7 +336,8 @@ float *pha__trial_grad(const pha__trial *t, int i) { return dense(&t->args.d_in[
 static size_t state_size(const pha__problem *p)
 {
     pha__shape s = pha__problem_shape(p);
-    return p->test->op->state(&s, context_of(p));
+    pha__state_layout layout = p->test->op->state(&s, context_of(p));
+    return pha__state_bytes(&layout);
 }
 
 char **pha__state_open(const pha__problem *p)

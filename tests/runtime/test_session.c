@@ -9,6 +9,14 @@
 
 enum { N = 90, V = 256 };
 
+static void same_states(const pha_session *a, const pha_session *b)
+{
+    char *x = tiny_state(a), *y = tiny_state(b);
+    assert_int_equal(a->position, b->position);
+    assert_memory_equal(x, y, tiny_used(a));
+    pha__free(x), pha__free(y);
+}
+
 static void same_logits(const float *a, const float *b) { assert_memory_equal(a, b, V * sizeof *a); }
 
 static pha_session *open_session(const pha_model *m, int64_t max_context, int chunk, int threads)
@@ -82,8 +90,8 @@ static void go_on(pha_session *a, pha_session *b, const int32_t *ids, int from)
         OK(pha_session_feed(b, ids + i, 1, &y));
         same_logits(x, y);
     }
-    assert_memory_equal(a->state, b->state, a->state_bytes);
-    assert_memory_equal(a->recent, b->recent, N * sizeof *a->recent);
+    same_states(a, b);
+    assert_memory_equal(a->ids, b->ids, N * sizeof *a->ids);
 }
 
 static void copies_and_files(void **state)
@@ -187,18 +195,20 @@ static void hostile_files(void **state)
     damaged(s, path, g, size, 0, 'x', true, "not the state");
     damaged(s, path, g, size, 8, 9, true, "version");
     damaged(s, path, g, size, 24, 1, true, "max_context"); /* state bytes */
+    damaged(s, path, g, size, 64, (unsigned char)(g[64] + 1), true, "truncated"); /* bytes stored */
     damaged(s, path, g, size, 39, 0x80, true, "position");
     damaged(s, path, g, size, 32, 200, true, "position"); /* beyond the context */
-    damaged(s, path, g, size, 32, 21, true, "truncated");
+    damaged(s, path, g, size, 32, 21, true, "are expected");
     damaged(s, path, g, size, 200, (unsigned char)(g[200] ^ 1), false, "checksum");
     damaged(s, path, g, size, size - 1, 0x80, true, "not the id");
-    const pha__program *p = s->program[PHA__SESSION_STEP];
+    const pha__state *layout = &s->engine->state;
     int counts = 0;
-    for (int i = 0; i < p->n_nodes; i++)
-        if (p->nodes[i]->op == &pha__op_attention || p->nodes[i]->op == &pha__op_rope_table) {
-            damaged(s, path, g, size, 96 + p->nodes[i]->state_offset + 7, 0xff, true, "has read");
-            counts++;
-        }
+    size_t at = 96;
+    for (int i = 0; i < layout->n; i++) {
+        const pha__state_layout *l = &layout->part[i].layout;
+        if (layout->part[i].node->op->position) damaged(s, path, g, size, at + 7, 0xff, true, "has read"), counts++;
+        at += l->fixed + (size_t)l->lanes * l->token * 20;
+    }
     assert_int_equal(counts, 3); /* two layers and the table of angles */
     for (size_t cut = 0; cut < size; cut += cut < 100 ? 1 : size / 50) {
         OK(pha__write_file(path, good, cut));
@@ -229,9 +239,8 @@ static void limits(void **state)
               *rolling = tiny_model("rolling", lab_find("window 7"), V, NULL);
     pha_session *s = open_session(m, 30, 8, 1), *r = open_session(rolling, 7, 8, 1),
                 *short_ring = open_session(rolling, 6, 8, 1);
-    char *before = pha__alloc(s->state_bytes, 1);
     OK(pha_session_feed(s, ids, 25, NULL));
-    memcpy(before, s->state, s->state_bytes);
+    char *before = tiny_state(s);
     FAILS(USAGE, "context of 30", pha_session_feed(s, ids, 6, &logits));
     assert_null(logits);
     FAILS(USAGE, "context of 30", pha_session_score(s, ids, 6, all));
@@ -239,7 +248,8 @@ static void limits(void **state)
     FAILS(USAGE, "token 0 has the id -1", pha_session_feed(s, (int32_t[]){-1}, 1, NULL));
     FAILS(USAGE, "at least one", pha_session_feed(s, ids, 0, NULL));
     assert_int_equal(pha_session_position(s), 25);
-    assert_memory_equal(before, s->state, s->state_bytes);
+    char *after = tiny_state(s);
+    assert_memory_equal(before, after, tiny_used(s));
     OK(pha_session_feed(s, ids, 5, NULL));
     FAILS(USAGE, "context of 30", pha_session_feed(s, ids, 1, NULL));
     pha_session_reset(s);
@@ -253,7 +263,7 @@ static void limits(void **state)
     FAILS(USAGE, "chunk", pha_session_open(&none, m, &(pha_session_options){.chunk = -1}));
     assert_null(none);
     FAILS(USAGE, "max_context", pha_session_open(&none, m, &(pha_session_options){.max_context = -1}));
-    pha__free(whole), pha__free(all), pha__free(before);
+    pha__free(whole), pha__free(all), pha__free(before), pha__free(after);
     pha_session_close(s), pha_session_close(r), pha_session_close(short_ring);
     pha_model_close(m), pha_model_close(rolling);
 }
@@ -300,7 +310,7 @@ static void threads(void **state)
         assert_int_equal(alone[i].status | together[i].status | three[i].status, PHA_OK);
         same_logits(alone[i].logits, together[i].logits);
         same_logits(alone[i].logits, three[i].logits);
-        assert_memory_equal(alone[i].session->state, three[i].session->state, three[i].session->state_bytes);
+        same_states(alone[i].session, three[i].session);
         pha_session_close(alone[i].session), pha_session_close(together[i].session),
             pha_session_close(three[i].session);
     }

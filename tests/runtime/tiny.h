@@ -5,7 +5,7 @@
 #include <math.h>
 
 #include "models/lab.h"
-#include "runtime/model.h"
+#include "runtime/infer/session.h"
 #include "support/root.h"
 
 /* A fresh model of a variant of lab.c, opened, in the folder root/name; `tokenizer` as for pha_model_init. */
@@ -19,6 +19,16 @@ static inline pha_model *tiny_model(const char *name, const lab_variant *v, int 
     pha_model *m;
     OK(pha_model_open(&m, folder));
     return m;
+}
+
+/* What is used of a session's state, in fresh memory. */
+static inline size_t tiny_used(const pha_session *s) { return pha__state_used(&s->engine->state, s->position); }
+
+static inline char *tiny_state(const pha_session *s)
+{
+    char *out = pha__alloc(tiny_used(s) + 1, 1);
+    OK(pha__state_download(&s->engine->state, s->engine->device, out, s->state, s->position));
+    return out;
 }
 
 /* Logits (n, V) of a whole text at once, from a program without state. */

@@ -27,11 +27,19 @@ static int64_t saved(const pha__shape *s) /* lse */
     return (int64_t)s->B * s->T * c->n_head;
 }
 
-static size_t state(const pha__shape *s, int64_t max_context)
+static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     const pha__attention_attr *c = s->attr;
-    return PHA__ATTENTION_HEADER + sizeof(float) * 2 * (size_t)c->n_kv_head * (size_t)c->head_width *
-                                       (size_t)pha__attention_capacity(c, max_context);
+    return (pha__state_layout){.fixed = PHA__ATTENTION_HEADER,
+                               .token = (size_t)c->head_width * sizeof(float),
+                               .lanes = 2 * c->n_kv_head,
+                               .capacity = pha__attention_capacity(c, max_context)};
+}
+
+static int64_t lookback(const pha__shape *s)
+{
+    const pha__attention_attr *c = s->attr;
+    return c->window ? c->window : PHA__ALL_TOKENS;
 }
 
 /* Useful work: 4 dh per (head, pair), backward 2.5 times that; only pairs that the mask leaves. */
@@ -62,6 +70,7 @@ const pha__op pha__op_attention = {
     .shape = shape,
     .saved = saved,
     .state = state,
+    .lookback = lookback,
     .flops = flops,
     .work_class = PHA__WORK_ATTENTION,
     .state_class = PHA__STATE_CACHE,

@@ -21,9 +21,13 @@ typedef struct pha__attention_attr {
  * ring of values, each (n_kv_head, capacity, head_width) fp32; token i lies at i mod capacity. */
 #define PHA__ATTENTION_HEADER 64
 
+/* A ring holds more than the window, so that a session can go back some tokens. */
+#define PHA__ATTENTION_SLACK 320
+
 static inline int64_t pha__attention_capacity(const pha__attention_attr *c, int64_t max_context)
 {
-    return c->window && c->window < max_context ? c->window : max_context;
+    int64_t ring = (int64_t)c->window + PHA__ATTENTION_SLACK;
+    return c->window && ring < max_context ? ring : max_context;
 }
 
 #endif

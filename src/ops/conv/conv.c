@@ -16,10 +16,10 @@ static int64_t carried(const pha__shape *s) { return (int64_t)(s->in[1].width - 
 
 static int64_t saved(const pha__shape *s) { return s->B * carried(s); }
 
-static size_t state(const pha__shape *s, int64_t max_context)
+static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     (void)max_context;
-    return (size_t)carried(s) * sizeof(float);
+    return (pha__state_layout){.fixed = (size_t)carried(s) * sizeof(float)};
 }
 
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)

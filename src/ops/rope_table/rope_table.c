@@ -13,10 +13,10 @@ static pha_status shape(pha__shape *s)
     return PHA_OK;
 }
 
-static size_t state(const pha__shape *s, int64_t max_context)
+static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     (void)s, (void)max_context;
-    return sizeof(int64_t);
+    return (pha__state_layout){.fixed = sizeof(int64_t)};
 }
 
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)

@@ -19,10 +19,10 @@ static int64_t saved(const pha__shape *s)
     return first + (s->dtype == PHA__BF16 ? (h + 1) / 2 : h);
 }
 
-static size_t state(const pha__shape *s, int64_t max_context)
+static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     (void)max_context;
-    return (size_t)s->in[0].width * sizeof(float);
+    return (pha__state_layout){.fixed = (size_t)s->in[0].width * sizeof(float)};
 }
 
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)

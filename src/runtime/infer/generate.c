@@ -137,7 +137,7 @@ static pha_status choose(generation *g, int32_t *id)
 static pha_status next(generation *g, int *end)
 {
     int32_t id;
-    if (pha__stop_requested()) return *end = END_ASKED, PHA_OK;
+    if (pha__stop_requested() || atomic_load(&g->session->stop)) return *end = END_ASKED, PHA_OK;
     if (pha__session_room(g->session) < 1) return *end = END_FULL, PHA_OK;
     TRY(choose(g, &id));
     if (id == pha__tokenizer_eot(g->tokenizer) && !g->o->ignore_end) return *end = END_TEXT, PHA_OK;
@@ -172,8 +172,8 @@ static pha_status generate(generation *g, const char *prompt, size_t size)
 static pha_status check(const pha_session *s, const char *prompt, size_t size, const pha_generate_options *o)
 {
     if (!s) FAIL(USAGE, "a text needs a session");
-    if (!s->model->tokenizer)
-        FAIL(USAGE, "%s: the model has no tokenizer.json, so it can't read or write text", s->model->folder);
+    if (!s->engine->model->tokenizer)
+        FAIL(USAGE, "%s: the model has no tokenizer.json, so it can't read or write text", s->engine->model->folder);
     if (!prompt && size) FAIL(USAGE, "the prompt is missing");
     if (o->max_tokens < 0) FAIL(USAGE, "max_tokens is %lld, below 0", (long long)o->max_tokens);
     for (size_t i = 0; i < o->n_stop; i++)
@@ -189,7 +189,7 @@ pha_status pha_generate(pha_session *session, const char *prompt, size_t size, c
     generation g = {.session = session, .o = options ? options : &defaults, .result = result ? result : &unused};
     *g.result = (pha_generate_result){0};
     TRY(check(session, prompt, size, g.o));
-    g.tokenizer = session->model->tokenizer;
+    g.tokenizer = session->engine->model->tokenizer;
     g.V = pha__tokenizer_size(g.tokenizer);
     pha_status status = generate(&g, prompt, size);
     pha__free(g.work);

@@ -1,163 +1,183 @@
 /* session.c -- reading a text piece by piece with a state of constant size
  *
- * The same model is recorded three times over one layout of state: a chunk program reads all but the last token of what
- * it is given, a step program reads the last one and gives its logits, a score program gives the logits of every token.
+ * A chunk program reads all but the last token of what is given, the step program reads the last one and gives its
+ * logits, a score program gives the logits of every token (engine.c).
  */
 #include "runtime/infer/session.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "runtime/stop.h"
 
-enum { MOST_CHUNK = 65536, SCORE = 64 };
-static const int64_t MOST_CONTEXT = (int64_t)1 << 40;
+enum { MOST_IDS = 1 << 20 };
+
+static size_t vocabulary(const pha_session *s) { return (size_t)s->engine->model->config.vocab_size; }
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
-static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
-
-static pha_status open_program(pha_session *s, int which)
+static pha_status open_marks(pha__marks *m, const pha_engine *e)
 {
-    static const pha__head heads[] = {PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOGITS};
-    const int32_t lengths[] = {s->chunk, 1, least(s->chunk, SCORE)};
-    pha__program_options o = {.B = 1, .T = lengths[which], .max_context = s->max_context, .dtype = PHA__F32};
-    TRY(pha__record(&s->program[which], &s->model->config, &o, heads[which]));
-    if (which != PHA__SESSION_CHUNK && s->program[which]->state != s->state_bytes)
-        FAIL(FAILED, "the programs of a session disagree on its state: %zu and %zu bytes", s->state_bytes,
-             s->program[which]->state);
-    return pha__exec_open(&s->exec[which], s->program[which], s->weights.store, s->device);
+    int64_t n = e->max_context / PHA__MARK_EVERY + 1;
+    m->n = (int)least(n, PHA__MOST_MARKS);
+    m->memory = pha__device_alloc(e->device, (size_t)m->n * e->state.fixed);
+    m->position = pha__alloc((size_t)m->n, sizeof *m->position);
+    return m->memory && m->position ? PHA_OK : PHA_NO_MEMORY;
 }
 
-/* A layer with attention looks back no further than its window, and its ring holds at least that. */
-static bool rolls(const pha__config *c, int64_t max_context)
+static pha_status open_parts(pha_session *s)
 {
-    if (!(c->branches & PHA__BRANCH_ATTN)) return true;
-    for (int i = 0; i < c->n_layer; i++)
-        if (c->window[i] == 0 || c->window[i] > max_context) return false;
-    return true;
-}
-
-/* Tells models apart: the configuration, the number of parameters, and the first numbers of every parameter. */
-static pha_status fingerprint(uint64_t *out, const pha_model *m)
-{
-    pha__config_rules rules = pha__rules();
-    json_t *json = pha__config_to_json(&m->config, &rules);
-    char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
-    json_decref(json);
-    if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
-    uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
-    free(text);
-    for (int i = 0; i < m->names->n_params; i++) {
-        int64_t n = pha__param_size(m->names, i);
-        pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);
-        hash = pha__hash(at.data, (size_t)(n < 64 ? n : 64) * pha__dtype_size(at.format), hash);
-    }
-    *out = hash;
-    return PHA_OK;
-}
-
-static pha_status open_parts(pha_session *s, const pha_session_options *o)
-{
-    TRY(pha__device_open(&s->device, NULL, o->threads));
-    TRY(fingerprint(&s->fingerprint, s->model));
-    TRY(pha__weights_place(&s->weights, &s->model->config, s->model->store, s->device, PHA__F32));
-    s->logits = pha__alloc_zero((size_t)s->model->config.vocab_size, sizeof *s->logits);
-    if (!s->logits) return PHA_NO_MEMORY;
-    TRY(open_program(s, PHA__SESSION_CHUNK));
-    s->state_bytes = s->program[PHA__SESSION_CHUNK]->state;
-    TRY(open_program(s, PHA__SESSION_STEP));
-    s->state = pha__device_alloc(s->device, s->state_bytes);
-    if (!s->state)
+    const pha_engine *e = s->engine;
+    s->n_ids = least(e->max_context > PHA__RECENT ? e->max_context : PHA__RECENT, MOST_IDS);
+    s->ids = pha__alloc((size_t)s->n_ids, sizeof *s->ids);
+    s->logits = pha__alloc_zero(vocabulary(s), sizeof *s->logits);
+    if (!s->ids || !s->logits) return PHA_NO_MEMORY;
+    s->state = pha__device_alloc(e->device, e->state.bytes);
+    if (!s->state || open_marks(&s->marks, e))
         FAIL(NO_MEMORY, "no memory for a state of %.1f MB (%" PRId64 " tokens); a smaller max_context needs less",
-             (double)s->state_bytes / 1e6, s->max_context);
-    return pha__fill(s->device, s->state, 0, s->state_bytes);
+             (double)e->state.bytes / 1e6, e->max_context);
+    pha__session_forget(s, -1);
+    return pha__state_clear(&e->state, e->device, s->state);
+}
+
+pha_status pha_engine_session(pha_engine *e, pha_session **out)
+{
+    *out = NULL;
+    if (!e) FAIL(USAGE, "a session needs an engine");
+    pha_session *s = pha__alloc_zero(1, sizeof *s);
+    if (!s) return PHA_NO_MEMORY;
+    s->engine = e;
+    pha__engine_keep(e);
+    pha_status status = open_parts(s);
+    if (status) pha_session_close(s);
+    else *out = s;
+    return status;
 }
 
 pha_status pha_session_open(pha_session **out, const pha_model *model, const pha_session_options *options)
 {
-    static const pha_session_options defaults;
-    const pha_session_options *o = options ? options : &defaults;
+    pha_engine_options o = {.batch = 1};
+    pha_engine *e;
     *out = NULL;
     if (!model) FAIL(USAGE, "a session needs a model");
-    if (o->max_context < 0 || o->max_context > MOST_CONTEXT)
-        FAIL(USAGE, "max_context is %" PRId64 ", not in 1 to %" PRId64, o->max_context, MOST_CONTEXT);
-    if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
-    pha_session *s = pha__alloc_zero(1, sizeof *s);
-    if (!s) return PHA_NO_MEMORY;
-    s->model = model;
-    s->max_context = o->max_context ? o->max_context : 4096;
-    s->chunk = o->chunk ? o->chunk : 256;
-    s->rolling = rolls(&model->config, s->max_context);
-    pha_status status = open_parts(s, o);
-    if (status) pha_session_close(s);
-    else *out = s;
+    if (options) o.max_context = options->max_context, o.chunk = options->chunk, o.threads = options->threads;
+    TRY(pha_engine_open(&e, model, &o));
+    pha_status status = pha_engine_session(e, out);
+    pha_engine_close(e); /* the session keeps it */
     return status;
 }
 
 void pha_session_close(pha_session *s)
 {
     if (!s) return;
-    for (int i = 0; i < PHA__SESSION_PROGRAMS; i++) {
-        pha__exec_close(s->exec[i]);
-        pha__program_close(s->program[i]);
-    }
-    pha__device_free(s->device, s->state);
-    pha__weights_close(&s->weights);
-    pha__device_close(s->device);
+    pha__device_free(s->engine->device, s->state);
+    pha__device_free(s->engine->device, s->marks.memory);
+    pha__free(s->marks.position);
+    pha__free(s->ids);
     pha__free(s->logits);
+    pha__engine_release(s->engine);
     pha__free(s);
+}
+
+void pha__session_forget(pha_session *s, int64_t position)
+{
+    for (int i = 0; i < s->marks.n; i++)
+        if (s->marks.position[i] > position) s->marks.position[i] = -1;
+    if (position >= 0) return;
+    for (int i = 0; i < s->marks.n; i++) s->marks.position[i] = -1;
 }
 
 void pha_session_reset(pha_session *s)
 {
-    pha__fill(s->device, s->state, 0, s->state_bytes);
-    s->position = 0;
+    pha__state_clear(&s->engine->state, s->engine->device, s->state);
+    pha__session_forget(s, -1);
+    s->position = s->highest = s->known = 0;
     s->ready = false;
 }
+
+void pha_session_request_stop(pha_session *s) { atomic_store(&s->stop, true); }
+void pha_session_clear_stop(pha_session *s) { atomic_store(&s->stop, false); }
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
 
-int64_t pha__session_room(const pha_session *s) { return s->rolling ? INT64_MAX / 2 : s->max_context - s->position; }
-
-static pha_status check_ids(const pha_session *s, const int32_t *ids, size_t n)
+int64_t pha__session_room(const pha_session *s)
 {
-    int32_t V = s->model->config.vocab_size;
+    return s->engine->rolling ? INT64_MAX / 2 : s->engine->max_context - s->position;
+}
+
+pha_status pha__session_check(const pha_session *s, const int32_t *ids, size_t n)
+{
     if (!ids || n < 1) FAIL(USAGE, "at least one token must be given");
     for (size_t i = 0; i < n; i++)
-        if (ids[i] < 0 || ids[i] >= V)
-            FAIL(USAGE, "token %zu has the id %d, but the model's vocabulary is 0 to %d", i, ids[i], V - 1);
+        if (ids[i] < 0 || (size_t)ids[i] >= vocabulary(s))
+            FAIL(USAGE, "token %zu has the id %d, but the model's vocabulary is 0 to %d", i, ids[i],
+                 (int)vocabulary(s) - 1);
     if (n > (uint64_t)pha__session_room(s))
         FAIL(USAGE, "%zu tokens after the %" PRId64 " read so far exceed the context of %" PRId64 " tokens; open the "
-             "session with a larger max_context, or reset it", n, s->position, s->max_context);
+             "session with a larger max_context, or reset it", n, s->position, s->engine->max_context);
     return PHA_OK;
 }
 
-static pha_status run(pha_session *s, int which, const int32_t *ids, int n)
+static pha_status set_mark(pha_session *s)
 {
-    pha__run r = {.tokens = ids};
-    s->ready = false;
-    TRY(pha__exec_run(s->exec[which], 1, n, &r, &s->state, false));
-    for (int i = 0; i < n; i++) s->recent[(s->position + i) % PHA__RECENT] = ids[i];
-    s->position += n;
+    pha__marks *m = &s->marks;
+    const pha__state *layout = &s->engine->state;
+    int at = (int)(s->position / PHA__MARK_EVERY % m->n);
+    m->position[at] = -1;
+    TRY(pha__state_mark(layout, s->engine->device, m->memory + (size_t)at * layout->fixed, s->state));
+    m->position[at] = s->position;
     return PHA_OK;
 }
 
+pha_status pha__session_advance(pha_session *s, const int32_t *ids, int n)
+{
+    for (int i = 0; i < n; i++) s->ids[(s->position + i) % s->n_ids] = ids[i];
+    s->position += n;
+    if (s->highest < s->position) s->highest = s->position;
+    if (s->known < s->position - s->n_ids) s->known = s->position - s->n_ids;
+    return s->position % PHA__MARK_EVERY ? PHA_OK : set_mark(s);
+}
+
+/* The next run of up to `most` of n tokens: it ends where a mark can be set. */
+static int next_run(const pha_session *s, size_t n, int32_t most)
+{
+    int64_t grid = most < PHA__MARK_EVERY ? PHA__MARK_EVERY : most / PHA__MARK_EVERY * PHA__MARK_EVERY;
+    int64_t some = least(most, grid - s->position % grid);
+    return (int)(n < (uint64_t)some ? n : (uint64_t)some);
+}
+
+/* One run; logits (n, V) of its tokens, or NULL. */
+static pha_status run_locked(pha_session *s, pha__reading which, const int32_t *ids, int n, float *logits)
+{
+    pha_engine *e = s->engine;
+    s->ready = false;
+    TRY(pha__engine_reading(e, which));
+    TRY(pha__exec_run(e->exec[which], 1, n, &(pha__run){.tokens = ids}, &s->state, false));
+    if (logits) TRY(pha__exec_output(e->exec[which], "logits", n, logits));
+    return pha__session_advance(s, ids, n);
+}
+
+static pha_status run(pha_session *s, pha__reading which, const int32_t *ids, int n, float *logits)
+{
+    if (atomic_load(&s->stop)) FAIL(STOPPED, "the session was asked to stop");
+    pthread_mutex_lock(&s->engine->lock);
+    pha_status status = run_locked(s, which, ids, n, logits);
+    pthread_mutex_unlock(&s->engine->lock);
+    return status;
+}
 
 pha_status pha__session_read(pha_session *s, const int32_t *ids, size_t n, bool stoppable)
 {
-    TRY(check_ids(s, ids, n));
+    TRY(pha__session_check(s, ids, n));
     for (size_t i = 0; i + 1 < n;) {
         if (stoppable && pha__stop_requested()) FAIL(STOPPED, "asked to stop");
-        size_t left = n - 1 - i, some = left < (size_t)s->chunk ? left : (size_t)s->chunk;
-        TRY(run(s, PHA__SESSION_CHUNK, ids + i, (int)some));
-        i += some;
+        int some = next_run(s, n - 1 - i, s->engine->chunk);
+        TRY(run(s, PHA__CHUNK, ids + i, some, NULL));
+        i += (size_t)some;
     }
     if (stoppable && pha__stop_requested()) FAIL(STOPPED, "asked to stop");
-    TRY(run(s, PHA__SESSION_STEP, ids + n - 1, 1));
-    TRY(pha__exec_output(s->exec[PHA__SESSION_STEP], "logits", 1, s->logits));
+    TRY(run(s, PHA__STEP, ids + n - 1, 1, s->logits));
     s->ready = true;
     return PHA_OK;
 }
@@ -172,18 +192,13 @@ pha_status pha_session_feed(pha_session *s, const int32_t *ids, size_t n, const 
 
 pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float *all_logits)
 {
-    size_t V = (size_t)s->model->config.vocab_size, T = (size_t)least(s->chunk, SCORE);
+    size_t V = vocabulary(s);
     if (!all_logits) FAIL(USAGE, "pha_session_score needs room for the logits");
-    TRY(check_ids(s, ids, n));
-    if (!s->exec[PHA__SESSION_SCORE]) {
-        pha__program_close(s->program[PHA__SESSION_SCORE]); /* of an attempt that ran out of memory */
-        s->program[PHA__SESSION_SCORE] = NULL;
-        TRY(open_program(s, PHA__SESSION_SCORE));
-    }
-    for (size_t i = 0; i < n; i += T) {
-        size_t some = n - i < T ? n - i : T;
-        TRY(run(s, PHA__SESSION_SCORE, ids + i, (int)some));
-        TRY(pha__exec_output(s->exec[PHA__SESSION_SCORE], "logits", (int64_t)some, all_logits + i * V));
+    TRY(pha__session_check(s, ids, n));
+    for (size_t i = 0; i < n;) {
+        int some = next_run(s, n - i, (int32_t)least(s->engine->chunk, PHA__MARK_EVERY));
+        TRY(run(s, PHA__SCORE, ids + i, some, all_logits + i * V));
+        i += (size_t)some;
     }
     memcpy(s->logits, all_logits + (n - 1) * V, V * sizeof *s->logits);
     s->ready = true;
@@ -191,29 +206,12 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
 }
 
 int64_t pha_session_position(const pha_session *s) { return s->position; }
-size_t pha_session_state_bytes(const pha_session *s) { return s->state_bytes; }
+size_t pha_session_state_bytes(const pha_session *s) { return s->engine->state.bytes; }
 
 size_t pha__session_recent(const pha_session *s, int32_t *out, size_t n)
 {
-    if (n > PHA__RECENT) n = PHA__RECENT;
-    if ((uint64_t)s->position < n) n = (size_t)s->position;
-    for (size_t i = 0; i < n; i++) out[i] = s->recent[(s->position - (int64_t)(n - i)) % PHA__RECENT];
+    size_t known = (size_t)(s->position - s->known);
+    if (n > known) n = known;
+    for (size_t i = 0; i < n; i++) out[i] = s->ids[(s->position - (int64_t)(n - i)) % s->n_ids];
     return n;
-}
-
-pha_status pha_session_copy(pha_session *to, const pha_session *from)
-{
-    if (to == from) return PHA_OK;
-    if (to->fingerprint != from->fingerprint)
-        FAIL(USAGE, "state can only be copied between sessions of the same model");
-    if (to->max_context != from->max_context || to->state_bytes != from->state_bytes)
-        FAIL(USAGE,
-             "state can only be copied between sessions of the same max_context, not from %" PRId64 " to %" PRId64,
-             from->max_context, to->max_context);
-    TRY(to->device->backend->copy(to->device, to->state, from->state, to->state_bytes));
-    memcpy(to->logits, from->logits, (size_t)to->model->config.vocab_size * sizeof *to->logits);
-    memcpy(to->recent, from->recent, sizeof to->recent);
-    to->position = from->position;
-    to->ready = from->ready;
-    return PHA_OK;
 }

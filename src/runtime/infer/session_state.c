@@ -6,7 +6,7 @@
 
 #include "base/hash.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 2 };
 static const char magic[8] = "phastate";
 static const int64_t MOST_POSITION = (int64_t)1 << 48;
 
@@ -22,7 +22,8 @@ static uint64_t get(const unsigned char *p)
     return x;
 }
 
-/* magic, version and flag, fingerprint, state bytes, position, max_context, vocabulary, ids, 24 zero bytes, checksum */
+/* magic, version and flag, fingerprint, state bytes, position, max_context, vocabulary, ids, bytes stored, 16 zero
+ * bytes, checksum */
 void pha__state_header_put(unsigned char out[PHA__STATE_HEADER], const pha__state_header *h)
 {
     memset(out, 0, PHA__STATE_HEADER);
@@ -34,6 +35,7 @@ void pha__state_header_put(unsigned char out[PHA__STATE_HEADER], const pha__stat
     put(out + 40, (uint64_t)h->max_context);
     put(out + 48, h->vocab);
     put(out + 56, h->recent);
+    put(out + 64, h->stored);
 }
 
 void pha__state_sum_put(unsigned char out[PHA__STATE_HEADER], uint64_t sum) { put(out + PHA__STATE_CHECKED, sum); }
@@ -42,7 +44,7 @@ static void get_header(pha__state_header *h, uint32_t *version, const unsigned c
 {
     *version = (uint32_t)get(p + 8);
     *h = (pha__state_header){(uint32_t)(get(p + 8) >> 32), get(p + 16), get(p + 24), (int64_t)get(p + 32),
-                             (int64_t)get(p + 40), get(p + 48), get(p + 56)};
+                             (int64_t)get(p + 40), get(p + 48), get(p + 56), get(p + 64)};
 }
 
 static pha_status check_header(const pha__state_header *h, uint32_t version, const pha__state_header *mine,
@@ -59,7 +61,8 @@ static pha_status check_header(const pha__state_header *h, uint32_t version, con
     if (h->position < 0 || h->position > MOST_POSITION || (!rolling && h->position > mine->max_context))
         FAIL(BAD_INPUT, "%s: position %" PRId64 " is impossible", map->path, h->position);
     if (recent > PHA__RECENT) recent = PHA__RECENT;
-    if (h->recent != recent || map->size != PHA__STATE_HEADER + mine->state_bytes + (mine->vocab + recent) * 4)
+    if (h->recent > recent || h->stored > mine->state_bytes ||
+        map->size != PHA__STATE_HEADER + h->stored + (mine->vocab + h->recent) * 4)
         FAIL(BAD_INPUT, "%s: truncated, or longer than its header says", map->path);
     return PHA_OK;
 }
@@ -97,7 +100,7 @@ pha_status pha__state_parse(pha__state_parts *out, const pha__map *map, const ph
     TRY(check_header(h, version, mine, rolling, map));
     TRY(check_sum(map));
     out->state = map->data + PHA__STATE_HEADER;
-    out->logits = out->state + h->state_bytes;
+    out->logits = out->state + h->stored;
     out->ids = out->logits + h->vocab * 4;
     return check_ids(out->ids, h, map->path);
 }

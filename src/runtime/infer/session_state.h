@@ -1,6 +1,6 @@
 /* session_state.h -- the file of a session's state: its header, and what can be checked without the model's programs
  *
- * Header (96 bytes, little-endian), then the state, the logits of the last token (V floats) and the last ids, oldest
+ * Header (96 bytes, little-endian), then what is used of the state (state.h), the logits of the last token (V floats) and the last ids, oldest
  * first. The checksum covers the header before it and everything behind the header.
  */
 #ifndef PHA__SESSION_STATE_H
@@ -19,6 +19,7 @@ typedef struct pha__state_header {
     uint64_t fingerprint, state_bytes; /* of the model */
     int64_t position, max_context;
     uint64_t vocab, recent; /* floats and ids behind the state */
+    uint64_t stored;        /* bytes of the state that are in the file: what had been used */
 } pha__state_header;
 
 typedef struct pha__state_parts {

@@ -65,7 +65,8 @@ pha__state_size pha__state_size_of(const pha__program *p)
         if (n->merged || !n->op->state || !p->options.max_context) continue;
         pha__shape shape;
         pha__shape_of(p, n, &shape);
-        size_t bytes = n->op->state(&shape, p->options.max_context);
+        pha__state_layout layout = n->op->state(&shape, p->options.max_context);
+        size_t bytes = pha__state_bytes(&layout);
         if (n->op->state_class == PHA__STATE_CACHE) sum.cache += bytes;
         if (n->op->state_class == PHA__STATE_RECURRENT) sum.recurrent += bytes;
     }

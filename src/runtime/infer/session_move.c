@@ -1,0 +1,100 @@
+/* session_move.c -- going back in a text, and copies of a session */
+#include <inttypes.h>
+#include <string.h>
+
+#include "runtime/infer/session.h"
+
+/* ---- back ----------------------------------------------------------------------------------------------- */
+
+/* The last position up to `wanted` from which a session can go on: a mark whose rings are still whole, or the start; -1:
+ * none whose tokens are known. */
+static int64_t start_of(const pha_session *s, int64_t wanted)
+{
+    const pha__marks *m = &s->marks;
+    for (int64_t p = wanted / PHA__MARK_EVERY * PHA__MARK_EVERY; p > 0 && p >= s->known; p -= PHA__MARK_EVERY) {
+        if (s->highest - p > s->engine->state.reach) break;
+        if (m->position[p / PHA__MARK_EVERY % m->n] == p) return p;
+    }
+    return s->known == 0 ? 0 : -1;
+}
+
+static pha_status return_to(pha_session *s, int64_t start)
+{
+    const pha__state *layout = &s->engine->state;
+    s->ready = false;
+    if (start == 0) return pha_session_reset(s), PHA_OK;
+    const char *mark = s->marks.memory + (size_t)(start / PHA__MARK_EVERY % s->marks.n) * layout->fixed;
+    TRY(pha__state_return(layout, s->engine->device, s->state, mark));
+    s->position = start;
+    pha__session_forget(s, start);
+    return PHA_OK;
+}
+
+pha_status pha_session_rewind(pha_session *s, int64_t position)
+{
+    if (position < 0 || position > s->position)
+        FAIL(USAGE, "a session of %" PRId64 " tokens can't go back to %" PRId64, s->position, position);
+    if (position == s->position) return PHA_OK;
+    int64_t start = start_of(s, position), n = position - start;
+    if (start < 0)
+        FAIL(USAGE, "the session can't go back from %" PRId64 " to %" PRId64 " tokens: the tokens before %" PRId64
+             " are not known any more", s->position, position, s->known);
+    int32_t *ids = pha__alloc((size_t)n + 1, sizeof *ids);
+    if (!ids) return PHA_NO_MEMORY;
+    for (int64_t i = 0; i < n; i++) ids[i] = s->ids[(start + i) % s->n_ids];
+    pha_status status = return_to(s, start);
+    if (!status && n) status = pha__session_read(s, ids, (size_t)n, false);
+    pha__free(ids);
+    return status;
+}
+
+/* ---- copies --------------------------------------------------------------------------------------------- */
+
+static pha_status copy_marks(pha_session *to, const pha_session *from)
+{
+    pha__device *d = to->engine->device;
+    size_t size = from->engine->state.fixed;
+    for (int i = 0; i < from->marks.n; i++) {
+        to->marks.position[i] = from->marks.position[i];
+        if (from->marks.position[i] < 0) continue;
+        TRY(d->backend->copy(d, to->marks.memory + (size_t)i * size, from->marks.memory + (size_t)i * size, size));
+    }
+    return PHA_OK;
+}
+
+/* The engines have one layout of state: the same model and max_context. */
+static pha_status copy(pha_session *to, const pha_session *from)
+{
+    to->ready = false;
+    TRY(pha__state_copy(&to->engine->state, to->engine->device, to->state, from->state, from->position));
+    TRY(copy_marks(to, from));
+    memcpy(to->logits, from->logits, (size_t)to->engine->model->config.vocab_size * sizeof *to->logits);
+    for (int64_t i = from->known; i < from->position; i++) to->ids[i % to->n_ids] = from->ids[i % from->n_ids];
+    to->position = from->position, to->highest = from->highest, to->known = from->known;
+    to->ready = from->ready;
+    return PHA_OK;
+}
+
+pha_status pha_session_copy(pha_session *to, const pha_session *from)
+{
+    const pha_engine *a = to->engine, *b = from->engine;
+    if (to == from) return PHA_OK;
+    if (a->fingerprint != b->fingerprint) FAIL(USAGE, "state can only be copied between sessions of the same model");
+    if (a->max_context != b->max_context || a->state.bytes != b->state.bytes)
+        FAIL(USAGE,
+             "state can only be copied between sessions of the same max_context, not from %" PRId64 " to %" PRId64,
+             b->max_context, a->max_context);
+    if (a->device->backend != b->device->backend)
+        FAIL(USAGE, "state can only be copied between sessions on devices of one kind");
+    return copy(to, from);
+}
+
+pha_status pha_session_fork(pha_session **out, const pha_session *from)
+{
+    TRY(pha_engine_session(from->engine, out));
+    pha_status status = copy(*out, from);
+    if (!status) return PHA_OK;
+    pha_session_close(*out);
+    *out = NULL;
+    return status;
+}

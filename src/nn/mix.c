@@ -8,23 +8,24 @@
 Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branches, int n, double alpha, double beta,
                 const pha__config *c, int site, const char *file, int line)
 {
-    Var in[PHA__MAX_IN] = {base};
+    Var in[PHA__MIX_INPUTS] = {[PHA__MIX_BASE] = base};
     pha__mix_attr attr = {n, (float)alpha, (float)beta, RMS_EPS, (float)c->dropout, dropout_site(p, site), 0};
     if (n > 1 && c->mix != PHA__MIX_UNIFORM)
-        in[1] = pha__param_at(p, name, 1, n, PHA__VECTOR, pha__init_constant(0), file, line);
+        in[PHA__MIX_P] = pha__param_at(p, name, 1, n, PHA__VECTOR, pha__init_constant(0), file, line);
     if (n > 1 && c->mix == PHA__MIX_DYNAMIC) {
-        in[2] = pha__param(p, "mix_input", n, width(u), PHA__VECTOR, pha__init_constant(0));
-        in[3] = u;
+        in[PHA__MIX_M] = pha__param(p, "mix_input", n, width(u), PHA__VECTOR, pha__init_constant(0));
+        in[PHA__MIX_U] = u;
     }
     bool damped = c->residual >= PHA__RES_PRE; /* at 1 the unit-norm mix drowns the embedding (pha.md 8) */
     for (int k = 0; k < n; k++) {
         char gain[40];
         snprintf(gain, sizeof gain, "%s_norm", branches[k].name);
-        in[4 + k] = branches[k].z;
+        in[PHA__MIX_BRANCH + k] = branches[k].z;
         if (c->branch_gain)
-            in[8 + k] = pha__param(p, gain, 1, width(base), PHA__VECTOR, pha__init_constant(damped ? 0.25 : 1.0));
+            in[PHA__MIX_GAIN + k] =
+                pha__param(p, gain, 1, width(base), PHA__VECTOR, pha__init_constant(damped ? 0.25 : 1.0));
     }
-    return pha__apply_at(p, name, &pha__op_mix, in, 12, &attr, sizeof attr, file, line);
+    return pha__apply_at(p, name, &pha__op_mix, in, PHA__MIX_INPUTS, &attr, sizeof attr, file, line);
 }
 
 Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,

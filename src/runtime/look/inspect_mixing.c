@@ -58,16 +58,16 @@ static pha_status fill_row(pha__mix_row *row, const pha__node *mix, const pha__s
 {
     const pha__mix_attr *attr = mix->attr;
     pha__mix_row got = {.layer = mix->layer, .n = attr->n};
-    float *p = mix->in[1] ? values_of(mix->in[1], store) : NULL;
-    if (mix->in[1] && !p) return PHA_NO_MEMORY;
+    float *p = mix->in[PHA__MIX_P] ? values_of(mix->in[PHA__MIX_P], store) : NULL;
+    if (mix->in[PHA__MIX_P] && !p) return PHA_NO_MEMORY;
     for (int k = 0; k < got.n; k++) got.raw[k] = p ? softplus((double)p[k]) : 1;
     pha__free(p);
     normalise(got.raw, got.n);
     for (int k = 0; k < got.n; k++) {
         double rms = 1;
-        if (mix->in[8 + k]) TRY(rms_of(&rms, mix->in[8 + k], store));
+        if (mix->in[PHA__MIX_GAIN + k]) TRY(rms_of(&rms, mix->in[PHA__MIX_GAIN + k], store));
         got.scaled[k] = got.raw[k] * rms;
-        name_branch(got.branch[k], sizeof got.branch[k], mix->in[4 + k]->path);
+        name_branch(got.branch[k], sizeof got.branch[k], mix->in[PHA__MIX_BRANCH + k]->path);
     }
     normalise(got.scaled, got.n);
     *row = (pha__mix_row){.layer = got.layer, .n = 0};

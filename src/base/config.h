@@ -7,9 +7,11 @@
 #define PHA__CONFIG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define PHA__MAX_LAYER 256
+#define PHA__OWN 64
 
 enum { PHA__BRANCH_ATTN = 1, PHA__BRANCH_GSS = 2, PHA__BRANCH_AUX = 4 };
 typedef enum {
@@ -48,6 +50,41 @@ typedef struct pha__config {
     int32_t rope;
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
     double dropout;               /* of training, not a key of config.json */
+    _Alignas(8) unsigned char own[PHA__OWN]; /* keys that belong to one architecture: a struct of its file */
 } pha__config;
+
+/* ---- keys of config.json ---- */
+
+typedef enum pha__key_kind {
+    PHA__KEY_INT,                 /* int32_t */
+    PHA__KEY_REAL,                /* double */
+    PHA__KEY_BOOL,                /* bool */
+    PHA__KEY_NAME,                /* int32_t, one of names */
+    PHA__KEY_TEXT, PHA__KEY_BRANCHES, PHA__KEY_WINDOW /* for the keys of io/config.c only */
+} pha__key_kind;
+
+typedef struct pha__config_key {
+    const char *key;
+    pha__key_kind kind;
+    size_t offset;                /* of the field */
+    bool required;                /* where the architecture uses it */
+    double low, high, init;       /* range of a number, default */
+    const char *const *names;     /* of the values 0, 1, ...; ended by NULL */
+    int32_t needs;                /* these branches, one of them or more; 0: used whatever the branches are */
+} pha__config_key;
+
+/* An architecture's own keys are the fields of a struct of at most PHA__OWN bytes, declared beside its row:
+ *
+ *   PHA__OWN_KEYS(ladder) { int32_t rungs; double slope; };          read with ladder_of(c)->rungs
+ *   static const pha__config_key own[] = {
+ *       {PHA__OWN_KEY(ladder, rungs), .kind = PHA__KEY_INT, .low = 1, .high = 9, .init = 3}, ..., {0}};
+ */
+#define PHA__OWN_KEYS(name)                                                                                            \
+    typedef struct name name;                                                                                          \
+    static inline const name *name##_of(const pha__config *c) { return (const name *)(const void *)c->own; }           \
+    struct name
+#define PHA__OWN_KEY(name, field)                                                                                      \
+    .key = #field, .offset = offsetof(pha__config, own) + offsetof(name, field) +                                      \
+                             0 * sizeof(char[sizeof(name) <= PHA__OWN ? 1 : -1]) /* it fits */
 
 #endif

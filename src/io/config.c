@@ -10,17 +10,7 @@
 
 #define MAX_FILE ((size_t)1 << 20)
 
-typedef enum kind { INT, REAL, BOOL, NAME, TEXT, BRANCHES, WINDOW } kind;
-
-typedef struct row {
-    const char *key;
-    kind kind;
-    size_t offset;
-    bool required; /* where the architecture uses it; what depends on the branches is checked afterwards */
-    double low, high, init;
-    const char *const *names; /* of the values 0, 1, ... */
-    int32_t needs; /* these branches, one of them or more; 0: used whatever the branches are */
-} row;
+typedef pha__config_key row;
 
 #define AT(field) offsetof(pha__config, field)
 #define NAMES(...) (const char *const[]){ __VA_ARGS__, NULL }
@@ -31,31 +21,32 @@ enum { ATTN = PHA__BRANCH_ATTN, GSS = PHA__BRANCH_GSS, AUX = PHA__BRANCH_AUX, TW
 static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit i */
 
 static const row rows[] = {
-    { "arch", TEXT, AT(arch), true, 0, 0, 0, NULL, 0 },
-    { "vocab_size", INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL, 0 }, /* 0: that of the data */
-    { "d_model", INT, AT(d_model), true, 1, 65536, 0, NULL, 0 },
-    { "n_layer", INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL, 0 },
-    { "n_head", INT, AT(n_head), false, 1, 4096, 0, NULL, ATTN },
-    { "n_kv_head", INT, AT(n_kv_head), false, 1, 4096, 0, NULL, ATTN },
-    { "d_state", INT, AT(d_state), false, 32, 1 << 20, 0, NULL, GSS },
-    { "d_ffn", INT, AT(d_ffn), true, 1, 1 << 20, 0, NULL, 0 },
-    { "d_aux", INT, AT(d_aux), false, 1, 1 << 20, 0, NULL, AUX },
-    { "branches", BRANCHES, AT(branches), false, 0, 0, ALL_BRANCHES, branch_names, 0 },
-    { "residual", NAME, AT(residual), false, 0, 0, PHA__RES_POST,
+    { "arch", PHA__KEY_TEXT, AT(arch), true, 0, 0, 0, NULL, 0 },
+    { "vocab_size", PHA__KEY_INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL, 0 }, /* 0: that of the data */
+    { "d_model", PHA__KEY_INT, AT(d_model), true, 1, 65536, 0, NULL, 0 },
+    { "n_layer", PHA__KEY_INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL, 0 },
+    { "n_head", PHA__KEY_INT, AT(n_head), false, 1, 4096, 0, NULL, ATTN },
+    { "n_kv_head", PHA__KEY_INT, AT(n_kv_head), false, 1, 4096, 0, NULL, ATTN },
+    { "d_state", PHA__KEY_INT, AT(d_state), false, 32, 1 << 20, 0, NULL, GSS },
+    { "d_ffn", PHA__KEY_INT, AT(d_ffn), true, 1, 1 << 20, 0, NULL, 0 },
+    { "d_aux", PHA__KEY_INT, AT(d_aux), false, 1, 1 << 20, 0, NULL, AUX },
+    { "branches", PHA__KEY_BRANCHES, AT(branches), false, 0, 0, ALL_BRANCHES, branch_names, 0 },
+    { "residual", PHA__KEY_NAME, AT(residual), false, 0, 0, PHA__RES_POST,
       NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv"), 0 },
-    { "main_residual", BOOL, AT(main_residual), false, 0, 0, true, NULL, 0 },
-    { "alpha", REAL, AT(alpha), false, 0, 1000, 0, NULL, 0 },
-    { "embed_std", REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL, 0 },
-    { "gate_bias", NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched"), GSS },
-    { "wb_scale", NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
-    { "seq_norm", BOOL, AT(seq_norm), false, 0, 0, true, NULL, 0 },
-    { "window", WINDOW, AT(window), false, 1, 1 << 24, 0, NULL, ATTN },
-    { "mix", NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic"), TWO },
-    { "qk", NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot"), ATTN },
-    { "branch_gain", BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },
-    { "rope_theta", REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL, ATTN },
-    { "rope", NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
-    { "gss_filter", NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU, NAMES("silu", "none", "norm", "conv4"), GSS },
+    { "main_residual", PHA__KEY_BOOL, AT(main_residual), false, 0, 0, true, NULL, 0 },
+    { "alpha", PHA__KEY_REAL, AT(alpha), false, 0, 1000, 0, NULL, 0 },
+    { "embed_std", PHA__KEY_REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL, 0 },
+    { "gate_bias", PHA__KEY_NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched"), GSS },
+    { "wb_scale", PHA__KEY_NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
+    { "seq_norm", PHA__KEY_BOOL, AT(seq_norm), false, 0, 0, true, NULL, 0 },
+    { "window", PHA__KEY_WINDOW, AT(window), false, 1, 1 << 24, 0, NULL, ATTN },
+    { "mix", PHA__KEY_NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic"), TWO },
+    { "qk", PHA__KEY_NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot"), ATTN },
+    { "branch_gain", PHA__KEY_BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },
+    { "rope_theta", PHA__KEY_REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL, ATTN },
+    { "rope", PHA__KEY_NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
+    { "gss_filter", PHA__KEY_NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU,
+      NAMES("silu", "none", "norm", "conv4"), GSS },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)
@@ -72,7 +63,19 @@ static bool listed(const char *const *list, const char *key)
     return false;
 }
 
-static bool uses(const row *r, const char *const *keys) { return r < rows + N_COMMON || listed(keys, r->key); }
+/* The row after r, NULL before the first: those above, then the architecture's own. NULL behind the last. */
+static const row *next(const row *r, const row *own)
+{
+    r = r == NULL ? rows : r == rows + N_ROWS - 1 ? own : r + 1;
+    return r && r->key ? r : NULL;
+}
+
+static bool is_own(const row *r) { return r->offset >= AT(own); }
+
+static bool uses(const row *r, const char *const *keys)
+{
+    return r < rows + N_COMMON || is_own(r) || listed(keys, r->key);
+}
 
 /* Does this model read the key? What belongs to a branch that is absent has no meaning. */
 static bool in_use(const row *r, const pha__config *c)
@@ -85,9 +88,9 @@ static bool in_use(const row *r, const pha__config *c)
 static void set_default(pha__config *c, const row *r)
 {
     char *at = (char *)c + r->offset;
-    if (r->kind == REAL) *(double *)(void *)at = r->init;
-    else if (r->kind == BOOL) *(bool *)at = r->init != 0;
-    else if (r->kind != TEXT && r->kind != WINDOW) *(int32_t *)(void *)at = (int32_t)r->init;
+    if (r->kind == PHA__KEY_REAL) *(double *)(void *)at = r->init;
+    else if (r->kind == PHA__KEY_BOOL) *(bool *)at = r->init != 0;
+    else if (r->kind != PHA__KEY_TEXT && r->kind != PHA__KEY_WINDOW) *(int32_t *)(void *)at = (int32_t)r->init;
 }
 
 static pha_status read_int(int32_t *out, const row *r, const json_t *value, const char *where)
@@ -163,22 +166,23 @@ static pha_status read_value(pha__config *c, const row *r, const json_t *value, 
 {
     void *at = (char *)c + r->offset;
     switch (r->kind) {
-    case INT: return read_int(at, r, value, where);
-    case REAL: return read_real(at, r, value, where);
-    case BOOL: return read_bool(at, r, value, where);
-    case NAME: return find_name(at, r, value, where);
-    case BRANCHES: return read_branches(at, r, value, where);
-    case WINDOW: return read_window(c, r, value, where);
-    case TEXT: return PHA_OK; /* arch, read first */
+    case PHA__KEY_INT: return read_int(at, r, value, where);
+    case PHA__KEY_REAL: return read_real(at, r, value, where);
+    case PHA__KEY_BOOL: return read_bool(at, r, value, where);
+    case PHA__KEY_NAME: return find_name(at, r, value, where);
+    case PHA__KEY_BRANCHES: return read_branches(at, r, value, where);
+    case PHA__KEY_WINDOW: return read_window(c, r, value, where);
+    case PHA__KEY_TEXT: return PHA_OK; /* arch, read first */
     }
     return PHA_OK;
 }
 
-static pha_status unknown_key(const char *key, const char *arch, const char *const *keys, const char *where)
+static pha_status unknown_key(const char *key, const char *arch, const char *const *keys, const row *own,
+                              const char *where)
 {
     const row *best = NULL;
     int distance = 4; /* at most three letters away */
-    for (const row *r = rows; r < rows + N_ROWS; r++) {
+    for (const row *r = NULL; (r = next(r, own));) {
         if (strcmp(r->key, key) == 0) FAIL(BAD_INPUT, "%s: %s is not used by arch '%s'; remove it", where, key, arch);
         int d = uses(r, keys) ? pha__edit_distance(r->key, key) : 99;
         if (d < distance) distance = d, best = r;
@@ -211,7 +215,7 @@ static pha_status check_unused(const pha__config *c, const json_t *object, const
 {
     char found[256] = "", branches[24] = "";
     int n = 0;
-    for (const row *r = rows; r < rows + N_ROWS; r++) {
+    for (const row *r = NULL; (r = next(r, NULL));) {
         if (in_use(r, c) || !json_object_get(object, r->key)) continue;
         snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
     }
@@ -231,12 +235,13 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     json_t *value;
     memset(c, 0, sizeof *c);
     TRY(read_arch(c, &keys, object, where, rules));
+    const row *own = rules->own ? rules->own(c->arch) : NULL;
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
-        const row *r = rows;
-        while (r < rows + N_ROWS && (strcmp(r->key, key) != 0 || !uses(r, keys))) r++;
-        if (r == rows + N_ROWS && !listed(ignored, key)) return unknown_key(key, c->arch, keys, where);
+        const row *r = next(NULL, own);
+        while (r && (strcmp(r->key, key) != 0 || !uses(r, keys))) r = next(r, own);
+        if (!r && !listed(ignored, key)) return unknown_key(key, c->arch, keys, own, where);
     }
-    for (const row *r = rows; r < rows + N_ROWS; r++) {
+    for (const row *r = NULL; (r = next(r, own));) {
         set_default(c, r);
         value = uses(r, keys) ? json_object_get(object, r->key) : NULL;
         if (value) TRY(read_value(c, r, value, where));
@@ -281,15 +286,15 @@ static json_t *value_json(const pha__config *c, const row *r)
 {
     const void *at = (const char *)c + r->offset;
     switch (r->kind) {
-    case INT: return *(const int32_t *)at ? json_integer(*(const int32_t *)at) : NULL;
-    case REAL:
+    case PHA__KEY_INT: return *(const int32_t *)at || r->init != 0 ? json_integer(*(const int32_t *)at) : NULL;
+    case PHA__KEY_REAL:
         if (r->offset == AT(alpha) && c->alpha == pha__config_alpha(c)) return json_null();
         return json_real(*(const double *)at);
-    case BOOL: return json_boolean(*(const bool *)at);
-    case NAME: return json_string(r->names[*(const int32_t *)at]);
-    case TEXT: return json_string(at);
-    case BRANCHES: return branches_json(c);
-    case WINDOW: return window_json(c);
+    case PHA__KEY_BOOL: return json_boolean(*(const bool *)at);
+    case PHA__KEY_NAME: return json_string(r->names[*(const int32_t *)at]);
+    case PHA__KEY_TEXT: return json_string(at);
+    case PHA__KEY_BRANCHES: return branches_json(c);
+    case PHA__KEY_WINDOW: return window_json(c);
     }
     return NULL;
 }
@@ -297,8 +302,9 @@ static json_t *value_json(const pha__config *c, const row *r)
 json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules)
 {
     const char *const *keys = rules->keys(c->arch);
+    const row *own = rules->own ? rules->own(c->arch) : NULL;
     json_t *object = keys ? json_object() : NULL;
-    for (const row *r = rows; object && r < rows + N_ROWS; r++) {
+    for (const row *r = NULL; object && (r = next(r, own));) {
         json_t *value = uses(r, keys) && in_use(r, c) ? value_json(c, r) : NULL;
         if (value) json_object_set_new(object, r->key, value);
     }

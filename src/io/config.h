@@ -12,6 +12,8 @@ typedef struct pha__config_rules {
     /* Keys besides arch, vocab_size, d_model and n_layer, ended by NULL; NULL: there is no such architecture. */
     const char *const *(*keys)(const char *arch);
     const char *archs; /* for the message: "pha, seq" */
+    /* Keys that no other architecture has, ended by {0}; may be NULL or answer NULL: none. */
+    const pha__config_key *(*own)(const char *arch);
 } pha__config_rules;
 
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules);

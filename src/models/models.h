@@ -8,12 +8,22 @@
 #include "base/config.h"
 #include "program/program.h"
 
+typedef enum pha__head { PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOSS } pha__head;
+
 typedef struct pha__model_row {
     const char *name;            /* the value of "arch" in config.json */
     const char *equation;
-    const char *const *keys;     /* of config.json, besides those of every architecture; NULL-terminated */
+    const char *const *keys;     /* of config.json that it shares with others, besides those of all; NULL-terminated */
+    const pha__config_key *own;  /* keys of its own (PHA__OWN_KEY), ended by {0}; NULL: none */
+    const char *const *frozen;   /* paths of parameters that are not learned, * for anything in them; NULL: none */
     pha_status (*check)(const pha__config *c); /* beyond what io/config.c checks; NULL: nothing */
+
+    Var (*embed)(Params p, const pha__config *c);            /* tokens -> (B, T, D); NULL: pha__lm_embed */
+    Var (*positions)(Params p, Var x, const pha__config *c); /* where a token stands, for all blocks; NULL: x */
     Var (*block)(Params p, Var x, const pha__config *c, int layer); /* (B, T, D) -> (B, T, D) */
+    /* Records what `head` asks for: the output "hidden", or "logits", or losses, one of them "loss", the cross-entropy
+     * of the next token. The parameters are the same whatever is asked for. NULL: pha__lm_head. */
+    void (*head)(Params p, Var x, const pha__config *c, pha__head head);
 } pha__model_row;
 
 #define PHA__MODEL(name) extern const pha__model_row pha__model_##name;
@@ -23,12 +33,21 @@ typedef struct pha__model_row {
 const pha__model_row *pha__model_find(const char *arch); /* NULL: no such architecture */
 /* Keys of an architecture, for io/config.c; NULL: no such architecture. */
 const char *const *pha__model_keys(const char *arch);
+const pha__config_key *pha__model_own(const char *arch); /* NULL: none */
 const char *pha__model_list(void); /* "pha, seq" */
 
-typedef enum pha__head { PHA__HEAD_NONE, PHA__HEAD_LOGITS, PHA__HEAD_LOSS } pha__head;
+/* An architecture besides those of models.def, for tests and experiments: before anything is opened, from one thread.
+ * The row stays the caller's. */
+pha_status pha__model_add(const pha__model_row *row);
 
-/* Records a whole language model: embedding, blocks, final norm, tied head. Outputs: "logits" (B, T, V) or "loss"
- * (B, T, 2: nll and hit), or "hidden". Ends the recording (pha__program_finish). */
+/* The usual ends (pha.md 2): drop(sqrt(D) E[c]) over the table "embed" of every architecture that asks for it, and
+ * RMSNorm with the same table as head. */
+Var pha__lm_table(Params p, const pha__config *c);
+Var pha__lm_embed(Params p, const pha__config *c);
+void pha__lm_head(Params p, Var x, const pha__config *c, pha__head head);
+
+/* Records a whole language model: embedding, positions, blocks, head. Outputs: "logits" (B, T, V), or losses (B, T, 2:
+ * nll and hit), "loss" among them, or "hidden". Ends the recording (pha__program_finish). */
 pha_status pha__lm_record(pha__program *p, const pha__config *c, pha__head head);
 
 #endif

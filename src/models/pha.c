@@ -17,7 +17,7 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
     int n = 0;
     if (c->branches & PHA__BRANCH_ATTN) z[n++] = (Branch){"attn", gqa(p, "attn", u, c, layer)};
     if (c->branches & PHA__BRANCH_GSS)  z[n++] = (Branch){"gss", gss(p, "gss", u, c)};
-    if (c->branches & PHA__BRANCH_AUX)  z[n++] = (Branch){"aux", swiglu(p, "aux", u, c->d_aux, c)};
+    if (c->branches & PHA__BRANCH_AUX)  z[n++] = (Branch){"aux", swiglu(part(p, PHA__PART_AUX), "aux", u, c->d_aux, c)};
 
     Residual m = pha__residual_mode_of(c, x, u, true);
     Var s = mix(p, "mix", m.base, u, z, n, m.alpha, m.beta, c, 0);

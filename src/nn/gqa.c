@@ -25,9 +25,17 @@ static Var rotate(Params p, const char *name, Var x, int heads, const pha__confi
     return pha__apply(p, name, &pha__op_rope, ((Var[]){x, angles(p, c), tau, gain}), 4, &attr, sizeof attr);
 }
 
+/* What the cosines are multiplied by. */
+static bool scales(double *out, int n, const pha__seen *tau, const void *attr)
+{
+    (void)attr;
+    for (int i = 0; i < n; i++) out[i] = exp(fmin(tau->data[i], log(100.0)));
+    return true;
+}
+
 Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer)
 {
-    p = sub(p, name);
+    p = sub(part(p, PHA__PART_ATTENTION), name);
     int32_t dh = c->d_model / c->n_head;
     Var q = linear(p, "q", x, c->n_head * dh, pha__init_xavier(1));                       /* (B, T, Hq dh) */
     Var k = linear(p, "k", x, c->n_kv_head * dh, pha__init_xavier(1));                    /* (B, T, Hkv dh) */
@@ -46,5 +54,8 @@ Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer)
     pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, c->window[layer],
                                 c->qk == PHA__QK_COSINE ? 1.0f : (float)(1.0 / sqrt(dh))};
     Var o = pha__apply(p, "heads", &pha__op_attention, ((Var[]){q, k, v}), 3, &attr, sizeof attr); /* (B, T, Hq dh) */
-    return linear(p, "out", o, c->d_model, pha__init_xavier(pha__beta(c)));               /* (B, T, D) */
+    Var z = linear(p, "out", o, c->d_model, pha__init_xavier(pha__beta(c)));              /* (B, T, D) */
+    pha__watch_rms(p, name, z);
+    if (tau) pha__watch(p, &pha__shown[PHA__SHOW_ATTN_SCALE], scales, NULL, c->n_head, &tau, 1, NULL, 0);
+    return z;
 }

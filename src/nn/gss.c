@@ -2,6 +2,9 @@
  *
  * Nothing here says "streaming": scan and conv are ops with state. Options of the output filter: pha.md 8, A7.
  */
+#include <math.h>
+#include <stdlib.h>
+
 #include "nn/nn.h"
 #include "ops/conv/conv.h"
 #include "ops/silu_mul/silu_mul.h"
@@ -15,6 +18,57 @@ static Var conv4(Params p, Var u)
     return pha__apply(p, "conv", &pha__op_conv, ((Var[]){u, taps}), 2, NULL, 0);
 }
 
+/* ---- what is shown: gates g, and the mean horizon 1 / (1 - g a) of each channel ---- */
+
+enum { GATE, THETA, BIAS }; /* inputs */
+
+static double gate(const pha__seen *in, int64_t row, int32_t c)
+{
+    return 1 / (1 + exp(-(double)in[GATE].data[row * in[GATE].width + c] - (in[BIAS].data ? in[BIAS].data[c] : 0)));
+}
+
+static int ascending(const void *a, const void *b)
+{
+    float x = *(const float *)a, y = *(const float *)b;
+    return (x > y) - (x < y);
+}
+
+static bool horizons(double *out, int n, const pha__seen *in, const void *attr)
+{
+    size_t S = (size_t)in[GATE].width, count = S * (size_t)in[GATE].rows;
+    float *all = pha__alloc(count, sizeof *all);
+    (void)n, (void)attr;
+    if (!all) return false;
+    for (size_t i = 0; i < count; i++) {
+        int32_t c = (int32_t)(i % S);
+        all[i] = (float)(1 / (1 - gate(in, (int64_t)(i / S), c) * exp(-exp((double)in[THETA].data[c]))));
+    }
+    qsort(all, count, sizeof *all, ascending);
+    out[0] = all[count / 10], out[1] = all[count / 2], out[2] = all[count * 9 / 10];
+    pha__free(all);
+    return true;
+}
+
+static bool gate_mean(double *out, int n, const pha__seen *in, const void *attr)
+{
+    double sum = 0;
+    (void)n, (void)attr;
+    for (int64_t r = 0; r < in[GATE].rows; r++)
+        for (int32_t c = 0; c < in[GATE].width; c++) sum += gate(in, r, c);
+    out[0] = sum / (double)((size_t)in[GATE].rows * (size_t)in[GATE].width);
+    return true;
+}
+
+static void show_gates(Params p, Var z, Var theta, Var bias)
+{
+    static const char *const quantiles[] = {"p10", "p50", "p90"};
+    Var in[] = {[GATE] = z, [THETA] = theta, [BIAS] = bias};
+    pha__watch(p, &pha__shown[PHA__SHOW_HORIZON], horizons, quantiles, 3, in, 3, NULL, 0);
+    pha__watch(p, &pha__shown[PHA__SHOW_GATE_MEAN], gate_mean, NULL, 1, in, 3, NULL, 0);
+}
+
+/* ---- recording ---- */
+
 static Var scan(Params p, Var z, Var u, const pha__config *c)
 {
     int32_t S = width(z);
@@ -24,12 +78,13 @@ static Var scan(Params p, Var z, Var u, const pha__config *c)
         bias = pha__param(p, "bias", 1, S, PHA__VECTOR, pha__init_gate_bias(c->gate_bias));
     if (c->wb_scale == PHA__WB_FIXED)
         scale = pha__param(p, "in_scale", 1, S, PHA__CONSTANT, pha__init_input_scale(c->gate_bias));
+    show_gates(p, z, theta, bias);
     return pha__apply(p, "h", &pha__op_scan, ((Var[]){z, u, theta, bias, scale}), 5, NULL, 0);
 }
 
 Var pha__gss(Params p, const char *name, Var x, const pha__config *c)
 {
-    p = sub(p, name);
+    p = sub(part(p, PHA__PART_GSS), name);
     double beta = pha__beta(c);
     pha__init in = c->wb_scale == PHA__WB_INIT ? pha__init_input_scaled(beta, c->gate_bias) : pha__init_xavier(beta);
     Var z = linear(p, "gate", x, c->d_state, pha__init_xavier(1));     /* pre-activation of the gate (B, T, S) */
@@ -43,5 +98,7 @@ Var pha__gss(Params p, const char *name, Var x, const pha__config *c)
     } else if (c->gss_filter == PHA__FILTER_NORM) {
         h = rmsnorm(p, "filter_norm", h);
     }
-    return linear(p, "out", h, c->d_model, pha__init_xavier(beta));    /*                            (B, T, D) */
+    Var out = linear(p, "out", h, c->d_model, pha__init_xavier(beta)); /*                            (B, T, D) */
+    pha__watch_rms(p, name, out);
+    return out;
 }

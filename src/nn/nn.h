@@ -7,6 +7,7 @@
 #define PHA__NN_H
 
 #include "base/config.h"
+#include "nn/shown.h"
 #include "program/program.h"
 
 #define RMS_EPS 1e-6f /* pha.md 1 */
@@ -16,6 +17,8 @@ static inline uint32_t dropout_site(Params p, int site) { return (uint32_t)((p.l
 
 static inline int32_t width(Var x) { return x->width; }
 static inline Params sub(Params p, const char *name) { return pha__sub(p, name); }
+/* The same place in the tree of names; what is recorded there counts under a part of shown.h. */
+static inline Params part(Params p, int of) { return pha__of_part(p, &pha__parts[of]); }
 
 /* ---- initial values (init.c; pha.md 5) ---- */
 pha__init pha__init_normal(double std);
@@ -44,11 +47,15 @@ Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer)
 Var pha__gss(Params p, const char *name, Var x, const pha__config *c);
 #define gss(...) pha__gss(__VA_ARGS__)
 
-/* W_down (SiLU(W_gate x) * W_up x) with hidden width n (pha.md 2.4). */
+/* W_down (SiLU(W_gate x) * W_up x) with hidden width n (pha.md 2.4). It counts under the part that p says, else as
+ * feed-forward. */
 Var pha__swiglu(Params p, const char *name, Var x, int32_t n, const pha__config *c);
 #define swiglu(...) pha__swiglu(__VA_ARGS__)
 
-/* One branch of a mix: its output and its path segment ("attn": gain attn_norm). */
+/* Shows the rms of what a piece gives to its layer, under the piece's name. */
+void pha__watch_rms(Params p, const char *name, Var z);
+
+/* One branch of a mix: its output and its path segment ("attn": gain attn_norm), under which its share is shown. */
 typedef struct Branch {
     const char *name;
     Var z;
@@ -64,6 +71,11 @@ Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branc
 Var pha__residual_at(Params p, const char *name, Var a, Var b, double alpha, double beta, const pha__config *c,
                      int site, const char *file, int line);
 #define pha__residual(...) pha__residual_at(__VA_ARGS__, __FILE__, __LINE__)
+
+/* weight * mean over tokens of the cross-entropy of E x with the next token, added to what training minimises; logged
+ * under its name. */
+void pha__cross_entropy_at(Params p, const char *name, Var x, Var E, double weight, const char *file, int line);
+#define cross_entropy(...) pha__cross_entropy_at(__VA_ARGS__, __FILE__, __LINE__)
 
 /* The residual modes of pha.md 8 for one sub-layer whose input is x and whose normalised input is u: which base, and
  * the factors of base and of the new term. */

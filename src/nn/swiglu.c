@@ -4,10 +4,12 @@
 
 Var pha__swiglu(Params p, const char *name, Var x, int32_t n, const pha__config *c)
 {
-    p = sub(p, name);
+    p = sub(p.part ? p : part(p, PHA__PART_FFN), name);
     pha__init init = pha__init_xavier(pha__beta(c));
     Var g = linear(p, "gate", x, n, init);                                                   /* (B, T, F) */
     Var u = linear(p, "up", x, n, init);                                                     /* (B, T, F) */
     Var a = pha__apply(p, "hidden", &pha__op_silu_mul, ((Var[]){g, u}), 2, NULL, 0);         /* (B, T, F) */
-    return linear(p, "down", a, width(x), init);                                             /* (B, T, D) */
+    Var z = linear(p, "down", a, width(x), init);                                            /* (B, T, D) */
+    pha__watch_rms(p, name, z);
+    return z;
 }

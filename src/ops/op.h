@@ -104,6 +104,7 @@ typedef struct pha__shape {
     struct { bool present, param; int32_t rows, width; } in[PHA__MAX_IN]; /* rows: parameters only */
     const void *attr;
     int32_t width;     /* answer: width of the output */
+    bool f32;          /* answer, where out_f32 of the row leaves it to the attributes: the output is fp32 always */
 } pha__shape;
 
 /* The classes of the cost model (algorithms.md 9); what no field names is elementwise work or small state. */
@@ -122,7 +123,7 @@ typedef struct pha__op {
     uint32_t params;       /* inputs that are parameters */
     uint32_t keep_in;      /* inputs whose values backward reads */
     bool keep_out;         /* backward reads the output's value */
-    bool out_f32;          /* the output is fp32 also in a bf16 program (logits, losses, tables) */
+    bool out_f32;          /* the output is fp32 also in a bf16 program (losses, sums, tables) */
     bool no_grad;          /* nothing to differentiate (tables) */
     bool is_loss;          /* backward needs no d_out and computes the output too: a program with gradients skips
                               forward */

@@ -6,6 +6,7 @@
 #include "base/env.h"
 #include "base/rng.h"
 #include "program/program.h"
+#include "program/watch.h"
 
 /* What the environment asks for besides the options. A program that keeps every value has every value. */
 static pha_status resolve(pha__program_options *o)
@@ -45,6 +46,7 @@ void pha__program_close(pha__program *p)
     pha__free(p->nodes);
     pha__free(p->params);
     pha__free(p->names);
+    pha__free(p->watches);
     pha__free(p->steps);
     pha__free(p->buffers);
     pha__free(p);
@@ -68,7 +70,7 @@ void pha__reject(Params p, const char *format, ...)
     reject(p.program, PHA_BAD_INPUT, text);
 }
 
-Params pha__root(pha__program *p) { return (Params){p, "", -1}; }
+Params pha__root(pha__program *p) { return (Params){p, "", -1, NULL}; }
 
 static const char *join(Params p, const char *name)
 {
@@ -78,13 +80,13 @@ static const char *join(Params p, const char *name)
     return path ? path : "";
 }
 
-Params pha__sub(Params p, const char *name) { return (Params){p.program, join(p, name), p.layer}; }
+Params pha__sub(Params p, const char *name) { return (Params){p.program, join(p, name), p.layer, p.part}; }
 
 Params pha__at_layer(Params p, int layer)
 {
     char name[24];
     snprintf(name, sizeof name, "layer%d", layer);
-    return (Params){p.program, join(p, name), layer};
+    return (Params){p.program, join(p, name), layer, p.part};
 }
 
 /* Appends to a growing array of nodes. */
@@ -113,6 +115,7 @@ static Var new_node(Params p, const char *path, const char *file, int line)
     const char *slash = strrchr(file, '/');
     *v = (pha__node){.path = path,
                      .layer = p.layer,
+                     .part = p.part,
                      .file = slash ? slash + 1 : file,
                      .line = line,
                      .group = -1,
@@ -217,6 +220,7 @@ static pha_status infer(const pha__program *p, Var v)
     TRY(op->shape(&s));
     if (s.width < 1) FAIL(BAD_INPUT, "%s gives a value of width %d", op->name, s.width);
     v->width = s.width;
+    if (s.f32) v->dtype = PHA__F32;
     return PHA_OK;
 }
 
@@ -255,7 +259,7 @@ Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *at
     return pha__apply_at(pha__root(p.program), name, op, NULL, 0, attr, attr_size, file, line);
 }
 
-void pha__output(Params p, const char *name, Var value)
+static void add_output(Params p, const char *name, Var value, bool loss, double weight)
 {
     pha__program *g = p.program;
     if (g->status) return;
@@ -264,8 +268,12 @@ void pha__output(Params p, const char *name, Var value)
         return;
     }
     g->outputs[g->n_outputs].name = pha__arena_strdup(&g->arena, name);
+    g->outputs[g->n_outputs].loss = loss, g->outputs[g->n_outputs].weight = weight;
     g->outputs[g->n_outputs++].value = value;
 }
+
+void pha__output(Params p, const char *name, Var value) { add_output(p, name, value, false, 0); }
+void pha__loss(Params p, const char *name, Var value, double weight) { add_output(p, name, value, true, weight); }
 
 static pha_status check_outputs(const pha__program *p)
 {
@@ -280,6 +288,7 @@ static pha_status check_outputs(const pha__program *p)
 
 static pha_status run_passes(pha__program *p)
 {
+    pha__order_watches(p);
     TRY(pha__canonical_order(p));
     TRY(pha__fuse(p));
     TRY(check_outputs(p));

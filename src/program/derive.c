@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "program/program.h"
+#include "program/watch.h"
 
 static bool is_value(const pha__node *n) { return n && n->op; }
 /* The node that owns the memory: a slice lives in its merged product. */
@@ -94,7 +95,7 @@ static bool wants_grad(const pha__node *n)
     for (int i = 0; i < n->n_in; i++) {
         const pha__node *x = n->in[i];
         if (!x) continue;
-        if (x->op ? owner((Var)x)->wants_grad : x->kind != PHA__CONSTANT) return true;
+        if (x->op ? owner((Var)x)->wants_grad : pha__learned(x)) return true;
     }
     return false;
 }
@@ -145,7 +146,7 @@ static pha_status backward_step(pha__program *p, Var n)
         s = &p->steps[step];
         if (!x) continue;
         if (!is_value(x)) {
-            if (x->kind != PHA__CONSTANT) gradient_of_param(s, i);
+            if (pha__learned(x)) gradient_of_param(s, i);
         } else if (x->merged ? x->merged->wants_grad : x->wants_grad) {
             TRY(gradient_of_value(p, s, i, x));
         }
@@ -242,6 +243,9 @@ static void lifetimes(pha__program *p)
         Var m = owner(p->outputs[i].value);
         if (m->op) use(p, m->value[0], PHA__FOREVER);
     }
+    for (int i = 0; p->options.keep_watched && i < p->n_watches; i++)
+        for (int k = 0; k < p->watches[i].n_in; k++)
+            if (is_value(p->watches[i].in[k])) use(p, owner(p->watches[i].in[k])->value[0], PHA__FOREVER);
     for (int i = 0; p->options.keep_all && i < p->n_buffers; i++) {
         use(p, i, 0);
         use(p, i, PHA__FOREVER);
@@ -272,7 +276,7 @@ pha_status pha__derive(pha__program *p)
                 FAIL(NO_MEMORY, "%s: a state of %lld tokens is larger than any memory", n->path,
                      (long long)p->options.max_context);
         }
-        if (!(n->op->is_loss && p->options.gradients)) TRY(forward_step(p, n, 0));
+        if (!(n->op->is_loss && n->wants_grad)) TRY(forward_step(p, n, 0));
     }
     p->state = state;
     if (p->options.gradients) TRY(backward(p));

@@ -22,6 +22,7 @@
 #include "ops/residual/residual.h"
 #include "ops/rmsnorm/rmsnorm.h"
 #include "program/program.h"
+#include "program/watch.h"
 
 enum { X, WEIGHT }; /* inputs of a product */
 
@@ -50,14 +51,20 @@ static void count_uses(pha__program *p)
         for (int k = 0; k < p->nodes[i]->n_in; k++)
             if (p->nodes[i]->in[k]) p->nodes[i]->in[k]->uses++;
     for (int i = 0; i < p->n_outputs; i++) p->outputs[i].value->uses++;
+    for (int i = 0; p->options.keep_watched && i < p->n_watches; i++) {
+        const pha__watching *w = &p->watches[i];
+        for (int k = 0; k < w->n_in; k++)
+            if (w->in[k] && w->in[k]->op) w->in[k]->uses++;
+    }
 }
 
 /* ---- projections ---------------------------------------------------------------------------------------- */
 
-/* A weight that is used twice (a tied embedding) cannot be stacked. */
+/* A weight that is used twice (a tied embedding) cannot be stacked; a frozen one has no place among learned ones. */
 static bool may_merge(const pha__node *n)
 {
-    return n->op == &pha__op_matmul && n->dtype == n->in[WEIGHT]->dtype && n->in[WEIGHT]->uses == 1;
+    const pha__node *w = n->in[WEIGHT];
+    return n->op == &pha__op_matmul && n->dtype == w->dtype && w->uses == 1 && !w->frozen;
 }
 
 static int by_weight(const void *a, const void *b)
@@ -104,8 +111,17 @@ static pha_status merge(pha__program *p, Var *members, int n)
     return PHA_OK;
 }
 
-/* Matrices, with stacks first, in path order of their first weight; then vectors; constants at the end: so each kind is
- * one range. Each starts on a cache line. */
+/* Matrices, vectors, then what is not learned, frozen or computed: so that each kind of learned ones is one range, and
+ * gradients and moments have no room for the others. */
+enum { MATRICES, VECTORS, FROZEN, CONSTANTS, CLASSES };
+
+static int class_of(const pha__node *w)
+{
+    if (w->kind == PHA__CONSTANT) return CONSTANTS;
+    return w->frozen ? FROZEN : w->kind == PHA__MATRIX ? MATRICES : VECTORS;
+}
+
+/* Stacks first, in path order of their first weight; then the rest by class. Each starts on a cache line. */
 static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n_stacks)
 {
     const int64_t align = PHA__ALIGN / 2; /* elements: also the bf16 copy starts on a line */
@@ -119,15 +135,15 @@ static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n
         }
         at = (at + align - 1) / align * align;
     }
-    for (int kind = PHA__MATRIX; kind <= PHA__CONSTANT; kind++) {
+    for (int class = MATRICES; class < CLASSES; class++) {
         for (int i = 0; i < p->n_params; i++) {
             Var w = p->params[i];
-            if (w->group >= 0 || (int)w->kind != kind) continue;
+            if (w->group >= 0 || class_of(w) != class) continue;
             w->offset = at;
             at += ((int64_t)w->rows * w->width + align - 1) / align * align;
         }
-        if (kind == PHA__MATRIX) p->matrices = at;
-        if (kind == PHA__VECTOR) p->trainable = at;
+        if (class == MATRICES) p->matrices = at;
+        if (class == VECTORS) p->trainable = at;
     }
     p->weights = at;
     for (int i = 0; i < p->n_params; i++)

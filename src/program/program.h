@@ -22,6 +22,8 @@ struct pha__store;
 
 typedef struct pha__program pha__program;
 typedef struct pha__node *Var;
+typedef struct pha__part pha__part;       /* watch.h */
+typedef struct pha__watching pha__watching;
 
 /* Fills a parameter from (seed, path) alone; arg are the numbers given at the declaration. */
 typedef void pha__init_fn(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path);
@@ -50,8 +52,10 @@ typedef struct pha__node {
     pha__dtype dtype;    /* of the value in memory */
     const char *file;    /* where in the model it was recorded */
     int line;
+    const pha__part *part; /* what it is counted under; NULL: nothing in particular */
 
     pha__param_kind kind; /* parameters only, down to `group` */
+    bool frozen;    /* stored like the others, but not learned: set before pha__program_finish */
     pha__init init;
     int index;      /* in pha__program.params, sorted by path */
     int64_t offset; /* elements from the start of a weight block (fuse.c) */
@@ -60,11 +64,14 @@ typedef struct pha__node {
     Var merged;                   /* set by fuse.c: this value is a slice of that product */
     int32_t column;               /* where the slice begins */
     int32_t stack_rows, stack_in; /* of a merged product: rows of all its weights, and which input they are (else -1) */
-    int uses;                     /* how often other nodes read it or outputs show it (fuse.c) */
+    int uses;                     /* how often nodes read it, outputs or watches show it (fuse.c) */
     size_t state_offset;          /* in a session's block */
     bool live, wants_grad;        /* derive.c */
     int value[2], saved[2], grad; /* buffers; [1]: of the repeated forward pass */
 } pha__node;
+
+/* Has it a gradient, moments and updates? */
+static inline bool pha__learned(const pha__node *v) { return v->kind != PHA__CONSTANT && !v->frozen; }
 
 /* ---- recording (build.c) --------------------------------------------------------------------------------- */
 
@@ -73,6 +80,7 @@ typedef struct Params {
     pha__program *program;
     const char *path;
     int layer;
+    const pha__part *part;
 } Params;
 
 /* The rules of fuse.c. */
@@ -91,7 +99,8 @@ typedef struct pha__program_options {
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
     unsigned unfused;    /* rules to leave out, a mask; also PHA_UNFUSED=scan,mix or =all */
-    bool keep_all;       /* every value exists and stays readable after a run (probes, tests); also PHA_KEEP_ALL=1 */
+    bool keep_watched;   /* what the pieces show (watch.h) exists and stays readable after a run */
+    bool keep_all;       /* every value exists and stays readable after a run (tests); also PHA_KEEP_ALL=1 */
 } pha__program_options;
 
 pha_status pha__program_open(pha__program **out, const pha__program_options *options);
@@ -120,6 +129,9 @@ Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *at
 /* Marks a value as a result that stays readable after a run (at most 8, by name). A product that shares its input with
  * others cannot be one: it is merged with them and has no memory of its own. */
 void pha__output(Params p, const char *name, Var value);
+/* An output that is a loss: (B, T, 2), a number per token and whether it was hit. Training minimises the sum of weight
+ * times the mean over all tokens; the op knows its weight too. */
+void pha__loss(Params p, const char *name, Var value, double weight);
 /* Fails the recording with a message (a model's own check). */
 void pha__reject(Params p, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -179,16 +191,21 @@ struct pha__program {
     int n_params, params_capacity;
     Var *names; /* parameters by the hash of their path (build.c) */
     int n_names;
-    int64_t weights;     /* elements of a weight block, padding included: matrices, vectors, constants (fuse.c) */
-    int64_t matrices;    /* elements before the first vector */
-    int64_t trainable;   /* elements before the first constant */
-    uint64_t parameters; /* learned numbers, without padding */
+    int64_t weights;     /* elements of a weight block, padding included: learned matrices and vectors, then what is
+                            frozen, then constants (fuse.c) */
+    int64_t matrices;    /* elements before the first learned vector */
+    int64_t trainable;   /* elements before the first that is not learned */
+    uint64_t parameters; /* numbers of a model file, without padding */
     struct {
         const char *name;
         Var value;
+        bool loss;
+        double weight; /* of a loss */
     } outputs[PHA__MAX_OUTPUT];
     int n_outputs;
     int tail; /* the last layer: what stands behind those of the model */
+    pha__watching *watches; /* in the order in which they are shown, once finished */
+    int n_watches, watches_capacity;
     pha__plan_step *steps;
     int n_steps, steps_capacity;
     pha__buffer *buffers;

@@ -66,7 +66,7 @@ static bool wanted(const pha__node *v, int which)
 {
     static const int bit[] = {
         [PHA__MATRIX] = PHA__ALL_MATRICES, [PHA__VECTOR] = PHA__ALL_VECTORS, [PHA__CONSTANT] = PHA__ALL_CONSTANTS};
-    return which & bit[v->kind];
+    return which & bit[v->kind] && (!v->frozen || which & PHA__ALL_FROZEN);
 }
 
 static pha__dtype format_of(const pha__node *v, pha__dtype format)

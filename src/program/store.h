@@ -25,8 +25,14 @@ typedef struct pha__place {
     pha__dtype format;
 } pha__place;
 
-/* Which parameters a role is added for; or-ed. */
-enum { PHA__ALL_MATRICES = 1, PHA__ALL_VECTORS = 2, PHA__ALL_CONSTANTS = 4, PHA__ALL_PARAMS = 7 };
+/* Which parameters a role is added for; or-ed. Of frozen ones only with PHA__ALL_FROZEN. */
+enum {
+    PHA__ALL_MATRICES = 1,
+    PHA__ALL_VECTORS = 2,
+    PHA__ALL_CONSTANTS = 4,
+    PHA__ALL_FROZEN = 8,
+    PHA__ALL_PARAMS = 15
+};
 
 typedef struct pha__store {
     const pha__program *names; /* paths, shapes and layout of the parameters; outlives the store */

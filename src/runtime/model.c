@@ -11,7 +11,7 @@
 #include "base/hash.h"
 #include "runtime/tensors.h"
 
-pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list()}; }
+pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own}; }
 
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
 {
@@ -53,7 +53,7 @@ void pha__weights_close(pha__weights *w)
 /* Numbers stay where they are in the map; constants are computed. */
 static pha_status bind(pha_model *m, const pha__tensor **tensor)
 {
-    TRY(pha__tensors_match(m->file, m->names, tensor));
+    TRY(pha__tensors_match(m->file, m->names, false, tensor));
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
         if (tensor[i]) {

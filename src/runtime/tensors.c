@@ -1,6 +1,9 @@
 /* tensors.c -- parameters as tensors of a file */
 #include "runtime/tensors.h"
 
+/* Is it in a file at all? Moments and gradients have only learned parameters. */
+static bool in_file(const pha__node *v, bool learned) { return learned ? pha__learned(v) : v->kind != PHA__CONSTANT; }
+
 /* ---- writing --------------------------------------------------------------------------------------------- */
 
 /* One tensor per parameter; numbers that the host can't read where they are come to `staging`. */
@@ -10,7 +13,7 @@ static pha_status list(pha__tensor *tensors, size_t *n, const pha__store *s, pha
     *n = 0;
     for (int i = 0; i < p->n_params; i++) {
         const pha__node *v = p->params[i];
-        if (v->kind == PHA__CONSTANT) continue;
+        if (!in_file(v, role != PHA__WEIGHT)) continue;
         const float *data = pha__store_host(s, role, i);
         if (!data) TRY(pha__store_copy_out(s, role, i, staging + v->offset));
         bool vector = flat && v->rows == 1 && v->kind == PHA__VECTOR;
@@ -28,7 +31,7 @@ pha_status pha__tensors_write(const char *path, const pha__store *s, pha__role r
     const pha__program *p = s->names;
     bool here = true;
     for (int i = 0; i < p->n_params; i++)
-        here = here && (p->params[i]->kind == PHA__CONSTANT || pha__store_host(s, role, i));
+        here = here && (!in_file(p->params[i], role != PHA__WEIGHT) || pha__store_host(s, role, i));
     pha__tensor *tensors = pha__alloc_zero((size_t)p->n_params + 1, sizeof *tensors);
     float *staging = here ? NULL : pha__alloc((size_t)p->weights, sizeof *staging);
     size_t n;
@@ -56,14 +59,15 @@ static bool shape_fits(const pha__tensor *t, const pha__node *v)
     return t->rank == 2 && t->shape[0] == v->rows && t->shape[1] == v->width;
 }
 
-pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *names, const pha__tensor **out)
+pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *names, bool learned,
+                              const pha__tensor **out)
 {
     const char *path = pha__safetensors_path(file);
     size_t used = 0;
     for (int i = 0; i < names->n_params; i++) {
         const pha__node *v = names->params[i];
         out[i] = NULL;
-        if (v->kind == PHA__CONSTANT) continue;
+        if (!in_file(v, learned)) continue;
         out[i] = pha__safetensors_find(file, v->path);
         if (!out[i]) FAIL(BAD_INPUT, "%s: the tensor '%s' is missing (config.json asks for it)", path, v->path);
         if (!shape_fits(out[i], v)) return shape_error(path, out[i], v);
@@ -75,12 +79,12 @@ pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *
         if (!pha__find_param(names, name))
             FAIL(BAD_INPUT, "%s: the tensor '%s' is not one of this configuration's", path, name);
     }
-    FAIL(BAD_INPUT, "%s: holds tensors that are constants of this configuration", path);
+    FAIL(BAD_INPUT, "%s: holds tensors that are constants or frozen in this configuration", path);
 }
 
 static pha_status read_all(const pha__safetensors *file, pha__store *s, pha__role role, const pha__tensor **tensor)
 {
-    TRY(pha__tensors_match(file, s->names, tensor));
+    TRY(pha__tensors_match(file, s->names, role != PHA__WEIGHT, tensor));
     for (int i = 0; i < s->names->n_params; i++) {
         if (!tensor[i]) continue;
         if (tensor[i]->dtype != PHA__F32)

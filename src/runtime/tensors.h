@@ -5,16 +5,17 @@
 #include "io/safetensors.h"
 #include "program/store.h"
 
-/* Writes all but the constants, fp32, by path. flat: a vector of one row has rank 1, else every tensor has rank 2.
- * metadata: as for pha__safetensors_write. */
+/* Writes all but the constants, and of moments all but the frozen, fp32, by path. flat: a vector of one row has rank 1,
+ * else every tensor has rank 2. metadata: as for pha__safetensors_write. */
 pha_status pha__tensors_write(const char *path, const pha__store *s, pha__role role, bool flat,
                               const char *const *metadata);
 
-/* The tensor of each parameter of a program, NULL for constants; fails if one is missing, has another shape, or is not
- * one of the program's. `out` has room for n_params. */
-pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *names, const pha__tensor **out);
+/* The tensor of each parameter of a program, NULL for constants, and with `learned` for what is frozen; fails if one is
+ * missing, has another shape, or is not one of the program's. `out` has room for n_params. */
+pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *names, bool learned,
+                              const pha__tensor **out);
 
-/* Reads all but the constants from a file of fp32 tensors into places of the store. */
+/* Reads what pha__tensors_write writes from a file of fp32 tensors into places of the store. */
 pha_status pha__tensors_read(const char *path, pha__store *s, pha__role role);
 
 #endif

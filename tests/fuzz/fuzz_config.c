@@ -3,24 +3,11 @@
 
 #include "base/json.h"
 #include "input.h"
-#include "io/config.h"
-
-static const char *const pha_keys[] = {"n_head",      "n_kv_head",  "d_state",       "d_ffn",      "d_aux",
-                                       "branches",    "residual",   "main_residual", "alpha",      "embed_std",
-                                       "gate_bias",   "wb_scale",   "window",        "mix",        "qk",
-                                       "branch_gain", "rope_theta", "rope",          "gss_filter", NULL};
-static const char *const seq_keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "residual", "alpha", "embed_std",
-                                       "gate_bias", "wb_scale", "seq_norm", "window", "qk", "rope_theta", "rope",
-                                       "gss_filter", NULL};
-
-static const char *const *keys_of(const char *arch)
-{
-    return strcmp(arch, "pha") == 0 ? pha_keys : strcmp(arch, "seq") == 0 ? seq_keys : NULL;
-}
+#include "runtime/model.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const pha__config_rules rules = {keys_of, "pha, seq"};
+    const pha__config_rules rules = pha__rules();
     static pha__config c, again;
     json_t *json;
     if (pha__json_parse(&json, (const char *)data, size, "fuzz") != PHA_OK) {

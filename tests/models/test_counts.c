@@ -3,7 +3,7 @@
 #include <dirent.h>
 
 #include "base/rng.h"
-#include "models/lab.h"
+#include "models/formulas.h"
 #include "runtime/model.h"
 
 static pha__program *record(const pha__config *c)
@@ -21,32 +21,6 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
 };
-
-/* The formula of pha.md 3 with its options; of baselines.md 2 for seq. */
-static uint64_t formula(const pha__config *c)
-{
-    int64_t D = c->d_model, S = c->d_state, kv = (int64_t)c->n_kv_head * (c->n_head ? D / c->n_head : 0), layer = 0;
-    int64_t attn = 2 * D * D + 2 * D * kv + c->n_head;
-    if (c->qk == PHA__QK_DOT) attn -= c->n_head;
-    if (c->qk == PHA__QK_RMS) attn += 2 * (D / c->n_head) - c->n_head;
-    int64_t gss = 4 * D * S + 2 * S;
-    if (c->gate_bias == PHA__BIAS_NONE) gss -= S;
-    if (c->gss_filter != PHA__FILTER_SILU) gss -= D * S;
-    if (c->gss_filter == PHA__FILTER_NORM) gss += S;
-    if (c->gss_filter == PHA__FILTER_CONV4) gss += 4 * S;
-    if (!strcmp(c->arch, "seq")) {
-        layer = attn + gss + 3 * D * c->d_ffn + 3 * D + (c->seq_norm ? 2 * D : 0);
-    } else {
-        int64_t n = 0;
-        if (c->branches & PHA__BRANCH_ATTN) layer += attn, n++;
-        if (c->branches & PHA__BRANCH_GSS) layer += gss, n++;
-        if (c->branches & PHA__BRANCH_AUX) layer += 3 * D * c->d_aux, n++;
-        layer += 2 * D + (c->branch_gain ? n * D : 0) + 3 * D * c->d_ffn;
-        if (n > 1 && c->mix != PHA__MIX_UNIFORM) layer += n;
-        if (n > 1 && c->mix == PHA__MIX_DYNAMIC) layer += n * D;
-    }
-    return (uint64_t)(c->vocab_size * D + D + c->n_layer * layer);
-}
 
 static void test_configurations(void **state)
 {
@@ -68,7 +42,7 @@ static void test_configurations(void **state)
         }
         pha__program *p = record(&c);
         print_message("%-20s %llu\n", e->d_name, (unsigned long long)p->parameters);
-        assert_int_equal(p->parameters, formula(&c));
+        assert_int_equal(p->parameters, formula_parameters(&c));
         *dot = 0;
         for (size_t i = 0; i < sizeof published / sizeof *published; i++)
             if (!strcmp(published[i].name, e->d_name)) {
@@ -88,9 +62,9 @@ static void test_options(void **state)
         pha__config c;
         lab_config(&c, &lab_variants[i]);
         pha__program *p = record(&c);
-        if (p->parameters != formula(&c))
+        if (p->parameters != formula_parameters(&c))
             fail_msg("%s: %llu parameters, the formula says %llu", lab_variants[i].name,
-                     (unsigned long long)p->parameters, (unsigned long long)formula(&c));
+                     (unsigned long long)p->parameters, (unsigned long long)formula_parameters(&c));
         pha__program_close(p);
     }
 }

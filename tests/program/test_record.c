@@ -184,6 +184,22 @@ static void test_shape_errors(void **state)
     assert_null(g);
 }
 
+/* What a product is stored as is said by its attributes: logits are fp32 also where activations are not. */
+static void test_fp32_product(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    pha__program *g;
+    OK(pha__program_open(&g, &(pha__program_options){.B = B, .T = T, .dtype = PHA__BF16}));
+    OK(pha__lm_record(g, &c, PHA__HEAD_LOGITS));
+    assert_int_equal(g->outputs[0].value->dtype, PHA__F32);
+    int half = 0;
+    for (int i = 0; i < g->n_nodes; i++) half += g->nodes[i]->op == &pha__op_matmul && g->nodes[i]->dtype == PHA__BF16;
+    assert_true(half > 10);
+    pha__program_close(g);
+}
+
 /* ---- misuse ---- */
 
 static void test_finish_once(void **state)
@@ -324,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_finish_once),
         cmocka_unit_test(test_sizes),
         cmocka_unit_test(test_outputs),
+        cmocka_unit_test(test_fp32_product),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_no_memory),
     };

@@ -1,5 +1,7 @@
 /* test_inspect_mixing.c -- the mixing table, as text, JSON and figure, of models and of runs */
 #include "inspecting.h"
+#include "nn/shown.h"
+#include "support/check.h"
 
 static const char three[] =
     "{\"arch\":\"pha\",\"vocab_size\":64,\"d_model\":32,\"n_layer\":2,\"n_head\":2,\"n_kv_head\":1,"
@@ -48,22 +50,26 @@ static void mixing_numbers(void **state)
     p1[0] = 800, p1[1] = 200, p1[2] = -800;
     float *gain = numbers(store, "layer0.gss_norm");
     for (int i = 0; i < 32; i++) gain[i] = i % 2 ? -6.0f : 0.0f; /* rms sqrt(18) */
-    pha__mix_row *rows;
-    int n;
-    assert_int_equal(pha__mixing_rows(&rows, &n, s.names, store), PHA_OK);
-    assert_int_equal(n, 2);
-    assert_int_equal(rows[0].n, 3);
-    assert_string_equal(rows[0].branch[0], "gss");
-    assert_string_equal(rows[0].branch[1], "attn");
-    assert_string_equal(rows[0].branch[2], "aux");
-    for (int k = 0; k < 3; k++) near(rows[0].raw[k], 1.0 / 3, 1e-6, "raw");
-    near(rows[0].scaled[0], sqrt(18) / (2 + sqrt(18)), 1e-6, "scaled gss");
-    near(rows[0].scaled[1], 1 / (2 + sqrt(18)), 1e-6, "scaled attention");
-    assert_int_equal(rows[1].layer, 1);
-    near(rows[1].raw[0], 0.2, 1e-9, "gss");
-    near(rows[1].raw[1], 0.8, 1e-9, "attention");
-    near(rows[1].raw[2], 0, 1e-9, "ffn");
-    pha__free(rows);
+    double x[4][3]; /* raw and scaled of each layer */
+    int n = 0;
+    for (int i = 0; i < s.names->n_watches; i++) {
+        const pha__watching *w = &s.names->watches[i];
+        if (w->row != &pha__shown[PHA__SHOW_MIX] && w->row != &pha__shown[PHA__SHOW_MIX_SCALED]) continue;
+        assert_int_equal(w->layer, n / 2);
+        assert_int_equal(w->n, 3);
+        assert_string_equal(w->labels[0], "gss");
+        assert_string_equal(w->labels[1], "attn");
+        assert_string_equal(w->labels[2], "aux");
+        assert_true(n < 4);
+        OK(pha__watch_read(w, NULL, store, 0, x[n++]));
+    }
+    assert_int_equal(n, 4);
+    for (int k = 0; k < 3; k++) near(x[0][k], 1.0 / 3, 1e-6, "raw");
+    near(x[1][0], sqrt(18) / (2 + sqrt(18)), 1e-6, "scaled gss");
+    near(x[1][1], 1 / (2 + sqrt(18)), 1e-6, "scaled attention");
+    near(x[2][0], 0.2, 1e-9, "gss");
+    near(x[2][1], 0.8, 1e-9, "attention");
+    near(x[2][2], 0, 1e-9, "ffn");
     close_store(store);
     pha__subject_close(&s);
 }

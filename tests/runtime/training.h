@@ -79,7 +79,7 @@ static inline float *numbers(const pha_trainer *t, pha__role role, size_t *n)
     float *out = calloc((size_t)t->program->weights, sizeof *out);
     *n = 0;
     for (int i = 0; i < t->program->n_params; i++) {
-        if (t->program->params[i]->kind == PHA__CONSTANT) continue;
+        if (!pha__store_at(t->store, role, i).data || t->program->params[i]->kind == PHA__CONSTANT) continue;
         OK(pha__store_copy_out(t->store, role, i, out + *n));
         *n += (size_t)pha__param_size(t->program, i);
     }

@@ -4,13 +4,17 @@
  *
  * in[0] h (B, T, D), in[1] E (V, D), a parameter. out (B, T, 2) fp32: nll, and a hit: 1 if c is the argmax (the lowest
  * index wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in
- * blocks with a workspace of block x V logits. Backward computes out too, and the gradients of run->loss_scale * sum
- * nll. */
+ * blocks with a workspace of block x V logits. Backward computes out too, and the gradients of
+ * run->loss_scale * weight * sum nll. */
 #ifndef PHA__LM_LOSS_H
 #define PHA__LM_LOSS_H
 
 #include "ops/op.h"
 
 enum { PHA__NLL, PHA__HIT, PHA__LOSS_WIDTH }; /* what a row of out is */
+
+typedef struct pha__lm_loss_attr {
+    float weight; /* among the losses of a model; without attributes: 1 */
+} pha__lm_loss_attr;
 
 #endif

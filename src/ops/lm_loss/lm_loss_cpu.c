@@ -152,8 +152,10 @@ static void softmax_row(const pha__args *a, int64_t row, float *x, bool gradient
     out[PHA__NLL] = (float)(log(sum) + ((double)top - (double)target));
     out[PHA__HIT] = first ? 1.0f : 0.0f;
     if (!gradient) return;
-    row_scale(x, n, (float)((double)a->run->loss_scale / sum));
-    x[c] -= a->run->loss_scale;
+    const pha__lm_loss_attr *attr = a->attr;
+    float scale = a->run->loss_scale * (attr ? attr->weight : 1);
+    row_scale(x, n, (float)((double)scale / sum));
+    x[c] -= scale;
 }
 
 static void run(const pha__args *a, pha__pass pass, int phase, int64_t begin, int64_t end, void *scratch)

@@ -38,13 +38,13 @@ static void forward(pha__op_reference *r)
 static void backward(pha__op_reference *r)
 {
     int n = r->rows[1], d = r->width[1];
-    double *p = malloc(sizeof *p * (size_t)n);
+    double *p = malloc(sizeof *p * (size_t)n), weight = r->attr ? ((const pha__lm_loss_attr *)r->attr)->weight : 1;
     for (int64_t t = 0; t < (int64_t)r->B * r->T; t++) {
         int c = r->run->targets[t], hit;
         if (c < 0) continue;
         token(r, t, c, p, &hit);
         for (int j = 0; j < n; j++) {
-            double g = (p[j] - (j == c)) * r->d_out[PHA__LOSS_WIDTH * t + PHA__NLL];
+            double g = (p[j] - (j == c)) * weight * r->d_out[PHA__LOSS_WIDTH * t + PHA__NLL];
             for (int i = 0; i < d; i++) {
                 if (r->d_in[0]) r->d_in[0][t * d + i] += g * r->in[1][(int64_t)j * d + i];
                 if (r->d_in[1]) r->d_in[1][(int64_t)j * d + i] += g * r->in[0][t * d + i];
@@ -99,6 +99,8 @@ static void extra(const pha__kernel *kernel)
 #define NLL {.e2 = 0, .emax = 2e-5, .bf16_e2 = 0, .bf16_emax = 1e-2, .absolute = true}
 #define GRADIENT {1e-5, 1e-4, 1e-2, 1e-1}
 
+static const pha__lm_loss_attr quarter = {0.25f};
+
 static const pha__op_case cases[] = {
     {CASE("differences", 2, 3, 11, 4, 0.5), .differences = true, .unscored = 30},
     {CASE("one token", 1, 1, 300, 60, 0.1)},
@@ -107,6 +109,7 @@ static const pha__op_case cases[] = {
                                                {1e-5, 1e-4, 1e-2, 1e-1, .floor = 1e-3}}},
     {CASE("63", 1, 63, 257, 76, 0.2), .unscored = 50},
     {CASE("65", 3, 65, 100, 33, 0.1)},
+    {CASE("weight", 2, 9, 40, 16, 0.3), .attr = &quarter, .unscored = 20},
     {CASE("none scored", 1, 5, 40, 8, 0.5), .unscored = 100},
     /* the limit of the table is for logits of size 10; of one of 70 the last bit alone is 8e-6 */
     {CASE("sharp: logits up to 70", 1, 30, 64, 64, 3), .out = {.emax = 1e-4, .bf16_emax = 1e-2, .absolute = true}},

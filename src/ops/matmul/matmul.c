@@ -6,7 +6,9 @@ static pha_status shape(pha__shape *s)
     if (s->in[1].width != s->in[0].width)
         FAIL(BAD_INPUT, "a weight of %d x %d needs an input of width %d, but the input is %d wide", (int)s->in[1].rows,
              (int)s->in[1].width, (int)s->in[1].width, (int)s->in[0].width);
+    const pha__matmul_attr *attr = s->attr;
     s->width = s->in[1].rows;
+    s->f32 = attr && attr->f32;
     return PHA_OK;
 }
 

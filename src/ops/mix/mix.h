@@ -5,16 +5,28 @@
  *   out_t = alpha base_t + beta drop(y_t)
  *   dynamic: s_k,t = softplus(p_k + m_k . u_t)
  *
- * in[0] base (B, T, D); in[1] p (1, n), absent if uniform (w_k = 1/n); in[2] M (n, D) and in[3] u (B, T, D), dynamic
- * only; in[4 + k] z_k (B, T, D); in[8 + k] gain_k (1, D), absent: 1. n = 1 without p is a plain norm and residual.
- * in[12] gain (1, D), optional: out is RMSNorm_gain of the above. Then the sum, fp32 in any program otherwise, is never
- * stored: backward makes it again from base and branches (algorithms.md 6). */
+ * n = 1 without p is a plain norm and residual. With the gain of a norm behind it, out is RMSNorm_gain of the above.
+ * Then the sum, fp32 in any program otherwise, is never stored: backward makes it again from base and branches
+ * (algorithms.md 6). */
 #ifndef PHA__MIX_H
 #define PHA__MIX_H
 
 #include "ops/op.h"
 
-#define PHA__MIX_MAX 4
+#define PHA__MIX_MAX 4 /* branches */
+
+/* The inputs: the only place that numbers them. Those of branch k are PHA__MIX_BRANCH + k and PHA__MIX_GAIN + k. */
+enum {
+    PHA__MIX_BASE,                                 /* (B, T, D) */
+    PHA__MIX_P,                                    /* p (1, n); absent: uniform, w_k = 1/n */
+    PHA__MIX_M,                                    /* M (n, D) and */
+    PHA__MIX_U,                                    /* u (B, T, D): dynamic weights only */
+    PHA__MIX_BRANCH,                               /* z_k (B, T, D) */
+    PHA__MIX_GAIN = PHA__MIX_BRANCH + PHA__MIX_MAX, /* gain_k (1, D); absent: 1 */
+    PHA__MIX_NORM = PHA__MIX_GAIN + PHA__MIX_MAX,   /* gain (1, D) of the norm of the sum; absent: no norm */
+    PHA__MIX_INPUTS                                /* their number */
+};
+_Static_assert(PHA__MIX_INPUTS <= PHA__MAX_IN, "an op has room for all inputs of a mix");
 
 typedef struct pha__mix_attr {
     int32_t n;          /* branches, 1..PHA__MIX_MAX */

@@ -19,7 +19,15 @@
 #include "backend/cpu/norm.h"
 #include "ops/mix/mix.h"
 
-enum { BASE, P, M, INPUT, BRANCH, GAIN = BRANCH + PHA__MIX_MAX, NORM = GAIN + PHA__MIX_MAX }; /* inputs */
+enum {
+    BASE = PHA__MIX_BASE,
+    P = PHA__MIX_P,
+    M = PHA__MIX_M,
+    INPUT = PHA__MIX_U,
+    BRANCH = PHA__MIX_BRANCH,
+    GAIN = PHA__MIX_GAIN,
+    NORM = PHA__MIX_NORM
+};
 enum { N = PHA__MIX_MAX, COLUMNS = 128 };
 
 /* ---- sizes ---- */

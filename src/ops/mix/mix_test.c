@@ -6,7 +6,16 @@
 #include "ops/harness.h"
 #include "ops/mix/mix.h"
 
-enum { BASE, P, M, INPUT, BRANCH, GAIN = BRANCH + PHA__MIX_MAX, NORM = GAIN + PHA__MIX_MAX, N = PHA__MIX_MAX };
+enum {
+    BASE = PHA__MIX_BASE,
+    P = PHA__MIX_P,
+    M = PHA__MIX_M,
+    INPUT = PHA__MIX_U,
+    BRANCH = PHA__MIX_BRANCH,
+    GAIN = PHA__MIX_GAIN,
+    NORM = PHA__MIX_NORM,
+    N = PHA__MIX_MAX
+};
 
 static double mask(const pha__op_reference *r, int64_t row, int column)
 {

@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "runtime/look/bench.h"
-#include "runtime/look/inspect.h"
+#include "runtime/look/subject.h"
 
 #define MAX_REPEATS 100 /* more are of no use to a median */
 
@@ -13,28 +13,6 @@
 static const char default_config[] =
     "{\"arch\":\"pha\",\"vocab_size\":50257,\"d_model\":608,\"n_layer\":12,\"n_head\":8,\"n_kv_head\":2,\"d_ffn\":1216,"
     "\"d_state\":1632,\"d_aux\":416}";
-
-static int ascending(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return a < b ? -1 : a > b ? 1 : 0;
-}
-
-double pha__bench_median(double *x, int n)
-{
-    if (n < 1) return 0;
-    qsort(x, (size_t)n, sizeof *x, ascending);
-    return n % 2 ? x[n / 2] : (x[n / 2 - 1] + x[n / 2]) / 2;
-}
-
-void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done)
-{
-    if (!b->o.progress) return;
-    char line[80];
-    snprintf(line, sizeof line, "%s, context %d: run %d of %d", what, context, done, b->o.repeats);
-    pha_progress p = {"bench", "runs", line, done, b->o.repeats, 0, -1};
-    b->o.progress(b->o.user, &p);
-}
 
 /* ---- options ------------------------------------------------------------------------------------------ */
 
@@ -169,7 +147,7 @@ static pha_status run_all(pha__bench *b)
 static void text_head(pha__str *out, const pha__bench *b)
 {
     pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n",
-                    b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters),
+                    b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters).text,
                     b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha_isa(),
                     pha__device_units(b->device));
     pha__str_printf(out,

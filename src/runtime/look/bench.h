@@ -47,6 +47,7 @@ typedef struct pha__bench {
     double op_step;        /* seconds of the whole step whose ops are listed */
 } pha__bench;
 
+/* Shared by all (bench_shared.c). */
 double pha__bench_median(double *x, int n); /* sorts x */
 void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int done);
 

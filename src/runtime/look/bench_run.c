@@ -76,22 +76,6 @@ static pha_status train_once(void *context)
     return pha__adam_step(&t->of.optimizer, &adam, norm > 1 ? 1 / norm : 1);
 }
 
-pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__bench_training *t)
-{
-    TRY(pha__store_open(&t->store, p, b->device));
-    TRY(pha__optimizer_open(&t->optimizer, t->store, b->o.precision == PHA_BF16));
-    TRY(pha__init_weights(t->store, 1));
-    TRY(pha__optimizer_refresh(&t->optimizer));
-    return pha__exec_open(&t->exec, p, t->store, b->device);
-}
-
-void pha__bench_close_training(pha__bench_training *t)
-{
-    pha__exec_close(t->exec);
-    pha__optimizer_close(&t->optimizer);
-    pha__store_close(t->store);
-}
-
 pha_status pha__bench_train(pha__bench *b, int32_t context)
 {
     pha__bench_cell *cell = new_cell(b, "train", context);

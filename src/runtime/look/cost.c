@@ -8,6 +8,14 @@
 
 /* ---- operations --------------------------------------------------------------------------------------- */
 
+/* A product that is a result of the program is the head, a product like any other but for that. */
+static pha__work_class work_of(const pha__program *p, const pha__node *n)
+{
+    for (int i = 0; i < p->n_outputs && n->op->work_class == PHA__WORK_LINEAR; i++)
+        if (p->outputs[i].value == n) return PHA__WORK_HEAD;
+    return n->op->work_class;
+}
+
 static void add_step(pha__cost *sum, const pha__program *p, const pha__plan_step *s, int64_t context)
 {
     const pha__op *op = s->node->op;
@@ -17,8 +25,7 @@ static void add_step(pha__cost *sum, const pha__program *p, const pha__plan_step
     double flops = op->flops(&shape, s->pass, context);
     double *of_class[] = {[PHA__WORK_ELEMENTWISE] = &sum->other, [PHA__WORK_LINEAR] = &sum->linear,
                           [PHA__WORK_HEAD] = &sum->head, [PHA__WORK_ATTENTION] = &sum->attention};
-    bool head = !strcmp(s->node->path, "logits"); /* a product like any other but for where it is */
-    *of_class[head ? PHA__WORK_HEAD : op->work_class] += flops;
+    *of_class[work_of(p, s->node)] += flops;
 }
 
 pha__cost pha__cost_of(const pha__program *p, pha__pass pass, int64_t context)
@@ -87,23 +94,36 @@ const char *const pha__memory_keys[PHA__MEM_KINDS] = {
 
 static pha__memory_kind kind_of(const pha__buffer *b)
 {
-    bool head = !strcmp(b->path, "logits") || !strcmp(b->path, "loss");
     switch (b->kind) {
     case PHA__BUF_GRAD:    return PHA__MEM_ACT_GRADS;
     case PHA__BUF_SAVED:   return PHA__MEM_SAVED;
-    case PHA__BUF_WORK:    return head ? PHA__MEM_LOGITS : PHA__MEM_WORK;
-    default:               return !strcmp(b->path, "logits") ? PHA__MEM_LOGITS : PHA__MEM_ACTIVATIONS;
+    case PHA__BUF_WORK:    return PHA__MEM_WORK;
+    default:               return PHA__MEM_ACTIVATIONS;
     }
 }
 
+/* Kinds of all buffers. Logits stand apart: the result of a head, and what a head or a loss works in. */
+static pha__memory_kind *kinds_of(const pha__program *p)
+{
+    pha__memory_kind *kinds = pha__alloc((size_t)p->n_buffers + 1, sizeof *kinds);
+    for (int i = 0; kinds && i < p->n_buffers; i++) kinds[i] = kind_of(&p->buffers[i]);
+    for (int i = 0; kinds && i < p->n_steps; i++) {
+        const pha__plan_step *s = &p->steps[i];
+        if (work_of(p, s->node) != PHA__WORK_HEAD) continue;
+        if (s->work >= 0) kinds[s->work] = PHA__MEM_LOGITS;
+        if (!s->node->op->is_loss && s->pass == PHA__FORWARD) kinds[s->out.index] = PHA__MEM_LOGITS;
+    }
+    return kinds;
+}
+
 /* The highest sum of live buffers of every kind: one walk over the steps. */
-static void peaks(pha__memory *m, const pha__program *p)
+static void peaks(pha__memory *m, const pha__program *p, const pha__memory_kind *kinds)
 {
     for (int step = 0; step < p->n_steps; step++) {
         size_t now[PHA__MEM_KINDS] = {0};
         for (int i = 0; i < p->n_buffers; i++) {
             const pha__buffer *b = &p->buffers[i];
-            if (b->first <= step && step <= b->last) now[kind_of(b)] += b->size;
+            if (b->first <= step && step <= b->last) now[kinds[i]] += b->size;
         }
         for (int k = PHA__MEM_PLANNED; k < PHA__MEM_KINDS; k++) m->kind[k] = now[k] > m->kind[k] ? now[k] : m->kind[k];
     }
@@ -113,12 +133,15 @@ pha_status pha__memory_of(pha__memory *m, pha__program *p, pha__device *device)
 {
     *m = (pha__memory){0};
     TRY(pha__plan(p, device));
+    pha__memory_kind *kinds = kinds_of(p);
+    if (!kinds) return PHA_NO_MEMORY;
     size_t learned = (size_t)p->trainable * sizeof(float);
     m->kind[PHA__MEM_WEIGHTS] = (size_t)p->weights * sizeof(float);
     if (p->options.dtype == PHA__BF16) m->kind[PHA__MEM_HALF] = (size_t)p->weights * 2;
     if (p->options.gradients) m->kind[PHA__MEM_GRADS] = learned, m->kind[PHA__MEM_MOMENTS] = 2 * learned;
     if (p->options.max_context) m->kind[PHA__MEM_STATE] = p->state * (size_t)p->options.B;
-    peaks(m, p);
+    peaks(m, p, kinds);
+    pha__free(kinds);
     m->kind[PHA__MEM_SCRATCH] = p->scratch;
     m->block = p->block, m->naive = p->naive;
     m->total = m->block;

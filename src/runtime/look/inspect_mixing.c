@@ -1,104 +1,51 @@
 /* inspect_mixing.c -- how the branches of every layer are weighted (Table 9 of the paper; pha.md 2.1 and 8, A12)
  *
- * With gains in the branch norms only w_k gain_k matters, so that w alone is not identified: both are shown, w and
- * w rms(gain), each as shares of its sum. Branches stand in the order of the paper: GSS, attention, FFN.
+ * The shares and their names are what the layers show as "mix" and "mix_scaled" (nn/mix.c): w, and w rms(gain).
  */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
-#include "ops/mix/mix.h"
+#include "nn/shown.h"
 #include "runtime/look/inspect.h"
 #include "runtime/look/svg.h"
 
-_Static_assert(PHA__MIX_ROW == PHA__MIX_MAX, "a row has room for all branches of a mix");
+enum { SIDES = 2, MAX_BRANCHES = 16 }; /* sides: raw, scaled */
+static const pha__watch_row *const sides[SIDES] = {&pha__shown[PHA__SHOW_MIX], &pha__shown[PHA__SHOW_MIX_SCALED]};
 
-static double softplus(double p) { return fmax(p, 0) + log1p(exp(-fabs(p))); }
+typedef struct mix_row { /* of one piece; the shares of a side sum to 1 */
+    const char *path;
+    int layer, n;
+    const char *const *branch;
+    double share[SIDES][MAX_BRANCHES];
+} mix_row;
 
-/* The numbers of a parameter in fresh memory: those of the store, or without one those it starts with. NULL: failed. */
-static float *values_of(const pha__node *v, const pha__store *store)
+/* A row per piece that mixes, filled side by side. */
+static pha_status add_watch(mix_row *rows, int *n, const pha__watching *w, const pha__store *store)
 {
-    float *out = pha__alloc((size_t)v->rows * (size_t)v->width, sizeof *out);
-    if (out && !store) v->init.fill(out, v->rows, v->width, v->init.arg, 0, v->path);
-    if (!out || !store || !pha__store_copy_out(store, PHA__WEIGHT, v->index, out)) return out;
-    pha__free(out);
-    return NULL;
+    int side = 0, at = 0;
+    while (side < SIDES && w->row != sides[side]) side++;
+    if (side == SIDES || w->n > MAX_BRANCHES) return PHA_OK;
+    while (at < *n && strcmp(rows[at].path, w->path)) at++;
+    if (at == *n) rows[(*n)++] = (mix_row){.path = w->path, .layer = w->layer, .n = w->n, .branch = w->labels};
+    return pha__watch_read(w, NULL, store, 0, rows[at].share[side]);
 }
 
-static pha_status rms_of(double *out, const pha__node *gain, const pha__store *store)
-{
-    float *g = values_of(gain, store);
-    if (!g) return PHA_NO_MEMORY;
-    double sum = 0;
-    for (int32_t i = 0; i < gain->width; i++) sum += (double)g[i] * g[i];
-    *out = sqrt(sum / gain->width);
-    pha__free(g);
-    return PHA_OK;
-}
-
-/* "layer3.attn.out" is the branch "attn". */
-static void name_branch(char *out, size_t size, const char *path)
-{
-    const char *dot = strchr(path, '.');
-    const char *name = dot ? dot + 1 : path;
-    snprintf(out, size, "%.*s", (int)strcspn(name, "."), name);
-}
-
-static int rank_of(const char *branch) { return !strcmp(branch, "gss") ? 0 : !strcmp(branch, "attn") ? 1 : 2; }
-
-static void normalise(double *x, int n)
-{
-    double sum = 0;
-    for (int k = 0; k < n; k++) sum += x[k];
-    for (int k = 0; k < n; k++) x[k] = sum == 0 ? 0 : x[k] / sum; /* what is not finite stays so */
-}
-
-static pha_status fill_row(pha__mix_row *row, const pha__node *mix, const pha__store *store)
-{
-    const pha__mix_attr *attr = mix->attr;
-    pha__mix_row got = {.layer = mix->layer, .n = attr->n};
-    float *p = mix->in[1] ? values_of(mix->in[1], store) : NULL;
-    if (mix->in[1] && !p) return PHA_NO_MEMORY;
-    for (int k = 0; k < got.n; k++) got.raw[k] = p ? softplus((double)p[k]) : 1;
-    pha__free(p);
-    normalise(got.raw, got.n);
-    for (int k = 0; k < got.n; k++) {
-        double rms = 1;
-        if (mix->in[8 + k]) TRY(rms_of(&rms, mix->in[8 + k], store));
-        got.scaled[k] = got.raw[k] * rms;
-        name_branch(got.branch[k], sizeof got.branch[k], mix->in[4 + k]->path);
-    }
-    normalise(got.scaled, got.n);
-    *row = (pha__mix_row){.layer = got.layer, .n = 0};
-    for (int rank = 0; rank < 3; rank++)
-        for (int k = 0; k < got.n; k++) {
-            if (rank_of(got.branch[k]) != rank) continue;
-            int at = row->n++;
-            memcpy(row->branch[at], got.branch[k], sizeof got.branch[k]);
-            row->raw[at] = got.raw[k], row->scaled[at] = got.scaled[k];
-        }
-    return PHA_OK;
-}
-
-static bool is_mix(const pha__node *v) { return v->op == &pha__op_mix && ((const pha__mix_attr *)v->attr)->n > 1; }
-
-pha_status pha__mixing_rows(pha__mix_row **rows, int *n, const pha__program *names, const pha__store *store)
+static pha_status mixing_rows(mix_row **rows, int *n, const pha__program *names, const pha__store *store)
 {
     *n = 0;
-    *rows = pha__alloc_zero((size_t)names->n_nodes + 1, sizeof **rows);
+    *rows = pha__alloc_zero((size_t)names->n_watches + 1, sizeof **rows);
     pha_status status = *rows ? PHA_OK : PHA_NO_MEMORY;
-    for (int i = 0; i < names->n_nodes && !status; i++)
-        if (is_mix(names->nodes[i])) status = fill_row(&(*rows)[(*n)++], names->nodes[i], store);
-    if (status) pha__free(*rows), *rows = NULL;
+    for (int i = 0; i < names->n_watches && !status; i++) status = add_watch(*rows, n, &names->watches[i], store);
     return status;
 }
 
-static pha_status check_finite(const pha__subject *s, const pha__mix_row *rows, int n)
+static pha_status check_finite(const pha__subject *s, const mix_row *rows, int n)
 {
     for (int i = 0; i < n; i++)
         for (int k = 0; k < rows[i].n; k++)
-            if (!isfinite(rows[i].raw[k]) || !isfinite(rows[i].scaled[k]))
+            if (!isfinite(rows[i].share[0][k]) || !isfinite(rows[i].share[1][k]))
                 FAIL(NUMERIC, "%s: layer %d: the mixing weights or the gains are not finite; the weights are damaged",
                      s->path, rows[i].layer);
     return PHA_OK;
@@ -108,31 +55,24 @@ static pha_status check_finite(const pha__subject *s, const pha__mix_row *rows, 
 
 /* ---- showing ------------------------------------------------------------------------------------------ */
 
-static const char *title_of(const char *branch)
+static mix_row mean_of(const mix_row *rows, int n)
 {
-    return !strcmp(branch, "gss")    ? "GSS"
-           : !strcmp(branch, "attn") ? "attention"
-           : !strcmp(branch, "aux")  ? "FFN"
-                                     : branch;
-}
-
-static pha__mix_row mean_of(const pha__mix_row *rows, int n)
-{
-    pha__mix_row mean = rows[0];
-    for (int k = 0; k < mean.n; k++) {
-        mean.raw[k] = mean.scaled[k] = 0;
-        for (int i = 0; i < n; i++) mean.raw[k] += rows[i].raw[k] / n, mean.scaled[k] += rows[i].scaled[k] / n;
-    }
+    mix_row mean = rows[0];
+    for (int side = 0; side < SIDES; side++)
+        for (int k = 0; k < mean.n; k++) {
+            mean.share[side][k] = 0;
+            for (int i = 0; i < n; i++) mean.share[side][k] += rows[i].share[side][k] / n;
+        }
     return mean;
 }
 
-static void text_row(pha__str *out, const char *label, const pha__mix_row *row)
+static void text_row(pha__str *out, const char *label, const mix_row *row)
 {
     pha__str_printf(out, "%-6s", label);
-    for (int k = 0; k < row->n; k++) pha__str_printf(out, " %9.1f", 100 * row->raw[k]);
-    pha__str_puts(out, "   |");
-    for (int k = 0; k < row->n; k++) pha__str_printf(out, " %9.1f", 100 * row->scaled[k]);
-    pha__str_puts(out, "\n");
+    for (int side = 0; side < SIDES; side++) {
+        for (int k = 0; k < row->n; k++) pha__str_printf(out, " %9.1f", 100 * row->share[side][k]);
+        pha__str_puts(out, side ? "\n" : "   |");
+    }
 }
 
 static const char *mode_of(const pha__subject *s)
@@ -142,15 +82,16 @@ static const char *mode_of(const pha__subject *s)
                                                : "learned";
 }
 
-static void as_text(pha__str *out, const pha__subject *s, const pha__mix_row *rows, int n)
+static void as_text(pha__str *out, const pha__subject *s, const mix_row *rows, int n)
 {
     pha__str_printf(out, "Mixing weights of %s in percent (%s)%s\n", s->path, mode_of(s),
                     s->model ? "" : "; a configuration only: values before training");
     if (s->config.mix == PHA__MIX_DYNAMIC)
         pha__str_puts(out, "Dynamic weights differ by token; these are those of a token whose own part is zero.\n");
     pha__str_printf(out, "%-6s", "layer");
-    for (int side = 0; side < 2; side++) {
-        for (int k = 0; k < rows[0].n; k++) pha__str_printf(out, " %9s", title_of(rows[0].branch[k]));
+    for (int side = 0; side < SIDES; side++) {
+        for (int k = 0; k < rows[0].n; k++)
+            pha__str_printf(out, " %9s", pha__label_title(sides[side], rows[0].branch[k]));
         pha__str_puts(out, side ? "\n" : "   |");
     }
     for (int i = 0; i < n; i++) {
@@ -158,44 +99,44 @@ static void as_text(pha__str *out, const pha__subject *s, const pha__mix_row *ro
         snprintf(label, sizeof label, "L%d", rows[i].layer);
         text_row(out, label, &rows[i]);
     }
-    pha__mix_row mean = mean_of(rows, n);
+    mix_row mean = mean_of(rows, n);
     text_row(out, "mean", &mean);
-    pha__str_puts(out, "left: w = softplus(p) / sum; right: w rms(gain) / sum\n");
+    pha__str_printf(out, "left: %s; right: %s\n", sides[0]->note, sides[1]->note);
 }
 
-static json_t *row_json(const pha__mix_row *row, bool with_layer)
+static json_t *row_json(const mix_row *row, bool with_layer)
 {
-    json_t *o = json_object(), *raw = json_object(), *scaled = json_object();
+    static const char *const keys[SIDES] = {"raw", "scaled"};
+    json_t *o = json_object();
     if (with_layer) json_object_set_new(o, "layer", json_integer(row->layer));
-    for (int k = 0; k < row->n; k++) {
-        json_object_set_new(raw, row->branch[k], json_real(row->raw[k]));
-        json_object_set_new(scaled, row->branch[k], json_real(row->scaled[k]));
+    for (int side = 0; side < SIDES; side++) {
+        json_t *shares = json_object();
+        for (int k = 0; k < row->n; k++) json_object_set_new(shares, row->branch[k], json_real(row->share[side][k]));
+        json_object_set_new(o, keys[side], shares);
     }
-    json_object_set_new(o, "raw", raw);
-    json_object_set_new(o, "scaled", scaled);
     return o;
 }
 
-static json_t *as_json(const pha__subject *s, const pha__mix_row *rows, int n)
+static json_t *as_json(const pha__subject *s, const mix_row *rows, int n)
 {
     json_t *layers = json_array();
     for (int i = 0; i < n; i++) json_array_append_new(layers, row_json(&rows[i], true));
-    pha__mix_row mean = mean_of(rows, n);
+    mix_row mean = mean_of(rows, n);
     return json_pack("{s:s,s:s,s:b,s:o,s:o}", "model", s->path, "mix", mode_of(s), "trained", s->model != NULL,
                      "layers", layers, "mean", row_json(&mean, false));
 }
 
 /* One figure of shares; side 0: raw, 1: scaled. Adds its height to *below. */
-static pha_status draw(pha__str *out, const pha__mix_row *rows, int n, int side, int *below)
+static pha_status draw(pha__str *out, const mix_row *rows, int n, int side, int *below)
 {
     int parts = rows[0].n;
     double *values = pha__alloc((size_t)n * (size_t)parts, sizeof *values);
     if (!values) return PHA_NO_MEMORY;
-    const char *names[PHA__MIX_ROW];
-    for (int k = 0; k < parts; k++) names[k] = title_of(rows[0].branch[k]);
+    const char *names[MAX_BRANCHES];
+    for (int k = 0; k < parts; k++) names[k] = pha__label_title(sides[side], rows[0].branch[k]);
     for (int i = 0; i < n; i++)
-        memcpy(values + (size_t)i * (size_t)parts, side ? rows[i].scaled : rows[i].raw, (size_t)parts * sizeof *values);
-    pha__svg_bars bars = {.title = side ? "Mixing weights times rms of the gains" : "Mixing weights",
+        memcpy(values + (size_t)i * (size_t)parts, rows[i].share[side], (size_t)parts * sizeof *values);
+    pha__svg_bars bars = {.title = sides[side]->title,
                           .row_label = "layer", .parts = names, .values = values, .n_rows = (size_t)n,
                           .n_parts = (size_t)parts, .width = WIDTH, .standalone = side == 0};
     size_t begin = out->size;
@@ -210,7 +151,7 @@ static pha_status draw(pha__str *out, const pha__mix_row *rows, int n, int side,
 }
 
 /* Two figures in one file, one above the other; the first brings the style for both. */
-static pha_status write_svg(const char *path, const pha__mix_row *rows, int n)
+static pha_status write_svg(const char *path, const mix_row *rows, int n)
 {
     pha__str parts = {0}, svg = {0};
     int height = 0;
@@ -232,10 +173,10 @@ static pha_status write_svg(const char *path, const pha__mix_row *rows, int n)
 
 pha_status pha__inspect_mixing(pha__str *out, const pha__subject *s, const pha_inspect_options *o)
 {
-    pha__mix_row *rows;
+    mix_row *rows;
     int n;
-    TRY(pha__mixing_rows(&rows, &n, s->names, s->model ? s->model->store : NULL));
-    pha_status status = check_finite(s, rows, n);
+    pha_status status = mixing_rows(&rows, &n, s->names, s->model ? s->model->store : NULL);
+    if (!status) status = check_finite(s, rows, n);
     if (!status && !n)
         status = pha__fail(PHA_BAD_INPUT,
                            "%s: a model of arch '%s' with these branches mixes nothing: it has no mixing "

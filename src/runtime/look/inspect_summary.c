@@ -5,18 +5,25 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "nn/shown.h"
 #include "runtime/look/cost.h"
 #include "runtime/look/inspect.h"
 
 static const int32_t contexts[] = {1024, 2048, 4096, 8192, 16384};
 #define N_CONTEXTS ((int)(sizeof contexts / sizeof *contexts))
 
-typedef enum component { EMBEDDING, ATTENTION, GSS, AUX, FFN, NORMS, MIXING, OTHER, COMPONENTS } component;
-static const char *const component_names[] = {"embedding", "attention", "gss",    "aux",
-                                              "ffn",       "norms",     "mixing", "other"};
+/* Parameters that count under one part: those of the house, in its order, then others, then what has none. */
+#define MAX_PARTS 32
+typedef struct component {
+    const char *name;
+    uint64_t parameters;
+    bool outside; /* some are outside of the layers */
+} component;
 
 typedef struct summary {
-    uint64_t parameters[COMPONENTS], total;
+    component parts[MAX_PARTS];
+    int n_parts, layers;
+    uint64_t total;
     pha__cost forward[N_CONTEXTS], training[N_CONTEXTS];
     double values[2], pass_weights;    /* bytes per token, forward and training; bytes of weights read in one pass */
     pha__state_size state[N_CONTEXTS];
@@ -26,37 +33,29 @@ typedef struct summary {
 
 /* ---- gathering ---------------------------------------------------------------------------------------- */
 
-static bool ends_with(const char *s, const char *end)
+static component *part_named(summary *m, const char *name)
 {
-    size_t n = strlen(s), m = strlen(end);
-    return n >= m && !strcmp(s + n - m, end);
-}
-
-/* By path: layer3.gss.gate is of component gss, layer3.gss_norm one of the norms. */
-static component component_of(const char *path)
-{
-    static const struct { const char *part; component is; } parts[] = {
-        {"attn", ATTENTION}, {"gss", GSS}, {"aux", AUX}, {"ffn", FFN},
-    };
-    if (!strcmp(path, "embed")) return EMBEDDING;
-    if (ends_with(path, "norm")) return NORMS;
-    const char *dot = strchr(path, '.');
-    if (!dot) return OTHER;
-    if (!strncmp(dot + 1, "mix", 3)) return MIXING;
-    size_t n = strcspn(dot + 1, ".");
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
-        if (n == strlen(parts[i].part) && !strncmp(dot + 1, parts[i].part, n)) return parts[i].is;
-    return OTHER;
+    for (int k = 0; k < m->n_parts; k++)
+        if (!strcmp(m->parts[k].name, name)) return &m->parts[k];
+    if (m->n_parts == MAX_PARTS) return &m->parts[MAX_PARTS - 1];
+    m->parts[m->n_parts] = (component){.name = name};
+    return &m->parts[m->n_parts++];
 }
 
 static void count_parameters(summary *m, const pha__program *names)
 {
+    for (int k = 0; k < PHA__PARTS; k++) part_named(m, pha__parts[k].name);
+    for (int i = 0; i < names->n_params; i++)
+        if (names->params[i]->part) part_named(m, names->params[i]->part->name);
+    component *other = part_named(m, "other");
     for (int i = 0; i < names->n_params; i++) {
         const pha__node *v = names->params[i];
         if (v->kind == PHA__CONSTANT) continue;
-        m->parameters[component_of(v->path)] += (uint64_t)v->rows * (uint64_t)v->width;
+        component *c = v->part ? part_named(m, v->part->name) : other;
+        c->parameters += (uint64_t)v->rows * (uint64_t)v->width;
+        c->outside |= v->layer < 0 || v->layer >= m->layers;
     }
-    for (int k = 0; k < COMPONENTS; k++) m->total += m->parameters[k];
+    for (int k = 0; k < m->n_parts; k++) m->total += m->parts[k].parameters;
 }
 
 static pha_status count_traffic(summary *m, const pha__config *c, int context)
@@ -90,7 +89,7 @@ static pha_status count_state(summary *m, const pha__config *c)
 
 static pha_status gather(summary *m, const pha__subject *s, int context)
 {
-    *m = (summary){.file_size = -1};
+    *m = (summary){.file_size = -1, .layers = s->config.n_layer};
     count_parameters(m, s->names);
     for (int i = 0; i < N_CONTEXTS; i++)
         TRY(pha__cost_per_token(&s->config, contexts[i], &m->forward[i], &m->training[i]));
@@ -114,7 +113,7 @@ static double decode_bytes(const summary *m, int i)
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
     const pha__model_row *row = pha__model_find(s->config.arch);
-    pha__str_printf(out, "%s: arch %s, %s parameters%s\n", s->path, s->config.arch, pha__digits(m->total),
+    pha__str_printf(out, "%s: arch %s, %s parameters%s\n", s->path, s->config.arch, pha__digits(m->total).text,
                     s->model ? "" : " (a configuration, no weights)");
     if (row && row->equation) pha__str_printf(out, "  %s\n", row->equation);
     pha__str_puts(out, "\nConfiguration\n");
@@ -133,17 +132,18 @@ static void text_config(pha__str *out, const pha__subject *s, const summary *m)
     else pha__str_printf(out, "  %-14s none\n", "tokenizer");
 }
 
-static void text_parameters(pha__str *out, const pha__subject *s, const summary *m)
+static void text_parameters(pha__str *out, const summary *m)
 {
     pha__str_printf(out, "\n%-12s %15s %8s %15s\n", "Parameters", "all", "share", "per layer");
-    for (int k = 0; k < COMPONENTS; k++) {
-        if (!m->parameters[k]) continue;
-        pha__str_printf(out, "  %-10s %15s %6.1f %%", component_names[k], pha__digits(m->parameters[k]),
-                        100.0 * (double)m->parameters[k] / (double)m->total);
-        if (k == EMBEDDING || k == NORMS || k == OTHER) pha__str_puts(out, "\n");
-        else pha__str_printf(out, " %15s\n", pha__digits(m->parameters[k] / (uint64_t)s->config.n_layer));
+    for (int k = 0; k < m->n_parts; k++) {
+        const component *c = &m->parts[k];
+        if (!c->parameters) continue;
+        pha__str_printf(out, "  %-10s %15s %6.1f %%", c->name, pha__digits(c->parameters).text,
+                        100.0 * (double)c->parameters / (double)m->total);
+        if (c->outside) pha__str_puts(out, "\n");
+        else pha__str_printf(out, " %15s\n", pha__digits(c->parameters / (uint64_t)m->layers).text);
     }
-    pha__str_printf(out, "  %-10s %15s\n", "total", pha__digits(m->total));
+    pha__str_printf(out, "  %-10s %15s\n", "total", pha__digits(m->total).text);
 }
 
 static void text_operations(pha__str *out, const summary *m)
@@ -179,9 +179,9 @@ static void text_state(pha__str *out, const summary *m)
         out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
         "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
     for (int i = 0; i < N_CONTEXTS; i++)
-        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", contexts[i], pha__digits(m->state[i].cache),
-                        pha__digits(m->state[i].recurrent), pha__digits(m->state[i].other),
-                        pha__digits(m->state[i].total), decode_bytes(m, i) / 1e6);
+        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", contexts[i], pha__digits(m->state[i].cache).text,
+                        pha__digits(m->state[i].recurrent).text, pha__digits(m->state[i].other).text,
+                        pha__digits(m->state[i].total).text, decode_bytes(m, i) / 1e6);
 }
 
 /* ---- JSON --------------------------------------------------------------------------------------------- */
@@ -211,8 +211,8 @@ static json_t *contexts_json(const summary *m)
 static json_t *as_json(const pha__subject *s, const summary *m, int context)
 {
     json_t *o = json_object(), *parameters = json_object();
-    for (int k = 0; k < COMPONENTS; k++)
-        json_object_set_new(parameters, component_names[k], json_integer((json_int_t)m->parameters[k]));
+    for (int k = 0; k < m->n_parts; k++)
+        json_object_set_new(parameters, m->parts[k].name, json_integer((json_int_t)m->parts[k].parameters));
     json_object_set_new(parameters, "total", json_integer((json_int_t)m->total));
     json_object_set_new(o, "model", json_string(s->path));
     json_object_set(o, "config", s->as_json);
@@ -240,7 +240,7 @@ pha_status pha__inspect_summary(pha__str *out, const pha__subject *s, const pha_
     TRY(gather(&m, s, o->context));
     if (o->json) return pha__add_json(out, as_json(s, &m, o->context));
     text_config(out, s, &m);
-    text_parameters(out, s, &m);
+    text_parameters(out, &m);
     text_operations(out, &m);
     text_bytes(out, &m, o->context);
     text_state(out, &m);

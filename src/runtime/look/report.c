@@ -89,11 +89,6 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
     pha__str_puts(out, "</b></div>\n");
 }
 
-static double last_of(const pha__points *p)
-{
-    return p->n ? p->y[p->n - 1] : NAN;
-}
-
 static double extreme(const pha__points *p, int sign)
 {
     double best = NAN;
@@ -121,8 +116,8 @@ static void tiles(pha__str *out, const json_t *run, const pha__report_log *log)
     if (json_is_number(parameters)) tile(out, "parameters", json_number_value(parameters), "%.0f");
     if (log->last_step > 0) tile(out, "steps", log->last_step, "%.0f");
     if (log->last_tokens > 0) tile(out, "tokens", log->last_tokens, "%.0f");
-    tile(out, "train loss, last", last_of(&s[PHA__REPORT_LOSS]), "%.4f");
-    tile(out, "valid loss, last", last_of(&s[PHA__REPORT_VALID_LOSS]), "%.4f");
+    tile(out, "train loss, last", pha__points_last(&s[PHA__REPORT_LOSS]), "%.4f");
+    tile(out, "valid loss, last", pha__points_last(&s[PHA__REPORT_VALID_LOSS]), "%.4f");
     tile(out, "valid perplexity, best", extreme(&s[PHA__REPORT_VALID_PPL], 1), "%.3f");
     if (json_is_number(averaged)) tile(out, "valid perplexity, averaged", json_number_value(averaged), "%.3f");
     tile(out, "accuracy, best", 100 * extreme(&s[PHA__REPORT_ACCURACY], -1), "%.2f %%");
@@ -218,123 +213,6 @@ static void curves(pha__str *out, const pha__report_log *log)
     pha__str_puts(out, "</div>\n");
 }
 
-/* ---- layers --------------------------------------------------------------------------------------------- */
-
-static const char *const mix_names[] = {"GSS", "attention", "FFN"};
-
-static bool has_mix(const pha__report_log *log, bool scaled)
-{
-    for (size_t i = 0; i < log->n_layers; i++)
-        for (int k = 0; k < PHA__N_MIX; k++)
-            if ((scaled ? log->layers[i].mix_scaled : log->layers[i].mix)[k].n) return true;
-    return false;
-}
-
-static void mix_bars(pha__str *out, const pha__report_log *log, bool scaled)
-{
-    double *values = pha__alloc_zero(log->n_layers * PHA__N_MIX, sizeof *values);
-    if (!values) {
-        out->failed = 1;
-        return;
-    }
-    for (size_t i = 0; i < log->n_layers; i++)
-        for (int k = 0; k < PHA__N_MIX; k++) {
-            double v = last_of(&(scaled ? log->layers[i].mix_scaled : log->layers[i].mix)[k]);
-            values[i * PHA__N_MIX + k] = isfinite(v) ? v : 0;
-        }
-    pha__svg_bars bars = {.title = scaled ? "Mixing weights times rms of the gains, last" : "Mixing weights, last",
-                          .row_label = "layer",
-                          .parts = mix_names,
-                          .values = values,
-                          .n_rows = log->n_layers,
-                          .n_parts = PHA__N_MIX};
-    pha__svg_stacked(out, &bars);
-    pha__free(values);
-}
-
-/* One line per layer would be a thicket: the mean over the layers of each branch. */
-static void mix_over_time(pha__str *out, const pha__report_log *log)
-{
-    pha__points mean[PHA__N_MIX] = {{0}};
-    pha__svg_series s[PHA__N_MIX];
-    const pha__points *first = log->layers[0].mix;
-    for (int k = 0; k < PHA__N_MIX; k++) {
-        size_t n = first[k].n, layers = 0;
-        mean[k].y = pha__alloc_zero(n ? n : 1, sizeof *mean[k].y);
-        if (!mean[k].y) out->failed = 1;
-        for (size_t i = 0; mean[k].y && i < log->n_layers; i++) {
-            if (log->layers[i].mix[k].n != n) continue;
-            for (size_t t = 0; t < n; t++) mean[k].y[t] += log->layers[i].mix[k].y[t];
-            layers++;
-        }
-        for (size_t t = 0; mean[k].y && t < n; t++) mean[k].y[t] /= (double)layers;
-        s[k] =
-            (pha__svg_series){.name = n ? mix_names[k] : NULL, .x = first[k].x, .y = mean[k].y, .n = mean[k].y ? n : 0};
-    }
-    pha__svg_chart c = {
-        .title = "Mixing weights, mean of the layers", .x_label = "step", .series = s, .n_series = PHA__N_MIX};
-    pha__svg_lines(out, &c);
-    for (int k = 0; k < PHA__N_MIX; k++) pha__free(mean[k].y);
-}
-
-/* The layers' weights of one branch over the steps. */
-static void branch_over_time(pha__str *out, const pha__report_log *log, int branch)
-{
-    pha__svg_series *s = pha__alloc_zero(log->n_layers, sizeof *s);
-    char title[64], names[PHA__REPORT_LAYERS][24];
-    bool any = false;
-    snprintf(title, sizeof title, "Weight of %s by layer", mix_names[branch]);
-    for (size_t i = 0; s && i < log->n_layers; i++) {
-        snprintf(names[i], sizeof names[i], "%zu", i);
-        s[i] = series_of(&log->layers[i].mix[branch], log->n_layers <= 14 ? names[i] : NULL);
-        any = any || s[i].n;
-    }
-    pha__svg_chart c = {.title = title, .x_label = "step", .series = s, .n_series = log->n_layers};
-    if (!s) out->failed = 1;
-    if (s && any) pha__svg_lines(out, &c);
-    pha__free(s);
-}
-
-static void horizons(pha__str *out, const pha__report_log *log)
-{
-    static const char *const names[] = {"p10", "median", "p90"};
-    double *x = pha__alloc(log->n_layers, sizeof *x), *y = pha__alloc(log->n_layers * PHA__N_HORIZON, sizeof *y);
-    pha__svg_series s[PHA__N_HORIZON];
-    bool any = false;
-    if (!x || !y) out->failed = 1;
-    for (size_t i = 0; x && i < log->n_layers; i++) x[i] = (double)i;
-    for (size_t k = 0; x && y && k < PHA__N_HORIZON; k++) {
-        for (size_t i = 0; i < log->n_layers; i++) {
-            double v = last_of(&log->layers[i].horizon[k]);
-            any = any || isfinite(v);
-            y[k * log->n_layers + i] = v;
-        }
-        s[k] =
-            (pha__svg_series){.name = names[k], .x = x, .y = y + k * log->n_layers, .n = log->n_layers, .marks = true};
-    }
-    pha__svg_chart c = {.title = "Horizon of the scan, last",
-                        .x_label = "layer",
-                        .y_label = "tokens",
-                        .log_y = true,
-                        .series = s,
-                        .n_series = PHA__N_HORIZON};
-    if (any) pha__svg_lines(out, &c);
-    pha__free(x);
-    pha__free(y);
-}
-
-static void layers(pha__str *out, const pha__report_log *log)
-{
-    if (!log->n_layers) return;
-    pha__str_puts(out, "<h2>Layers</h2>\n<div class=\"figures\">\n");
-    if (has_mix(log, false)) mix_bars(out, log, false);
-    if (has_mix(log, true)) mix_bars(out, log, true);
-    if (has_mix(log, false)) mix_over_time(out, log);
-    for (int k = 0; k < PHA__N_MIX; k++) branch_over_time(out, log, k);
-    horizons(out, log);
-    pha__str_puts(out, "</div>\n");
-}
-
 /* ---- samples and the page ------------------------------------------------------------------------------- */
 
 static void sample_texts(pha__str *out, const pha__report_log *log, const char *const *samples, size_t n)
@@ -373,7 +251,7 @@ void pha__report_html(pha__str *out, const char *name, const json_t *run, const 
     pha__str_puts(out, "</h1>\n");
     summary(out, run, log);
     if (log->lines > log->bad_lines) curves(out, log);
-    layers(out, log);
+    pha__report_layers(out, log);
     sample_texts(out, log, samples, n_samples);
     if (log->bad_lines)
         pha__str_printf(out, "<p class=\"prompt\">%zu unreadable lines of log.jsonl were left out.</p>\n",

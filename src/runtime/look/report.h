@@ -11,4 +11,7 @@
 void pha__report_html(pha__str *out, const char *name, const json_t *run, const pha__report_log *log,
                       const char *const *samples, size_t n_samples);
 
+/* The figures of what the layers show (report_layers.c). */
+void pha__report_layers(pha__str *out, const pha__report_log *log);
+
 #endif

@@ -2,19 +2,19 @@
 #include "runtime/look/report_log.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "nn/shown.h"
 
 static const struct { const char *event, *key; } columns[] = {
 #define X(name, event, key) {event, key},
     PHA__REPORT_SERIES(X)
 #undef X
 };
-static const char *const mix_keys[] = {"gss", "attn", "aux"};
-static const char *const horizon_keys[] = {"p10", "p50", "p90"};
 
 static pha_status add(pha__points *p, double x, const json_t *value)
 {
@@ -35,12 +35,18 @@ static pha_status add(pha__points *p, double x, const json_t *value)
     return PHA_OK;
 }
 
+pha__points *pha__report_points(const pha__report_watch *w, size_t layer, int label)
+{
+    return &w->points[layer * PHA__REPORT_LABELS + (size_t)label];
+}
+
+double pha__points_last(const pha__points *p) { return p->n ? p->y[p->n - 1] : NAN; }
+
 static void each_layer(pha__report_log *log, void (*fn)(pha__points *, double), double x)
 {
-    for (size_t i = 0; i < log->n_layers; i++) {
-        for (int k = 0; k < PHA__N_MIX; k++) fn(&log->layers[i].mix[k], x), fn(&log->layers[i].mix_scaled[k], x);
-        for (int k = 0; k < PHA__N_HORIZON; k++) fn(&log->layers[i].horizon[k], x);
-    }
+    for (int w = 0; w < log->n_watches; w++)
+        for (size_t i = 0; i < log->n_layers; i++)
+            for (int k = 0; k < log->watch[w].n_labels; k++) fn(pha__report_points(&log->watch[w], i, k), x);
 }
 
 static void drop_from(pha__points *p, double x)
@@ -56,26 +62,75 @@ static void release(pha__points *p, double x)
     memset(p, 0, sizeof *p);
 }
 
-static pha_status add_layer(pha__report_layer *l, double step, const json_t *object)
+/* ---- what layers show ---- */
+
+static const pha__watch_row *row_of(const char *name)
 {
-    for (int k = 0; k < PHA__N_MIX; k++) {
-        TRY(add(&l->mix[k], step, json_object_get(json_object_get(object, "mix"), mix_keys[k])));
-        TRY(add(&l->mix_scaled[k], step, json_object_get(json_object_get(object, "mix_scaled"), mix_keys[k])));
-    }
-    for (int k = 0; k < PHA__N_HORIZON; k++)
-        TRY(add(&l->horizon[k], step, json_object_get(json_object_get(object, "horizon"), horizon_keys[k])));
+    for (int i = 0; i < PHA__SHOWN; i++)
+        if (!strcmp(pha__shown[i].name, name)) return &pha__shown[i];
+    return NULL;
+}
+
+/* NULL in *out: not drawn. */
+static pha_status watch_of(pha__report_log *log, const char *name, pha__report_watch **out)
+{
+    const pha__watch_row *row = row_of(name);
+    *out = NULL;
+    for (int i = 0; i < log->n_watches; i++)
+        if (!strcmp(log->watch[i].name, name)) return *out = &log->watch[i], PHA_OK;
+    if ((row && !row->figures) || log->n_watches == PHA__REPORT_NAMES || strlen(name) >= sizeof log->watch->name)
+        return PHA_OK;
+    pha__report_watch *w = &log->watch[log->n_watches];
+    *w = (pha__report_watch){.row = row};
+    strcpy(w->name, name);
+    w->points = pha__alloc_zero((size_t)PHA__REPORT_LAYERS * PHA__REPORT_LABELS, sizeof *w->points);
+    if (!w->points) return PHA_NO_MEMORY;
+    for (const pha__label *l = row ? row->labels : NULL; l && l->key; l++) strcpy(w->label[w->n_known++], l->key);
+    w->n_labels = w->n_known;
+    log->n_watches++;
+    *out = w;
     return PHA_OK;
+}
+
+static pha_status add_number(pha__report_watch *w, size_t layer, double step, const char *label, const json_t *value)
+{
+    int k = 0;
+    if (!json_is_number(value)) return PHA_OK;
+    while (k < w->n_labels && strcmp(w->label[k], label)) k++;
+    if (k == PHA__REPORT_LABELS || strlen(label) >= sizeof w->label[0]) return PHA_OK;
+    if (k == w->n_labels) strcpy(w->label[w->n_labels++], label);
+    w->known |= k < w->n_known;
+    return add(pha__report_points(w, layer, k), step, value);
+}
+
+static pha_status add_shown(pha__report_log *log, size_t layer, double step, const char *name, const json_t *value)
+{
+    pha__report_watch *w;
+    const char *label;
+    json_t *item;
+    size_t i;
+    TRY(watch_of(log, name, &w));
+    if (!w) return PHA_OK;
+    json_object_foreach((json_t *)(uintptr_t)value, label, item) TRY(add_number(w, layer, step, label, item));
+    json_array_foreach(value, i, item)
+    {
+        char index[24];
+        snprintf(index, sizeof index, "%zu", i);
+        TRY(add_number(w, layer, step, index, item));
+    }
+    return add_number(w, layer, step, "", value);
 }
 
 static pha_status add_detail(pha__report_log *log, double step, const json_t *line)
 {
     const json_t *layers = json_object_get(line, "layers");
+    const char *name;
+    json_t *value;
     size_t n = json_array_size(layers);
     if (n > PHA__REPORT_LAYERS) n = PHA__REPORT_LAYERS;
-    if (n && !log->layers && !(log->layers = pha__alloc_zero(PHA__REPORT_LAYERS, sizeof *log->layers)))
-        return PHA_NO_MEMORY;
     if (n > log->n_layers) log->n_layers = n;
-    for (size_t i = 0; i < n; i++) TRY(add_layer(&log->layers[i], step, json_array_get(layers, i)));
+    for (size_t i = 0; i < n; i++)
+        json_object_foreach(json_array_get(layers, i), name, value) TRY(add_shown(log, i, step, name, value));
     return PHA_OK;
 }
 
@@ -142,7 +197,7 @@ void pha__report_log_free(pha__report_log *log)
 {
     for (int i = 0; i < PHA__REPORT_N_SERIES; i++) release(&log->series[i], 0);
     each_layer(log, release, 0);
-    pha__free(log->layers);
+    for (int i = 0; i < log->n_watches; i++) pha__free(log->watch[i].points);
     json_decref(log->samples);
     json_decref(log->end);
     memset(log, 0, sizeof *log);

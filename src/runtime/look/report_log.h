@@ -6,6 +6,7 @@
 #include <stddef.h>
 
 #include "base/status.h"
+#include "program/watch.h"
 
 typedef struct pha__points {
     double *x, *y;
@@ -30,17 +31,24 @@ typedef enum pha__report_series {
 } pha__report_series;
 
 #define PHA__REPORT_LAYERS 256 /* more are not drawn */
-enum { PHA__MIX_GSS, PHA__MIX_ATTN, PHA__MIX_AUX, PHA__N_MIX };
-enum { PHA__P10, PHA__P50, PHA__P90, PHA__N_HORIZON };
+#define PHA__REPORT_NAMES 16
+#define PHA__REPORT_LABELS 16
 
-typedef struct pha__report_layer {
-    pha__points mix[PHA__N_MIX], mix_scaled[PHA__N_MIX], horizon[PHA__N_HORIZON];
-} pha__report_layer;
+/* What the layers show under one name, over the steps. Slots of labels: the known ones of the row, then those found. */
+typedef struct pha__report_watch {
+    char name[40];
+    const pha__watch_row *row; /* NULL: a name that this library doesn't know, drawn as it comes */
+    char label[PHA__REPORT_LABELS][40]; /* "": a number alone */
+    int n_known, n_labels;
+    bool known;                /* some known label was found: all of them keep their place */
+    pha__points *points;       /* (PHA__REPORT_LAYERS, PHA__REPORT_LABELS) */
+} pha__report_watch;
 
 /* Zero-initialise. */
 typedef struct pha__report_log {
     pha__points series[PHA__REPORT_N_SERIES];
-    pha__report_layer *layers;
+    pha__report_watch watch[PHA__REPORT_NAMES];
+    int n_watches;
     size_t n_layers;
     json_t *samples;  /* array of {"text", "prompt", ...} */
     json_t *end;      /* the last "end" line, or NULL */
@@ -52,5 +60,7 @@ typedef struct pha__report_log {
  * steps go back, as after a resume, the newer points replace the older ones. */
 pha_status pha__report_log_read(pha__report_log *log, const char *path);
 void pha__report_log_free(pha__report_log *log);
+pha__points *pha__report_points(const pha__report_watch *w, size_t layer, int label);
+double pha__points_last(const pha__points *p); /* NaN: none */
 
 #endif

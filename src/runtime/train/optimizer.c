@@ -23,7 +23,7 @@ static pha_status add_roles(pha__store *s, bool half)
 {
     TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
     for (int r = 1; r < 4; r++) TRY(pha__store_add(s, roles[r], PHA__ALL_MATRICES | PHA__ALL_VECTORS, PHA__F32));
-    return half ? pha__store_add(s, PHA__WORKING, PHA__ALL_MATRICES, PHA__BF16) : PHA_OK;
+    return half ? pha__store_add(s, PHA__WORKING, PHA__ALL_MATRICES | PHA__ALL_FROZEN, PHA__BF16) : PHA_OK;
 }
 
 /* What sum_squares sums, and where: saved holds the sums, work the pieces, both on the device. */
@@ -32,7 +32,7 @@ static pha_status open_sums(pha__optimizer *o)
     pha__device *d = o->store->device;
     const pha__program *p = o->store->names;
     for (int i = 0; i < p->n_params; i++)
-        if (p->params[i]->kind != PHA__CONSTANT)
+        if (pha__learned(p->params[i]))
             pha__add_segment(&o->sums_attr, o->segments, p->params[i]->offset, pha__param_size(p, i));
     o->sums = (pha__args){.B = 1, .T = 1, .n_in = 1, .attr = &o->sums_attr};
     o->sums.in[0] = (pha__view){o->store->block[PHA__GRADIENT], 1, (int32_t)(p->trainable / 32), 32, PHA__F32};
@@ -101,7 +101,7 @@ pha_status pha__gradient_norm(pha__optimizer *o, double *norm)
     TRY(pha__download(d, o->squares, o->sums.saved, (size_t)o->sums_attr.n * sizeof *o->squares));
     double sum = 0;
     for (int i = 0, k = 0; i < p->n_params; i++) {
-        double squares = p->params[i]->kind == PHA__CONSTANT ? 0 : o->squares[k++];
+        double squares = pha__learned(p->params[i]) ? o->squares[k++] : 0;
         o->norms[i] = sqrt(squares);
         sum += squares;
     }

@@ -91,25 +91,6 @@ static pha_status save_checkpoint(pha_trainer *t)
 
 /* ---- what is said on the way ----------------------------------------------------------------------------- */
 
-static pha_status log_step(pha__training *r, const pha_step *s)
-{
-    double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, now = (double)time(NULL);
-    json_t *line = json_object();
-    json_object_set_new(line, "event", json_string(s->skipped ? "skip" : "step"));
-    json_object_set_new(line, "step", json_integer(s->step));
-    json_object_set_new(line, "tokens", json_integer(s->step * s->tokens));
-    json_object_set_new(line, "loss", pha__runlog_real(s->loss));
-    json_object_set_new(line, "lr", pha__runlog_real(s->lr));
-    json_object_set_new(line, "gradient_norm", pha__runlog_real(s->gradient_norm));
-    json_object_set_new(line, "tokens_per_second", pha__runlog_real(rate));
-    json_object_set_new(line, "time", json_integer((json_int_t)now));
-    TRY(pha__runlog_add(r->log, line));
-    TRY(pha__events_scalar(r->events, "train/loss", s->step, now, s->loss));
-    TRY(pha__events_scalar(r->events, "train/learning_rate", s->step, now, s->lr));
-    TRY(pha__events_scalar(r->events, "train/gradient_norm", s->step, now, s->gradient_norm));
-    return pha__events_scalar(r->events, "train/tokens_per_second", s->step, now, rate);
-}
-
 /* Numbers of nested objects as TensorBoard scalars "layers/3/mix/gss". */
 static pha_status events_of(pha__training *r, const char *tag, const json_t *value)
 {
@@ -130,6 +111,40 @@ static pha_status events_of(pha__training *r, const char *tag, const json_t *val
         TRY(events_of(r, child, item));
     }
     return PHA_OK;
+}
+
+/* Where several make up the loss: each by name; else NULL. */
+static json_t *losses_json(const pha_trainer *t)
+{
+    json_t *o = t->program->n_outputs > 1 ? json_object() : NULL;
+    for (int i = 0; o && i < t->program->n_outputs; i++)
+        if (t->program->outputs[i].loss)
+            json_object_set_new(o, t->program->outputs[i].name, pha__runlog_real(t->parts[i]));
+    return o;
+}
+
+static pha_status log_step(pha__training *r, const pha_step *s)
+{
+    double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, now = (double)time(NULL);
+    json_t *line = json_object();
+    json_object_set_new(line, "event", json_string(s->skipped ? "skip" : "step"));
+    json_object_set_new(line, "step", json_integer(s->step));
+    json_object_set_new(line, "tokens", json_integer(s->step * s->tokens));
+    json_object_set_new(line, "loss", pha__runlog_real(s->loss));
+    json_t *losses = losses_json(r->t);
+    pha_status status = losses ? events_of(r, "train/losses", losses) : PHA_OK;
+    if (losses) json_object_set_new(line, "losses", losses);
+    json_object_set_new(line, "lr", pha__runlog_real(s->lr));
+    json_object_set_new(line, "gradient_norm", pha__runlog_real(s->gradient_norm));
+    json_object_set_new(line, "tokens_per_second", pha__runlog_real(rate));
+    json_object_set_new(line, "time", json_integer((json_int_t)now));
+    if (status) json_decref(line);
+    TRY(status);
+    TRY(pha__runlog_add(r->log, line));
+    TRY(pha__events_scalar(r->events, "train/loss", s->step, now, s->loss));
+    TRY(pha__events_scalar(r->events, "train/learning_rate", s->step, now, s->lr));
+    TRY(pha__events_scalar(r->events, "train/gradient_norm", s->step, now, s->gradient_norm));
+    return pha__events_scalar(r->events, "train/tokens_per_second", s->step, now, rate);
 }
 
 static pha_status log_detail(pha__training *r)

@@ -203,11 +203,33 @@ static pha_status load_batch(pha_trainer *t)
     return PHA_OK;
 }
 
-/* Forward and backward of all microbatches; the mean loss in double. */
+/* Adds the losses of a run of n tokens to t->parts. */
+static pha_status add_losses(pha_trainer *t, int64_t n)
+{
+    for (int k = 0; k < t->program->n_outputs; k++) {
+        if (!t->program->outputs[k].loss) continue;
+        TRY(pha__exec_output(t->exec, t->program->outputs[k].name, n, t->losses));
+        for (int64_t r = 0; r < n; r++) t->parts[k] += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
+    }
+    return PHA_OK;
+}
+
+/* Their means over n tokens; the weighted sum, which is what is minimised. */
+static double mean_losses(pha_trainer *t, double n)
+{
+    double sum = 0;
+    for (int k = 0; k < t->program->n_outputs; k++) {
+        t->parts[k] /= n;
+        sum += t->program->outputs[k].weight * t->parts[k];
+    }
+    return sum;
+}
+
+/* Forward and backward of all microbatches; the loss in double. */
 static pha_status run_batch(pha_trainer *t, double *loss)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
-    double sum = 0;
+    memset(t->parts, 0, sizeof t->parts);
     for (int32_t i = 0; i < t->o.batch; i += micro) {
         size_t at = (size_t)i * (size_t)T;
         pha__run run = {.tokens = t->ids + at,
@@ -218,10 +240,9 @@ static pha_status run_batch(pha_trainer *t, double *loss)
                         .step = (uint64_t)t->step,
                         .row0 = (int64_t)at};
         TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
-        TRY(pha__exec_output(t->exec, "loss", (int64_t)micro * T, t->losses));
-        for (int64_t r = 0; r < (int64_t)micro * T; r++) sum += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
+        TRY(add_losses(t, (int64_t)micro * T));
     }
-    *loss = sum / ((double)t->o.batch * T);
+    *loss = mean_losses(t, (double)t->o.batch * T);
     return PHA_OK;
 }
 

@@ -39,6 +39,7 @@ struct pha_trainer {
     /* what a checkpoint holds besides weights and moments */
     int64_t step; /* steps made; the data's position is step * batch sequences */
     int64_t skipped, skipped_in_row;
+    double parts[PHA__MAX_OUTPUT];  /* of the step just made, by output of the program, without weights */
     double mean_loss; /* running mean for the spike guard, 0: none yet */
     pha__schedule schedule;
     pha__best best[PHA__MAX_BEST];

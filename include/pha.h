@@ -1,8 +1,9 @@
 /* pha.h -- the public interface of libpha
  *
- * This is the only header an application includes. Every handle is opaque. Functions that can fail return a
- * pha_status; the reason is then in pha_errmsg() of the same thread. Every out-parameter is set to NULL on failure and
- * every close function accepts NULL. Option structs are zero-initialised by the caller: zero means "default".
+ * This is the only header an application includes (long file: so that it can be the only one). Every handle is opaque.
+ * Functions that can fail return a pha_status; the reason is then in pha_errmsg() of the same thread. Every
+ * out-parameter is set to NULL on failure and every close function accepts NULL. Option structs are zero-initialised by
+ * the caller: zero means "default".
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,

@@ -52,7 +52,7 @@ static inline void relax(void)
 #endif
 }
 
-int pha__cpu_count(void)
+int pha__processors(void)
 {
     cpu_set_t set;
     CPU_ZERO(&set);
@@ -157,7 +157,7 @@ static pha_status choose_threads(int *n)
     if (*n < 0 || *n > MAX_THREADS) FAIL(USAGE, "the number of threads is %d, not in 1 to %d", *n, MAX_THREADS);
     if (*n > 0) return PHA_OK;
     const char *text = getenv("PHA_THREADS");
-    *n = pha__cpu_count();
+    *n = pha__processors();
     if (!text || !*text) return PHA_OK;
     char *end;
     long value = strtol(text, &end, 10);
@@ -174,7 +174,7 @@ pha_status pha__pool_open(pha__pool **out, int n_threads)
     pha__pool *pool = pha__alloc_zero(1, sizeof *pool);
     if (!pool) return PHA_NO_MEMORY;
     pool->threads = n_threads;
-    pool->spins = n_threads <= pha__cpu_count() ? SPINS : SPINS_BUSY;
+    pool->spins = n_threads <= pha__processors() ? SPINS : SPINS_BUSY;
     pthread_mutex_init(&pool->mutex, NULL);
     pthread_cond_init(&pool->wake, NULL);
     pool->workers = pha__alloc_zero((size_t)n_threads, sizeof *pool->workers);

@@ -15,9 +15,9 @@ typedef struct pha__pool pha__pool;
 /* Does tasks [begin, end); worker is in [0, threads) and names the scratch memory that may be used. */
 typedef void pha__task(void *context, int64_t begin, int64_t end, int worker);
 
-int pha__cpu_count(void); /* processors this process may run on */
+int pha__processors(void); /* processors this process may run on */
 
-/* n_threads = 0: PHA_THREADS if set, else pha__cpu_count(). Threads are not pinned. */
+/* n_threads = 0: PHA_THREADS if set, else pha__processors(). Threads are not pinned. */
 pha_status pha__pool_open(pha__pool **out, int n_threads);
 void pha__pool_close(pha__pool *pool);
 int pha__pool_threads(const pha__pool *pool);

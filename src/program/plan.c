@@ -15,23 +15,21 @@ static size_t round_up(const pha__program *p, size_t n)
     return (n + align - 1) / align * align;
 }
 
+static pha__view sized_view(const pha__ref *r) { return (pha__view){NULL, r->ld, r->rows, r->width, r->dtype}; }
+
 /* The arguments of a step at the largest sizes, without addresses: what workspaces are sized by. */
 static void sized_args(const pha__program *p, const pha__plan_step *s, pha__args *a)
 {
-    *a = (pha__args){.B = p->options.B, .T = p->options.T, .n_in = s->node->n_in, .attr = s->node->attr};
-    static char present; /* some address: "this input is there" */
-    for (int i = 0; i < s->node->n_in; i++) {
-        const pha__ref *r = &s->in[i], *d = &s->d_in[i];
-        if (s->node->in[i]) {
-            pha__node *x = s->node->in[i];
-            bool ref = r->kind != PHA__REF_NONE;
-            a->in[i] =
-                (pha__view){ref ? &present : NULL, ref ? r->ld : x->width, ref ? r->rows : x->rows, x->width, x->dtype};
-        }
-        if (d->kind) a->d_in[i] = (pha__view){&present, d->ld, d->rows, d->width, d->dtype};
+    const pha__node *n = s->node;
+    *a = (pha__args){.B = p->options.B, .T = p->options.T, .n_in = n->n_in, .attr = n->attr};
+    for (int i = 0; i < n->n_in; i++) {
+        const pha__node *x = n->in[i];
+        bool read = s->in[i].kind != PHA__REF_NONE;
+        if (x) a->in[i] = read ? sized_view(&s->in[i]) : (pha__view){NULL, x->width, x->rows, x->width, x->dtype};
+        if (s->d_in[i].kind) a->d_in[i] = sized_view(&s->d_in[i]);
     }
-    a->out = (pha__view){&present, s->node->width, 0, s->node->width, s->node->dtype};
-    if (s->d_out.kind) a->d_out = (pha__view){&present, s->d_out.ld, 0, s->d_out.width, s->d_out.dtype};
+    a->out = (pha__view){NULL, n->width, 0, n->width, n->dtype};
+    if (s->d_out.kind) a->d_out = sized_view(&s->d_out);
     a->max_context = p->options.max_context;
 }
 

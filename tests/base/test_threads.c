@@ -104,7 +104,7 @@ static void counts(void **state)
 {
     (void)state;
     pha__pool *pool;
-    assert_true(pha__cpu_count() >= 1);
+    assert_true(pha__processors() >= 1);
     FAILS(USAGE, "threads", pha__pool_open(&pool, -1));
     assert_null(pool);
     setenv("PHA_THREADS", "three", 1);

@@ -1,5 +1,5 @@
-/* test_engine.c -- through pha.h alone: a text has the same bits however it is cut, scored, batched, forked or gone back
- * in; many sessions of one engine; stopping
+/* test_engine.c -- through pha.h alone: a text has the same bits however it is cut, scored, batched, forked or gone
+ * back in; many sessions of one engine; stopping
  *
  * PHA_ISA and PHA_DEVICE choose what it runs on (tests/CMakeLists.txt runs it on several).
  */

@@ -6,8 +6,8 @@
 
 /* ---- back ----------------------------------------------------------------------------------------------- */
 
-/* The last position up to `wanted` from which a session can go on: a mark whose rings are still whole, or the start; -1:
- * none whose tokens are known. */
+/* The last position up to `wanted` from which a session can go on: a mark whose rings are still whole, or the start;
+ * -1: none whose tokens are known. */
 static int64_t start_of(const pha_session *s, int64_t wanted)
 {
     const pha__marks *m = &s->marks;

@@ -1,7 +1,7 @@
 /* session_state.h -- the file of a session's state: its header, and what can be checked without the model's programs
  *
- * Header (96 bytes, little-endian), then what is used of the state (state.h), the logits of the last token (V floats) and the last ids, oldest
- * first. The checksum covers the header before it and everything behind the header.
+ * Header (96 bytes, little-endian), then what is used of the state (state.h), the logits of the last token (V floats)
+ * and the last ids, oldest first. The checksum covers the header before it and everything behind the header.
  */
 #ifndef PHA__SESSION_STATE_H
 #define PHA__SESSION_STATE_H

@@ -137,6 +137,7 @@ static const pha__op_case cases[] = {
     {CASE("1000", 1, 1000, 8, 2, 76, 0, 0.15f), .big = true},
     {CASE("1000, batch, 128", 3, 500, 2, 2, 128, 0, 0.1f), .big = true},
     {CASE("1000, window", 1, 1000, 4, 2, 80, 100, 0.15f), .big = true},
+    {CASE("700, window 300", 1, 700, 4, 2, 16, 300, 0.3f), .big = true}, /* wider than a segment of keys */
     {CASE("window 1", 2, 66, 4, 2, 60, 1, 0.15f)},
     {CASE("window 7", 1, 150, 4, 2, 16, 7, 0.3f)},
     {CASE("window 64", 2, 200, 3, 3, 12, 64, 0.3f)},

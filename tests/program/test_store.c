@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "models/lab.h"
+#include "runtime/model.h"
 
 enum { T = 40, V = 256 };
 

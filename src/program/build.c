@@ -220,7 +220,7 @@ static pha_status infer(const pha__program *p, Var v)
     TRY(op->shape(&s));
     if (s.width < 1) FAIL(BAD_INPUT, "%s gives a value of width %d", op->name, s.width);
     v->width = s.width;
-    if (s.f32) v->dtype = PHA__F32;
+    v->dtype = s.f32 ? PHA__F32 : pha__out_dtype(op, pha__inputs_of(v), p->options.dtype);
     return PHA_OK;
 }
 
@@ -242,7 +242,6 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
         reject(g, status, text);
         return g->poison;
     }
-    v->dtype = pha__out_dtype(op, pha__inputs_of(v), g->options.dtype);
     return push(g, &g->nodes, &g->n_nodes, &g->nodes_capacity, v) ? v : g->poison;
 }
 

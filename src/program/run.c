@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/env.h"
+#include "base/format.h"
 #include "program/program.h"
 #include "program/run_block.h"
 #include "program/store.h"
@@ -45,7 +46,7 @@ static pha_status check_stack(const pha__program *p, const pha__store *store, co
         const pha__node *w = store->names->params[n->in[m->stack_in]->index];
         const pha__node *w0 = store->names->params[m->in[m->stack_in]->index];
         pha__place at = pha__store_read(store, w->index);
-        size_t before = (size_t)n->column * (size_t)w->width * pha__dtype_size(first.format);
+        size_t before = pha__format_bytes(first.format, n->column, w->width);
         bool apart = at.data && (at.format != first.format || (char *)at.data != (char *)first.data + before);
         if (apart || w->group != w0->group || w->group < 0)
             FAIL(FAILED, "%s: its weights do not lie together", n->path);

@@ -81,11 +81,13 @@ static void *far_alloc(pha__device *d, size_t size)
 {
     (void)d;
     size_t whole = size < SPACE ? (size / page() + 2) * page() : SPACE;
-    size_t at = whole < SPACE ? atomic_fetch_add(&used, whole) : SPACE;
-    if (at + whole > SPACE) {
-        pha__fail(PHA_NO_MEMORY, "no memory for %zu bytes on the device", size);
-        return NULL;
-    }
+    size_t at = atomic_load(&used);
+    do {
+        if (whole > SPACE - at) {
+            pha__fail(PHA_NO_MEMORY, "no memory for %zu bytes on the device", size);
+            return NULL;
+        }
+    } while (!atomic_compare_exchange_weak(&used, &at, at + whole));
     memcpy(memory + at, &whole, sizeof whole);
     return closed + at + page();
 }

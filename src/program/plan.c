@@ -110,13 +110,8 @@ static pha_status place(pha__program *p, int *order, int *placed)
     return PHA_OK;
 }
 
-pha_status pha__plan(pha__program *p, pha__device *device)
+static pha_status plan(pha__program *p, pha__device *device)
 {
-    if (p->planned_for && p->planned_for != device->backend)
-        FAIL(USAGE, "the program is planned for the device %s and can't run on %s", p->planned_for->name,
-             device->backend->name);
-    if (p->planned_for) return PHA_OK;
-    p->planned_for = device->backend;
     TRY(workspaces(p, device));
     size_t n = (size_t)p->n_buffers + 1;
     int *order = pha__alloc(n, sizeof *order), *placed = pha__alloc(n, sizeof *placed);
@@ -129,5 +124,18 @@ pha_status pha__plan(pha__program *p, pha__device *device)
     }
     pha__free(order);
     pha__free(placed);
+    return status;
+}
+
+pha_status pha__plan(pha__program *p, pha__device *device)
+{
+    if (p->planned_for && p->planned_for != device->backend)
+        FAIL(USAGE, "the program is planned for the device %s and can't run on %s", p->planned_for->name,
+             device->backend->name);
+    if (p->planned_for) return PHA_OK;
+    int n_buffers = p->n_buffers;
+    p->planned_for = device->backend;
+    pha_status status = plan(p, device);
+    if (status) p->planned_for = NULL, p->n_buffers = n_buffers; /* it has no plan: another attempt begins anew */
     return status;
 }

@@ -66,6 +66,62 @@ static void test_planned_backend(void **state)
     pha__device_close(far);
 }
 
+static const pha__backend *real;
+static size_t asked; /* scratch memory of a step */
+
+static pha_status greedy_needs(pha__device *d, const void *kernel, const pha__args *a, pha__pass pass, pha__needs *out)
+{
+    OK(real->needs(d, kernel, a, pass, out));
+    if (asked) out->scratch = asked;
+    return PHA_OK;
+}
+
+/* A program whose plan failed has none, and may be planned again. */
+static void test_failed_plan(void **state)
+{
+    (void)state;
+    pha__config c;
+    configure(&c, "default");
+    lab l = {0}, other;
+    pha__device *device;
+    OK(pha__device_open(&device, "cpu", 1));
+    open_run(&other, "default", (pha__program_options){0}, device);
+    real = device->backend;
+    pha__backend greedy = *real;
+    greedy.needs = greedy_needs, asked = SIZE_MAX;
+    device->backend = &greedy;
+    OK(pha__record(&l.program, &c, &(pha__program_options){.B = B, .T = T, .gradients = true}, PHA__HEAD_LOSS));
+    for (int i = 0; i < 2; i++) FAILS(NO_MEMORY, "larger than any memory", pha__plan(l.program, device));
+    asked = 0;
+    OK(pha__plan(l.program, device));
+    assert_int_equal(l.program->block, other.program->block);
+    device->backend = real;
+    lab_close(&l), lab_close(&other);
+    pha__device_close(device);
+}
+
+/* A block that has no room takes nothing from those that have. */
+static void test_no_room(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cpu", "far"};
+    static const size_t sizes[] = {SIZE_MAX, SIZE_MAX / 2, ((size_t)1 << 40) - ((size_t)1 << 20)};
+    for (int k = 0; k < 2; k++) {
+        pha__device *device;
+        OK(pha__device_open(&device, names[k], 1));
+        void *first = pha__device_alloc(device, (size_t)1 << 22), *none = NULL;
+        assert_non_null(first);
+        for (int i = 0; i < (k ? 3 : 2); i++) {
+            assert_null(pha__device_alloc(device, sizes[i]));
+            none = pha__device_alloc(device, 0);
+            assert_non_null(none);
+            pha__device_free(device, none);
+        }
+        pha__device_free(device, first);
+        pha__device_close(device);
+    }
+}
+
 /* Repeating a run gives the same bits, and allocates nothing. */
 static void test_again(void **state)
 {
@@ -163,6 +219,8 @@ int main(void)
         cmocka_unit_test(test_threads),
         cmocka_unit_test(test_planned_threads),
         cmocka_unit_test(test_planned_backend),
+        cmocka_unit_test(test_failed_plan),
+        cmocka_unit_test(test_no_room),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_smaller_runs),
         cmocka_unit_test(test_microbatches),

@@ -45,7 +45,7 @@ static void cpu_info(pha__device *d, pha__device_info *out)
 static void *cpu_alloc(pha__device *d, size_t size)
 {
     (void)d;
-    return pha__alloc(size + 1, 1);
+    return pha__alloc(size < SIZE_MAX ? size + 1 : size, 1); /* of nothing, too, an address */
 }
 
 static void cpu_free(pha__device *d, void *p)

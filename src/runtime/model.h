@@ -22,7 +22,7 @@ struct pha_model {
     pha__arena constants;
     pha__tokenizer *tokenizer;
     char *folder;
-    uint64_t fingerprint; /* made when it is first asked for */
+    _Atomic uint64_t fingerprint; /* made when it is first asked for */
     _Atomic bool has_fingerprint;
 };
 

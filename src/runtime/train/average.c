@@ -62,7 +62,7 @@ static pha_status write_average(pha_model *const *models, size_t n, const char *
 
 pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder)
 {
-    if (n < 1) FAIL(USAGE, "averaging needs at least one model folder");
+    if (!folders || n < 1) FAIL(USAGE, "averaging needs at least one model folder");
     if (!out_folder) FAIL(USAGE, "no folder to write");
     TRY(pha__model_place(out_folder)); /* before the work */
     pha_model **models = pha__alloc_zero(n, sizeof *models);

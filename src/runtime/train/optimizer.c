@@ -6,10 +6,11 @@
 
 static const pha__role roles[] = {PHA__WEIGHT, PHA__GRADIENT, PHA__MOMENT_1, PHA__MOMENT_2};
 
+enum { WIDTH = PHA__ALIGN / 2 };
+
 /* The learned parameters of one kind as a view of dense rows (units begin at multiples of 32 elements). */
 static pha__view range(const pha__store *s, pha__role role, bool matrices)
 {
-    enum { WIDTH = PHA__ALIGN / 2 };
     const pha__program *p = s->names;
     int64_t begin = matrices ? 0 : p->matrices, end = matrices ? p->matrices : p->trainable;
     pha__dtype type = role == PHA__WORKING ? PHA__BF16 : PHA__F32;
@@ -35,7 +36,8 @@ static pha_status open_sums(pha__optimizer *o)
         if (pha__learned(p->params[i]))
             pha__add_segment(&o->sums_attr, o->segments, p->params[i]->offset, pha__param_size(p, i));
     o->sums = (pha__args){.B = 1, .T = 1, .n_in = 1, .attr = &o->sums_attr};
-    o->sums.in[0] = (pha__view){o->store->block[PHA__GRADIENT], 1, (int32_t)(p->trainable / 32), 32, PHA__F32};
+    o->sums.in[0] = range(o->store, PHA__GRADIENT, true);
+    o->sums.in[0].rows = (int32_t)(p->trainable / WIDTH); /* the vectors too */
     pha__needs needs;
     TRY(d->backend->needs(d, d->backend->kernel(d, "sum_squares"), &o->sums, PHA__FORWARD, &needs));
     o->sums.saved = pha__device_alloc(d, (size_t)o->sums_attr.n * sizeof(double));

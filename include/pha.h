@@ -207,7 +207,8 @@ PHA_API void pha_engine_close(pha_engine *engine);
 /* A session of the engine: its state and nothing else. All memory of it is taken here; feeding allocates nothing. */
 PHA_API pha_status pha_engine_session(pha_engine *engine, pha_session **out);
 /* Reads one token in each of n >= 1 different sessions of the engine, ids[i] in sessions[i]; more than `batch` take
- * several runs. logits (n, V), the caller's, may be NULL. Every session gets the bits that it would get alone. */
+ * several runs. logits (n, V), the caller's, may be NULL. Every session gets the bits that it would get alone. STOPPED:
+ * one of them was asked to stop; none has read its token then. */
 PHA_API pha_status pha_engine_step(pha_engine *engine, pha_session *const *sessions, const int32_t *ids, size_t n,
                                    float *logits);
 
@@ -235,11 +236,13 @@ PHA_API void pha_session_request_stop(pha_session *session);
 PHA_API void pha_session_clear_stop(pha_session *session);
 /* Goes back to the first `position` tokens, to the bit as if no more had been read: to a mark, which is set every 64
  * tokens (every `chunk` while a prompt is read), and from there by reading again. USAGE: beyond what has been read, or
- * the tokens to be read again are not known (the last 4096 are known after pha_session_load). */
+ * the tokens to be read again are not known (the last 4096 are known after pha_session_load). STOPPED: as feed; the
+ * session then stands where it had come to, not behind `position`. */
 PHA_API pha_status pha_session_rewind(pha_session *session, int64_t position);
 /* A new session of the same engine at the same place; costs what has been read, not max_context. */
 PHA_API pha_status pha_session_fork(pha_session **out, const pha_session *from);
-/* Copies state between sessions of the same model and max_context. */
+/* Copies state between sessions of the same model and max_context. A copy or a file that the device fails to take
+ * leaves the session as after pha_session_reset. */
 PHA_API pha_status pha_session_copy(pha_session *to, const pha_session *from);
 /* What has been read as a file, with a checksum; it can be loaded into a session of the same weights and max_context
  * only. */

@@ -289,6 +289,7 @@ static void wrong_steps(void **state)
     pha_session *a = open_session(e), *b = open_session(e), *other = open_session(f);
     int32_t ids[] = {1, 2, 3};
     FAILS(USAGE, "at least one session", pha_engine_step(e, &a, ids, 0, NULL));
+    FAILS(USAGE, "needs an engine", pha_engine_step(NULL, &a, ids, 1, NULL));
     FAILS(USAGE, "session 1 is not one of this engine", pha_engine_step(e, (pha_session *[]){a, other}, ids, 2, NULL));
     FAILS(USAGE, "session 2 is twice", pha_engine_step(e, (pha_session *[]){a, b, a}, ids, 3, NULL));
     FAILS(USAGE, "session 1: token 0 has the id 256",
@@ -301,6 +302,15 @@ static void wrong_steps(void **state)
     FAILS(NO_DEVICE, "no such device", pha_engine_open(&f, m, &(pha_engine_options){.device = "abacus"}));
     assert_null(f);
     FAILS(USAGE, "needs an engine", pha_engine_session(NULL, &none));
+    none = a;
+    FAILS(USAGE, "needs a session", pha_session_fork(&none, NULL));
+    assert_null(none);
+    FAILS(USAGE, "two sessions", pha_session_copy(a, NULL));
+    FAILS(USAGE, "needs a session", pha_session_feed(NULL, ids, 1, NULL));
+    FAILS(USAGE, "needs a session", pha_session_score(NULL, ids, 1, (float *)ids));
+    FAILS(USAGE, "needs a session", pha_session_rewind(NULL, 0));
+    FAILS(USAGE, "needs a session", pha_session_save(NULL, "x"));
+    FAILS(USAGE, "needs a session", pha_session_load(NULL, "x"));
     pha_engine_close(e);
     f = NULL;
     pha_session_close(a), pha_session_close(b), pha_session_close(other);
@@ -368,6 +378,11 @@ static void stop(void **state)
     int64_t read = pha_session_position(r.session);
     assert_in_range(read, 0, LONG - 1);
     FAILS(STOPPED, "asked to stop", pha_session_feed(r.session, r.ids, 1, NULL));
+    FAILS(STOPPED, "session 1 was asked to stop",
+          pha_engine_step(e, (pha_session *[]){other, r.session}, r.ids, 2, NULL));
+    assert_int_equal(pha_session_position(other), 100);
+    if (read) FAILS(STOPPED, "asked to stop", pha_session_rewind(r.session, read - 1));
+    assert_int_equal(pha_session_position(r.session), read);
     OK(pha_session_feed(other, r.ids, 100, NULL));
     pha_session_clear_stop(r.session);
     OK(pha_session_feed(r.session, r.ids, 1, NULL));

@@ -122,11 +122,12 @@ void pha_engine_close(pha_engine *e)
 
 static pha_status check_step(const pha_engine *e, pha_session *const *sessions, const int32_t *ids, size_t n)
 {
-    if (!sessions || !ids || n < 1) FAIL(USAGE, "a step needs at least one session and its token");
+    if (!e || !sessions || !ids || n < 1) FAIL(USAGE, "a step needs an engine and at least one session with its token");
     for (size_t i = 0; i < n; i++) {
         if (!sessions[i] || sessions[i]->engine != e) FAIL(USAGE, "session %zu is not one of this engine", i);
         pha_status status = pha__session_check(sessions[i], ids + i, 1);
         if (status) return pha__fail_in(status, "session %zu", i);
+        if (atomic_load(&sessions[i]->stop)) FAIL(STOPPED, "session %zu was asked to stop", i);
     }
     return PHA_OK;
 }
@@ -164,8 +165,8 @@ static pha_status step_some(pha_engine *e, pha_session *const *sessions, const i
 
 pha_status pha_engine_step(pha_engine *e, pha_session *const *sessions, const int32_t *ids, size_t n, float *logits)
 {
-    size_t V = (size_t)e->model->config.vocab_size;
     TRY(check_step(e, sessions, ids, n));
+    size_t V = (size_t)e->model->config.vocab_size;
     pthread_mutex_lock(&e->lock);
     pha_status status = check_distinct(sessions, n);
     for (size_t i = 0; i < n && !status; i += (size_t)e->batch) {

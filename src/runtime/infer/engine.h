@@ -30,7 +30,7 @@ struct pha_engine {
     int32_t chunk, batch;
     bool rolling;         /* no layer looks back further than its ring: the text may be longer than max_context */
 
-    pthread_mutex_t lock; /* of everything below, and of a run */
+    pthread_mutex_t lock; /* of everything below, and of all use of the device */
     int users;            /* sessions, and the caller until it closes the engine */
     int32_t *ids;         /* (batch): of a step */
     char **states;        /* (batch) */

@@ -37,8 +37,7 @@ static pha_status open_parts(pha_session *s)
     if (!s->state || open_marks(&s->marks, e))
         FAIL(NO_MEMORY, "no memory for a state of %.1f MB (%" PRId64 " tokens); a smaller max_context needs less",
              (double)e->state.bytes / 1e6, e->max_context);
-    pha__session_forget(s, -1);
-    return pha__state_clear(&e->state, e->device, s->state);
+    return pha__session_clear(s);
 }
 
 pha_status pha_engine_session(pha_engine *e, pha_session **out)
@@ -49,7 +48,9 @@ pha_status pha_engine_session(pha_engine *e, pha_session **out)
     if (!s) return PHA_NO_MEMORY;
     s->engine = e;
     pha__engine_keep(e);
+    pthread_mutex_lock(&e->lock);
     pha_status status = open_parts(s);
+    pthread_mutex_unlock(&e->lock);
     if (status) pha_session_close(s);
     else *out = s;
     return status;
@@ -71,8 +72,10 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
 void pha_session_close(pha_session *s)
 {
     if (!s) return;
+    pthread_mutex_lock(&s->engine->lock);
     pha__device_free(s->engine->device, s->state);
     pha__device_free(s->engine->device, s->marks.memory);
+    pthread_mutex_unlock(&s->engine->lock);
     pha__free(s->marks.position);
     pha__free(s->ids);
     pha__free(s->logits);
@@ -83,17 +86,22 @@ void pha_session_close(pha_session *s)
 void pha__session_forget(pha_session *s, int64_t position)
 {
     for (int i = 0; i < s->marks.n; i++)
-        if (s->marks.position[i] > position) s->marks.position[i] = -1;
-    if (position >= 0) return;
-    for (int i = 0; i < s->marks.n; i++) s->marks.position[i] = -1;
+        if (position < 0 || s->marks.position[i] > position) s->marks.position[i] = -1;
+}
+
+pha_status pha__session_clear(pha_session *s)
+{
+    pha__session_forget(s, -1);
+    s->position = s->highest = s->known = 0;
+    s->ready = false;
+    return pha__state_clear(&s->engine->state, s->engine->device, s->state);
 }
 
 void pha_session_reset(pha_session *s)
 {
-    pha__state_clear(&s->engine->state, s->engine->device, s->state);
-    pha__session_forget(s, -1);
-    s->position = s->highest = s->known = 0;
-    s->ready = false;
+    pthread_mutex_lock(&s->engine->lock);
+    pha__session_clear(s);
+    pthread_mutex_unlock(&s->engine->lock);
 }
 
 void pha_session_request_stop(pha_session *s) { atomic_store(&s->stop, true); }
@@ -108,6 +116,7 @@ int64_t pha__session_room(const pha_session *s)
 
 pha_status pha__session_check(const pha_session *s, const int32_t *ids, size_t n)
 {
+    if (!s) FAIL(USAGE, "a text needs a session");
     if (!ids || n < 1) FAIL(USAGE, "at least one token must be given");
     for (size_t i = 0; i < n; i++)
         if (ids[i] < 0 || (size_t)ids[i] >= vocabulary(s))
@@ -192,9 +201,9 @@ pha_status pha_session_feed(pha_session *s, const int32_t *ids, size_t n, const 
 
 pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float *all_logits)
 {
-    size_t V = vocabulary(s);
     if (!all_logits) FAIL(USAGE, "pha_session_score needs room for the logits");
     TRY(pha__session_check(s, ids, n));
+    size_t V = vocabulary(s);
     for (size_t i = 0; i < n;) {
         int some = next_run(s, n - i, (int32_t)least(s->engine->chunk, PHA__MARK_EVERY));
         TRY(run(s, PHA__SCORE, ids + i, some, all_logits + i * V));

@@ -31,6 +31,9 @@ struct pha_session {
     pha__marks marks;
 };
 
+/* As pha_session_reset, under the engine's lock. */
+pha_status pha__session_clear(pha_session *s);
+
 /* Are these ids of tokens for which there is room? */
 pha_status pha__session_check(const pha_session *s, const int32_t *ids, size_t n);
 

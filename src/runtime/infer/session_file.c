@@ -45,12 +45,27 @@ static pha_status write_state(const pha_session *s, const char *state, const cha
 
 pha_status pha_session_save(const pha_session *s, const char *path)
 {
+    if (!s || !path) FAIL(USAGE, "saving needs a session and a file");
     const pha_engine *e = s->engine;
     char *state = pha__alloc(pha__state_used(&e->state, s->position) + 1, 1);
     if (!state) return PHA_NO_MEMORY;
+    pthread_mutex_lock(&s->engine->lock);
     pha_status status = pha__state_download(&e->state, e->device, state, s->state, s->position);
+    pthread_mutex_unlock(&s->engine->lock);
     if (!status) status = write_state(s, state, path);
     pha__free(state);
+    return status;
+}
+
+/* The state of a file into an empty session; one that failed is empty too. */
+static pha_status upload(pha_session *s, const char *state, int64_t position)
+{
+    const pha_engine *e = s->engine;
+    pthread_mutex_lock(&s->engine->lock);
+    pha_status status = pha__session_clear(s);
+    if (!status) status = pha__state_upload(&e->state, e->device, s->state, state, position);
+    if (status) pha__session_clear(s);
+    pthread_mutex_unlock(&s->engine->lock);
     return status;
 }
 
@@ -65,8 +80,7 @@ static pha_status load(pha_session *s, const pha__map *map)
         FAIL(BAD_INPUT, "%s: a state of %zu bytes, %zu are expected", map->path, (size_t)h->stored,
              pha__state_used(layout, h->position));
     TRY(pha__state_check(layout, (const char *)parts.state, h->position, map->path));
-    pha_session_reset(s);
-    TRY(pha__state_upload(layout, s->engine->device, s->state, (const char *)parts.state, h->position));
+    TRY(upload(s, (const char *)parts.state, h->position));
     memcpy(s->logits, parts.logits, (size_t)h->vocab * sizeof *s->logits);
     s->position = s->highest = h->position, s->known = h->position - (int64_t)h->recent;
     for (uint64_t i = 0; i < h->recent; i++)
@@ -78,6 +92,7 @@ static pha_status load(pha_session *s, const pha__map *map)
 pha_status pha_session_load(pha_session *s, const char *path)
 {
     pha__map map;
+    if (!s || !path) FAIL(USAGE, "loading needs a session and a file");
     TRY(pha__map_open(&map, path));
     pha_status status = load(s, &map);
     pha__map_close(&map);

@@ -6,13 +6,14 @@
 
 /* ---- back ----------------------------------------------------------------------------------------------- */
 
-/* The last position up to `wanted` from which a session can go on: a mark whose rings are still whole, or the start;
- * -1: none whose tokens are known. */
+/* The last position before `wanted` from which a session can go on: a mark whose rings are still whole, or the start;
+ * -1: none whose tokens are known. At least one token is read again, for its logits. */
 static int64_t start_of(const pha_session *s, int64_t wanted)
 {
     const pha__marks *m = &s->marks;
-    for (int64_t p = wanted / PHA__MARK_EVERY * PHA__MARK_EVERY; p > 0 && p >= s->known; p -= PHA__MARK_EVERY) {
-        if (s->highest - p > s->engine->state.reach) break;
+    if (wanted == 0) return 0;
+    for (int64_t p = (wanted - 1) / PHA__MARK_EVERY * PHA__MARK_EVERY; p > 0 && p >= s->known; p -= PHA__MARK_EVERY) {
+        if (!pha__state_reaches(&s->engine->state, s->highest, p)) break;
         if (m->position[p / PHA__MARK_EVERY % m->n] == p) return p;
     }
     return s->known == 0 ? 0 : -1;
@@ -22,7 +23,7 @@ static pha_status return_to(pha_session *s, int64_t start)
 {
     const pha__state *layout = &s->engine->state;
     s->ready = false;
-    if (start == 0) return pha_session_reset(s), PHA_OK;
+    if (start == 0) return pha__session_clear(s);
     const char *mark = s->marks.memory + (size_t)(start / PHA__MARK_EVERY % s->marks.n) * layout->fixed;
     TRY(pha__state_return(layout, s->engine->device, s->state, mark));
     s->position = start;
@@ -32,9 +33,11 @@ static pha_status return_to(pha_session *s, int64_t start)
 
 pha_status pha_session_rewind(pha_session *s, int64_t position)
 {
+    if (!s) FAIL(USAGE, "a text needs a session");
     if (position < 0 || position > s->position)
         FAIL(USAGE, "a session of %" PRId64 " tokens can't go back to %" PRId64, s->position, position);
     if (position == s->position) return PHA_OK;
+    if (position && atomic_load(&s->stop)) FAIL(STOPPED, "the session was asked to stop");
     int64_t start = start_of(s, position), n = position - start;
     if (start < 0)
         FAIL(USAGE, "the session can't go back from %" PRId64 " to %" PRId64 " tokens: the tokens before %" PRId64
@@ -42,7 +45,9 @@ pha_status pha_session_rewind(pha_session *s, int64_t position)
     int32_t *ids = pha__alloc((size_t)n + 1, sizeof *ids);
     if (!ids) return PHA_NO_MEMORY;
     for (int64_t i = 0; i < n; i++) ids[i] = s->ids[(start + i) % s->n_ids];
+    pthread_mutex_lock(&s->engine->lock);
     pha_status status = return_to(s, start);
+    pthread_mutex_unlock(&s->engine->lock);
     if (!status && n) status = pha__session_read(s, ids, (size_t)n, false);
     pha__free(ids);
     return status;
@@ -77,6 +82,7 @@ static pha_status copy(pha_session *to, const pha_session *from)
 
 pha_status pha_session_copy(pha_session *to, const pha_session *from)
 {
+    if (!to || !from) FAIL(USAGE, "a copy needs two sessions");
     const pha_engine *a = to->engine, *b = from->engine;
     if (to == from) return PHA_OK;
     if (a->fingerprint != b->fingerprint) FAIL(USAGE, "state can only be copied between sessions of the same model");
@@ -86,13 +92,19 @@ pha_status pha_session_copy(pha_session *to, const pha_session *from)
              b->max_context, a->max_context);
     if (a->device->backend != b->device->backend)
         FAIL(USAGE, "state can only be copied between sessions on devices of one kind");
-    return copy(to, from);
+    pthread_mutex_lock(&to->engine->lock);
+    pha_status status = copy(to, from);
+    if (status) pha__session_clear(to); /* half of a state is none */
+    pthread_mutex_unlock(&to->engine->lock);
+    return status;
 }
 
 pha_status pha_session_fork(pha_session **out, const pha_session *from)
 {
+    *out = NULL;
+    if (!from) FAIL(USAGE, "a fork needs a session");
     TRY(pha_engine_session(from->engine, out));
-    pha_status status = copy(*out, from);
+    pha_status status = pha_session_copy(*out, from);
     if (!status) return PHA_OK;
     pha_session_close(*out);
     *out = NULL;

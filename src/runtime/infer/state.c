@@ -5,7 +5,7 @@
 
 pha_status pha__state_measure(pha__state *s, const pha__program *p)
 {
-    *s = (pha__state){.bytes = p->state, .reach = INT64_MAX};
+    *s = (pha__state){.bytes = p->state};
     s->part = pha__alloc((size_t)p->n_nodes + 1, sizeof *s->part);
     if (!s->part) return PHA_NO_MEMORY;
     for (int i = 0; i < p->n_nodes; i++) {
@@ -14,10 +14,8 @@ pha_status pha__state_measure(pha__state *s, const pha__program *p)
         pha__shape shape;
         pha__shape_of(p, n, &shape);
         pha__state_part *part = &s->part[s->n++];
-        *part = (pha__state_part){n, n->state_offset, n->op->state(&shape, p->options.max_context)};
-        int64_t lookback = n->op->lookback ? n->op->lookback(&shape) : 0;
-        int64_t spare = part->layout.capacity - lookback;
-        if (lookback != PHA__ALL_TOKENS && lookback && spare < s->reach) s->reach = spare;
+        *part = (pha__state_part){n, n->state_offset, n->op->state(&shape, p->options.max_context),
+                                  n->op->lookback ? n->op->lookback(&shape) : 0};
         s->fixed += part->layout.fixed;
     }
     return PHA_OK;
@@ -31,10 +29,17 @@ void pha__state_free(pha__state *s)
 
 bool pha__state_rolls(const pha__state *s)
 {
+    for (int i = 0; i < s->n; i++)
+        if (s->part[i].lookback > s->part[i].layout.capacity) return false;
+    return true;
+}
+
+bool pha__state_reaches(const pha__state *s, int64_t highest, int64_t position)
+{
     for (int i = 0; i < s->n; i++) {
-        const pha__node *n = s->part[i].node;
-        pha__shape shape = {.attr = n->attr};
-        if (n->op->lookback && n->op->lookback(&shape) > s->part[i].layout.capacity) return false;
+        const pha__state_part *p = &s->part[i];
+        bool whole = highest <= p->layout.capacity; /* nothing has been overwritten */
+        if (p->lookback && !whole && highest - position > p->layout.capacity - p->lookback) return false;
     }
     return true;
 }

@@ -13,13 +13,13 @@ typedef struct pha__state_part { /* of one op */
     const pha__node *node;
     size_t offset;
     pha__state_layout layout;
+    int64_t lookback; /* tokens that it reads of its lanes; PHA__ALL_TOKENS: all */
 } pha__state_part;
 
 typedef struct pha__state {
     pha__state_part *part;
     int n;
     size_t bytes, fixed;  /* of all of it, and of the fixed parts */
-    int64_t reach;        /* tokens that a session can go back without losing what its layers look at */
 } pha__state;
 
 pha_status pha__state_measure(pha__state *s, const pha__program *p);
@@ -27,6 +27,9 @@ void pha__state_free(pha__state *s); /* a zeroed one is allowed */
 
 /* Does every layer find all it looks back at in its ring, however long the text is? */
 bool pha__state_rolls(const pha__state *s);
+
+/* After `highest` tokens, does every layer still find what it looks back at from `position`? */
+bool pha__state_reaches(const pha__state *s, int64_t highest, int64_t position);
 
 /* Bytes that are in use after `position` tokens: the size of a copy. */
 size_t pha__state_used(const pha__state *s, int64_t position);

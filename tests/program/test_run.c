@@ -1,4 +1,5 @@
 /* test_run.c -- executing: threads, repetition, sizes below those of the plan, microbatches, causality */
+#include "program/run_block.h"
 #include "program/runs.h"
 #include "runtime/model.h"
 
@@ -122,6 +123,39 @@ static void test_no_room(void **state)
     }
 }
 
+/* A step finds each part of the run block where its address says, on any device. */
+static void test_run_block(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"cpu", "far"};
+    static const int32_t ids[6] = {300, 2, 70000, 2, 1, 300}, next[6] = {2, 70000, 2, 1, 300, 7};
+    static const int32_t sorted[6] = {4, 1, 3, 0, 5, 2};
+    for (int k = 0; k < 2; k++) {
+        pha__device *device;
+        pha__run_block block;
+        const pha__run *there;
+        pha__run run;
+        char *const *states, *two[2] = {(char *)64, (char *)128}, *got[2];
+        int32_t rows[6];
+        OK(pha__device_open(&device, names[k], 1));
+        OK(pha__run_block_open(&block, device, 2, 4, true));
+        run = (pha__run){.tokens = ids, .targets = next, .step = 9};
+        OK(pha__run_block_fill(&block, 2, 3, &run, two, &there, &states));
+        OK(pha__download(device, &run, there, sizeof run));
+        OK(pha__download(device, got, states, sizeof got));
+        assert_memory_equal(got, two, sizeof two);
+        assert_int_equal(run.step, 9);
+        OK(pha__download(device, rows, run.tokens, sizeof rows));
+        assert_memory_equal(rows, ids, sizeof ids);
+        OK(pha__download(device, rows, run.targets, sizeof rows));
+        assert_memory_equal(rows, next, sizeof next);
+        OK(pha__download(device, rows, run.order, sizeof rows));
+        assert_memory_equal(rows, sorted, sizeof sorted);
+        pha__run_block_close(&block);
+        pha__device_close(device);
+    }
+}
+
 /* Repeating a run gives the same bits, and allocates nothing. */
 static void test_again(void **state)
 {
@@ -221,6 +255,7 @@ int main(void)
         cmocka_unit_test(test_planned_backend),
         cmocka_unit_test(test_failed_plan),
         cmocka_unit_test(test_no_room),
+        cmocka_unit_test(test_run_block),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_smaller_runs),
         cmocka_unit_test(test_microbatches),

@@ -30,7 +30,9 @@ static pha_status fail_now(void)
 static void *watch_alloc(pha__device *d, size_t size)
 {
     look();
-    return real->alloc(d, size);
+    void *p = real->alloc(d, size);
+    if (p) OK(real->fill(d, p, 0x7f, size)); /* large numbers: nothing may count on zeros */
+    return p;
 }
 
 static void watch_free(pha__device *d, void *p)
@@ -70,16 +72,15 @@ static pha_status watch_run(pha__device *d, const void *kernel, const pha__args 
     return real->run(d, kernel, a, pass, scratch);
 }
 
-static pha_engine *open_engine(const pha_model *m, int64_t max_context)
+static void open_engine(const pha_model *m, int32_t chunk)
 {
-    OK(pha_engine_open(&watched, m, &(pha_engine_options){max_context, 64, 2, 1, NULL}));
+    OK(pha_engine_open(&watched, m, &(pha_engine_options){N, chunk, 2, 1, NULL}));
     real = watched->device->backend, watching = *real;
     watching.alloc = watch_alloc, watching.free = watch_free, watching.upload = watch_upload;
     watching.download = watch_download, watching.copy = watch_copy, watching.fill = watch_fill;
     watching.run = watch_run;
     watched->device->backend = &watching;
     unlocked = runs = fail_in = 0;
-    return watched;
 }
 
 static void close_engine(void)
@@ -103,7 +104,7 @@ static void under_the_lock(void **state)
     int32_t ids[N];
     lab_tokens(ids, NULL, N, V, 0, 1);
     pha_model *m = tiny_model("locked", lab_find("default"), V, NULL);
-    open_engine(m, N);
+    open_engine(m, 64);
     pha_session *a = open_session(), *b = open_session(), *c;
     OK(pha_session_feed(a, ids, 200, NULL));
     OK(pha_session_score(a, ids, 100, all));
@@ -144,7 +145,7 @@ static void as_little_as_needed(void **state)
     for (int i = 0; i < 4; i++) {
         const lab_variant v = {windows[i], "pha", windows[i]};
         pha_model *m = tiny_model("little", &v, V, NULL);
-        open_engine(m, N);
+        open_engine(m, 64);
         pha_session *s = open_session();
         OK(pha_session_feed(s, ids, 300, NULL));
         back_by(s, 290, 1); /* from 256 */
@@ -166,17 +167,68 @@ static void as_much_as_needed(void **state)
     int32_t ids[N];
     lab_tokens(ids, NULL, N, V, 0, 3);
     pha_model *m = tiny_model("much", &v, V, NULL);
-    open_engine(m, N); /* rings of 520 tokens */
+    open_engine(m, 64); /* rings of 520 tokens */
     pha_session *s = open_session();
     const float *logits;
     float *whole = tiny_logits(m, ids, N);
     OK(pha_session_feed(s, ids, N, NULL));
     back_by(s, 340, 1); /* from 320 */
+    pha_session *fork;
+    OK(pha_session_fork(&fork, s));
+    back_by(fork, 300, 5);
+    pha_session_close(fork);
     back_by(s, 300, 5); /* 256 is 344 back from the furthest, beyond the 320 */
     OK(pha_session_feed(s, ids + 300, 1, &logits));
     assert_memory_equal(logits, whole + 300 * V, V * sizeof *logits);
     pha__free(whole);
     pha_session_close(s);
+    close_engine();
+    pha_model_close(m);
+}
+
+/* Places of a text that is gone are forgotten, also those that the new one passes without a stop. */
+static void another_text(void **state)
+{
+    (void)state;
+    int32_t ids[N], other[N];
+    lab_tokens(ids, NULL, N, V, 0, 6);
+    lab_tokens(other, NULL, N, V, 0, 7);
+    pha_model *m = tiny_model("another", lab_find("default"), V, NULL);
+    open_engine(m, 256);
+    pha_session *s = open_session();
+    for (int i = 0; i < 320; i += 64) OK(pha_session_feed(s, ids + i, 64, NULL)); /* a mark after each */
+    OK(pha_session_rewind(s, 70));
+    OK(pha_session_feed(s, other + 70, 200, NULL));
+    OK(pha_session_rewind(s, 150));
+    memcpy(other, ids, 70 * sizeof *ids);
+    float *whole = tiny_logits(m, other, 150);
+    assert_memory_equal(s->logits, whole + 149 * V, V * sizeof *whole);
+    pha__free(whole);
+    pha_session_close(s);
+    close_engine();
+    pha_model_close(m);
+}
+
+/* After a step every session has its own logits, in runs of two. */
+static void logits_of_a_step(void **state)
+{
+    (void)state;
+    enum { SESSIONS = 5 };
+    static float logits[SESSIONS * V];
+    pha_session *s[SESSIONS];
+    int32_t ids[SESSIONS];
+    pha_model *m = tiny_model("step", lab_find("default"), V, NULL);
+    open_engine(m, 64);
+    for (int i = 0; i < SESSIONS; i++) s[i] = open_session(), ids[i] = 10 * i;
+    OK(pha_engine_step(watched, s, ids, SESSIONS, logits));
+    for (int i = 0; i < SESSIONS; i++) {
+        float *whole = tiny_logits(m, ids + i, 1);
+        assert_true(s[i]->ready);
+        assert_memory_equal(logits + i * V, whole, V * sizeof *whole);
+        assert_memory_equal(s[i]->logits, whole, V * sizeof *whole);
+        pha__free(whole);
+        pha_session_close(s[i]);
+    }
     close_engine();
     pha_model_close(m);
 }
@@ -189,7 +241,7 @@ static void start_of_a_file(void **state)
     static int32_t ids[LONG];
     lab_tokens(ids, NULL, LONG, V, 0, 4);
     pha_model *m = tiny_model("start", lab_find("window 7"), V, NULL);
-    open_engine(m, N);
+    open_engine(m, 64);
     pha_session *s = open_session();
     const float *logits;
     OK(pha_session_feed(s, ids, LONG, NULL));
@@ -214,7 +266,7 @@ static void failing(void **state)
     int32_t ids[N];
     lab_tokens(ids, NULL, N, V, 0, 5);
     pha_model *m = tiny_model("failing", lab_find("default"), V, NULL);
-    open_engine(m, N);
+    open_engine(m, 64);
     pha_session *s = open_session(), *from = open_session(), *fork;
     float *whole = tiny_logits(m, ids, 20);
     const float *logits;
@@ -318,7 +370,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(under_the_lock),  cmocka_unit_test(as_little_as_needed), cmocka_unit_test(as_much_as_needed),
-        cmocka_unit_test(start_of_a_file), cmocka_unit_test(failing),             cmocka_unit_test(together),
+        cmocka_unit_test(start_of_a_file), cmocka_unit_test(another_text),        cmocka_unit_test(logits_of_a_step),
+        cmocka_unit_test(failing),         cmocka_unit_test(together),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -289,6 +289,7 @@ static void wrong_steps(void **state)
     OK(pha_engine_open(&e, m, &(pha_engine_options){.max_context = 3, .batch = 2}));
     OK(pha_engine_open(&f, m, NULL));
     pha_session *a = open_session(e), *b = open_session(e), *other = open_session(f);
+    pha_engine_close(f); /* its session keeps it */
     int32_t ids[] = {1, 2, 3};
     FAILS(USAGE, "at least one session", pha_engine_step(e, &a, ids, 0, NULL));
     FAILS(USAGE, "needs an engine", pha_engine_step(NULL, &a, ids, 1, NULL));
@@ -314,7 +315,6 @@ static void wrong_steps(void **state)
     FAILS(USAGE, "needs a session", pha_session_save(NULL, "x"));
     FAILS(USAGE, "needs a session", pha_session_load(NULL, "x"));
     pha_engine_close(e);
-    f = NULL;
     pha_session_close(a), pha_session_close(b), pha_session_close(other);
     pha_model_close(m);
 }

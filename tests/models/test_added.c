@@ -183,19 +183,6 @@ static void test_pattern(void **state)
           pha__record(&p, &c, &(pha__program_options){.B = 1, .T = 1}, PHA__HEAD_NONE));
 }
 
-static void same(const pha_trainer *a, const pha_trainer *b)
-{
-    static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
-    for (int r = 0; r < 3; r++) {
-        size_t n, m;
-        float *x = numbers(a, roles[r], &n), *y = numbers(b, roles[r], &m);
-        assert_true(n == m && n > 10000);
-        assert_memory_equal(x, y, n * sizeof *x);
-        free(x);
-        free(y);
-    }
-}
-
 static void test_resume(void **state)
 {
     (void)state;
@@ -211,7 +198,7 @@ static void test_resume(void **state)
         pha_trainer *second = open_trainer(&o);
         OK(pha_trainer_load(second, in_root("checkpoint")));
         steps(second, 4);
-        same(whole, second);
+        same_training(whole, second);
         pha_trainer_close(whole);
         pha_trainer_close(second);
     }

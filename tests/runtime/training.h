@@ -86,6 +86,20 @@ static inline float *numbers(const pha_trainer *t, pha__role role, size_t *n)
     return out;
 }
 
+/* Weights and moments, bit for bit. */
+static inline void same_training(const pha_trainer *a, const pha_trainer *b)
+{
+    static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
+    for (int r = 0; r < 3; r++) {
+        size_t n, m;
+        float *x = numbers(a, roles[r], &n), *y = numbers(b, roles[r], &m);
+        assert_true(n == m && n > 10000);
+        assert_memory_equal(x, y, n * sizeof *x);
+        free(x);
+        free(y);
+    }
+}
+
 static inline void steps(pha_trainer *t, int n)
 {
     for (int i = 0; i < n; i++) OK(pha_trainer_step(t, NULL));

@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/mem.h"
 #include "models/lab.h"
 #include "pha.h"
 #include "support/root.h"
@@ -251,11 +252,13 @@ static void many(void **state)
     static int32_t ids[MANY];
     static float logits[MANY * V];
     OK(pha_engine_open(&e, m, NULL)); /* 4096 tokens, 16 sessions a run */
+    size_t held = pha__mem_now();
     double begin = now();
     for (int i = 0; i < MANY; i++) s[i] = open_session(e);
-    double each = (now() - begin) / MANY;
-    print_message("%d sessions: %.3f ms each to open, state of %zu bytes\n", MANY, each * 1e3,
+    double each = (now() - begin) / MANY, bytes = (double)(pha__mem_now() - held) / MANY;
+    print_message("%d sessions: %.3f ms and %.0f bytes each to open, state of %zu bytes\n", MANY, each * 1e3, bytes,
                   pha_session_state_bytes(s[0]));
+    assert_true(bytes < 1.1 * (double)pha_session_state_bytes(s[0])); /* marks to go back to, ids, logits */
 #ifndef __SANITIZE_ADDRESS__ /* which makes memory slow */
     if (!getenv("PHA_DEVICE")) assert_true(each < 0.2e-3);
 #endif

@@ -28,8 +28,26 @@ static pha_model *open_model(const lab_variant *v)
 }
 
 static const char *const variants[] = {"default", "window 7", "sequential", "attention", "window per layer",
-                                       "state space", "filter none", "filter norm", "filter conv4", "qk rms"};
+                                       "state space", "filter none", "filter norm", "filter conv4", "qk rms",
+                                       "sequential, window 100", "attention, window 100", "filter none, window 100",
+                                       "filter norm, window 100", "filter conv4, window 100"};
 enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERY_CUT = 3 /* of the first ones */ };
+
+/* Variants of this test alone; others are in lab.c. */
+static const lab_variant windowed[] = {
+    {"sequential, window 100", "seq", "\"window\": 100"},
+    {"attention, window 100", "pha", "\"branches\": [\"attn\"], \"window\": 100"},
+    {"filter none, window 100", "pha", "\"gss_filter\": \"none\", \"window\": 100"},
+    {"filter norm, window 100", "pha", "\"gss_filter\": \"norm\", \"window\": 100"},
+    {"filter conv4, window 100", "pha", "\"gss_filter\": \"conv4\", \"window\": 100"},
+};
+
+static const lab_variant *find(const char *name)
+{
+    for (size_t i = 0; i < sizeof windowed / sizeof *windowed; i++)
+        if (!strcmp(windowed[i].name, name)) return &windowed[i];
+    return lab_find(name);
+}
 
 typedef struct text {
     const char *name;
@@ -61,7 +79,7 @@ static void same(const text *t, const float *got, int at, const char *what, int 
 
 static void open_text(text *t, const char *name)
 {
-    *t = (text){.name = name, .model = open_model(lab_find(name)), .want = malloc(sizeof(float) * N * V)};
+    *t = (text){.name = name, .model = open_model(find(name)), .want = malloc(sizeof(float) * N * V)};
     t->engine = open_engine(t->model, 256, 33, 2);
     lab_tokens(t->ids, NULL, N, V, 0, 77);
     pha_session *s = open_session(t->engine);

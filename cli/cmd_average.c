@@ -14,7 +14,7 @@ static int run(Call *call, void *options)
     if (status) return library_error(call, status);
     if (a->json)
         return talk_json(json_pack("{s:o, s:I}", "out", talk_string(a->out), "models", (json_int_t)a->models.n));
-    printf("%s: mean of %zu models\n", a->out, a->models.n);
+    talk_print(stdout, "%s: mean of %zu models\n", a->out, a->models.n);
     return PHA_OK;
 }
 

@@ -34,7 +34,7 @@ static int run(Call *call, void *options)
     pha_model_get_info(model, &info);
     if (a->json) bad = print_json(a, &info);
     else
-        printf("%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
+        talk_print(stdout, "%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
                (unsigned long long)a->seed);
     pha_model_close(model);
     return bad;
@@ -55,6 +55,7 @@ const Command command_init = {
     .name = "init",
     .summary = "write an untrained model",
     .usage = "--config NAME|FILE --out DIR [--seed N] [--tokenizer PATH]",
+    .meant = "config",
     .about = "Writes a model folder with random weights, as training would start from.",
     .examples = "pha init --config pha-125m --seed 1 --out untrained",
     .options = table,

@@ -64,7 +64,7 @@ static int decode(Call *call, const Options *a, const pha_tokenizer *tokenizer, 
     if (status) return library_error(call, status);
     int code = PHA_OK;
     if (a->json) code = talk_json(json_pack("{s:o, s:I}", "text", talk_text(bytes, size), "bytes", (json_int_t)size));
-    else fwrite(bytes, 1, size, stdout);
+    else talk_write(stdout, bytes, size);
     pha_free(bytes);
     return code;
 }

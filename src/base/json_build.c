@@ -1,12 +1,12 @@
 /* json_build.c -- building and writing JSON */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/json_memory.h"
+#include "base/print.h"
 #include "base/utf8.h"
 
 /* What a call of jansson's gave, of which failed allocations leave nothing. */
@@ -43,7 +43,7 @@ json_t *pha__json_text_of(const char *text, size_t size)
 json_t *pha__json_hex(uint64_t x)
 {
     char text[20];
-    snprintf(text, sizeof text, "%016" PRIx64, x);
+    pha__print(text, sizeof text, "%016" PRIx64, x);
     return pha__json_text(text);
 }
 

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "io/tokens.h"
 
 enum { VERSION = 1 };
@@ -30,7 +31,7 @@ static json_t *data_json(const pha__data *data)
     for (size_t i = 0; i < data->n; i++)
         pha__json_set(&splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
-    snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
+    pha__print(seed, sizeof seed, "%" PRIu64, data->seed);
     pha__json_set(&o, "format", pha__json_text("pha-data"));
     pha__json_set(&o, "version", pha__json_number(VERSION));
     pha__json_set(&o, "vocab_size", pha__json_number(data->vocab_size));
@@ -99,7 +100,7 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
     if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1)
         FAIL(BAD_INPUT, "%s: seed is not a number", where);
-    if ((size_t)snprintf(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
+    if ((size_t)pha__print(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
         FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
     json_t *splits = json_object_get(json, "splits");
     if (!json_is_object(splits)) FAIL(BAD_INPUT, "%s: 'splits' is missing", where);

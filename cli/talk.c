@@ -155,7 +155,7 @@ int talk_json(json_t *json)
         talk_error("pha", "out of memory while writing JSON");
         return PHA_NO_MEMORY;
     }
-    puts(text); /* whether that arrived, main.c looks at the end */
+    talk_write(stdout, text, strlen(text)), putchar('\n'); /* whether that arrived, main.c looks at the end */
     free(text);
     return PHA_OK;
 }

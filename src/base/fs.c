@@ -14,7 +14,6 @@
 
 #include "base/fault.h"
 #include "base/mem.h"
-#include "base/print.h"
 
 #define FAIL_IO(path, what) FAIL(IO, "%s: %s: %s", path, what, strerror(errno))
 
@@ -175,9 +174,11 @@ static pha_status replace_in_two_steps(const char *from, const char *to)
 
 pha_status pha__replace_dir(const char *from, const char *to)
 {
-    char inner[PATH_MAX];
-    if (pha__print(inner, sizeof inner, "%s/.", from) >= (int)sizeof inner) FAIL(IO, "%s: the name is too long", from);
-    TRY(pha__sync_parent(inner)); /* the names inside `from` */
+    char *inner = pha__path_join(from, ".");
+    if (!inner) return PHA_NO_MEMORY;
+    pha_status status = pha__sync_parent(inner); /* the names inside `from` */
+    pha__free(inner);
+    if (status != PHA_OK) return status;
     if (pha__sys_rename(from, to) == 0) return pha__sync_parent(to);
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) FAIL(IO, "%s: cannot rename to %s: %s", from, to,
                                                                         strerror(errno));

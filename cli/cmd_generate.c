@@ -65,11 +65,7 @@ static void say_if_full(const pha_generate_result *r, const char *then)
 }
 
 static int print_json(const Options *a, const Output *out, const char *prompt, size_t size,
-<<<<<<< HEAD
-                       const pha_generate_result *r)
-=======
                       const pha_generate_result *r)
->>>>>>> main
 {
     json_t *o = json_object();
     talk_set(&o, "model", talk_string(a->model));

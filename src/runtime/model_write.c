@@ -20,9 +20,14 @@ static pha_status write_weights(const char *path, const pha__config *c, const ph
 {
     char hash[20];
     pha__print(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
+    pha__str config = {0};
+    pha__config_text(&config, c);
     const char *metadata[] = {"format", "pha", "rope", c->rope == PHA__ROPE_HALF ? "half" : "interleaved",
-                              tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
-    return pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+                              "config", config.data, tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
+    pha_status status = config.failed ? pha__fail(PHA_NO_MEMORY, "%s: no memory for its metadata", path)
+                                      : pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+    pha__str_free(&config);
+    return status;
 }
 
 static pha_status write_card(const char *path, const pha__config *c, const pha__store *store, const char *card)

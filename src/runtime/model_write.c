@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/place.h"
 #include "base/print.h"
 #include "base/str.h"
@@ -48,6 +49,16 @@ static pha_status write_card(const char *path, const pha__config *c, const pha__
 static const char config_name[] = "config.json", weights_name[] = "model.safetensors",
                   tokenizer_name[] = "tokenizer.json", card_name[] = "README.md";
 
+/* What is on the disk now, before it takes the place of an earlier model. */
+static pha_status read_back(const char *folder)
+{
+    pha_model *m;
+    pha_status status = pha_model_open(&m, folder);
+    if (!status) status = pha__model_verify(m);
+    pha_model_close(m);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
 static pha_status write_parts(const char *folder, const pha__config *c, const pha__store *store,
                               const pha__tokenizer *tokenizer, const char *card)
 {
@@ -70,7 +81,8 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
     TRY(in_folder(&path, folder, card_name));
     status = write_card(path, c, store, card);
     pha__free(path);
-    return status;
+    TRY(status);
+    return read_back(folder);
 }
 
 /* ---- the place ------------------------------------------------------------------------------------------- */
@@ -165,6 +177,9 @@ pha_status pha_model_init(const char *config_file, uint64_t seed, const char *to
     pha__tokenizer *tok = NULL;
     if (!config_file || !out_folder) FAIL(USAGE, "a configuration file and a folder to write are needed");
     TRY(pha__model_place(out_folder));
+    if (pha__is_inside(config_file, out_folder) || (tokenizer && pha__is_inside(tokenizer, out_folder)))
+        FAIL(USAGE, "%s: holds the configuration or the tokenizer to begin with and would be replaced; choose another "
+                    "folder", out_folder);
     if (tokenizer) TRY(pha__tokenizer_open(&tok, tokenizer));
     pha_status status = initialise(config_file, seed, tok, out_folder);
     pha__tokenizer_close(tok);

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/print.h"
@@ -45,6 +46,9 @@ static pha_status check_folder(const pha_train_options *o)
     if (!o->out) FAIL(USAGE, "training needs a run folder to write to");
     if (!pha__exists(o->out)) return PHA_OK;
     if (!pha__is_dir(o->out)) FAIL(USAGE, "%s: exists and is not a folder", o->out);
+    if (o->init_from && pha__is_inside(o->init_from, o->out))
+        FAIL(USAGE, "%s: is a part of the run in %s and would be replaced; copy it to another place first",
+             o->init_from, o->out);
     if (o->resume) return PHA_OK;
     if (is_run(o->out)) FAIL(USAGE, "%s: holds a run; resume it with --resume, or choose another folder", o->out);
     char **names;

@@ -69,7 +69,4 @@ void pha__free_list(char **names, size_t n);
 /* "dir/name" in fresh memory (pha__free); NULL if out of memory. */
 char *pha__path_join(const char *dir, const char *name);
 
-/* For tests: PHA_FAULT_WRITE=n in the environment kills the process (as kill -9 does) at the n-th system call that
- * changes the file system; PHA_FAULT_ENOSPC=n lets the n-th and all later ones fail as a full disk does. */
-
 #endif

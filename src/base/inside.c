@@ -16,7 +16,7 @@ bool pha__is_inside(const char *path, const char *folder)
 {
     char at[PATH_MAX];
     struct stat place;
-    if (stat(folder, &place) != 0 || !realpath(path, at)) return false;
+    if (stat(folder, &place) != 0 || !S_ISDIR(place.st_mode) || !realpath(path, at)) return false;
     while (!is_same(at, &place)) {
         char *slash = strrchr(at, '/');
         if (slash == at) return is_same("/", &place);

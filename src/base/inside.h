@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Is `path`, behind all links, the folder or anything in it, however both are spelt? False where one does not exist. */
+/* Is `path`, behind all links, the folder or anything in it, however both are spelt? False where one does not exist, or
+ * where the folder is none. */
 bool pha__is_inside(const char *path, const char *folder);
 
 #endif

@@ -48,6 +48,8 @@ static void as_it_was(void *context)
 {
     const work *w = context;
     char beside[420];
+    snprintf(beside, sizeof beside, "%s.writing", w->place);
+    assert_false(pha__exists(beside));
     snprintf(beside, sizeof beside, "%s.tmp", w->place);
     assert_false(pha__exists(beside));
     assert_true(sum_of(w->place) == w->before);

@@ -155,12 +155,14 @@ pha_status pha_model_init(const char *config_file, uint64_t seed, const char *to
 {
     pha__tokenizer *tok = NULL;
     if (!config_file || !out_folder) FAIL(USAGE, "a configuration file and a folder to write are needed");
-    if (pha__is_inside(config_file, out_folder) || (tokenizer && pha__is_inside(tokenizer, out_folder)))
-        FAIL(USAGE, "%s: holds the configuration or the tokenizer to begin with and would be replaced; choose another "
-                    "folder", out_folder);
     pha__claim claim;
     TRY(pha__model_claim(&claim, out_folder));
-    pha_status status = tokenizer ? pha__tokenizer_open(&tok, tokenizer) : PHA_OK;
+    pha_status status = PHA_OK;
+    if (pha__is_inside(config_file, out_folder) || (tokenizer && pha__is_inside(tokenizer, out_folder)))
+        status = pha__fail(PHA_USAGE,
+                           "%s: holds the configuration or the tokenizer to begin with and would be replaced; choose "
+                           "another folder", out_folder);
+    if (!status && tokenizer) status = pha__tokenizer_open(&tok, tokenizer);
     if (!status) status = initialise(config_file, seed, tok, &claim);
     pha__tokenizer_close(tok);
     pha__claim_close(&claim);

@@ -7,8 +7,8 @@
 
 /* Calls `attempt` with its first allocation failing, then with its second, and so on, until it makes no more of them:
  * one by one up to `dense`, then with growing steps, or none left out where PHA_ALL_ALLOCATIONS is set. A failure is
- * PHA_NO_MEMORY with a message (of work that is only tidying up, none), and attempt, which closes what it opened, leaves
- * no memory behind; `after`, if any, looks at what else there is after each failure. Returns the number of the
+ * PHA_NO_MEMORY with a message (of work that is only tidying up, none), and attempt, which closes what it opened,
+ * leaves no memory behind; `after`, if any, looks at what else there is after each failure. Returns the number of the
  * allocation that was not reached any more. */
 static inline uint64_t fail_allocations_then(pha_status (*attempt)(void *context), void (*after)(void *context),
                                              void *context, uint64_t dense)

@@ -14,7 +14,9 @@ static const int64_t MOST = (int64_t)1 << 62;
 
 static json_t *split_json(const pha__split_info *s)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
+    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:f}", "copies", (json_int_t)s->copies, "first_bytes",
+                     (json_int_t)s->first_bytes, "first_words", (json_int_t)s->first_words, "tokens",
+                     (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
                      "words", (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents",
                      (json_int_t)s->documents, "tokens_per_word",
                      s->words ? (double)s->tokens / (double)s->words : 0.0);
@@ -29,9 +31,9 @@ static json_t *data_json(const pha__data *data)
         json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
     snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
-    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
-                     (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits",
-                     splits);
+    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:i,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
+                     (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined,
+                     "end_token", (int)data->end_token, "splits", splits);
 }
 
 pha_status pha__data_write(const char *folder, const pha__data *data)
@@ -54,6 +56,13 @@ static pha_status read_count(uint64_t *out, const json_t *object, const char *ke
     return PHA_OK;
 }
 
+/* 0 in a folder of an older version. */
+static pha_status read_later_count(uint64_t *out, const json_t *object, const char *key, const char *where)
+{
+    *out = 0;
+    return json_object_get(object, key) ? read_count(out, object, key, where) : PHA_OK;
+}
+
 static pha_status read_splits(pha__data *data, json_t *splits, const char *where)
 {
     const char *name;
@@ -68,6 +77,11 @@ static pha_status read_splits(pha__data *data, json_t *splits, const char *where
         TRY(read_count(&info->words, object, "words", where));
         TRY(read_count(&info->lines, object, "lines", where));
         TRY(read_count(&info->documents, object, "documents", where));
+        TRY(read_later_count(&info->copies, object, "copies", where));
+        TRY(read_later_count(&info->first_bytes, object, "first_bytes", where));
+        TRY(read_later_count(&info->first_words, object, "first_words", where));
+        if (info->first_bytes > info->bytes || info->first_words > info->words)
+            FAIL(BAD_INPUT, "%s: the first token of '%s' stands for more than its text", where, name);
     }
     return PHA_OK;
 }
@@ -87,6 +101,9 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     TRY(pha__json_string(&seed, json, "seed", where));
     TRY(pha__json_string(&joined, json, "joined", where));
     data->vocab_size = (int32_t)vocab;
+    int64_t end_token = -1;
+    if (json_object_get(json, "end_token")) TRY(pha__json_int(&end_token, json, "end_token", -1, vocab - 1, where));
+    data->end_token = (int32_t)end_token;
     int end = 0;
     if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);

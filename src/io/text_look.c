@@ -1,10 +1,10 @@
 /* text_look.c -- what a file is: not text at all, JSON, WikiText, or plain text in which something is odd */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/log.h"
+#include "base/print.h"
 #include "base/utf8.h"
 #include "io/json_text.h"
 #include "io/text_impl.h"
@@ -81,7 +81,7 @@ static bool is_binary(const char *text, size_t n, bool json, char *why, size_t s
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         const mark *m = &marks[i];
         if (n < m->at + m->n || memcmp(s + m->at, m->bytes, m->n) != 0) continue;
-        snprintf(why, size, "%s%s%s", m->what, m->advice ? "; " : "", m->advice ? m->advice : "");
+        pha__print(why, size, "%s%s%s", m->what, m->advice ? "; " : "", m->advice ? m->advice : "");
         return true;
     }
     if (n > LOOK) n = LOOK;
@@ -89,12 +89,12 @@ static bool is_binary(const char *text, size_t n, bool json, char *why, size_t s
     size_t unusual = 0;
     for (size_t i = 0; i < n; i++) unusual += !is_usual(s[i]);
     if (zero && is_utf16(s, n)) {
-        snprintf(why, size, "UTF-16 (byte %td is zero); convert it: iconv -f %s -t UTF-8", zero - s,
+        pha__print(why, size, "UTF-16 (byte %td is zero); convert it: iconv -f %s -t UTF-8", zero - s,
                  s[0] ? "UTF-16LE" : "UTF-16BE");
     } else if (zero && !json) {
-        snprintf(why, size, "byte %td is zero (a binary file)", zero - s);
+        pha__print(why, size, "byte %td is zero (a binary file)", zero - s);
     } else if (unusual > n / 16 && !json) {
-        snprintf(why, size, "%zu of its first %zu bytes are control characters (a binary file)", unusual, n);
+        pha__print(why, size, "%zu of its first %zu bytes are control characters (a binary file)", unusual, n);
     } else {
         return false;
     }

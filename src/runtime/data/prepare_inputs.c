@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,6 +9,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "runtime/data/prepare_impl.h"
 
 enum { COPY = 1 << 18 };
@@ -68,7 +68,7 @@ static pha_status add_stream(pha__text_list *list, spooler *s, const char *path,
     s->stdin_used |= standard;
     int fd = standard ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) FAIL(IO, "%s: cannot open: %s", path, strerror(errno));
-    snprintf(number, sizeof number, "%s%d.spool", spool_name, s->n++);
+    pha__print(number, sizeof number, "%s%d.spool", spool_name, s->n++);
     char *file = pha__path_join(s->partial, number);
     pha_status status = file ? spool(s, fd, name, file) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", name);
     if (!status) status = pha__text_list_add_as(list, file, name);

@@ -5,11 +5,11 @@
  */
 #include "runtime/train/origin.h"
 
-#include <stdio.h>
 
 #include "backend/backend.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "runtime/train/options.h"
 
 /* ---- facts ----------------------------------------------------------------------------------------------- */
@@ -115,8 +115,8 @@ pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const cha
 static void text_of(const entry *e, const json_t *value, char *text, size_t size)
 {
     if (e->row) pha__option_text(e->row, value, text, size);
-    else if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
-    else snprintf(text, size, "%lld", (long long)json_integer_value(value));
+    else if (json_is_string(value)) pha__print(text, size, "%s", json_string_value(value));
+    else pha__print(text, size, "%lld", (long long)json_integer_value(value));
 }
 
 static void tell(const entry *e, const json_t *was, const char *path)

@@ -67,7 +67,12 @@ PHA_API const char *pha_version(void);
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
  * Set it before anything else is called; NULL restores the default. Once libpha holds memory a change is ignored, with
- * a warning in the log. */
+ * a warning in the log. What jansson, zlib and zstd allocate for libpha comes from it as well.
+ *
+ * jansson has one allocator for the whole process: libpha sets it when it is loaded. A program that uses jansson too
+ * keeps what it has: its values and texts come from the functions that were set before (malloc and free, as a rule),
+ * and values may go from one to the other. If it sets functions of its own it does so before libpha is loaded, or while
+ * no call of libpha runs and no object of libpha is open; from then on jansson's share of libpha's memory is theirs. */
 typedef struct pha_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*free)(void *context, void *memory);
@@ -119,8 +124,8 @@ PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const in
 /* ---- data: text in, token shards out -------------------------------------------------------------------- */
 
 typedef struct pha_prepare_options {
-    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz, .bz2.
-     * A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
+    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz,
+     * .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
     const char *const *inputs;
     size_t n_inputs;                        /* may be 0 if valid or test is given */
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */

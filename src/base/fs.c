@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -134,12 +135,14 @@ pha_status pha__mkdirs(const char *path)
     return status;
 }
 
-/* Makes names in the folder of `path` durable. Some file systems cannot sync a folder; that is no failure. */
+/* Makes names in the folder of `path` durable. Some file systems cannot sync a folder; that is no failure. Nothing is
+ * allocated: what was renamed before has happened, and NO_MEMORY would say that it has not. */
 pha_status pha__sync_parent(const char *path)
 {
-    char *dir = pha__strdup(path);
-    if (!dir) return PHA_NO_MEMORY;
-    size_t n = strlen(dir);
+    char dir[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof dir) FAIL(IO, "%s: cannot sync its folder: the name is too long", path);
+    memcpy(dir, path, n + 1);
     while (n > 1 && dir[n - 1] == '/') dir[--n] = 0;
     char *slash = strrchr(dir, '/');
     if (slash) slash[slash == dir] = 0;
@@ -148,7 +151,6 @@ pha_status pha__sync_parent(const char *path)
     if (fd >= 0 && pha__sys_sync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         status = pha__fail(PHA_IO, "%s: cannot sync its folder: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
-    pha__free(dir);
     return status;
 }
 

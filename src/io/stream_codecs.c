@@ -3,6 +3,7 @@
 #include <lzma.h>
 #include <string.h>
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY /* for its allocator */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -129,10 +130,27 @@ static void note_window(const pha__stream *s)
              s->name, size * 1e-9);
 }
 
+#ifdef PHA__ZSTD_MEMORY
+static void *zstd_alloc(void *context, size_t size)
+{
+    (void)context;
+    return pha__alloc(1, size);
+}
+#endif
+
+static ZSTD_DStream *new_zstd(void)
+{
+#ifdef PHA__ZSTD_MEMORY
+    return ZSTD_createDCtx_advanced((ZSTD_customMem){zstd_alloc, z_free, NULL});
+#else
+    return ZSTD_createDStream();
+#endif
+}
+
 static pha_status zstd_open(pha__stream *s)
 {
     note_window(s);
-    s->decoder = ZSTD_createDStream();
+    s->decoder = new_zstd();
     if (!s->decoder || ZSTD_isError(ZSTD_DCtx_setParameter(s->decoder, ZSTD_d_windowLogMax, MAX_WINDOW_LOG)))
         return no_memory(s);
     return PHA_OK;

@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/print.h"
 #include "runtime/tensors.h"
 
@@ -181,11 +182,13 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
     if (m->has_fingerprint) return *out = m->fingerprint, PHA_OK;
     pha__config_rules rules = pha__rules();
     json_t *json = pha__config_to_json(&m->config, &rules);
-    char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    pha__str text = {0};
+    pha__json_print(&text, json, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(json);
-    if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
-    uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
-    free(text);
+    uint64_t hash = text.failed ? 0 : pha__hash(text.data, text.size, m->names->parameters);
+    bool failed = text.failed;
+    pha__str_free(&text);
+    if (failed) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
         pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);

@@ -79,9 +79,11 @@ static void json_by_content(void **state)
           read_file("cut.json", TEXT("[{\"text\":\"a\"},{\"te"), NULL, NULL));
     FAILS(BAD_INPUT, "the array is not closed", read_file("cut.json", TEXT("[{\"text\":\"a\"}"), NULL, NULL));
     FAILS(BAD_INPUT, "something else", read_file("x.json", TEXT("[{\"text\":\"a\"} {\"text\":\"b\"}]"), NULL, NULL));
-    FAILS(BAD_INPUT, "object 2: key 'text': no such key", read_file("x.json", TEXT("[{\"text\":\"a\"},{}]"), NULL, NULL));
+    FAILS(BAD_INPUT, "object 2: key 'text': no such key",
+          read_file("x.json", TEXT("[{\"text\":\"a\"},{}]"), NULL, NULL));
     pha__text_stats stats;
-    OK(read_file("x.json", TEXT("[{\"text\":\"a\"},{},{\"text\":\"b\"}]"), &(pha__text_options){ .skip_bad = true }, &stats));
+    pha__text_options skip_bad = { .skip_bad = true };
+    OK(read_file("x.json", TEXT("[{\"text\":\"a\"},{},{\"text\":\"b\"}]"), &skip_bad, &stats));
     assert_int_equal(stats.bad_lines, 1);
     assert_memory_equal(got.data, "a|b|", 4);
     pha__str big = { 0 }; /* the first object is larger than what is looked at first */
@@ -150,7 +152,8 @@ static void odd_text(void **state)
     for (int i = 0; i < 5000; i++) pha__str_puts(&late, "caf\xc3\xa9 ");
     pha__str_add(&late, "\0\xe9", 2);
     OK(read_file("late.txt", late.data, late.size, &o, NULL));
-    assert_true(noted("1 bytes are not UTF-8 (the first, 0xe9, is byte 30001 of") && noted("1 bytes of the text are zero"));
+    assert_true(noted("1 bytes are not UTF-8 (the first, 0xe9, is byte 30001 of"));
+    assert_true(noted("1 bytes of the text are zero"));
     OK(read_file("late.txt", late.data, 30000, &o, NULL));
     assert_int_equal(notes.size, 0);
     pha__str_free(&late);
@@ -170,7 +173,8 @@ static void python_json(void **state)
         {"{\"a\":[-Infinity,Infinity,NaN,1e999,-0.0e-7,123456789012345678901234567890],\"text\":\"b\"}", "text", "b"},
         {"{\"text\":\"first\",\"text\":\"last\"}", "text", "last"},
         {"{\"te\\u0078t\":\"escaped key\"}", "text", "escaped key"},
-        {"{\"text\":\"\\ud83d\\ude00 \\u00e9\\t\\\"\\/\\\\\\b\\f\\n\\r\"}", "text", "\xf0\x9f\x98\x80 \xc3\xa9\t\"/\\\b\f\n\r"},
+        {"{\"text\":\"\\ud83d\\ude00 \\u00e9\\t\\\"\\/\\\\\\b\\f\\n\\r\"}", "text",
+         "\xf0\x9f\x98\x80 \xc3\xa9\t\"/\\\b\f\n\r"},
         {"{\"text\":\"\\ud800x\"}", "text", "\xef\xbf\xbdx"},
         {"{\"text\":\"\\udc00\\ud83d\\u0041\"}", "text", "\xef\xbf\xbd\xef\xbf\xbd" "A"},
         {"{\"data\":{\"x\":[{\"text\":\"no\"}],\"text\":\"deep\"},\"text\":\"top\"}", "data.text", "deep"},
@@ -187,10 +191,13 @@ static void python_json(void **state)
         assert_memory_equal(got.data, cases[i].want, strlen(cases[i].want));
     }
     static const char *const bad[] = {
-        "{\"text\":\"a\nb\"}", "{\"text\":\"\\x\"}", "{\"text\":\"\\u12g4\"}", "{\"text\":01}", "{\"text\":\"a\",}", "{text:1}",
+        "{\"text\":\"a\nb\"}", "{\"text\":\"\\x\"}", "{\"text\":\"\\u12g4\"}", "{\"text\":01}",
+        "{\"text\":\"a\",}", "{text:1}",
         "{\"text\":\"a\" \"b\":1}", "{\"a\":[1,],\"text\":\"a\"}", "{\"text\":+1}", "{\"text\":.5}", "{\"text\":1.}",
-        "{\"text\":1e}", "{\"text\":nan}", "{\"text\":\"\xed\xa0\x80\"}", "{\"text\":\"\xc0\x80\"}", "{\"text\":\"a\"}}",
-        "{\"text\":\"a\"", "{\"a\":[}],\"text\":\"a\"}", "{'text':'a'}", "{\"text\":null}", "{\"text\":{\"text\":\"a\"}}", "{}",
+        "{\"text\":1e}", "{\"text\":nan}", "{\"text\":\"\xed\xa0\x80\"}",
+        "{\"text\":\"\xc0\x80\"}", "{\"text\":\"a\"}}",
+        "{\"text\":\"a\"", "{\"a\":[}],\"text\":\"a\"}", "{'text':'a'}", "{\"text\":null}",
+        "{\"text\":{\"text\":\"a\"}}", "{}",
         "{\"a\":{\"text\":\"a\"}}",
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -225,7 +232,8 @@ static void depth(void **state)
 static void cut_anywhere(void **state)
 {
     (void)state;
-    static const char line[] = " {\"a\":[1.5e+3,-2,true,null,\"\xc3\xa9\\u00e9\",{\"text\":0}],\"text\":\"t\xf0\x9f\x98\x80\\ud83d\\ude00\","
+    static const char line[] = " {\"a\":[1.5e+3,-2,true,null,\"\xc3\xa9\\u00e9\",{\"text\":0}],"
+                               "\"text\":\"t\xf0\x9f\x98\x80\\ud83d\\ude00\","
                                "\"n\":NaN,\"m\":-Infinity,\"z\":{}}";
     pha__json_text text;
     size_t string = (size_t)(strstr(line, "\"t\xf0") - line);

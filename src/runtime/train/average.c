@@ -9,9 +9,10 @@ static pha_status same_model(const pha_model *a, const pha_model *b)
 {
     pha__config_rules rules = pha__rules();
     json_t *x = pha__config_to_json(&a->config, &rules), *y = pha__config_to_json(&b->config, &rules);
-    bool same = x && y && json_equal(x, y);
+    bool failed = !x || !y, same = !failed && json_equal(x, y);
     json_decref(x);
     json_decref(y);
+    if (failed) FAIL(NO_MEMORY, "no memory to compare %s and %s", a->folder, b->folder);
     if (!same) FAIL(BAD_INPUT, "%s and %s have different configurations and can't be averaged", a->folder, b->folder);
     return PHA_OK;
 }

@@ -1,11 +1,11 @@
 /* runlog.c -- appends lines to log.jsonl */
 #include "runtime/train/runlog.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
 
@@ -35,21 +35,13 @@ pha_status pha__runlog_open(pha__runlog **out, const char *folder)
     return status;
 }
 
-static int add_text(const char *data, size_t size, void *context)
-{
-    pha__str *line = context;
-    pha__str_add(line, data, size);
-    return line->failed ? -1 : 0;
-}
-
 pha_status pha__runlog_add(pha__runlog *log, json_t *line)
 {
-    if (!line) FAIL(NO_MEMORY, "%s: no memory for a log line", log->path);
     pha__str_clear(&log->line);
-    int bad = json_dump_callback(line, add_text, &log->line, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    pha__json_print(&log->line, line, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(line);
     pha__str_puts(&log->line, "\n");
-    if (bad || log->line.failed) FAIL(NO_MEMORY, "%s: no memory for a log line", log->path);
+    if (log->line.failed) FAIL(NO_MEMORY, "%s: no memory for a log line", log->path);
     return pha__append_file(log->path, log->line.data, log->line.size);
 }
 
@@ -59,9 +51,4 @@ void pha__runlog_close(pha__runlog *log)
     pha__str_free(&log->line);
     pha__free(log->path);
     pha__free(log);
-}
-
-json_t *pha__runlog_real(double value)
-{
-    return isfinite(value) ? json_real(value) : json_null();
 }

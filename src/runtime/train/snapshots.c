@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/print.h"
 #include "base/str.h"
@@ -70,15 +71,15 @@ static pha_status keep(pha_trainer *t, double loss)
 
 static pha_status log_eval(pha__training *r, const pha_eval_result *e, const char *event)
 {
-    json_t *line = json_object();
+    json_t *line = pha__json_object();
     double loss = e->nll / (double)e->tokens;
-    json_object_set_new(line, "event", json_string(event));
-    json_object_set_new(line, "step", json_integer(r->t->step));
-    json_object_set_new(line, "valid_loss", pha__runlog_real(loss));
-    json_object_set_new(line, "valid_ppl", pha__runlog_real(e->token_ppl));
-    json_object_set_new(line, "accuracy", pha__runlog_real(e->accuracy));
-    json_object_set_new(line, "tokens_scored", json_integer((json_int_t)e->tokens));
-    json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
+    pha__json_set(&line, "event", pha__json_text(event));
+    pha__json_set(&line, "step", pha__json_number(r->t->step));
+    pha__json_set(&line, "valid_loss", pha__json_decimal(loss));
+    pha__json_set(&line, "valid_ppl", pha__json_decimal(e->token_ppl));
+    pha__json_set(&line, "accuracy", pha__json_decimal(e->accuracy));
+    pha__json_set(&line, "tokens_scored", pha__json_number((int64_t)e->tokens));
+    pha__json_set(&line, "time", pha__json_number((int64_t)time(NULL)));
     TRY(pha__runlog_add(r->log, line));
     if (strcmp(event, "eval") != 0) return PHA_OK; /* a curve has points of one kind */
     double now = (double)time(NULL);

@@ -113,31 +113,30 @@ static pha_status events_of(pha__training *r, const char *tag, const json_t *val
     return PHA_OK;
 }
 
-/* Where several make up the loss: each by name; else NULL. */
+/* Where several make up the loss: each by name. */
 static json_t *losses_json(const pha_trainer *t)
 {
-    json_t *o = t->program->n_outputs > 1 ? json_object() : NULL;
-    for (int i = 0; o && i < t->program->n_outputs; i++)
+    json_t *o = pha__json_object();
+    for (int i = 0; i < t->program->n_outputs; i++)
         if (t->program->outputs[i].loss)
-            json_object_set_new(o, t->program->outputs[i].name, pha__runlog_real(t->parts[i]));
+            pha__json_set(&o, t->program->outputs[i].name, pha__json_decimal(t->parts[i]));
     return o;
 }
 
 static pha_status log_step(pha__training *r, const pha_step *s)
 {
     double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, now = (double)time(NULL);
-    json_t *line = json_object();
-    json_object_set_new(line, "event", json_string(s->skipped ? "skip" : "step"));
-    json_object_set_new(line, "step", json_integer(s->step));
-    json_object_set_new(line, "tokens", json_integer(s->step * s->tokens));
-    json_object_set_new(line, "loss", pha__runlog_real(s->loss));
-    json_t *losses = losses_json(r->t);
-    pha_status status = losses ? events_of(r, "train/losses", losses) : PHA_OK;
-    if (losses) json_object_set_new(line, "losses", losses);
-    json_object_set_new(line, "lr", pha__runlog_real(s->lr));
-    json_object_set_new(line, "gradient_norm", pha__runlog_real(s->gradient_norm));
-    json_object_set_new(line, "tokens_per_second", pha__runlog_real(rate));
-    json_object_set_new(line, "time", json_integer((json_int_t)now));
+    json_t *line = pha__json_object();
+    pha__json_set(&line, "event", pha__json_text(s->skipped ? "skip" : "step"));
+    pha__json_set(&line, "step", pha__json_number(s->step));
+    pha__json_set(&line, "tokens", pha__json_number(s->step * s->tokens));
+    pha__json_set(&line, "loss", pha__json_decimal(s->loss));
+    if (r->t->program->n_outputs > 1) pha__json_set(&line, "losses", losses_json(r->t));
+    pha_status status = events_of(r, "train/losses", json_object_get(line, "losses"));
+    pha__json_set(&line, "lr", pha__json_decimal(s->lr));
+    pha__json_set(&line, "gradient_norm", pha__json_decimal(s->gradient_norm));
+    pha__json_set(&line, "tokens_per_second", pha__json_decimal(rate));
+    pha__json_set(&line, "time", pha__json_number((int64_t)now));
     if (status) json_decref(line);
     TRY(status);
     TRY(pha__runlog_add(r->log, line));
@@ -253,17 +252,17 @@ static void fill_result(pha__training *r)
 static pha_status log_end(pha__training *r)
 {
     const pha_train_result *x = r->result;
-    json_t *line = json_object();
-    json_object_set_new(line, "event", json_string("end"));
-    json_object_set_new(line, "step", json_integer(x->steps));
-    json_object_set_new(line, "tokens", json_integer(x->tokens));
-    json_object_set_new(line, "train_loss", pha__runlog_real(x->train_loss));
-    json_object_set_new(line, "valid_loss", pha__runlog_real(x->valid_loss));
-    json_object_set_new(line, "valid_ppl", pha__runlog_real(x->valid_ppl));
-    json_object_set_new(line, "averaged_valid_ppl", pha__runlog_real(x->averaged_valid_ppl));
-    json_object_set_new(line, "seconds", pha__runlog_real(x->seconds));
-    json_object_set_new(line, "tokens_per_second", pha__runlog_real(x->tokens_per_second));
-    json_object_set_new(line, "peak_bytes", json_integer((json_int_t)x->peak_bytes));
+    json_t *line = pha__json_object();
+    pha__json_set(&line, "event", pha__json_text("end"));
+    pha__json_set(&line, "step", pha__json_number(x->steps));
+    pha__json_set(&line, "tokens", pha__json_number(x->tokens));
+    pha__json_set(&line, "train_loss", pha__json_decimal(x->train_loss));
+    pha__json_set(&line, "valid_loss", pha__json_decimal(x->valid_loss));
+    pha__json_set(&line, "valid_ppl", pha__json_decimal(x->valid_ppl));
+    pha__json_set(&line, "averaged_valid_ppl", pha__json_decimal(x->averaged_valid_ppl));
+    pha__json_set(&line, "seconds", pha__json_decimal(x->seconds));
+    pha__json_set(&line, "tokens_per_second", pha__json_decimal(x->tokens_per_second));
+    pha__json_set(&line, "peak_bytes", pha__json_number((int64_t)x->peak_bytes));
     return pha__runlog_add(r->log, line);
 }
 

@@ -128,19 +128,21 @@ PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const in
 /* ---- data: text in, token shards out -------------------------------------------------------------------- */
 
 typedef struct pha_prepare_options {
-    const char *const *inputs; /* files and folders: text, JSONL, .tokens, .raw; .gz and .zst of each */
-    size_t n_inputs;
+    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz,
+     * .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
+    const char *const *inputs;
+    size_t n_inputs;                        /* may be 0 if valid or test is given */
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */
     size_t n_valid, n_test;
     const char *out;                      /* the data folder to write */
     const char *tokenizer;                /* as pha_tokenizer_open; NULL: train one */
     int32_t vocab_size;                   /* of a trained tokenizer; 0: 16384 */
-    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none */
+    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none; together at most 1 */
     uint64_t seed;                        /* of the split */
-    const char *text_key;                 /* of JSONL; NULL: "text" */
-    bool skip_bad_lines;                  /* JSONL: count and skip instead of failing */
+    const char *text_key;                 /* of JSON; "a.b": b in the object under a; NULL: "text" */
+    bool skip_bad_lines;                  /* JSON: count and skip instead of failing */
     int join;             /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
-    uint64_t train_bytes; /* text read to train a tokenizer; 0: 64 MB */
+    uint64_t train_bytes; /* text, from all over the training split, to train a tokenizer; 0: 64 MB */
     int threads;          /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -148,17 +150,21 @@ typedef struct pha_prepare_options {
 
 typedef struct pha_split {
     uint64_t tokens, bytes, words, lines, documents; /* words include one per end of line */
+    uint64_t copies;                                 /* documents whose text also lies in another split */
 } pha_split;
 
 typedef struct pha_prepare_result {
     pha_split train, valid, test;
     int32_t vocab_size;
     uint64_t tokenizer_hash, skipped_lines;
+    uint64_t replaced_characters; /* halves of surrogate pairs in JSON, for which U+FFFD stands */
     double seconds;
 } pha_prepare_result;
 
 /* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
+ * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number); where
+ * there are too few documents the splits are the head and the tail of the text. A file lies in one split only: one that
+ * is given for valid or test, under whatever name, is left out of the inputs, with a note.
  * USAGE: `out` holds something else, or another process is writing it. STOPPED: on a stop request; nothing is written
  * then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
@@ -403,8 +409,13 @@ typedef struct pha_eval_options {
 typedef struct pha_eval_result {
     double nll;                                          /* total, nats, summed in double */
     uint64_t tokens;                                     /* scored */
-    uint64_t words, bytes;                               /* of the text behind them; 0 where only a part was scored */
-    double token_ppl, word_ppl, bits_per_byte, accuracy; /* word_ppl, bits_per_byte: NaN where only a part was scored */
+    uint64_t end_tokens;      /* of those: the ones that end documents and stand for no text */
+    double text_nll;          /* of the others */
+    uint64_t words, bytes;    /* of the split; 0, as the next three, where only a part was scored */
+    uint64_t scored_words, scored_bytes; /* without those of the first token, which is never a target */
+    uint64_t published_words; /* of the split of WikiText that this is; 0: it is none */
+    double token_ppl, accuracy;      /* over all targets scored */
+    double word_ppl, bits_per_byte;  /* text_nll over scored_words, scored_bytes; NaN where these are 0 */
     uint64_t tokenizer_hash;
     int32_t context, stride;
     double bucket_loss[PHA_EVAL_BUCKETS]; /* mean loss by position in the window, equal parts of T */

@@ -45,7 +45,7 @@ static pha_split split(const pha__data *data, const char *name)
     for (size_t i = 0; i < data->n; i++) {
         const pha__split_info *s = &data->split[i].info;
         if (!strcmp(data->split[i].name, name))
-            return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents};
+            return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents, s->copies};
     }
     return (pha_split){0};
 }
@@ -77,6 +77,7 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
                                    .vocab_size = out.data.vocab_size,
                                    .tokenizer_hash = out.data.tokenizer_hash,
                                    .skipped_lines = out.bad_lines,
+                                   .replaced_characters = out.replaced,
                                    .seconds = out.seconds};
     return PHA_OK;
 }

@@ -92,6 +92,10 @@ PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "
 PHA_API void pha_request_stop(void);
 PHA_API void pha_clear_stop(void);
 
+/* The path of the file whose contents are mapped at an address, NULL: none. Of use in a handler of SIGBUS, which comes
+ * when a file that is open here is truncated by somebody else; it may be called there. */
+PHA_API const char *pha_mapped_file(const void *address);
+
 /* Called now and then by long work; `done` and `total` in `unit`s, rate per second, `seconds_left` < 0: unknown.
  * `line` is a ready text for a person (loss, tokens/s, time left ...). */
 typedef struct pha_progress {

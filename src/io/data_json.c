@@ -129,6 +129,7 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
 pha_status pha__data_read(pha__data *out, const char *folder)
 {
     memset(out, 0, sizeof *out);
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, "data.json");
     if (!path) FAIL(NO_MEMORY, "%s: out of memory", folder);
     json_t *json = NULL;

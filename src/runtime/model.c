@@ -148,9 +148,9 @@ static pha_status check_not_a_run(const char *folder)
 pha_status pha_model_open(pha_model **out, const char *folder)
 {
     *out = NULL;
-    if (!folder || !pha__is_dir(folder))
-        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors",
-             folder ? folder : "(null)");
+    if (!folder) FAIL(USAGE, "no model folder was named");
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "a model is a folder with config.json and model.safetensors"));
     TRY(check_not_a_run(folder));
     pha_model *m = pha__alloc_zero(1, sizeof *m);
     if (!m) return PHA_NO_MEMORY;

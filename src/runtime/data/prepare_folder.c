@@ -1,13 +1,10 @@
 /* prepare_folder.c -- the folder that prepare makes: beside its final place, and never over something else */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
 #include "base/place.h"
-#include "base/str.h"
 #include "runtime/data/prepare_impl.h"
 
 /* In a folder that is not finished: says that it is ours. */
@@ -102,12 +99,11 @@ static pha_status remove_partial(const char *folder)
 /* Removes what a killed run left, and nothing else. */
 static pha_status sweep(const char *partial)
 {
-    struct stat st;
     char **names;
     size_t n;
     bool ours = false;
-    if (lstat(partial, &st) != 0 && errno == ENOENT) return PHA_OK;
-    if (S_ISDIR(st.st_mode)) {
+    if (!pha__exists(partial)) return PHA_OK;
+    if (pha__is_own_dir(partial)) {
         TRY(pha__list_dir(&names, &n, partial));
         ours = is_left_over(partial, names, n);
         pha__free_list(names, n);
@@ -118,27 +114,10 @@ static pha_status sweep(const char *partial)
     return remove_partial(partial);
 }
 
-/* ".NAME.partial" and ".NAME.lock" beside `out` */
-static pha_status name_beside(char **path, const char *out, const char *suffix)
-{
-    size_t end = strlen(out);
-    while (end > 1 && out[end - 1] == '/') end--;
-    size_t base = end;
-    while (base > 0 && out[base - 1] != '/') base--;
-    if (base == end || (end - base <= 2 && strncmp(out + base, "..", end - base) == 0))
-        FAIL(USAGE, "'%s': the output folder needs a name of its own", out);
-    pha__str name = {0};
-    pha__str_printf(&name, "%.*s.%.*s.%s", (int)base, out, (int)(end - base), out + base, suffix);
-    *path = name.failed ? NULL : pha__strdup(name.data);
-    pha__str_free(&name);
-    if (!*path) FAIL(NO_MEMORY, "%s: out of memory", out);
-    return PHA_OK;
-}
-
 static pha_status lock_out(pha__lock *lock, const char *out)
 {
     char *path, *slash;
-    TRY(name_beside(&path, out, "lock"));
+    TRY(pha__beside(&path, out, "lock"));
     slash = strrchr(path, '/');
     if (slash && slash > path) *slash = 0;
     pha_status status = slash && slash > path ? pha__mkdirs(path) : PHA_OK;
@@ -158,8 +137,9 @@ static pha_status write_marker(const char *path)
 static pha_status make_folder(char **partial, const char *out)
 {
     char *path;
+    TRY(pha__place_settle(out, &data_kind));
     TRY(pha__may_replace(out, &data_kind, false));
-    TRY(name_beside(&path, out, "partial"));
+    TRY(pha__beside(&path, out, "partial"));
     pha_status status = sweep(path);
     if (status) pha__free(path);
     else *partial = path;
@@ -183,7 +163,10 @@ pha_status pha__prepare_place_open(pha__prepare_place *place, const char *out)
 
 void pha__prepare_place_close(pha__prepare_place *place)
 {
-    if (place->partial && pha__is_dir(place->partial)) remove_partial(place->partial);
+    if (place->partial && pha__exists(place->partial)) {
+        empty(place->partial, false);
+        pha__discard(place->partial);
+    }
     pha__free(place->partial);
     pha__lock_close(&place->lock);
     *place = (pha__prepare_place){0};

@@ -14,10 +14,9 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/place.h"
-#include "base/str.h"
 #include "runtime/tensors.h"
 #include "runtime/train/origin.h"
+#include "runtime/train/run_folder.h"
 
 #define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
@@ -88,28 +87,24 @@ static bool is_part(const char *name)
     return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
 }
 
-static const pha__kind checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
+const pha__kind pha__checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
 
-static pha_status write_beside(const pha_trainer *t, const char *beside, const char *folder)
+static pha_status write_to(const pha_trainer *t, pha__claim *claim)
 {
-    TRY(pha__may_replace(folder, &checkpoint_kind, false));
-    TRY(pha__may_replace(beside, &checkpoint_kind, true));
-    TRY(pha__remove_tree(beside)); /* what a killed run left */
     json_t *json = state_json(t);
-    pha_status status = pha__mkdirs(beside);
-    if (!status) status = write_files(t, beside, &json);
+    pha_status status = pha__mkdirs(claim->beside);
+    if (!status) status = write_files(t, claim->beside, &json);
     json_decref(json);
-    if (!status) return pha__replace_dir(beside, folder);
-    pha__remove_tree(beside);
-    return status;
+    return status ? status : pha__claim_commit(claim);
 }
 
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
-    pha__str beside = {0};
-    pha__str_printf(&beside, "%s.writing", folder);
-    pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
-    pha__str_free(&beside);
+    pha__claim claim;
+    if (!folder) FAIL(USAGE, "no folder to write");
+    TRY(pha__claim_open(&claim, folder, &pha__checkpoint_kind));
+    pha_status status = write_to(t, &claim);
+    pha__claim_close(&claim);
     return status;
 }
 
@@ -169,6 +164,7 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;

@@ -1,8 +1,11 @@
 /* runlog.c -- appends lines to log.jsonl */
 #include "runtime/train/runlog.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -14,13 +17,18 @@ struct pha__runlog {
     pha__str line; /* its memory is used again for each line */
 };
 
-/* Does the file end in the middle of a line? */
-static bool torn(const char *path)
+/* A file that ends in the middle of a line gets the end of that line. */
+static pha_status mend_end(const char *path)
 {
-    FILE *file = fopen(path, "rb");
-    bool is_torn = file && fseek(file, -1, SEEK_END) == 0 && fgetc(file) != '\n';
-    if (file) fclose(file);
-    return is_torn;
+    int fd;
+    char last = '\n';
+    struct stat info;
+    if (!pha__exists(path)) return PHA_OK;
+    TRY(pha__open_read(&fd, &info, path));
+    ssize_t n = info.st_size > 0 ? pread(fd, &last, 1, info.st_size - 1) : 0;
+    close(fd);
+    if (n < 0) FAIL(IO, "%s: cannot read: %s", path, strerror(errno));
+    return last == '\n' ? PHA_OK : pha__append_file(path, "\n", 1);
 }
 
 pha_status pha__runlog_open(pha__runlog **out, const char *folder)
@@ -29,7 +37,7 @@ pha_status pha__runlog_open(pha__runlog **out, const char *folder)
     pha__runlog *log = pha__alloc_zero(1, sizeof *log);
     if (!log) return PHA_NO_MEMORY;
     log->path = pha__path_join(folder, "log.jsonl");
-    pha_status status = !log->path ? PHA_NO_MEMORY : torn(log->path) ? pha__append_file(log->path, "\n", 1) : PHA_OK;
+    pha_status status = log->path ? mend_end(log->path) : PHA_NO_MEMORY;
     if (status) pha__runlog_close(log);
     else *out = log;
     return status;

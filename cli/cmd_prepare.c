@@ -62,11 +62,14 @@ static int run(Call *call, void *options)
     a->o.inputs = a->inputs.items, a->o.n_inputs = a->inputs.n;
     a->o.valid = a->valid.items, a->o.n_valid = a->valid.n;
     a->o.test = a->test.items, a->o.n_test = a->test.n;
-    if (a->inputs.n + a->valid.n + a->test.n == 0) return usage_error(call, "INPUT is missing");
+    if (a->inputs.n + a->valid.n + a->test.n == 0)
+        return usage_error(call, "INPUT is missing; usage: pha prepare INPUT... --out DIR [options]");
     if (a->valid.n && option_given(call, "valid-fraction"))
         return usage_error(call, "--valid and --valid-fraction exclude each other");
     if (a->test.n && option_given(call, "test-fraction"))
         return usage_error(call, "--test and --test-fraction exclude each other");
+    if (!option_given(call, "valid-fraction")) a->o.valid_fraction = 0; /* a default that gives way to the other one */
+    if (!option_given(call, "test-fraction")) a->o.test_fraction = 0;
     if (a->o.tokenizer && option_given(call, "vocab-size"))
         return usage_error(call, "--vocab-size is for a tokenizer that is trained; --tokenizer names a finished one");
     a->o.progress = talk_progress_unless(a->quiet);

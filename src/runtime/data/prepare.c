@@ -337,8 +337,8 @@ static pha_status run(prepare *p)
     TRY(check_options(o));
     TRY(pha__prepare_place_open(&p->place, o->out));
     p->splitter.seed = o->seed;
-    p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid ? 0 : o->valid_fraction;
-    p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test ? 0 : o->test_fraction;
+    p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid || !o->n_inputs ? 0 : o->valid_fraction;
+    p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test || !o->n_inputs ? 0 : o->test_fraction;
     if (!train) TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
     TRY(pha__pool_open(&p->pool, o->threads));
     TRY(open_inputs(p));

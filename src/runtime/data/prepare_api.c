@@ -38,7 +38,8 @@ static bool pass_on(void *context, const pha__prepare_progress *p)
     return pha__stop_requested();
 }
 
-static double fraction(double x) { return x == 0 ? 0.005 : x < 0 ? 0 : x; }
+/* The default gives way to what is asked of the other split. */
+static double fraction(double x, double other) { return x > 0 ? x : x < 0 || other + 0.005 > 1 ? 0 : 0.005; }
 
 static pha_split split(const pha__data *data, const char *name)
 {
@@ -63,7 +64,8 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
     if (o->vocab_size) p.vocab_size = o->vocab_size;
     if (o->train_bytes) p.train_bytes = o->train_bytes;
     p.seed = o->seed;
-    p.valid_fraction = fraction(o->valid_fraction), p.test_fraction = fraction(o->test_fraction);
+    p.valid_fraction = fraction(o->valid_fraction, o->test_fraction);
+    p.test_fraction = fraction(o->test_fraction, o->valid_fraction);
     p.join = o->join == 1 ? PHA__JOIN_EOT : o->join == 2 ? PHA__JOIN_NONE : PHA__JOIN_AUTO;
     if (o->text_key) p.text_key = o->text_key;
     p.skip_bad = o->skip_bad_lines;

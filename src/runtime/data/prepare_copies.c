@@ -19,7 +19,7 @@ typedef struct entry {
 
 struct pha__copies {
     entry *table;
-    size_t capacity, used;
+    size_t capacity, used, most;
     unsigned zeros;    /* leading zero bits that a hash must have */
     uint64_t in_train; /* documents of train that lie elsewhere, too */
     bool open;         /* a document has begun */
@@ -32,7 +32,7 @@ pha_status pha__copies_open(pha__copies **out)
     pha__copies *c = pha__alloc_zero(1, sizeof *c);
     *out = c;
     if (!c) FAIL(NO_MEMORY, "out of memory for comparing documents");
-    c->capacity = FIRST;
+    c->capacity = FIRST, c->most = MOST;
     c->table = pha__alloc_zero(FIRST, sizeof *c->table);
     if (!c->table) FAIL(NO_MEMORY, "out of memory for comparing documents");
     return PHA_OK;
@@ -44,6 +44,8 @@ void pha__copies_close(pha__copies *c)
     pha__free(c->table);
     pha__free(c);
 }
+
+void pha__copies_limit(pha__copies *c, size_t entries) { c->most = entries; }
 
 static entry *find(const pha__copies *c, uint64_t hash)
 {
@@ -59,7 +61,7 @@ static pha_status make_room(pha__copies *c)
 {
     size_t old = c->capacity;
     entry *from = c->table;
-    bool larger = old < MOST;
+    bool larger = old < c->most;
     entry *to = pha__alloc_zero(larger ? 2 * old : old, sizeof *to);
     if (!to) FAIL(NO_MEMORY, "out of memory for comparing documents");
     c->table = to, c->used = 0;

@@ -1,8 +1,6 @@
 /* prepare_folder.c -- the folder that prepare makes: beside its final place, and never over something else */
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
@@ -101,12 +99,11 @@ static pha_status remove_partial(const char *folder)
 /* Removes what a killed run left, and nothing else. */
 static pha_status sweep(const char *partial)
 {
-    struct stat st;
     char **names;
     size_t n;
     bool ours = false;
-    if (lstat(partial, &st) != 0 && errno == ENOENT) return PHA_OK;
-    if (S_ISDIR(st.st_mode)) {
+    if (!pha__exists(partial)) return PHA_OK;
+    if (pha__is_own_dir(partial)) {
         TRY(pha__list_dir(&names, &n, partial));
         ours = is_left_over(partial, names, n);
         pha__free_list(names, n);

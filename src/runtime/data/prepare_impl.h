@@ -67,6 +67,7 @@ pha_status pha__copies_remember(pha__copies *c, const pha__segment *s); /* in th
 pha_status pha__copies_look(pha__copies *c, const pha__segment *s);     /* in the last one */
 pha_status pha__copies_end_pass(pha__copies *c, bool look);
 void pha__copies_forget(pha__copies *c); /* begins the first pass again */
+void pha__copies_limit(pha__copies *c, size_t entries); /* for tests: a power of two */
 /* By split: its documents that also lie in another. False: these are estimates, for there are very many. */
 bool pha__copies_count(const pha__copies *c, uint64_t documents[PHA__DATA_SPLITS]);
 

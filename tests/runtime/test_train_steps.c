@@ -111,12 +111,13 @@ static void read_batch(reference *r, int step)
     }
 }
 
-/* Update `step`, from 0: warm-up that reaches the peak with its last update; then cosine down to a part of the peak. */
+/* Update `step`, from 0: warm-up that reaches the peak with its last update; then cosine, of which the last
+ * update has the given part of the peak. */
 static double rate_of(const pha_train_options *o, int step)
 {
     if (step < o->warmup) return o->lr * (step + 1) / (double)o->warmup;
     if (o->schedule != PHA_SCHEDULE_COSINE) return o->lr;
-    double way = (double)(step - o->warmup) / (double)(o->steps - o->warmup);
+    double way = (double)(step - o->warmup + 1) / (double)(o->steps - o->warmup);
     return o->lr * (o->lr_min_ratio + (1 - o->lr_min_ratio) * (1 + cos(acos(-1) * way)) / 2);
 }
 

@@ -99,15 +99,18 @@ static void close_reference(reference *r)
     pha__tokens_close(r->data);
 }
 
-/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. */
+/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. The first pass
+ * begins with the stream's first token, the second ends with its last. */
 static void read_batch(reference *r, int step)
 {
-    uint64_t T = (uint64_t)r->o->context, windows = (pha__tokens_count(r->data) - 1) / T;
+    uint64_t T = (uint64_t)r->o->context, targets = pha__tokens_count(r->data) - 1, windows = targets / T;
     for (int i = 0; i < r->o->batch; i++) {
-        uint64_t n = (uint64_t)step * (uint64_t)r->o->batch + (uint64_t)i;
-        uint64_t window = pha__permute(n % windows, windows, r->o->seed, (uint32_t)(n / windows));
-        OK(pha__tokens_read(r->data, window * T, T, r->ids + (uint64_t)i * T));
-        OK(pha__tokens_read(r->data, window * T + 1, T, r->targets + (uint64_t)i * T));
+        uint64_t n = (uint64_t)step * (uint64_t)r->o->batch + (uint64_t)i, pass = n / windows;
+        assert_true(pass < 2 && targets % T > 0);
+        uint64_t window = pha__permute(n % windows, windows, r->o->seed, (uint32_t)pass);
+        uint64_t begin = window * T + (pass ? targets % T : 0);
+        OK(pha__tokens_read(r->data, begin, T, r->ids + (uint64_t)i * T));
+        OK(pha__tokens_read(r->data, begin + 1, T, r->targets + (uint64_t)i * T));
     }
 }
 

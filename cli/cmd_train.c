@@ -13,8 +13,9 @@ typedef struct Options {
 
 static void print_json(const pha_train_result *r, const char *out, bool stopped)
 {
-    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped,
-                        "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "train_loss",
+    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped,
+                        "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "refused",
+                        (json_int_t)r->refused, "train_loss",
                         talk_real(r->train_loss), "valid_loss", talk_real(r->valid_loss), "valid_ppl",
                         talk_real(r->valid_ppl), "averaged_valid_ppl", talk_real(r->averaged_valid_ppl), "seconds",
                         talk_real(r->seconds), "tokens_per_second", talk_real(r->tokens_per_second), "peak_bytes",
@@ -31,6 +32,9 @@ static void print_text(const pha_train_result *r, const char *out)
     char text[32];
     printf("%-26s %s\n", "steps", talk_count(text, (uint64_t)r->steps));
     printf("%-26s %s\n", "tokens", talk_count(text, (uint64_t)r->tokens));
+    if (r->refused)
+        printf("%-26s %s (%.1f %%)\n", "refused steps", talk_count(text, (uint64_t)r->refused),
+               100 * (double)r->refused / (double)r->steps);
     print_real("train loss", r->train_loss);
     print_real("valid loss", r->valid_loss);
     print_real("valid perplexity", r->valid_ppl);

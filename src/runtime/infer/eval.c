@@ -170,7 +170,9 @@ static pha_status score(evaluation *e)
     for (uint64_t window = 0; left > 0;) {
         int32_t T = 1;
         int n;
-        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop");
+        if (pha__stop_requested())
+            FAIL(STOPPED, "asked to stop with %llu of %llu tokens evaluated", (unsigned long long)e->result->tokens,
+                 (unsigned long long)e->wanted);
         TRY(read_windows(e, window, &left, &n, &T));
         pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
         TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));

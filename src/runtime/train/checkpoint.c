@@ -50,7 +50,11 @@ static json_t *state_json(const pha_trainer *t)
     json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
     json_object_set_new(o, "skipped", json_integer(t->skipped));
     json_object_set_new(o, "skipped_in_row", json_integer(t->skipped_in_row));
-    json_object_set_new(o, "mean_loss", real(t->mean_loss));
+    json_object_set_new(o, "guard_seen", json_integer(t->guard.seen));
+    json_object_set_new(o, "loss_mean", json_real(t->guard.loss.mean));
+    json_object_set_new(o, "loss_variance", json_real(t->guard.loss.variance));
+    json_object_set_new(o, "norm_mean", json_real(t->guard.norm.mean));
+    json_object_set_new(o, "norm_variance", json_real(t->guard.norm.variance));
     json_object_set_new(o, "last_valid", real(t->last_valid));
     json_object_set_new(o, "eval_due", json_boolean(t->eval_due));
     json_object_set_new(o, "plateau_best", real(t->schedule.best));
@@ -143,6 +147,18 @@ static pha_status read_best(pha_trainer *t, const json_t *list, const char *path
     return PHA_OK;
 }
 
+/* A checkpoint of an earlier build has a mean of the loss alone: the guard begins anew. */
+static pha_status read_guard(pha__guard *g, const json_t *json, int64_t step, const char *path)
+{
+    *g = (pha__guard){0};
+    if (!json_object_get(json, "guard_seen")) return PHA_OK;
+    TRY(pha__json_int(&g->seen, json, "guard_seen", 0, step, path));
+    TRY(pha__json_real(&g->loss.mean, json, "loss_mean", path));
+    TRY(pha__json_real(&g->loss.variance, json, "loss_variance", path));
+    TRY(pha__json_real(&g->norm.mean, json, "norm_mean", path));
+    return pha__json_real(&g->norm.variance, json, "norm_variance", path);
+}
+
 static pha_status read_state(pha_trainer *t, const json_t *json, const char *path)
 {
     int64_t step, updates, skipped, in_row, bad;
@@ -152,12 +168,12 @@ static pha_status read_state(pha_trainer *t, const json_t *json, const char *pat
     TRY(pha__json_int(&in_row, json, "skipped_in_row", 0, step, path));
     TRY(pha__json_int(&bad, json, "plateau_bad", 0, INT32_MAX, path));
     TRY(pha__json_real(&t->schedule.scale, json, "plateau_scale", path));
+    TRY(read_guard(&t->guard, json, step, path));
     TRY(read_best(t, json_object_get(json, "best"), path));
     t->step = step, t->skipped = skipped, t->skipped_in_row = in_row;
     t->optimizer.updates = (uint64_t)updates;
     t->schedule.bad = (int32_t)bad;
     t->schedule.best = get_real(json, "plateau_best", INFINITY);
-    t->mean_loss = get_real(json, "mean_loss", 0);
     t->last_valid = get_real(json, "last_valid", NAN);
     t->eval_due = json_is_true(json_object_get(json, "eval_due"));
     return PHA_OK;

@@ -318,8 +318,8 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
-    double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above its
-                                 running mean [8; off if batch < 8: hard text looks like a fault there]; negative: off */
+    double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above the
+                                 running mean [8; off if batch < 8, as hard text looks like a fault]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
     bool no_fuse;             /* merge no projections, fuse no norms and filters */
@@ -344,9 +344,10 @@ typedef struct pha_train_result {
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, at the next microbatch or window of an evaluation; a step that is under
- * way is left undone, and the checkpoint is that of the last whole one. NUMERIC: twenty steps in a row were refused
- * because loss or gradient were not finite or far above their mean; a step that is refused changes no weight. */
+ * in the run folder. STOPPED: on a stop request, at the next microbatch or window of an evaluation; a step that is
+ * under way is left undone, and the checkpoint is that of the last whole one. NUMERIC: twenty steps in a row were
+ * refused because loss or gradient were not finite or far above their mean; a step that is refused changes no weight.
+ * A run that has come to its end before is left as it is, with a note. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */
@@ -366,8 +367,8 @@ typedef struct pha_step {
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
 PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
 /* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision, tokenizer or other data
- * (training and validation split by their content; `other_data` allows that). The log is told what else is not as it was
- * (the rate, merging, the instruction set ...). */
+ * (training and validation split by their content; `other_data` allows that). The log is told what else is not as it
+ * was (the rate, merging, the instruction set ...). */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 

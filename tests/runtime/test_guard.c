@@ -32,8 +32,10 @@ static bool step(pha__guard *g, double limit, double loss, double norm)
 static pha__guard ordinary(double unit)
 {
     pha__guard g = {0};
-    for (uint32_t i = 0; i < 200; i++)
-        assert_false(step(&g, 8, unit * (3 + 5 * exp(-(double)i / 30) + 0.05 * noise(i)), 2 * exp(0.2 * noise(1000 + i))));
+    for (uint32_t i = 0; i < 200; i++) {
+        double loss = 3 + 5 * exp(-(double)i / 30) + 0.05 * noise(i);
+        assert_false(step(&g, 8, unit * loss, 2 * exp(0.2 * noise(1000 + i))));
+    }
     return g;
 }
 

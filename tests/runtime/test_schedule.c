@@ -64,8 +64,8 @@ static void both_ends(void **state)
     for (int k = 0; k < 3; k++)
         for (int64_t total = 1; total <= 12; total++)
             for (int64_t warmup = 0; warmup <= total + 3; warmup++) {
-                pha__schedule s = {.kind = kinds[k], .lr = 0.8, .min_ratio = 0.25, .warmup = warmup, .total = total,
-                                   .scale = 1};
+                pha__schedule s = {.kind = kinds[k], .lr = 0.8, .min_ratio = 0.25, .scale = 1};
+                s.warmup = warmup, s.total = total;
                 int64_t peak = warmup ? warmup - 1 : 0;
                 rate_is(&s, 0, warmup ? 0.8 / (double)warmup : 0.8);
                 rate_is(&s, peak, 0.8);
@@ -134,8 +134,9 @@ static void a_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(warm_up), cmocka_unit_test(constant),          cmocka_unit_test(cosine),
-        cmocka_unit_test(both_ends), cmocka_unit_test(plateau), cmocka_unit_test(plateau_threshold), cmocka_unit_test(a_run),
+        cmocka_unit_test(warm_up),   cmocka_unit_test(constant), cmocka_unit_test(cosine),
+        cmocka_unit_test(both_ends), cmocka_unit_test(plateau),  cmocka_unit_test(plateau_threshold),
+        cmocka_unit_test(a_run),
     };
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

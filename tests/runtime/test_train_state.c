@@ -76,7 +76,7 @@ static void test_defaults(void **state)
 /* ---- the guard ---- */
 
 /* A loss far above what the guard has seen is refused, step by step, and changes no weight, until the guard has learned
- * that such is the data: then it is an update. Every step counts for the guard, and it has the same bits after a resume. */
+ * that such is the data: then it is an update. Every step counts for the guard, which a checkpoint keeps to the bit. */
 static void test_a_run_of_refusals_ends(void **state)
 {
     (void)state;

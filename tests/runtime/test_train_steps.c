@@ -99,8 +99,8 @@ static void close_reference(reference *r)
     pha__tokens_close(r->data);
 }
 
-/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. The first pass
- * begins with the stream's first token, the second ends with its last. */
+/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. The first
+ * pass begins with the stream's first token, the second ends with its last. */
 static void read_batch(reference *r, int step)
 {
     uint64_t T = (uint64_t)r->o->context, targets = pha__tokens_count(r->data) - 1, windows = targets / T;

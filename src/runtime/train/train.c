@@ -282,8 +282,8 @@ static void warn_of_refused(const pha_trainer *t)
     double share = t->step > 0 ? (double)t->skipped / (double)t->step : 0;
     if (share > MANY_REFUSED)
         pha__log(PHA__LOG_WARN,
-                 "%lld of %lld steps were refused (%.1f %%), so that what they read was not learned; see the skip lines "
-                 "of log.jsonl. A lower learning rate may help; --spike 0 lets everything pass that is finite",
+                 "%lld of %lld steps were refused (%.1f %%), so that what they read was not learned; see the skip "
+                 "lines of log.jsonl. A lower learning rate may help; --spike 0 lets everything pass that is finite",
                  (long long)t->skipped, (long long)t->step, 100 * share);
 }
 

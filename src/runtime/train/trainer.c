@@ -227,8 +227,8 @@ static double mean_losses(pha_trainer *t, double n)
     return sum;
 }
 
-/* Forward and backward of all microbatches; the loss in double. What a stop leaves of it (gradients, sums) the next step
- * writes over. */
+/* Forward and backward of all microbatches; the loss in double. What a stop leaves of it (gradients, sums) the next
+ * step writes over. */
 static pha_status run_batch(pha_trainer *t, double *loss)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;

@@ -103,7 +103,7 @@ static void print_text(const Options *a, const pha_eval_result *r)
 {
     char text[256], n[32];
     protocol(text, sizeof text, a, r);
-    printf("%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
+    talk_print(stdout, "%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
     printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
     if (r->words) printf("%-18s %s\n", "words", talk_count(n, r->words));
@@ -204,6 +204,7 @@ const Command command_eval = {
     .name = "eval",
     .summary = "measure a model's perplexity",
     .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --tokens FILE.npy --logits FILE.npy",
+    .meant = "model/,data",
     .about =
         "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
         "share of targets that equal the most likely token, and the loss by position in the window.\n\n"

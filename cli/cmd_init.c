@@ -24,7 +24,7 @@ static int run(Call *call, void *options)
                             (json_int_t)info.parameters, "vocab_size", (int)info.vocab_size, "d_model",
                             (int)info.d_model, "n_layer", (int)info.n_layer, "seed", (json_int_t)a->seed));
     else
-        printf("%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
+        talk_print(stdout, "%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
                (unsigned long long)a->seed);
     pha_model_close(model);
     return PHA_OK;
@@ -45,6 +45,7 @@ const Command command_init = {
     .name = "init",
     .summary = "write an untrained model",
     .usage = "--config NAME|FILE --out DIR [--seed N] [--tokenizer PATH]",
+    .meant = "config",
     .about = "Writes a model folder with random weights, as training would start from.",
     .examples = "pha init --config pha-125m --seed 1 --out untrained",
     .options = table,

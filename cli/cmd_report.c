@@ -79,7 +79,7 @@ static int run(Call *call, void *options)
     if (!status) status = pha_report(a->runs.items[0], (const char *const *)samples, a->prompts.n);
     if (status) library_error(call, status);
     else if (a->json) print_json(a, samples);
-    else printf("%s/report.html\n", a->runs.items[0]);
+    else talk_print(stdout, "%s/report.html\n", a->runs.items[0]);
     for (size_t i = 0; i < a->prompts.n; i++) free(samples[i]);
     free(samples);
     return status;

@@ -62,7 +62,7 @@ static int decode(Call *call, const Options *a, const pha_tokenizer *tokenizer, 
     free(ids);
     if (status) return library_error(call, status);
     if (a->json) talk_json(json_pack("{s:o, s:I}", "text", talk_text(bytes, size), "bytes", (json_int_t)size));
-    else fwrite(bytes, 1, size, stdout);
+    else talk_write(stdout, bytes, size);
     pha_free(bytes);
     return PHA_OK;
 }

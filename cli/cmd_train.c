@@ -42,7 +42,7 @@ static void print_text(const pha_train_result *r, const char *out)
     printf("%-26s %s\n", "time", talk_seconds(text, r->seconds));
     if (isfinite(r->tokens_per_second)) printf("%-26s %.0f\n", "tokens per second", r->tokens_per_second);
     printf("%-26s %s\n", "peak memory", talk_bytes(text, (double)r->peak_bytes));
-    printf("%-26s %s\n", "run folder", out);
+    talk_print(stdout, "%-26s %s\n", "run folder", out);
 }
 
 static bool exists_in(Call *call, const char *folder, const char *name, const char **path)
@@ -119,6 +119,7 @@ const Command command_train = {
     .usage = "--config NAME|FILE --data DIR --out DIR [options]\n"
              "--init-from DIR --data DIR --out DIR [options]\n"
              "--resume --out DIR [options]",
+    .meant = "data/,config",
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"

@@ -291,6 +291,6 @@ void help_print_config(FILE *out, const Call *call)
         const char *value = call->texts[i], *source = source_of(call, i, env);
         snprintf(from, sizeof from, "%s%s%.79s%.600s", source, env[0] || call->sources[i] == FROM_FILE ? " " : "", env,
                  call->sources[i] == FROM_FILE ? call->run_file : "");
-        fprintf(out, "%-18s %-24s %s\n", o->name, value ? value : o->shown ? o->shown : "-", from);
+        talk_print(out, "%-18s %-24s %s\n", o->name, value ? value : o->shown ? o->shown : "-", from);
     }
 }

@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "talk.h"
 
@@ -99,20 +100,40 @@ static int parse_letter(Call *call, void *options, const char *arg, const char *
     return unknown(call, arg, arg + 1); /* -lr: perhaps --lr was meant */
 }
 
+/* An argument too many: the message names the option that it was probably meant for. */
+static int too_many(const Call *call, const char *arg)
+{
+    const Command *c = call->command;
+    struct stat info;
+    bool folder = stat(arg, &info) == 0 && S_ISDIR(info.st_mode);
+    for (const char *name = c->meant ? c->meant : ""; *name; name += strcspn(name, ","), name += *name == ',') {
+        size_t n = strcspn(name, ",/"), i = 0;
+        while (c->options[i].name && (strncmp(c->options[i].name, name, n) || c->options[i].name[n])) i++;
+        const Option *o = &c->options[i];
+        if (!o->name || (name[n] == '/' && !folder)) continue;
+        if (call->sources[i] == FROM_DEFAULT)
+            return usage_error(call, "'%s' is one argument too many; did you mean --%s %s?", arg, o->name,
+                               strpbrk(arg, " \t\n") ? "with it" : arg);
+        if (o->kind == OPTION_STRING)
+            return usage_error(call, "'%s' is one argument too many; several words need quotes: --%s '%s %s'", arg,
+                               o->name, call->texts[i], arg);
+    }
+    return usage_error(call, "'%s' is one argument too many; `pha %s --help` shows the usage", arg, c->name);
+}
+
 static int parse_arguments(Call *call, void *options, int argc, char **argv)
 {
     const Command *c = call->command;
     List *operands = c->operand ? (List *)((char *)options + c->operands_offset) : NULL;
+    const char *extra = NULL; /* told at the end, when it is known what else was given */
     bool only_operands = false;
     for (int i = 0; i < argc; i++) {
         char *arg = argv[i], *equals;
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
         int used = 0, bad = 0;
         if (only_operands || arg[0] != '-' || !arg[1]) {
-            if (!operands || operands->n >= c->operands_max)
-                return usage_error(call, "'%s' is one argument too many; `pha %s --help` shows the usage", arg,
-                                   c->name);
-            option_append(call, operands, arg);
+            if (operands && operands->n < c->operands_max) option_append(call, operands, arg);
+            else if (!extra) extra = arg;
         } else if (strcmp(arg, "--") == 0) {
             only_operands = true;
         } else if (arg[1] == '-') {
@@ -125,7 +146,7 @@ static int parse_arguments(Call *call, void *options, int argc, char **argv)
         if (bad) return bad;
         i += used;
     }
-    return 0;
+    return extra ? too_many(call, extra) : 0;
 }
 
 /* ---- environment, run file, defaults -------------------------------------------------------------------- */

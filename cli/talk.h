@@ -18,6 +18,15 @@ const char *talk_plain(FILE *file);
 void talk_error(const char *who, const char *text);
 void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* visible.c: outside text. talk_line escapes every control character, always: messages. talk_write and talk_print do so
+ * only on a terminal, and leave \n and \t: results, which in a file are as they are. talk_write returns false once
+ * writing failed. */
+void talk_line(FILE *file, const char *text);
+bool talk_write(FILE *file, const char *text, size_t size);
+void talk_print(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes of the valid UTF-8 character at text (n > 0), 0: none. */
+size_t talk_character(const char *text, size_t n);
+
 /* A pha_progress_fn: on a terminal one line that is rewritten, otherwise plain lines every few seconds. `user` is
  * ignored. talk_progress_end finishes the rewritten line. */
 void talk_progress(void *user, const pha_progress *progress);

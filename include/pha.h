@@ -274,7 +274,8 @@ typedef struct pha_generate_options {
 typedef struct pha_generate_result {
     int64_t prompt_tokens, new_tokens;
     double prompt_seconds, new_seconds;
-    int end; /* 0 max_tokens, 1 end of text, 2 stop string, 3 the callback, 4 context full, 5 asked to stop */
+    /* After OK or STOPPED. 0 max_tokens, 1 end of text, 2 stop string, 3 callback, 4 context full, 5 asked to stop */
+    int end;
 } pha_generate_result;
 
 /* Reads the prompt (`size` bytes; may be empty in a session that has read something) and generates. Same model, session

@@ -2,10 +2,10 @@
 #include "base/json.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 pha_status pha__json_parse(json_t **out, const char *text, size_t size, const char *name)
 {
@@ -88,6 +88,6 @@ pha_status pha__json_string(const char **out, const json_t *object, const char *
 json_t *pha__json_hex(uint64_t x)
 {
     char text[20];
-    snprintf(text, sizeof text, "%016" PRIx64, x);
+    pha__print(text, sizeof text, "%016" PRIx64, x);
     return json_string(text);
 }

@@ -14,6 +14,7 @@
 #include "base/fault.h"
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define BUFFER ((size_t)256 << 10)
 
@@ -122,11 +123,11 @@ pha_status pha__writer_printf(pha__writer *w, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(small, sizeof small, format, args);
+    int n = pha__vprint(small, sizeof small, format, args);
     va_end(args);
     if (n >= (int)sizeof small) {
         text = pha__alloc((size_t)n + 1, 1);
-        if (text) vsnprintf(text, (size_t)n + 1, format, again);
+        if (text) pha__vprint(text, (size_t)n + 1, format, again);
     }
     va_end(again);
     pha_status status = !text || n < 0 ? PHA_NO_MEMORY : pha__writer_write(w, text, (size_t)n);

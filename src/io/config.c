@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/print.h"
 #include "base/str.h"
 #include "io/config_check.h"
 
@@ -128,7 +129,7 @@ static pha_status find_name(int32_t *out, const row *r, const json_t *value, con
     char all[128] = "";
     for (int i = 0; r->names[i]; i++) {
         if (text && strcmp(text, r->names[i]) == 0) return *out = i, PHA_OK;
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", r->names[i]);
+        pha__print(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", r->names[i]);
     }
     FAIL(BAD_INPUT, "%s: %s: %s%.40s%s is not one of %s", where, r->key, text ? "'" : "", text ? text : "the value",
          text ? "'" : "", all);
@@ -217,13 +218,13 @@ static pha_status check_unused(const pha__config *c, const json_t *object, const
     int n = 0;
     for (const row *r = NULL; (r = next(r, NULL));) {
         if (in_use(r, c) || !json_object_get(object, r->key)) continue;
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
+        pha__print(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
     }
     if (n == 0) return PHA_OK;
     for (int i = 0; branch_names[i]; i++) {
         if (!(c->branches & 1 << i)) continue;
-        snprintf(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
-                 branch_names[i]);
+        pha__print(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
+                   branch_names[i]);
     }
     FAIL(BAD_INPUT, "%s: %s %s not used with branches = [%s]; remove %s", where, found, n == 1 ? "is" : "are", branches,
          n == 1 ? "it" : "them");

@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "io/tokens.h"
 
 enum { VERSION = 1 };
@@ -23,12 +24,12 @@ static json_t *split_json(const pha__split_info *s)
 static json_t *data_json(const pha__data *data)
 {
     char hash[17];
-    snprintf(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
+    pha__print(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
     json_t *splits = json_object();
     for (size_t i = 0; i < data->n; i++)
         json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
-    snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
+    pha__print(seed, sizeof seed, "%" PRIu64, data->seed);
     return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
                      (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits",
                      splits);
@@ -92,7 +93,7 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
     if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1)
         FAIL(BAD_INPUT, "%s: seed is not a number", where);
-    if ((size_t)snprintf(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
+    if ((size_t)pha__print(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
         FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
     json_t *splits = json_object_get(json, "splits");
     if (!json_is_object(splits)) FAIL(BAD_INPUT, "%s: 'splits' is missing", where);

@@ -2,13 +2,13 @@
 #include "runtime/model.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/format.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/print.h"
 #include "runtime/tensors.h"
 
 pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own}; }
@@ -90,7 +90,7 @@ static pha_status check_tokenizer(const pha_model *m, const char *path)
     const char *wanted = pha__safetensors_metadata(m->file, "tokenizer_hash");
     int32_t size = pha__tokenizer_size(m->tokenizer), V = m->config.vocab_size;
     char hash[20];
-    snprintf(hash, sizeof hash, "%016" PRIx64, pha__tokenizer_hash(m->tokenizer));
+    pha__print(hash, sizeof hash, "%016" PRIx64, pha__tokenizer_hash(m->tokenizer));
     if (size > V)
         FAIL(BAD_INPUT, "%s: the tokenizer has %d tokens but the model a vocabulary of %d", path, size, V);
     if (wanted && strcmp(wanted, hash))
@@ -201,7 +201,7 @@ void pha_model_get_info(const pha_model *m, pha_model_info *info)
     const pha__config *c = &m->config;
     *info = (pha_model_info){
         .vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer, .parameters = m->names->parameters};
-    snprintf(info->arch, sizeof info->arch, "%s", c->arch);
+    pha__print(info->arch, sizeof info->arch, "%s", c->arch);
 }
 
 const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }

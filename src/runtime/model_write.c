@@ -1,10 +1,10 @@
 /* model_write.c -- model folders: writing, initialising */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/place.h"
+#include "base/print.h"
 #include "base/str.h"
 #include "runtime/model.h"
 #include "runtime/tensors.h"
@@ -19,7 +19,7 @@ static pha_status write_weights(const char *path, const pha__config *c, const ph
                                 const pha__tokenizer *tokenizer)
 {
     char hash[20];
-    snprintf(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
+    pha__print(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
     const char *metadata[] = {"format", "pha", "rope", c->rope == PHA__ROPE_HALF ? "half" : "interleaved",
                               tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
     return pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);

@@ -3,13 +3,13 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "base/rng.h"
 #include "runtime/data/prepare_impl.h"
 
@@ -299,7 +299,7 @@ pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result
     double began = now();
     pha_status status = run(&p);
     char message[1024]; /* of the failure: closing may fail too */
-    snprintf(message, sizeof message, "%s", pha_errmsg());
+    pha__print(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
     return status ? pha__fail(status, "%s", message) : PHA_OK;

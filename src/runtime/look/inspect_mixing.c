@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/print.h"
 #include "nn/shown.h"
 #include "runtime/look/inspect.h"
 #include "runtime/look/svg.h"
@@ -96,7 +97,7 @@ static void as_text(pha__str *out, const pha__subject *s, const mix_row *rows, i
     }
     for (int i = 0; i < n; i++) {
         char label[16];
-        snprintf(label, sizeof label, "L%d", rows[i].layer);
+        pha__print(label, sizeof label, "L%d", rows[i].layer);
         text_row(out, label, &rows[i]);
     }
     mix_row mean = mean_of(rows, n);

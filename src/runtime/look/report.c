@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "runtime/look/svg.h"
 
 #define LIMIT (16u << 20) /* bytes of run.json */
@@ -79,8 +80,8 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
 {
     char number[64];
     if (!isfinite(v)) return;
-    int n = snprintf(number, sizeof number, format, v);
-    if (n >= (int)sizeof number) n = snprintf(number, sizeof number, "%.6g", v); /* hundreds of digits */
+    int n = pha__print(number, sizeof number, format, v);
+    if (n >= (int)sizeof number) n = pha__print(number, sizeof number, "%.6g", v); /* hundreds of digits */
     pha__str_printf(out, "<div>%s<b>", name);
     for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
         if (i && !strpbrk(number, ". e") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");

@@ -2,12 +2,12 @@
 #include "runtime/look/report_log.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "nn/shown.h"
 
 static const struct { const char *event, *key; } columns[] = {
@@ -115,7 +115,7 @@ static pha_status add_shown(pha__report_log *log, size_t layer, double step, con
     json_array_foreach(value, i, item)
     {
         char index[24];
-        snprintf(index, sizeof index, "%zu", i);
+        pha__print(index, sizeof index, "%zu", i);
         TRY(add_number(w, layer, step, index, item));
     }
     return add_number(w, layer, step, "", value);

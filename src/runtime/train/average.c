@@ -1,6 +1,7 @@
 /* average.c -- the mean of the weights of several models, in double (pha.md 6, "ckpt_avg") */
-#include <stdio.h>
 #include <string.h>
+
+#include "base/print.h"
 
 #include "runtime/model.h"
 #include "runtime/stop.h"
@@ -55,7 +56,7 @@ static pha_status write_average(pha_model *const *models, size_t n, const char *
     pha_status status = pha__store_open(&store, models[0]->names, device);
     if (!status) status = average_all(store, models, n);
     char card[80];
-    snprintf(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
+    pha__print(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
     if (!status) status = pha__model_write(out_folder, &models[0]->config, store, models[0]->tokenizer, card);
     pha__store_close(store);
     pha__device_close(device);

@@ -2,10 +2,10 @@
 #include "runtime/train/options.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/print.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
@@ -88,12 +88,12 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
     int n;
     int64_t value = json_integer_value(stored);
     const char *word = row->kind == PHA__OPTION_ENUM ? choice(row, value, &n) : NULL;
-    if (json_is_string(stored)) snprintf(text, size, "%s", json_string_value(stored));
-    else if (json_is_real(stored)) snprintf(text, size, "%.9g", json_real_value(stored));
-    else if (!json_is_integer(stored)) snprintf(text, size, "something else");
-    else if (row->kind == PHA__OPTION_FLAG) snprintf(text, size, "%s", value ? "true" : "false");
-    else if (word) snprintf(text, size, "%.*s", n, word);
-    else snprintf(text, size, "%lld", (long long)value);
+    if (json_is_string(stored)) pha__print(text, size, "%s", json_string_value(stored));
+    else if (json_is_real(stored)) pha__print(text, size, "%.9g", json_real_value(stored));
+    else if (!json_is_integer(stored)) pha__print(text, size, "something else");
+    else if (row->kind == PHA__OPTION_FLAG) pha__print(text, size, "%s", value ? "true" : "false");
+    else if (word) pha__print(text, size, "%.*s", n, word);
+    else pha__print(text, size, "%lld", (long long)value);
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -102,7 +102,7 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 static void range_text(const pha__option *row, char *text, size_t size)
 {
     const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
-    snprintf(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
+    pha__print(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
 }
 
 static bool in_range(const pha__option *row, double x)

@@ -5,12 +5,12 @@
  */
 #include "runtime/train/origin.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "backend/backend.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "runtime/train/options.h"
 
 /* ---- facts ----------------------------------------------------------------------------------------------- */
@@ -121,9 +121,9 @@ static bool same(const json_t *was, const json_t *now)
 static void text_of(const entry *e, const json_t *value, char *text, size_t size)
 {
     if (e->row) pha__option_text(e->row, value, text, size);
-    else if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
-    else if (json_is_integer(value)) snprintf(text, size, "%lld", (long long)json_integer_value(value));
-    else snprintf(text, size, "something else");
+    else if (json_is_string(value)) pha__print(text, size, "%s", json_string_value(value));
+    else if (json_is_integer(value)) pha__print(text, size, "%lld", (long long)json_integer_value(value));
+    else pha__print(text, size, "something else");
 }
 
 static bool is_data(const entry *e) { return e->fact && e->fact->data; }

@@ -1,11 +1,11 @@
 /* snapshots.c -- validation in a training run, the best models so far, and the model at the end */
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "base/str.h"
 #include "runtime/infer/eval.h"
 #include "runtime/train/train.h"
@@ -36,7 +36,7 @@ pha_status pha__prune_snapshots(const pha_trainer *t)
         bool named = false;
         for (int k = 0; k < t->n_best; k++) {
             char name[40];
-            snprintf(name, sizeof name, "step-%lld", (long long)t->best[k].step);
+            pha__print(name, sizeof name, "step-%lld", (long long)t->best[k].step);
             named = named || !strcmp(name, names[i]);
         }
         char *path = named ? NULL : pha__path_join(folder, names[i]);
@@ -58,7 +58,7 @@ static pha_status keep(pha_trainer *t, double loss)
     pha_status status = snapshot_path(t, t->step, &path);
     if (!status) {
         char card[96];
-        snprintf(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
+        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
         status = pha__trainer_write_model(t, path.data, card);
     }
     pha__str_free(&path);
@@ -139,8 +139,8 @@ static pha_status average_loss(pha__training *r, const char *folder, double *los
 static pha_status write_last(const pha_trainer *t, const char *folder)
 {
     char card[128];
-    int n = snprintf(card, sizeof card, "The weights after step %lld", (long long)t->step);
-    if (isfinite(t->last_valid)) snprintf(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
+    int n = pha__print(card, sizeof card, "The weights after step %lld", (long long)t->step);
+    if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
     return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
 }
 

@@ -8,7 +8,6 @@
 #include "runtime/train/train.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "runtime/stop.h"
 
 /* ---- the folder ------------------------------------------------------------------------------------------ */
@@ -102,12 +102,12 @@ static pha_status events_of(pha__training *r, const char *tag, const json_t *val
     size_t i;
     json_object_foreach((json_t *)value, key, item)
     {
-        snprintf(child, sizeof child, "%s/%s", tag, key);
+        pha__print(child, sizeof child, "%s/%s", tag, key);
         TRY(events_of(r, child, item));
     }
     json_array_foreach(value, i, item)
     {
-        snprintf(child, sizeof child, "%s/%zu", tag, i);
+        pha__print(child, sizeof child, "%s/%zu", tag, i);
         TRY(events_of(r, child, item));
     }
     return PHA_OK;
@@ -164,9 +164,9 @@ static void clock_text(double s, char *out, size_t size)
 {
     int64_t t = (int64_t)(s + 0.5);
     if (t >= 3600)
-        snprintf(out, size, "%lld:%02lld:%02lld", (long long)t / 3600, (long long)t / 60 % 60, (long long)t % 60);
+        pha__print(out, size, "%lld:%02lld:%02lld", (long long)t / 3600, (long long)t / 60 % 60, (long long)t % 60);
     else
-        snprintf(out, size, "%lld:%02lld", (long long)t / 60, (long long)t % 60);
+        pha__print(out, size, "%lld:%02lld", (long long)t / 60, (long long)t % 60);
 }
 
 static void say_progress(pha__training *r, const pha_step *s)
@@ -177,11 +177,11 @@ static void say_progress(pha__training *r, const pha_step *s)
     double elapsed = pha__seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
     double rate = (double)done * (double)s->tokens / elapsed;
     char line[200], valid[40] = "", time_left[24];
-    if (isfinite(r->t->last_valid)) snprintf(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
+    if (isfinite(r->t->last_valid)) pha__print(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
     clock_text(left, time_left, sizeof time_left);
-    snprintf(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
-             (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
-             s->skipped ? "  (skipped)" : "");
+    pha__print(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
+               (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
+               s->skipped ? "  (skipped)" : "");
     pha_progress p = {"train", "steps", line, (double)s->step, (double)o->steps, rate, left};
     o->progress(o->user, &p);
 }
@@ -336,8 +336,11 @@ static pha_status run(pha__training *r)
     fill_result(r);
     warn_of_refused(t);
     if (status) return status;
-    TRY(pha__finish_model(r));
+    status = pha__finish_model(r);
     fill_result(r);
+    if (status == PHA_STOPPED)
+        FAIL(STOPPED, "%s: stopped behind the last step, before model/ was written; go on with --resume", t->o.out);
+    TRY(status);
     return log_end(r);
 }
 

@@ -5,6 +5,10 @@
  * out-parameter is set to NULL on failure and every close function accepts NULL. Option structs are zero-initialised by
  * the caller: zero means "default".
  *
+ * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train and pha_eval are
+ * optional, and so is `size` of pha_tokenizer_decode.
+ *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
  * unreadable, no permission, disk full), NO_MEMORY. After a failure the arguments are as before, and files that were to

@@ -256,7 +256,10 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
     pha_model *model = NULL;
     pha__tokens *tokens = NULL;
+    pha_eval_result unused;
+    if (!result) result = &unused;
     *result = (pha_eval_result){0};
+    NEED(o, "options");
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
     TRY(pha_model_open(&model, o->model));
     pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);

@@ -114,6 +114,8 @@ static pha_status write_beside(const pha_trainer *t, const char *beside, const c
 
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     pha__str beside = {0};
     pha__str_printf(&beside, "%s.writing", folder);
     pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
@@ -189,6 +191,8 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;

@@ -346,8 +346,11 @@ static pha_status run(pha__training *r)
 
 pha_status pha_train(const pha_train_options *options, pha_train_result *result)
 {
+    pha_train_result unused;
+    if (!result) result = &unused;
     *result = (pha_train_result){.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
     pha__training r = {.result = result, .last_loss = NAN};
+    NEED(options, "options");
     pha_train_options o = *options;
     TRY(check_folder(&o));
     bool made = !pha__exists(o.out);

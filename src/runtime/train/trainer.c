@@ -158,7 +158,9 @@ static pha_status open_parts(pha_trainer *t)
 
 pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
+    NEED(options, "options");
     pha_trainer *t = pha__alloc_zero(1, sizeof *t);
     if (!t) return PHA_NO_MEMORY;
     t->o = *options;
@@ -256,6 +258,7 @@ enum { MAX_SKIPS = 20 };
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
+    NEED(t, "a trainer");
     double begin = pha__seconds(), loss = NAN, norm, lr = pha__schedule_lr(&t->schedule, t->step);
     TRY(load_batch(t));
     TRY(run_batch(t, &loss));
@@ -287,5 +290,7 @@ pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, co
 
 pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     return pha__trainer_write_model(t, folder, NULL);
 }

@@ -1,4 +1,4 @@
-/* test_null.c -- every function of pha.h with NULL in the place of each pointer; numbers that are none in every option */
+/* test_null.c -- every function of pha.h with NULL for each pointer; numbers that are none in every option */
 #include "tiny.h"
 #include "runtime/train/options.h"
 

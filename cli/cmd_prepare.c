@@ -14,12 +14,18 @@ static json_t *split_json(const pha_split *s)
                      (json_int_t)s->documents);
 }
 
-static void print_json(const pha_prepare_result *r, const char *out)
+static int print_json(const pha_prepare_result *r, const char *out)
 {
-    talk_json(json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:I, s:o}", "out", out, "train", split_json(&r->train), "valid",
-                        split_json(&r->valid), "test", split_json(&r->test), "vocab_size", (int)r->vocab_size,
-                        "tokenizer_hash", talk_hash(r->tokenizer_hash), "skipped_lines", (json_int_t)r->skipped_lines,
-                        "seconds", talk_real(r->seconds)));
+    json_t *o = json_object();
+    talk_set(&o, "out", talk_string(out));
+    talk_set(&o, "train", split_json(&r->train));
+    talk_set(&o, "valid", split_json(&r->valid));
+    talk_set(&o, "test", split_json(&r->test));
+    talk_set(&o, "vocab_size", json_integer(r->vocab_size));
+    talk_set(&o, "tokenizer_hash", talk_hash(r->tokenizer_hash));
+    talk_set(&o, "skipped_lines", json_integer((json_int_t)r->skipped_lines));
+    talk_set(&o, "seconds", talk_real(r->seconds));
+    return talk_json(o);
 }
 
 static void print_split(const char *name, const pha_split *s)
@@ -64,8 +70,8 @@ static int run(Call *call, void *options)
     pha_status status = pha_prepare(&a->o, &result);
     talk_progress_end();
     if (status) return library_error(call, status);
-    if (a->json) print_json(&result, a->o.out);
-    else print_text(&result, a->o.out);
+    if (a->json) return print_json(&result, a->o.out);
+    print_text(&result, a->o.out);
     return PHA_OK;
 }
 

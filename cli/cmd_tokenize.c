@@ -11,21 +11,22 @@ typedef struct Options {
     bool decode, special, count, json;
 } Options;
 
-static void print_ids(const Options *a, const int32_t *ids, size_t n)
+static int print_ids(const Options *a, const int32_t *ids, size_t n)
 {
     if (a->json) {
-        json_t *list = json_array();
-        for (size_t i = 0; i < n && !a->count; i++) json_array_append_new(list, json_integer(ids[i]));
-        json_t *all = json_pack("{s:I}", "n", (json_int_t)n);
-        if (a->count) json_decref(list);
-        else json_object_set_new(all, "ids", list);
-        talk_json(all);
-    } else if (a->count) {
+        json_t *all = json_object(), *list = a->count ? NULL : json_array();
+        for (size_t i = 0; i < n && !a->count; i++) talk_add(&list, json_integer(ids[i]));
+        talk_set(&all, "n", json_integer((json_int_t)n));
+        if (!a->count) talk_set(&all, "ids", list);
+        return talk_json(all);
+    }
+    if (a->count) {
         printf("%zu\n", n);
     } else {
         for (size_t i = 0; i < n; i++) printf("%s%d", i ? " " : "", (int)ids[i]);
         putchar('\n');
     }
+    return PHA_OK;
 }
 
 static int encode(Call *call, const Options *a, const pha_tokenizer *tokenizer, const char *text, size_t size)
@@ -34,9 +35,9 @@ static int encode(Call *call, const Options *a, const pha_tokenizer *tokenizer, 
     size_t n = 0;
     pha_status status = pha_tokenizer_encode(tokenizer, text, size, a->special, &ids, &n);
     if (status) return library_error(call, status);
-    print_ids(a, ids, n);
+    int code = print_ids(a, ids, n);
     pha_free(ids);
-    return PHA_OK;
+    return code;
 }
 
 /* Numbers with anything but letters between them: "1 2 3", "[1, 2, 3]". */
@@ -61,10 +62,11 @@ static int decode(Call *call, const Options *a, const pha_tokenizer *tokenizer, 
     pha_status status = pha_tokenizer_decode(tokenizer, ids, n, &bytes, &size);
     free(ids);
     if (status) return library_error(call, status);
-    if (a->json) talk_json(json_pack("{s:o, s:I}", "text", talk_text(bytes, size), "bytes", (json_int_t)size));
+    int code = PHA_OK;
+    if (a->json) code = talk_json(json_pack("{s:o, s:I}", "text", talk_text(bytes, size), "bytes", (json_int_t)size));
     else talk_write(stdout, bytes, size);
     pha_free(bytes);
-    return PHA_OK;
+    return code;
 }
 
 static int run(Call *call, void *options)

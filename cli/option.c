@@ -225,6 +225,10 @@ static int read_run_file(Call *call, void *options)
     }
     json_t *json = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
+    if (!json && json_error_code(&error) == json_error_out_of_memory) {
+        usage_error(call, "%s: out of memory", call->run_file);
+        return PHA_NO_MEMORY;
+    }
     if (!json) {
         usage_error(call, "%s:%d:%d: %s", call->run_file, error.line, error.column, error.text);
         return PHA_BAD_INPUT;

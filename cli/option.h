@@ -130,7 +130,7 @@ char *option_copy(Call *call, const char *text, size_t size);
 /* help.c */
 void help_command(FILE *out, const Command *command);
 void help_man(FILE *out, const Command *command);
-void help_print_config(FILE *out, const Call *call);
+int help_print_config(FILE *out, const Call *call);
 /* "--lr NUMBER" of an option into text. */
 void option_spelling(char *text, size_t size, const Option *option, bool roff);
 const char *option_env_name(char *text, size_t size, const Option *option); /* NULL: none */

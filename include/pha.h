@@ -71,7 +71,12 @@ PHA_API const char *pha_version(void);
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
  * Set it before anything else is called; NULL restores the default. Once libpha holds memory a change is ignored, with
- * a warning in the log. */
+ * a warning in the log. What jansson, zlib and zstd allocate for libpha comes from it as well.
+ *
+ * jansson has one allocator for the whole process: libpha sets it when it is loaded. A program that uses jansson too
+ * keeps what it has: its values and texts come from the functions that were set before (malloc and free, as a rule),
+ * and values may go from one to the other. If it sets functions of its own it does so before libpha is loaded, or while
+ * no call of libpha runs and no object of libpha is open; from then on jansson's share of libpha's memory is theirs. */
 typedef struct pha_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*free)(void *context, void *memory);
@@ -90,6 +95,10 @@ PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "
  * PHA_STOPPED). Async-signal-safe: meant for signal handlers. */
 PHA_API void pha_request_stop(void);
 PHA_API void pha_clear_stop(void);
+
+/* The path of the file whose contents are mapped at an address, NULL: none. Of use in a handler of SIGBUS, which comes
+ * when a file that is open here is truncated by somebody else; it may be called there. */
+PHA_API const char *pha_mapped_file(const void *address);
 
 /* Called now and then by long work; `done` and `total` in `unit`s, rate per second, `seconds_left` < 0: unknown.
  * `line` is a ready text for a person (loss, tokens/s, time left ...). */

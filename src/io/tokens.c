@@ -94,7 +94,8 @@ static pha_status open_all(pha__tokens *t, const char *folder, const char *split
 {
     size_t n;
     if (strlen(split) > 15) FAIL(USAGE, "%s: no split '%s'", folder, split);
-    if (!pha__is_dir(folder)) FAIL(IO, "%s: not a folder; make a data folder with pha prepare", folder);
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "make a data folder with pha prepare"));
     TRY(count_shards(folder, split, &n));
     if (n == 0)
         FAIL(BAD_INPUT, "%s: no split '%s' (no file %s-00000.tok); make a data folder with pha prepare", folder, split,

@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/print.h"
 #include "runtime/tensors.h"
 
@@ -148,9 +149,9 @@ pha_status pha_model_open(pha_model **out, const char *folder)
 {
     NEED(out, "a place for its result");
     *out = NULL;
-    if (!folder || !pha__is_dir(folder))
-        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors",
-             folder ? folder : "(null)");
+    if (!folder) FAIL(USAGE, "no model folder was named");
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "a model is a folder with config.json and model.safetensors"));
     TRY(check_not_a_run(folder));
     pha_model *m = pha__alloc_zero(1, sizeof *m);
     if (!m) return PHA_NO_MEMORY;
@@ -182,11 +183,13 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
     if (m->has_fingerprint) return *out = m->fingerprint, PHA_OK;
     pha__config_rules rules = pha__rules();
     json_t *json = pha__config_to_json(&m->config, &rules);
-    char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    pha__str text = {0};
+    pha__json_print(&text, json, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(json);
-    if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
-    uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
-    free(text);
+    uint64_t hash = text.failed ? 0 : pha__hash(text.data, text.size, m->names->parameters);
+    bool failed = text.failed;
+    pha__str_free(&text);
+    if (failed) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
         pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);

@@ -295,13 +295,18 @@ void pha__prepare_defaults(pha__prepare_options *options)
 pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result)
 {
     pha__prepare_result unused;
-    prepare p = {.o = options, .result = result ? result : &unused};
+    pha__prepare_options own = *options;
+    prepare p = {.o = &own, .result = result ? result : &unused};
+    char *place = NULL; /* behind links, so that the folder is replaced there */
     *p.result = (pha__prepare_result){0};
     double began = now();
-    pha_status status = run(&p);
+    pha_status status = own.out && *own.out ? pha__resolve(&place, own.out) : PHA_OK;
+    if (place) own.out = place;
+    if (!status) status = run(&p);
     char message[1024]; /* of the failure: closing may fail too */
     pha__print(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
+    pha__free(place);
     return status ? pha__fail(status, "%s", message) : PHA_OK;
 }

@@ -49,9 +49,11 @@ static void value(pha__str *out, const json_t *json)
     } else if (json_is_boolean(json)) {
         pha__str_puts(out, json_is_true(json) ? "yes" : "no");
     } else {
-        char *dump = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-        text(out, dump ? dump : "?");
-        free(dump);
+        pha__str plain = {0};
+        pha__json_print(&plain, json, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        if (plain.failed) out->failed = 1;
+        else text(out, plain.data);
+        pha__str_free(&plain);
     }
 }
 

@@ -60,27 +60,35 @@ static const char *choice(const pha__option *row, int64_t value, int *size)
     return s;
 }
 
+bool pha__option_has(const pha__option *row, const pha_train_options *o)
+{
+    int size;
+    if (row->kind == PHA__OPTION_PATH) return *(const char *const *)at(row, o) != NULL;
+    if (row->kind == PHA__OPTION_ENUM) return choice(row, whole(row, o), &size) != NULL;
+    return row->kind != PHA__OPTION_INT || number(row, o) >= row->low;
+}
+
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
 {
     int size;
     const char *text;
     switch (row->kind) {
-    case PHA__OPTION_PATH: return (text = *(const char *const *)at(row, o)) ? json_string(text) : NULL;
+    case PHA__OPTION_PATH: return pha__json_text(*(const char *const *)at(row, o));
     case PHA__OPTION_FLAG: return json_boolean(whole(row, o));
-    case PHA__OPTION_INT: return number(row, o) < row->low ? NULL : json_integer(whole(row, o));
-    case PHA__OPTION_NATURAL: return json_integer(*(const int64_t *)at(row, o));
-    case PHA__OPTION_REAL: return json_real(number(row, o));
+    case PHA__OPTION_INT: return pha__json_number(whole(row, o));
+    case PHA__OPTION_NATURAL: return pha__json_number(*(const int64_t *)at(row, o));
+    case PHA__OPTION_REAL: return pha__json_decimal(number(row, o));
     case PHA__OPTION_ENUM:
         text = choice(row, whole(row, o), &size);
-        return text ? json_stringn(text, (size_t)size) : NULL;
+        return pha__json_text_of(text, (size_t)size);
     }
     return NULL;
 }
 
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o)
 {
-    if (row->kind == PHA__OPTION_REAL) return json_real(number(row, o));
-    if (row->kind != PHA__OPTION_NATURAL) return json_integer(whole(row, o));
+    if (row->kind == PHA__OPTION_REAL) return pha__json_decimal(number(row, o));
+    if (row->kind != PHA__OPTION_NATURAL) return pha__json_number(whole(row, o));
     return pha__json_hex(*(const uint64_t *)at(row, o));
 }
 

@@ -21,20 +21,20 @@ static json_t *config(const pha_trainer *t)
     return pha__config_to_json(&t->config, &rules);
 }
 
-static json_t *tokens(const pha_trainer *t) { return json_integer((json_int_t)pha__tokens_count(t->data)); }
+static json_t *tokens(const pha_trainer *t) { return pha__json_number((int64_t)pha__tokens_count(t->data)); }
 
 static json_t *tokenizer_hash(const pha_trainer *t) { return pha__json_hex(pha__tokens_tokenizer_hash(t->data)); }
 
 static json_t *isa(const pha_trainer *t)
 {
     (void)t;
-    return json_string(pha_isa());
+    return pha__json_text(pha_isa());
 }
 
 static json_t *kernels(const pha_trainer *t)
 {
     (void)t;
-    return json_integer(PHA__KERNELS);
+    return pha__json_number(PHA__KERNELS);
 }
 
 static json_t *train_data(const pha_trainer *t) { return pha__json_hex(pha__tokens_identity(t->data)); }
@@ -46,7 +46,7 @@ static json_t *valid_data(const pha_trainer *t) { return pha__json_hex(t->valid 
 static json_t *rules(const pha_trainer *t)
 {
     (void)t;
-    return json_integer(2);
+    return pha__json_number(2);
 }
 
 static const struct fact {
@@ -75,7 +75,8 @@ typedef struct entry {
     pha__option_role role;
     const pha__option *row;  /* NULL: a fact, */
     const struct fact *fact; /* this one */
-    json_t *now;             /* to be released */
+    bool kept;               /* in the checkpoint; else now is NULL */
+    json_t *now;             /* to be released; NULL of what is kept: no memory */
 } entry;
 
 /* The i-th entry; false: there are no more. */
@@ -83,24 +84,24 @@ static bool get(const pha_trainer *t, size_t i, entry *e)
 {
     if (i < FACTS) {
         const struct fact *f = &facts[i];
-        *e = (entry){.key = f->key, .role = f->role, .fact = f, .now = f->value(t)};
+        *e = (entry){.key = f->key, .role = f->role, .fact = f, .kept = true, .now = f->value(t)};
         return true;
     }
     if (i - FACTS >= pha__n_train_options) return false;
     const pha__option *row = &pha__train_options[i - FACTS];
     bool kept = row->role != PHA__FREE && row->role != PHA__CALL;
-    *e = (entry){.key = row->key, .role = row->role, .row = row, .now = kept ? pha__option_stored(row, &t->o) : NULL};
+    *e = (entry){row->key, row->role, row, NULL, kept, kept ? pha__option_stored(row, &t->o) : NULL};
     return true;
 }
 
-void pha__origin_write(const pha_trainer *t, json_t *json)
+void pha__origin_write(const pha_trainer *t, json_t **json)
 {
-    json_t *identity = json_object(), *course = json_object();
+    json_t *identity = pha__json_object(), *course = pha__json_object();
     entry e;
     for (size_t i = 0; get(t, i, &e); i++)
-        if (e.now) json_object_set_new(e.role == PHA__FIXED ? identity : course, e.key, e.now);
-    json_object_set_new(json, "identity", identity);
-    json_object_set_new(json, "course", course);
+        if (e.kept) pha__json_set(e.role == PHA__FIXED ? &identity : &course, e.key, e.now);
+    pha__json_set(json, "identity", identity);
+    pha__json_set(json, "course", course);
 }
 
 /* Wherever it stands, so that an option may change its role. */
@@ -158,6 +159,8 @@ pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const cha
     entry e;
     for (size_t i = 0; get(t, i, &e); i++) {
         const json_t *was = before(json, e.key);
+        if (!status && e.kept && !e.now)
+            status = pha__fail(PHA_NO_MEMORY, "%s: no memory to compare it with this run", path);
         if (!status && refused(t, &e, was)) status = refuse(t, &e, was, path);
         json_decref(e.now);
     }

@@ -101,7 +101,7 @@ static void test_model(void **state)
     pha_model_info info;
     const char *folders[] = {folder, NULL};
     REFUSED(pha_model_open(NULL, folder));
-    is(pha_model_open(&m, NULL), PHA_IO, "pha_model_open(&m, NULL)");
+    REFUSED(pha_model_open(&m, NULL));
     assert_null(m);
     pha_model_close(NULL);
     pha_model_get_info(NULL, &info);
@@ -112,7 +112,7 @@ static void test_model(void **state)
     REFUSED(pha_model_init(config, 1, "bytes", NULL));
     REFUSED(pha_model_average(NULL, 1, out));
     REFUSED(pha_model_average(folders, 1, NULL));
-    is(pha_model_average(folders, 2, out), PHA_IO, "the average with a NULL among the folders");
+    REFUSED(pha_model_average(folders, 2, out));
 }
 
 static void test_sessions(void **state)

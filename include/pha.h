@@ -180,16 +180,21 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
 typedef struct pha_model pha_model;
 
 /* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT:
- * also if tokenizer.json is not the one that the weights were written with. */
+ * also if tokenizer.json is not the one that the weights were written with, or config.json makes another model of them
+ * (unless a person wrote "edited": true into it). Opening reads no weights. What computes with them (an engine, a
+ * session, an evaluation, a mean, a training that begins with them) first verifies that they are what was written, or
+ * fails with BAD_INPUT. Files from elsewhere do not say what was written and are taken as they are (docs/format.md). */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);
 /* Writes an untrained model folder (initial values: pha.md 5): every tensor a function of (seed, its path). tokenizer:
- * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced. */
+ * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced once the new
+ * one has been read back (IO: it is not what was written). USAGE: config_file or tokenizer lie in it. */
 PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
                                   const char *out_folder);
 /* Mean of the weights of n >= 1 model folders of one configuration, in double, equal weights (pha.md 6). out_folder: as
- * for pha_model_init. */
+ * for pha_model_init. BAD_INPUT: also for weights with a number that is not finite. USAGE: out_folder is one of the
+ * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
 typedef struct pha_model_info {
@@ -364,10 +369,10 @@ typedef struct pha_train_result {
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, at the next microbatch or window of an evaluation; a step that is
- * under way is left undone, and the checkpoint is that of the last whole one. NUMERIC: twenty steps in a row were
- * refused because loss or gradient were not finite or far above their mean; a step that is refused changes no weight.
- * A run that has come to its end before is left as it is, with a note. */
+ * in the run folder. All tokens are read once and verified before the first step. STOPPED: on a stop request, at the
+ * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of the
+ * last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above their
+ * mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a note. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */

@@ -266,6 +266,7 @@ static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_
     pha__weights weights = {0};
     pha__eval_text text = {0};
     TRY(check_tokenizer(m, tokens, o->data));
+    TRY(pha__model_verify(m));
     TRY(text_of(&text, m, o->data, split));
     TRY(pha__device_open(&device, NULL, o->threads));
     pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;

@@ -56,6 +56,7 @@ static pha_status open_config(pha_trainer *t)
 {
     const char *path = t->o.config;
     char *inside = NULL;
+    if (!path) TRY(pha__settle(t->o.init_from, false));
     if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
     if (!path) return PHA_NO_MEMORY;
     pha__config_rules rules = pha__rules();

@@ -157,6 +157,7 @@ static pha_status check_not_a_run(const char *folder)
 
 pha_status pha_model_open(pha_model **out, const char *folder)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!folder) FAIL(USAGE, "no model folder was named");
     TRY(pha__settle(folder, false));
@@ -219,10 +220,16 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
 
 void pha_model_get_info(const pha_model *m, pha_model_info *info)
 {
+    if (!info) return;
+    *info = (pha_model_info){0};
+    if (!m) return;
     const pha__config *c = &m->config;
     *info = (pha_model_info){
         .vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer, .parameters = m->names->parameters};
     pha__print(info->arch, sizeof info->arch, "%s", c->arch);
 }
 
-const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
+const pha_tokenizer *pha_model_tokenizer(const pha_model *m)
+{
+    return m ? (const pha_tokenizer *)m->tokenizer : NULL;
+}

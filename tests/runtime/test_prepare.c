@@ -207,9 +207,9 @@ static void refusals(void **state)
     o = defaults(), o.n_inputs = 0;
     FAILS(USAGE, "no input", pha__prepare(&o, NULL));
     o = defaults(), o.valid_fraction = 0.6, o.test_fraction = 0.5;
-    FAILS(USAGE, "below 1", pha__prepare(&o, NULL));
+    FAILS(USAGE, "at most 1", pha__prepare(&o, NULL));
     o = defaults(), o.valid_fraction = -0.1;
-    FAILS(USAGE, "below 1", pha__prepare(&o, NULL));
+    FAILS(USAGE, "at least 0", pha__prepare(&o, NULL));
     o = defaults(), o.text_key = "body";
     FAILS(BAD_INPUT, ":1: key 'body'", pha__prepare(&o, NULL));
 }

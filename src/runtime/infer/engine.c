@@ -67,6 +67,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
 {
     static const pha_engine_options defaults;
     const pha_engine_options *o = options ? options : &defaults;
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!model) FAIL(USAGE, "an engine needs a model");
     TRY(check_options(o));

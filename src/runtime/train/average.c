@@ -5,6 +5,7 @@
 #include "base/inside.h"
 #include "base/print.h"
 #include "runtime/model.h"
+#include "runtime/stop.h"
 
 static pha_status same_model(const pha_model *a, const pha_model *b)
 {
@@ -46,6 +47,7 @@ static pha_status average_all(pha__store *out, pha_model *const *models, size_t 
     const pha__program *names = out->names;
     TRY(pha__store_add(out, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
     for (int i = 0; i < names->n_params; i++) {
+        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop; no mean was written");
         size_t size = (size_t)pha__param_size(names, i);
         float *one = pha__alloc(size, sizeof *one);
         double *sum = pha__alloc(size, sizeof *sum);

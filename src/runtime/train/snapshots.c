@@ -14,9 +14,7 @@
 static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
     pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens};
-    pha__split_info info;
-    TRY(pha__data_info(&info, t->o.data, "valid"));
-    return pha__eval_core(w, t->valid, &info, &run, out);
+    return pha__eval_core(w, t->valid, NULL, &run, out);
 }
 
 static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)

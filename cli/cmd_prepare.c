@@ -67,6 +67,7 @@ static int run(Call *call, void *options)
         return usage_error(call, "--vocab-size is for a tokenizer that is trained; --tokenizer names a finished one");
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
+    signals_outlive_output();
     pha_status status = pha_prepare(&a->o, &result);
     talk_progress_end();
     if (status) return library_error(call, status);

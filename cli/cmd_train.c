@@ -95,6 +95,7 @@ static int run(Call *call, void *options)
     a->o.command = call->line;
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
+    signals_outlive_output();
     pha_status status = pha_train(&a->o, &result);
     talk_progress_end();
     int printed = PHA_OK;
@@ -131,8 +132,8 @@ const Command command_train = {
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT and SIGTERM leave the step under way undone, write a checkpoint of the last whole one and exit "
-             "with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
+             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
+             "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
              "second signal ends at once; the last checkpoint stays good.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"

@@ -67,6 +67,7 @@ static int run(const Command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signals_at_start();
     if (argc < 2) {
         help_all(stderr);
         return PHA_USAGE;

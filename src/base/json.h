@@ -40,6 +40,8 @@ json_t *pha__json_number(int64_t x);
 json_t *pha__json_decimal(double x);        /* null where x is not finite: JSON has no other */
 json_t *pha__json_text(const char *text);   /* each byte that is not UTF-8 becomes U+FFFD */
 json_t *pha__json_text_of(const char *text, size_t size);
+/* A path: text, or where it is not UTF-8 {"bytes": its bytes in hexadecimal, "shown": text}. */
+json_t *pha__json_path(const char *path);
 json_t *pha__json_hex(uint64_t x); /* 16 hexadecimal digits as text: not every reader takes whole numbers of 64 bits */
 void pha__json_set(json_t **object, const char *key, json_t *value);
 void pha__json_add(json_t **list, json_t *value);

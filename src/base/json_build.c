@@ -40,6 +40,18 @@ json_t *pha__json_text_of(const char *text, size_t size)
     return value;
 }
 
+json_t *pha__json_path(const char *path)
+{
+    if (pha__utf8_valid(path, strlen(path))) return pha__json_text(path);
+    pha__str hex = {0};
+    for (const char *s = path; *s; s++) pha__str_printf(&hex, "%02x", (unsigned char)*s);
+    json_t *json = pha__json_object();
+    pha__json_set(&json, "bytes", hex.failed ? NULL : pha__json_text(hex.data));
+    pha__json_set(&json, "shown", pha__json_text(path));
+    pha__str_free(&hex);
+    return json;
+}
+
 json_t *pha__json_hex(uint64_t x)
 {
     char text[20];

@@ -73,7 +73,7 @@ json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
     int size;
     const char *text;
     switch (row->kind) {
-    case PHA__OPTION_PATH: return pha__json_text(*(const char *const *)at(row, o));
+    case PHA__OPTION_PATH: return pha__json_path(*(const char *const *)at(row, o));
     case PHA__OPTION_FLAG: return json_boolean(whole(row, o));
     case PHA__OPTION_INT: return pha__json_number(whole(row, o));
     case PHA__OPTION_NATURAL: return pha__json_number(*(const int64_t *)at(row, o));

@@ -34,13 +34,11 @@ static bool of_a_start(const char *name, bool is_run)
 static bool same_command(const pha_train_options *o)
 {
     char *path = pha__path_join(o->out, "run.json");
-    json_t *json = NULL;
-    bool same = path && !pha__json_load(&json, path, 1 << 24) && o->command;
-    if (same) {
-        const char *was = json_string_value(json_object_get(json, "command"));
-        same = was && !strcmp(was, o->command);
-    }
+    json_t *json = NULL, *now = o->command ? pha__json_text(o->command) : NULL;
+    bool same = path && now && !pha__json_load(&json, path, 1 << 24) &&
+                json_equal(json_object_get(json, "command"), now);
     json_decref(json);
+    json_decref(now);
     pha__free(path);
     return same;
 }

@@ -25,7 +25,7 @@ static json_t *options_json(const pha_trainer *t)
 static json_t *data_json(const pha_trainer *t)
 {
     json_t *j = pha__json_object();
-    pha__json_set(&j, "folder", pha__json_text(t->o.data));
+    pha__json_set(&j, "folder", pha__json_path(t->o.data));
     pha__json_set(&j, "train_tokens", pha__json_number((int64_t)pha__tokens_count(t->data)));
     if (t->valid) pha__json_set(&j, "valid_tokens", pha__json_number((int64_t)pha__tokens_count(t->valid)));
     pha__json_set(&j, "vocab_size", pha__json_number(pha__tokens_vocab(t->data)));

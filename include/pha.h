@@ -132,19 +132,21 @@ PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const in
 /* ---- data: text in, token shards out -------------------------------------------------------------------- */
 
 typedef struct pha_prepare_options {
-    const char *const *inputs; /* files and folders: text, JSONL, .tokens, .raw; .gz and .zst of each */
-    size_t n_inputs;
+    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz,
+     * .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
+    const char *const *inputs;
+    size_t n_inputs;                        /* may be 0 if valid or test is given */
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */
     size_t n_valid, n_test;
     const char *out;                      /* the data folder to write */
     const char *tokenizer;                /* as pha_tokenizer_open; NULL: train one */
     int32_t vocab_size;                   /* of a trained tokenizer; 0: 16384 */
-    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none */
+    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none; together at most 1 */
     uint64_t seed;                        /* of the split */
-    const char *text_key;                 /* of JSONL; NULL: "text" */
-    bool skip_bad_lines;                  /* JSONL: count and skip instead of failing */
+    const char *text_key;                 /* of JSON; "a.b": b in the object under a; NULL: "text" */
+    bool skip_bad_lines;                  /* JSON: count and skip instead of failing */
     int join;             /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
-    uint64_t train_bytes; /* text read to train a tokenizer; 0: 64 MB */
+    uint64_t train_bytes; /* text, from all over the training split, to train a tokenizer; 0: 64 MB */
     int threads;          /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -152,17 +154,21 @@ typedef struct pha_prepare_options {
 
 typedef struct pha_split {
     uint64_t tokens, bytes, words, lines, documents; /* words include one per end of line */
+    uint64_t copies;                                 /* documents whose text also lies in another split */
 } pha_split;
 
 typedef struct pha_prepare_result {
     pha_split train, valid, test;
     int32_t vocab_size;
     uint64_t tokenizer_hash, skipped_lines;
+    uint64_t replaced_characters; /* halves of surrogate pairs in JSON, for which U+FFFD stands */
     double seconds;
 } pha_prepare_result;
 
 /* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
+ * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number); where
+ * there are too few documents the splits are the head and the tail of the text. A file lies in one split only: one that
+ * is given for valid or test, under whatever name, is left out of the inputs, with a note.
  * USAGE: `out` holds something else, or another process is writing it. STOPPED: on a stop request; nothing is written
  * then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
@@ -174,16 +180,21 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
 typedef struct pha_model pha_model;
 
 /* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT:
- * also if tokenizer.json is not the one that the weights were written with. */
+ * also if tokenizer.json is not the one that the weights were written with, or config.json makes another model of them
+ * (unless a person wrote "edited": true into it). Opening reads no weights. What computes with them (an engine, a
+ * session, an evaluation, a mean, a training that begins with them) first verifies that they are what was written, or
+ * fails with BAD_INPUT. Files from elsewhere do not say what was written and are taken as they are (docs/format.md). */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);
 /* Writes an untrained model folder (initial values: pha.md 5): every tensor a function of (seed, its path). tokenizer:
- * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced. */
+ * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced once the new
+ * one has been read back (IO: it is not what was written). USAGE: config_file or tokenizer lie in it. */
 PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
                                   const char *out_folder);
 /* Mean of the weights of n >= 1 model folders of one configuration, in double, equal weights (pha.md 6). out_folder: as
- * for pha_model_init. */
+ * for pha_model_init. BAD_INPUT: also for weights with a number that is not finite. USAGE: out_folder is one of the
+ * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
 typedef struct pha_model_info {
@@ -358,10 +369,10 @@ typedef struct pha_train_result {
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, at the next microbatch or window of an evaluation; a step that is
- * under way is left undone, and the checkpoint is that of the last whole one. NUMERIC: twenty steps in a row were
- * refused because loss or gradient were not finite or far above their mean; a step that is refused changes no weight.
- * A run that has come to its end before is left as it is, with a note. */
+ * in the run folder. All tokens are read once and verified before the first step. STOPPED: on a stop request, at the
+ * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of the
+ * last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above their
+ * mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a note. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */
@@ -413,8 +424,13 @@ typedef struct pha_eval_options {
 typedef struct pha_eval_result {
     double nll;                                          /* total, nats, summed in double */
     uint64_t tokens;                                     /* scored */
-    uint64_t words, bytes;                               /* of the text behind them; 0 where only a part was scored */
-    double token_ppl, word_ppl, bits_per_byte, accuracy; /* word_ppl, bits_per_byte: NaN where only a part was scored */
+    uint64_t end_tokens;      /* of those: the ones that end documents and stand for no text */
+    double text_nll;          /* of the others */
+    uint64_t words, bytes;    /* of the split; 0, as the next three, where only a part was scored */
+    uint64_t scored_words, scored_bytes; /* without those of the first token, which is never a target */
+    uint64_t published_words; /* of the split of WikiText that this is; 0: it is none */
+    double token_ppl, accuracy;      /* over all targets scored */
+    double word_ppl, bits_per_byte;  /* text_nll over scored_words, scored_bytes; NaN where these are 0 */
     uint64_t tokenizer_hash;
     int32_t context, stride;
     double bucket_loss[PHA_EVAL_BUCKETS]; /* mean loss by position in the window, equal parts of T */

@@ -56,7 +56,8 @@ static const row rows[] = {
 
 /* What files for the Hugging Face hub carry beside; accepted and not looked at. */
 static const char *const ignored[] = { "architectures", "model_type", "torch_dtype", "dtype", "transformers_version",
-                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path", NULL };
+                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path",
+                                       PHA__CONFIG_EDITED, NULL };
 
 static bool listed(const char *const *list, const char *key)
 {

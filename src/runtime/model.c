@@ -110,6 +110,15 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
+static pha_status check_config(const pha_model *m)
+{
+    char *path;
+    TRY(in_folder(&path, m->folder, "config.json"));
+    pha_status status = pha__model_check_config(m, path);
+    pha__free(path);
+    return status;
+}
+
 static pha_status open_parts(pha_model *m)
 {
     char *path;
@@ -127,6 +136,7 @@ static pha_status open_parts(pha_model *m)
     pha__free(path);
     TRY(status);
     TRY(bind_weights(m));
+    TRY(check_config(m));
     return open_tokenizer(m);
 }
 
@@ -174,6 +184,14 @@ void pha_model_close(pha_model *m)
     pha__arena_free(&m->constants);
     pha__free(m->folder);
     pha__free(m);
+}
+
+pha_status pha__model_verify(const pha_model *model)
+{
+    pha_model *m = (pha_model *)model;
+    if (!m->verified) TRY(pha__safetensors_verify(m->file));
+    m->verified = true;
+    return PHA_OK;
 }
 
 /* Two threads that ask at once both find the same. */

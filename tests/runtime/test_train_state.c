@@ -3,6 +3,7 @@
 #include "support/allocations.h"
 #include "training.h"
 
+/* What a checkpoint says, without its checksum, as the tests change it. */
 static json_t *state_of(pha_trainer *t)
 {
     json_t *json;
@@ -10,6 +11,7 @@ static json_t *state_of(pha_trainer *t)
     OK(pha_trainer_save(t, in_root("state")));
     snprintf(path, sizeof path, "%s/trainer.json", in_root("state"));
     OK(pha__json_load(&json, path, 1 << 20));
+    assert_int_equal(json_object_del(json, "checksum"), 0);
     return json;
 }
 

@@ -288,7 +288,8 @@ pha_status pha_report(const char *run_folder, const char *const *samples, size_t
 {
     if (!run_folder) FAIL(USAGE, "pha_report: the run folder is missing");
     if (n_samples && !samples) FAIL(USAGE, "pha_report: %zu samples are missing", n_samples);
-    if (!pha__is_dir(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    if (!pha__exists(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    TRY(pha__need_dir(run_folder, "a report is made of the folder of a run"));
     char *run = pha__path_join(run_folder, "run.json"), *log = pha__path_join(run_folder, "log.jsonl");
     char *out = pha__path_join(run_folder, "report.html");
     pha_status status = write_report(run_folder, run, log, out, samples, n_samples);

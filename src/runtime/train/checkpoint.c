@@ -66,6 +66,25 @@ static json_t *state_json(const pha_trainer *t)
     return o;
 }
 
+/* What is on the disk now, before it takes the place of the last good one: the numbers are those of the memory. */
+static pha_status read_back(const char *path)
+{
+    pha__safetensors *file;
+    pha_status status = pha__safetensors_open(&file, path);
+    if (!status) status = pha__safetensors_verify(file);
+    pha__safetensors_close(file);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
+static pha_status read_back_state(const char *path)
+{
+    json_t *json;
+    pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
+    json_decref(json);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
 static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
 {
     json_t *sums = pha__json_object();
@@ -74,14 +93,17 @@ static pha_status write_files(const pha_trainer *t, const char *folder, json_t *
         char *path = pha__path_join(folder, files[i]);
         uint64_t hash = 0;
         status = path ? pha__tensors_write(path, t->store, roles[i], false, NULL) : PHA_NO_MEMORY;
+        if (!status) status = read_back(path);
         if (!status) status = file_hash(path, &hash);
         if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
         pha__free(path);
     }
     pha__json_set(json, "checksums", sums);
+    pha__json_seal(json);
     char *path = pha__path_join(folder, state_name);
     if (!path) status = PHA_NO_MEMORY;
     if (!status) status = pha__json_save(*json, path);
+    if (!status) status = read_back_state(path);
     pha__free(path);
     return status;
 }
@@ -188,6 +210,7 @@ pha_status pha_trainer_load(pha_trainer *t, const char *folder)
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
     if (!status) status = check_json(t, json, path);
     for (int i = 0; i < 3 && !status; i++) {
         char *file = pha__path_join(folder, files[i]);

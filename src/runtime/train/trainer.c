@@ -23,7 +23,7 @@ static pha_status open_valid(pha_trainer *t)
     TRY(pha__data_read(&data, t->o.data));
     for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
         if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
-            return pha__tokens_open(&t->valid, t->o.data, "valid", false);
+            return pha__tokens_open(&t->valid, t->o.data, "valid", true);
     pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
              t->o.data);
     return PHA_OK;
@@ -42,7 +42,7 @@ static pha_status open_tokenizer(pha_trainer *t)
 
 static pha_status open_data(pha_trainer *t)
 {
-    TRY(pha__tokens_open(&t->data, t->o.data, "train", false));
+    TRY(pha__tokens_open(&t->data, t->o.data, "train", true));
     if (!t->o.context) {
         uint64_t count = pha__tokens_count(t->data);
         t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
@@ -56,6 +56,7 @@ static pha_status open_config(pha_trainer *t)
 {
     const char *path = t->o.config;
     char *inside = NULL;
+    if (!path) TRY(pha__settle(t->o.init_from, false));
     if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
     if (!path) return PHA_NO_MEMORY;
     pha__config_rules rules = pha__rules();
@@ -84,7 +85,8 @@ static pha_status initial_weights(pha_trainer *t)
              "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
              t->o.data, t->o.init_from);
     }
-    pha_status status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
+    pha_status status = pha__model_verify(model);
+    if (!status) status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
     pha_model_close(model);
     return status;
 }

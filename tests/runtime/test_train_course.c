@@ -78,7 +78,7 @@ static void test_a_step_is_left_undone(void **state)
     steps(stopped, 1);
     pha_step timed;
     OK(pha_trainer_step(whole, &timed));
-    double soon = timed.seconds / 3;
+    double soon = timed.seconds / 10; /* early: a machine may be busy while one is timed and idle afterwards */
     pthread_t thread;
     atomic_store(&in_a_step, true);
     assert_int_equal(pthread_create(&thread, NULL, stop_soon, &soon), 0);
@@ -107,7 +107,7 @@ static void test_a_run_stops_in_a_step(void **state)
     o.batch = 200, o.micro_batch = 1, o.context = 40, o.threads = 1, o.steps = 4, o.eval_tokens = 100;
     o.eval_every = o.checkpoint_every = 4, o.out = a;
     OK(train(&o, &result));
-    double soon = result.seconds / 4 / 4;
+    double soon = result.seconds / 4 / 10;
     pthread_t thread;
     o.out = b, o.progress = note_step;
     atomic_store(&in_a_step, false);
@@ -371,6 +371,7 @@ static void test_an_older_checkpoint(void **state)
     OK(pha_trainer_save(t, in_root("older")));
     snprintf(path, sizeof path, "%s/trainer.json", in_root("older"));
     OK(pha__json_load(&json, path, 1 << 20));
+    assert_int_equal(json_object_del(json, "checksum"), 0); /* nor did they have one of their own */
     json_t *identity = json_object_get(json, "identity"), *course = json_object_get(json, "course");
     assert_int_equal(json_object_del(identity, "train_data") | json_object_del(identity, "valid_data"), 0);
     assert_int_equal(json_object_del(course, "rules"), 0);

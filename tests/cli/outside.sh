@@ -1,7 +1,7 @@
 # what comes from outside: closed standard files, a reader that goes away, limits, hangups, a file that is cut in use
 echo '{"arch": "pha", "d_model": 16, "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_ffn": 32, "branches": ["attn"]}' >tiny.json
-seq 1 3000 >text.txt
-prepare="pha prepare text.txt --tokenizer bytes --valid text.txt --test-fraction 0"
+seq 1 3000 >text.txt; seq 3001 4000 >valid.txt
+prepare="pha prepare text.txt --tokenizer bytes --valid valid.txt --test-fraction 0"
 train="pha train --config tiny.json --data data -T 24 -b 6 --threads 1"
 $prepare --out data >/dev/null 2>&1 || exit 1
 $train --out run -n 6 >/dev/null 2>&1 || exit 1

@@ -309,7 +309,7 @@ typedef struct pha_train_options {
     const char *init_from; /* or: a model folder whose weights to start from */
     const char *data;      /* data folder of pha_prepare */
     const char *out;       /* run folder */
-    bool resume;           /* go on from out/checkpoint if there is one */
+    bool resume;           /* go on from out/checkpoint, or the one before it, if there is one */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
     int32_t batch;            /* sequences per step [24] */
@@ -353,7 +353,8 @@ typedef struct pha_train_result {
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
  * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
  * twenty steps in a row were refused because loss or gradient were not finite or far above their mean; a step that is
- * refused changes no weight. */
+ * refused changes no weight. USAGE: the folder holds something else, or another process trains into it. BAD_INPUT with
+ * `resume`: no checkpoint can be used, and the folder shows that there were steps; a run does not start over there. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */

@@ -5,6 +5,10 @@
  * out-parameter is set to NULL on failure and every close function accepts NULL. Option structs are zero-initialised by
  * the caller: zero means "default".
  *
+ * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train and pha_eval are
+ * optional, and so is `size` of pha_tokenizer_decode.
+ *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
  * unreadable, no permission, disk full), NO_MEMORY. After a failure the arguments are as before, and files that were to
@@ -176,16 +180,21 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
 typedef struct pha_model pha_model;
 
 /* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT:
- * also if tokenizer.json is not the one that the weights were written with. */
+ * also if tokenizer.json is not the one that the weights were written with, or config.json makes another model of them
+ * (unless a person wrote "edited": true into it). Opening reads no weights. What computes with them (an engine, a
+ * session, an evaluation, a mean, a training that begins with them) first verifies that they are what was written, or
+ * fails with BAD_INPUT. Files from elsewhere do not say what was written and are taken as they are (docs/format.md). */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);
 /* Writes an untrained model folder (initial values: pha.md 5): every tensor a function of (seed, its path). tokenizer:
- * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced. */
+ * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced once the new
+ * one has been read back (IO: it is not what was written). USAGE: config_file or tokenizer lie in it. */
 PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
                                   const char *out_folder);
 /* Mean of the weights of n >= 1 model folders of one configuration, in double, equal weights (pha.md 6). out_folder: as
- * for pha_model_init. */
+ * for pha_model_init. BAD_INPUT: also for weights with a number that is not finite. USAGE: out_folder is one of the
+ * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
 typedef struct pha_model_info {
@@ -316,6 +325,7 @@ typedef struct pha_train_options {
     const char *data;      /* data folder of pha_prepare */
     const char *out;       /* run folder */
     bool resume;           /* go on from out/checkpoint if there is one */
+    bool other_data;       /* also if the data is not that of the checkpoint, which is refused otherwise */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
     int32_t batch;            /* sequences per step [24] */
@@ -333,7 +343,8 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
-    double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
+    double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above the
+                                 running mean [8; off if batch < 8, as hard text looks like a fault]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
     bool no_fuse;             /* merge no projections, fuse no norms and filters */
@@ -354,12 +365,14 @@ typedef struct pha_train_result {
     double train_loss, valid_loss, valid_ppl, averaged_valid_ppl; /* NaN where not measured */
     double seconds, tokens_per_second; /* of this call; tokens_per_second of its steps alone, NaN: it made none */
     size_t peak_bytes;                 /* that libpha held at once */
+    int64_t refused;                   /* steps of the run whose update the guard refused */
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
- * twenty steps in a row were refused because loss or gradient were not finite or far above their mean; a step that is
- * refused changes no weight. */
+ * in the run folder. All tokens are read once and verified before the first step. STOPPED: on a stop request, at the
+ * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of the
+ * last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above their
+ * mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a note. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */
@@ -374,11 +387,13 @@ typedef struct pha_step {
     int64_t tokens;       /* batch * T */
     bool skipped; /* the guard refused the update */
 } pha_step;
-/* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. */
+/* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. STOPPED: on a
+ * stop request, between microbatches; the step is undone, and made whole by the next call. */
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
 PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
-/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision or other data. The log is
- * told what else is not as it was (the rate, merging, the instruction set ...). */
+/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision, tokenizer or other data
+ * (training and validation split by their content; `other_data` allows that). The log is told what else is not as it
+ * was (the rate, merging, the instruction set ...). */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 

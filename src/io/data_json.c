@@ -43,6 +43,7 @@ static json_t *data_json(const pha__data *data)
     pha__json_set(&o, "joined", pha__json_text(data->joined));
     pha__json_set(&o, "end_token", pha__json_number(data->end_token));
     pha__json_set(&o, "splits", splits);
+    pha__json_seal(&o);
     return o;
 }
 
@@ -135,6 +136,7 @@ pha_status pha__data_read(pha__data *out, const char *folder)
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, LIMIT);
     if (status == PHA_OK && !json_is_object(json)) status = pha__fail(PHA_BAD_INPUT, "%s: not a JSON object", path);
+    if (status == PHA_OK) status = pha__json_check_seal(json, path);
     if (status == PHA_OK) status = read_data(out, json, path);
     json_decref(json);
     pha__free(path);

@@ -33,6 +33,9 @@ void pha__tokens_close(pha__tokens *t);
 uint64_t pha__tokens_count(const pha__tokens *t);
 int32_t pha__tokens_vocab(const pha__tokens *t);
 uint64_t pha__tokens_tokenizer_hash(const pha__tokens *t);
+/* What the split holds, as one number: a hash over the counts, checksums, vocabulary and tokenizer of its shards in
+ * order. Files of other names or ages with the same ids have the same one. */
+uint64_t pha__tokens_identity(const pha__tokens *t);
 /* Copies ids [begin, begin+n) to out; the caller keeps within count. An id >= V found in the file is an error. */
 pha_status pha__tokens_read(const pha__tokens *t, uint64_t begin, size_t n, int32_t *out);
 

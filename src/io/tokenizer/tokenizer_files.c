@@ -158,6 +158,7 @@ pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path)
 {
     *out = NULL;
     if (strcmp(path, "bytes") == 0) return open_bytes(out);
+    TRY(pha__settle(path, false));
     if (pha__is_dir(path)) return open_folder(out, path);
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
     for (size_t i = 0; i < 2; i++) {

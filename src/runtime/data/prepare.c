@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "base/rng.h"
 #include "runtime/data/prepare_impl.h"
 
@@ -296,7 +297,7 @@ static pha_status check_options(const pha__prepare_options *o)
     if (!o->out || !*o->out) FAIL(USAGE, "no output folder");
     if (!o->tokenizer || !*o->tokenizer) FAIL(USAGE, "no tokenizer: a path, \"bytes\", or \"train\"");
     double v = o->valid_fraction, t = o->test_fraction;
-    if (!(v >= 0 && t >= 0 && v + t <= 1 + 1e-9))
+    if (!pha__in_range(v, 0, 1) || !pha__in_range(t, 0, 1) || v + t > 1 + 1e-9)
         FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together at most 1", v, t);
     if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0)
         FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");

@@ -1,7 +1,9 @@
 /* prepare_api.c -- pha_prepare of pha.h over runtime/data/prepare.h */
+#include <math.h>
 #include <string.h>
 
 #include "base/print.h"
+#include "base/range.h"
 #include "runtime/data/prepare.h"
 #include "runtime/stop.h"
 
@@ -38,8 +40,12 @@ static bool pass_on(void *context, const pha__prepare_progress *p)
     return pha__stop_requested();
 }
 
-/* The default gives way to what is asked of the other split. */
-static double fraction(double x, double other) { return x > 0 ? x : x < 0 || other + 0.005 > 1 ? 0 : 0.005; }
+/* The default gives way to what is asked of the other split; what is no number at all stays, to be refused. */
+static double fraction(double x, double other)
+{
+    if (x == 0) return other + 0.005 > 1 ? 0 : 0.005;
+    return pha__in_range(x, -INFINITY, 0) ? 0 : x;
+}
 
 static pha_split split(const pha__data *data, const char *name)
 {
@@ -53,6 +59,12 @@ static pha_split split(const pha__data *data, const char *name)
 
 pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
 {
+    pha_prepare_result unused;
+    if (!result) result = &unused;
+    *result = (pha_prepare_result){0};
+    NEED(o, "options");
+    if (!o->inputs && o->n_inputs) FAIL(USAGE, "no inputs, but %zu of them", o->n_inputs);
+    if ((!o->valid && o->n_valid) || (!o->test && o->n_test)) FAIL(USAGE, "inputs of a split are missing");
     relay r = {o->progress, o->user};
     pha__prepare_options p;
     pha__prepare_defaults(&p);

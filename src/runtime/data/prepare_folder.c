@@ -163,10 +163,9 @@ pha_status pha__prepare_place_open(pha__prepare_place *place, const char *out)
 
 void pha__prepare_place_close(pha__prepare_place *place)
 {
-    if (place->partial && pha__exists(place->partial)) {
-        empty(place->partial, false);
-        pha__discard(place->partial);
-    }
+    pha__message first = pha__message_keep();
+    if (place->partial && pha__is_own_dir(place->partial)) remove_partial(place->partial);
+    pha__message_restore(&first);
     pha__free(place->partial);
     pha__lock_close(&place->lock);
     *place = (pha__prepare_place){0};

@@ -173,7 +173,9 @@ static pha_status score(evaluation *e)
     for (uint64_t window = 0; left > 0;) {
         int32_t T = 1;
         int n;
-        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop");
+        if (pha__stop_requested())
+            FAIL(STOPPED, "asked to stop with %llu of %llu tokens evaluated", (unsigned long long)e->result->tokens,
+                 (unsigned long long)e->wanted);
         TRY(read_windows(e, window, &left, &n, &T));
         pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
         TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
@@ -264,6 +266,7 @@ static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_
     pha__weights weights = {0};
     pha__eval_text text = {0};
     TRY(check_tokenizer(m, tokens, o->data));
+    TRY(pha__model_verify(m));
     TRY(text_of(&text, m, o->data, split));
     TRY(pha__device_open(&device, NULL, o->threads));
     pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;
@@ -280,7 +283,10 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
     pha_model *model = NULL;
     pha__tokens *tokens = NULL;
+    pha_eval_result unused;
+    if (!result) result = &unused;
     *result = (pha_eval_result){0};
+    NEED(o, "options");
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
     TRY(pha_model_open(&model, o->model));
     pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);

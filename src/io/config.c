@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "base/str.h"
 #include "io/config_check.h"
 
@@ -55,7 +56,8 @@ static const row rows[] = {
 
 /* What files for the Hugging Face hub carry beside; accepted and not looked at. */
 static const char *const ignored[] = { "architectures", "model_type", "torch_dtype", "dtype", "transformers_version",
-                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path", NULL };
+                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path",
+                                       PHA__CONFIG_EDITED, NULL };
 
 static bool listed(const char *const *list, const char *key)
 {
@@ -109,7 +111,7 @@ static pha_status read_real(double *out, const row *r, const json_t *value, cons
     if (json_is_null(value)) return PHA_OK;
     if (!json_is_number(value)) FAIL(BAD_INPUT, "%s: %s is not a number", where, r->key);
     double x = json_number_value(value);
-    if (!(x >= r->low && x <= r->high))
+    if (!pha__in_range(x, r->low, r->high))
         FAIL(BAD_INPUT, "%s: %s = %g is out of range (%g to %g)", where, r->key, x, r->low, r->high);
     *out = x;
     return PHA_OK;

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define MAX_HEADER ((uint64_t)100 << 20)
 #define MAX_TENSORS ((size_t)1 << 20)
@@ -194,4 +196,18 @@ const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char 
 const char *pha__safetensors_metadata(const pha__safetensors *st, const char *key)
 {
     return json_string_value(json_object_get(json_object_get(st->header, "__metadata__"), key));
+}
+
+pha_status pha__safetensors_verify(const pha__safetensors *st)
+{
+    const char *wanted = pha__safetensors_metadata(st, PHA__TENSORS_SUM);
+    char found[20];
+    if (!wanted) return PHA_OK;
+    pha__print(found, sizeof found, "%016" PRIx64, pha__hash(st->data, st->data_size, 0));
+    if (strcmp(wanted, found))
+        FAIL(BAD_INPUT,
+             "%s: its numbers are not those that were written (checksum %s, not %.20s): the file is damaged; take a "
+             "copy that is whole",
+             st->map.path, found, wanted);
+    return PHA_OK;
 }

@@ -1,7 +1,8 @@
 # what comes from outside: closed standard files, a reader that goes away, limits, hangups, a file that is cut in use
 echo '{"arch": "pha", "d_model": 16, "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_ffn": 32, "branches": ["attn"]}' >tiny.json
 seq 1 3000 >text.txt
-prepare="pha prepare text.txt --tokenizer bytes --valid text.txt --test-fraction 0"
+seq 2 2 3000 >valid.txt
+prepare="pha prepare text.txt --tokenizer bytes --valid valid.txt --test-fraction 0"
 train="pha train --config tiny.json --data data -T 24 -b 6 --threads 1"
 $prepare --out data >/dev/null 2>&1 || exit 1
 $train --out run -n 6 >/dev/null 2>&1 || exit 1
@@ -14,8 +15,9 @@ $train --out piped -n 6 2>&1 | true
 until [ -d piped/model ]; do sleep 0.05; done
 cmp run/model/model.safetensors piped/model/model.safetensors && echo "trained though nobody listens"
 
-(ulimit -f 1; $train --out limited -n 6 --quiet)
+(ulimit -f 1; $train --out limited -n 6 --quiet) 2>said
 echo "exit $?"
+grep '^pha train' said
 
 $train --out hung -n 100000 --quiet >/dev/null 2>&1 &
 until [ -s hung/log.jsonl ]; do sleep 0.05; done
@@ -31,8 +33,8 @@ $train --data cut --out cut-run -n 1000000 --quiet 2>said &
 until [ -s cut-run/log.jsonl ]; do sleep 0.05; done
 : >cut/train-00000.tok
 wait $!; echo "cut: exit $?"
-cat said
+grep cut/ said
 
 mkfifo fifo
 pha train --run-file fifo
-pha train --resume --out run --quiet --steps 6 >/dev/null && echo "no harm done"
+pha train --resume --out run --quiet --steps 6 >/dev/null 2>&1 && echo "no harm done"

@@ -177,6 +177,7 @@ static void python_json(void **state)
          "\xf0\x9f\x98\x80 \xc3\xa9\t\"/\\\b\f\n\r"},
         {"{\"text\":\"\\ud800x\"}", "text", "\xef\xbf\xbdx"},
         {"{\"text\":\"\\udc00\\ud83d\\u0041\"}", "text", "\xef\xbf\xbd\xef\xbf\xbd" "A"},
+        {"{\"text\":\"\\ud83d\\uffff\"}", "text", "\xef\xbf\xbd\xef\xbf\xbf"},
         {"{\"data\":{\"x\":[{\"text\":\"no\"}],\"text\":\"deep\"},\"text\":\"top\"}", "data.text", "deep"},
         {"{\"data\":{\"text\":\"deep\"},\"data.text\":\"dotted\"}", "data.text", "dotted"},
         {"{\"a\":{\"b\":{\"c\":\"three\"}}}", "a.b.c", "three"},
@@ -191,7 +192,7 @@ static void python_json(void **state)
         assert_memory_equal(got.data, cases[i].want, strlen(cases[i].want));
     }
     static const char *const bad[] = {
-        "{\"text\":\"a\nb\"}", "{\"text\":\"\\x\"}", "{\"text\":\"\\u12g4\"}", "{\"text\":01}",
+        "{\"text\":\"a\x1f\"}", "{\"text\":\"a\nb\"}", "{\"text\":\"\\x\"}", "{\"text\":\"\\u12g4\"}", "{\"text\":01}",
         "{\"text\":\"a\",}", "{text:1}",
         "{\"text\":\"a\" \"b\":1}", "{\"a\":[1,],\"text\":\"a\"}", "{\"text\":+1}", "{\"text\":.5}", "{\"text\":1.}",
         "{\"text\":1e}", "{\"text\":nan}", "{\"text\":\"\xed\xa0\x80\"}",

@@ -383,7 +383,7 @@ static void out_of_memory(void **state)
         pha__prepare_options o = defaults();
         o.threads = 1, o.test_fraction = 0, o.valid_fraction = 0.1;
         if (train) o.tokenizer = "train", o.vocab_size = 270;
-        assert_true(fail_allocations_then(prepare_anew, nothing_there, &o, 60) > 300);
+        assert_true(fail_allocations_then(prepare_anew, nothing_there, &o, 60) > 100);
         expect_whole(false);
     }
 }

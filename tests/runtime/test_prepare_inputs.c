@@ -238,6 +238,13 @@ static void alone(void **state)
     o.test_fraction = 0, o.valid_fraction = 0.1; /* of no inputs */
     OK(run(o, NULL, NULL, file, &r));
     assert_string_equal(split_text("test"), "only to be measured\n|");
+    puts_file("t.txt", "a");
+    OK(run(o, NULL, NULL, file, &r));
+    assert_string_equal(split_text("test"), "a|");
+    o.valid_fraction = 0;
+    OK(run(o, file, NULL, NULL, &r));
+    assert_string_equal(split_text("train"), "a|");
+    puts_file("t.txt", "only to be measured\n");
     o.valid_fraction = 0.7, o.test_fraction = 0.3; /* whose sum isn't quite 1 */
     OK(run(o, file, NULL, NULL, &r));
     assert_int_equal(r.data.n, 2);

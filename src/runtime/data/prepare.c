@@ -17,7 +17,7 @@
 enum {
     PIECE = 512 << 10, /* small enough that each thread has several in a batch */
     FEW = 100,         /* documents: fewer may be cut to give every split its share */
-    LEAST = 2,         /* bytes of a split: one to go by, one to foretell */
+    LEAST = 2,         /* bytes of a part of the text: one to go by, one to foretell */
 };
 
 typedef struct prepare {
@@ -157,7 +157,8 @@ static pha_status check_split(const prepare *p, int split)
 {
     const char *out = p->o->out, *name = pha__split_names[split];
     size_t given = split == PHA__SPLIT_VALID ? p->o->n_valid : split == PHA__SPLIT_TEST ? p->o->n_test : 0;
-    if (p->bytes[split] >= LEAST || (!given && pha__splitter_share(&p->splitter, split) == 0)) return PHA_OK;
+    double share = pha__splitter_share(&p->splitter, split);
+    if (p->bytes[split] >= (given || share == 1 ? 1 : LEAST) || (!given && share == 0)) return PHA_OK;
     if (given)
         FAIL(BAD_INPUT, "%s: no text in the input of the %s split, '%s'", out, name,
              split == PHA__SPLIT_VALID ? p->o->valid[0] : p->o->test[0]);

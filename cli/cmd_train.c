@@ -132,8 +132,8 @@ const Command command_train = {
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and exit "
-             "with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
+             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
+             "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
              "second signal ends at once; the last checkpoint stays good.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"

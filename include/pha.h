@@ -370,9 +370,10 @@ typedef struct pha_train_result {
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
  * in the run folder. All tokens are read once and verified before the first step. STOPPED: on a stop request, at the
- * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of the
- * last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above their
- * mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a note. */
+ * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of
+ * the last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above
+ * their mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a
+ * note. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */

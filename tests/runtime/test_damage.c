@@ -2,6 +2,7 @@
  * person may change; work that would replace what it reads is refused */
 #include <sys/stat.h>
 
+#include "base/fault.h"
 #include "damage.h"
 #include "runtime/infer/session.h"
 #include "training.h"
@@ -211,6 +212,76 @@ static void tokens(void **state)
     put_back(&f);
 }
 
+/* ---- a disk that does not keep what it was given ---- */
+
+static char victim[500];
+static bool hit;
+
+/* Before any call: the victim, as soon as it has its name, gets another byte. */
+static int spoil(pha__call call, size_t *size)
+{
+    (void)call, (void)size;
+    FILE *f = hit ? NULL : fopen(victim, "r+b");
+    if (!f) return 0;
+    bool tensors = strstr(victim, ".safetensors");
+    assert_int_equal(fseek(f, tensors ? -3 : 0, tensors ? SEEK_END : SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, -1, SEEK_CUR), 0);
+    fputc(c ^ 0x10, f);
+    assert_int_equal(fclose(f), 0);
+    hit = true;
+    return 0;
+}
+
+static void nothing(void) {}
+
+static pha_status save_again(void *trainer) { return pha_trainer_save(trainer, folder); }
+
+static pha_status init_again(void *unused)
+{
+    (void)unused;
+    return pha_model_init(in_root("small.json"), 2, "bytes", folder);
+}
+
+static void write_wrongly(pha_status (*attempt)(void *), void *context, const char *const *parts)
+{
+    static const pha__faults faults = {spoil, nothing};
+    const pha__faults *usual = pha__faulty;
+    for (; *parts; parts++) {
+        whole_file before = read_whole(folder, *parts);
+        snprintf(victim, sizeof victim, "%s.writing/%s", folder, *parts);
+        hit = false;
+        pha__faulty = &faults;
+        pha_status status = attempt(context);
+        pha__faulty = usual;
+        assert_true(hit);
+        if (status != PHA_IO || !strstr(pha_errmsg(), "read back otherwise"))
+            fail_msg("%s: status %d: %s", *parts, status, pha_errmsg());
+        whole_file now = read_whole(folder, *parts);
+        assert_true(now.size == before.size && !memcmp(now.data, before.data, now.size));
+        pha__free(now.data);
+        pha__free(before.data);
+    }
+    OK(attempt(context));
+}
+
+/* What is read back is not what was written: the old one stays. */
+static void written_wrongly(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.threads = 1;
+    pha_trainer *t = open_trainer(&o);
+    steps(t, 1);
+    OK(pha_trainer_save(t, at_root("kept")));
+    steps(t, 1);
+    write_wrongly(save_again, t, (const char *const[]){"weights.safetensors", "m.safetensors", "v.safetensors",
+                                                       "trainer.json", NULL});
+    pha_trainer_close(t);
+    make_model(at_root("kept-model"), 1);
+    write_wrongly(init_again, NULL, (const char *const[]){"model.safetensors", "config.json", "tokenizer.json", NULL});
+}
+
 /* ---- means, and places that hold what is read ---- */
 
 static void spoilt_means(void **state)
@@ -282,7 +353,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_model),      cmocka_unit_test(who_looks),    cmocka_unit_test(from_elsewhere),
         cmocka_unit_test(a_checkpoint), cmocka_unit_test(tokens),       cmocka_unit_test(edited_configurations),
-        cmocka_unit_test(spoilt_means), cmocka_unit_test(over_their_own),
+        cmocka_unit_test(spoilt_means), cmocka_unit_test(over_their_own), cmocka_unit_test(written_wrongly),
     };
     return cmocka_run_group_tests(tests, quietly, root_teardown);
 }

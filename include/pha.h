@@ -324,7 +324,7 @@ typedef struct pha_train_options {
     const char *init_from; /* or: a model folder whose weights to start from */
     const char *data;      /* data folder of pha_prepare */
     const char *out;       /* run folder */
-    bool resume;           /* go on from out/checkpoint if there is one */
+    bool resume;           /* go on from out/checkpoint, or the one before it, if there is one */
     bool other_data;       /* also if the data is not that of the checkpoint, which is refused otherwise */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
@@ -373,7 +373,8 @@ typedef struct pha_train_result {
  * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of
  * the last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above
  * their mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a
- * note. */
+ * note. USAGE: the folder holds something else, or another process trains into it. BAD_INPUT with `resume`: no
+ * checkpoint can be used, and the folder shows that there were steps; a run does not start over there. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */

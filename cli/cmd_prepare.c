@@ -1,4 +1,6 @@
 /* cmd_prepare.c -- pha prepare: text in, token shards out */
+#include <string.h>
+
 #include "command.h"
 
 typedef struct Options {
@@ -16,10 +18,11 @@ static json_t *split_json(const pha_split *s)
 
 static void print_json(const pha_prepare_result *r, const char *out)
 {
-    talk_json(json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:I, s:o}", "out", out, "train", split_json(&r->train), "valid",
-                        split_json(&r->valid), "test", split_json(&r->test), "vocab_size", (int)r->vocab_size,
+    talk_json(json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:I, s:o, s:o, s:i}", "out", out, "train",
+                        split_json(&r->train), "valid", split_json(&r->valid), "test", split_json(&r->test), "vocab_size", (int)r->vocab_size,
                         "tokenizer_hash", talk_hash(r->tokenizer_hash), "skipped_lines", (json_int_t)r->skipped_lines,
-                        "seconds", talk_real(r->seconds)));
+                        "seconds", talk_real(r->seconds), "end_token", talk_text(r->end_token, strlen(r->end_token)),
+                        "end_id", (int)r->end_id));
 }
 
 static void print_split(const char *name, const pha_split *s)
@@ -41,6 +44,8 @@ static void print_text(const pha_prepare_result *r, const char *out)
     print_split("valid", &r->valid);
     print_split("test", &r->test);
     printf("vocabulary %d, tokenizer %016llx\n", (int)r->vocab_size, (unsigned long long)r->tokenizer_hash);
+    if (r->end_id >= 0) printf("end of a document: %s (id %d, by %s)\n", r->end_token, (int)r->end_id, r->end_from);
+    else printf("end of a document: no token is known\n");
     if (r->skipped_lines) printf("skipped %s bad lines\n", talk_count(text, r->skipped_lines));
     talk_note("wrote %s in %s (%s/s)", out, talk_seconds(text, r->seconds),
               talk_bytes(rate, r->seconds > 0 ? bytes / r->seconds : 0));
@@ -74,6 +79,8 @@ static const Option table[] = {
      .also = "output,output-dir", .help = "data folder to write"},
     {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, o.tokenizer), .shown = "train one",
      .help = "tokenizer.json, a folder with GPT-2's files, or `bytes`"},
+    {.name = "end-token", .kind = OPTION_STRING, FIELD(Options, o.end_token), .shown = "the tokenizer's",
+     .arg = "TOKEN", .also = "eos-token,eos,eot", .help = "the token that ends documents, where the tokenizer's files don't say it"},
     {.name = "vocab-size", .kind = OPTION_INT, FIELD(Options, o.vocab_size), .fallback = "16384", .low = 257,
      .high = 1 << 20,
      .also = "vocab,vocabulary", .help = "vocabulary of a trained tokenizer"},
@@ -97,7 +104,7 @@ static const Option table[] = {
      .help = "JSONL: count bad lines and go on instead of failing"},
     {.name = "join", .kind = OPTION_ENUM, FIELD(Options, o.join), .choices = "auto|always|never", .base = 0,
      .fallback = "auto",
-     .help = "<|endoftext|> between documents (auto: not for WikiText)"},
+     .help = "the end token between documents (auto: not for WikiText)"},
     OPTION_THREADS(Options, o.threads),
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),

@@ -17,6 +17,7 @@ pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path)
 void pha_tokenizer_close(pha_tokenizer *t) { pha__tokenizer_close((pha__tokenizer *)t); }
 int32_t pha_tokenizer_size(const pha_tokenizer *t) { return pha__tokenizer_size(inner(t)); }
 int32_t pha_tokenizer_end(const pha_tokenizer *t) { return pha__tokenizer_eot(inner(t)); }
+const char *pha_tokenizer_end_from(const pha_tokenizer *t) { return pha__tokenizer_end_from(inner(t)); }
 uint64_t pha_tokenizer_hash(const pha_tokenizer *t) { return pha__tokenizer_hash(inner(t)); }
 
 pha_status pha_tokenizer_encode(const pha_tokenizer *t, const char *text, size_t size, bool special, int32_t **ids,

@@ -60,6 +60,7 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
     p.test = o->test, p.n_test = o->n_test;
     p.out = o->out;
     if (o->tokenizer) p.tokenizer = o->tokenizer;
+    p.end_token = o->end_token;
     if (o->vocab_size) p.vocab_size = o->vocab_size;
     if (o->train_bytes) p.train_bytes = o->train_bytes;
     p.seed = o->seed;
@@ -77,6 +78,9 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
                                    .vocab_size = out.data.vocab_size,
                                    .tokenizer_hash = out.data.tokenizer_hash,
                                    .skipped_lines = out.bad_lines,
-                                   .seconds = out.seconds};
+                                   .seconds = out.seconds,
+                                   .end_id = out.end_id,
+                                   .end_from = out.end_from};
+    memcpy(result->end_token, out.end_token, sizeof result->end_token);
     return PHA_OK;
 }

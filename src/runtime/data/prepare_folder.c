@@ -10,7 +10,8 @@
 static bool is_part(const char *name)
 {
     size_t n = strlen(name);
-    return !strcmp(name, "data.json") || !strcmp(name, "tokenizer.json") || (n > 4 && !strcmp(name + n - 4, ".tok"));
+    return !strcmp(name, "data.json") || !strcmp(name, "tokenizer.json") ||
+           !strcmp(name, PHA__TOKENIZER_CONFIG) || (n > 4 && !strcmp(name + n - 4, ".tok"));
 }
 
 static const pha__kind data_kind = {"a data folder", (const char *const[]){"data.json", NULL}, is_part};

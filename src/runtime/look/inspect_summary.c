@@ -110,6 +110,17 @@ static double decode_bytes(const summary *m, int i)
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
+static void text_tokenizer(pha__str *out, const pha__tokenizer *t)
+{
+    size_t size;
+    const unsigned char *end = pha__tokenizer_bytes(t, pha__tokenizer_eot(t), &size);
+    pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 ", ", "tokenizer", pha__tokenizer_size(t),
+                    pha__tokenizer_hash(t));
+    if (end) pha__str_printf(out, "documents end with %.*s (id %d, by %s)\n", (int)size, (const char *)end,
+                             pha__tokenizer_eot(t), pha__tokenizer_end_from(t));
+    else pha__str_puts(out, "no end token\n");
+}
+
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
     const pha__model_row *row = pha__model_find(s->config.arch);
@@ -127,8 +138,7 @@ static void text_config(pha__str *out, const pha__subject *s, const summary *m)
     if (!s->model) return;
     pha__str_printf(out, "  %-14s %.2f MB\n", "file", (double)m->file_size / 1e6);
     if (s->model->tokenizer)
-        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer",
-                        pha__tokenizer_size(s->model->tokenizer), pha__tokenizer_hash(s->model->tokenizer));
+        text_tokenizer(out, s->model->tokenizer);
     else pha__str_printf(out, "  %-14s none\n", "tokenizer");
 }
 
@@ -230,6 +240,7 @@ static json_t *as_json(const pha__subject *s, const summary *m, int context)
         pha__str_printf(&hash, "%016" PRIx64, pha__tokenizer_hash(s->model->tokenizer));
         json_object_set_new(o, "tokenizer_hash", json_string(hash.data));
         pha__str_free(&hash);
+        json_object_set_new(o, "end_id", json_integer(pha__tokenizer_eot(s->model->tokenizer)));
     }
     return o;
 }

@@ -23,7 +23,7 @@ static int run(Call *call, void *options)
     pha_status status = pha_bench(&a->o, &text);
     talk_progress_end();
     if (status) return library_error(call, status);
-    fputs(text, stdout);
+    talk_write(stdout, text, strlen(text));
     if (!*text || text[strlen(text) - 1] != '\n') putchar('\n');
     pha_free(text);
     return PHA_OK;
@@ -54,6 +54,7 @@ const Command command_bench = {
     .name = "bench",
     .summary = "time ops and whole models",
     .usage = "[--model DIR|NAME] [--context 1024,2048] [options]",
+    .meant = "model",
     .about = "Times a training step, reading of a prompt and decoding for several context lengths: tokens/s, GFLOP/s, "
              "share of the "
              "machine's measured peak, and peak memory by kind. Without a model it times the ops.",

@@ -1,4 +1,5 @@
 /* cmd_completion.c -- pha completion: a shell's completion script, written from the option tables */
+#include <stdlib.h>
 #include <string.h>
 
 #include "command.h"
@@ -26,10 +27,20 @@ static void values_of(const Command *c)
     }
 }
 
+/* Without a name: the person's own shell. */
+static const char *shell_of(const Options *a)
+{
+    const char *own = getenv("SHELL"), *name = own ? strrchr(own, '/') : NULL;
+    if (a->shells.n) return a->shells.items[0];
+    return name ? name + 1 : own && *own ? own : "bash";
+}
+
 static int run(Call *call, void *options)
 {
-    const char *shell = ((Options *)options)->shells.items[0];
-    if (strcmp(shell, "bash")) return usage_error(call, "no completion for %s; there is one for: bash", shell);
+    const char *shell = shell_of(options);
+    if (strcmp(shell, "bash"))
+        return usage_error(call, "no completion for %s; there is one for: bash%s", shell,
+                           strcmp(shell, "zsh") ? "" : " (zsh reads it after: autoload -U bashcompinit; bashcompinit)");
     printf("# bash completion for pha; put into ~/.bashrc: source <(pha completion bash)\n"
            "_pha() {\n"
            "  local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} words=\n"
@@ -58,14 +69,14 @@ static const Option table[] = {{0}};
 const Command command_completion = {
     .name = "completion",
     .summary = "print a shell completion script",
-    .usage = "bash",
-    .about = "Completes commands, options, the choices of options, and file names.",
+    .usage = "[bash]",
+    .about = "Completes commands, options, the choices of options, and file names. "
+             "Without a name it is for the shell that SHELL names.",
     .examples = "source <(pha completion bash)",
     .options = table,
     .size = sizeof(Options),
     .operand = "SHELL",
     .operands_offset = offsetof(Options, shells),
-    .operands_min = 1,
     .operands_max = 1,
     .run = run,
 };

@@ -44,37 +44,37 @@ static void protocol(char *text, size_t size, const Options *a, const pha_eval_r
         snprintf(text + n, size - n, "; NOT COMPARABLE with the protocol");
 }
 
-static void print_json(const Options *a, const pha_eval_result *r)
+static int print_json(const Options *a, const pha_eval_result *r)
 {
     char text[256];
     protocol(text, sizeof text, a, r);
     json_t *loss = json_array(), *n = json_array(), *all = json_object();
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
-        json_array_append_new(loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
-        json_array_append_new(n, json_integer((json_int_t)r->bucket_tokens[i]));
+        talk_add(&loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
+        talk_add(&n, json_integer((json_int_t)r->bucket_tokens[i]));
     }
-    json_object_set_new(all, "model", json_string(a->o.model));
-    json_object_set_new(all, "data", json_string(a->o.data));
-    json_object_set_new(all, "split", json_string(a->o.split));
-    json_object_set_new(all, "protocol", json_string(text));
-    json_object_set_new(all, "comparable", json_boolean(comparable(a, r)));
-    json_object_set_new(all, "mode", json_string(modes[a->o.mode]));
-    json_object_set_new(all, "window", json_integer(r->context));
-    json_object_set_new(all, "stride", json_integer(r->stride));
-    json_object_set_new(all, "tokenizer_hash", talk_hash(r->tokenizer_hash));
-    json_object_set_new(all, "tokens", json_integer((json_int_t)r->tokens));
-    json_object_set_new(all, "words", r->words ? json_integer((json_int_t)r->words) : json_null());
-    json_object_set_new(all, "bytes", r->bytes ? json_integer((json_int_t)r->bytes) : json_null());
-    json_object_set_new(all, "nll", talk_real(r->nll));
-    json_object_set_new(all, "token_ppl", talk_real(r->token_ppl));
-    json_object_set_new(all, "word_ppl", talk_real(r->word_ppl));
-    json_object_set_new(all, "bits_per_byte", talk_real(r->bits_per_byte));
-    json_object_set_new(all, "accuracy", talk_real(r->accuracy));
-    json_object_set_new(all, "loss_by_position", loss);
-    json_object_set_new(all, "tokens_by_position", n);
-    json_object_set_new(all, "seconds", talk_real(r->seconds));
-    json_object_set_new(all, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
-    talk_json(all);
+    talk_set(&all, "model", talk_string(a->o.model));
+    talk_set(&all, "data", talk_string(a->o.data));
+    talk_set(&all, "split", talk_string(a->o.split));
+    talk_set(&all, "protocol", talk_string(text));
+    talk_set(&all, "comparable", json_boolean(comparable(a, r)));
+    talk_set(&all, "mode", talk_string(modes[a->o.mode]));
+    talk_set(&all, "window", json_integer(r->context));
+    talk_set(&all, "stride", json_integer(r->stride));
+    talk_set(&all, "tokenizer_hash", talk_hash(r->tokenizer_hash));
+    talk_set(&all, "tokens", json_integer((json_int_t)r->tokens));
+    talk_set(&all, "words", r->words ? json_integer((json_int_t)r->words) : json_null());
+    talk_set(&all, "bytes", r->bytes ? json_integer((json_int_t)r->bytes) : json_null());
+    talk_set(&all, "nll", talk_real(r->nll));
+    talk_set(&all, "token_ppl", talk_real(r->token_ppl));
+    talk_set(&all, "word_ppl", talk_real(r->word_ppl));
+    talk_set(&all, "bits_per_byte", talk_real(r->bits_per_byte));
+    talk_set(&all, "accuracy", talk_real(r->accuracy));
+    talk_set(&all, "loss_by_position", loss);
+    talk_set(&all, "tokens_by_position", n);
+    talk_set(&all, "seconds", talk_real(r->seconds));
+    talk_set(&all, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
+    return talk_json(all);
 }
 
 static void print_real(const char *name, double value, const char *format)
@@ -103,7 +103,7 @@ static void print_text(const Options *a, const pha_eval_result *r)
 {
     char text[256], n[32];
     protocol(text, sizeof text, a, r);
-    printf("%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
+    talk_print(stdout, "%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
     printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
     if (r->words) printf("%-18s %s\n", "words", talk_count(n, r->words));
@@ -130,9 +130,9 @@ static int write_logits(Call *call, const Options *a)
 {
     pha_status status = pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads);
     if (status) return library_error(call, status);
-    if (a->json)
-        talk_json(json_pack("{s:s, s:s, s:s}", "model", a->o.model, "tokens", a->tokens, "logits", a->logits));
-    return PHA_OK;
+    if (!a->json) return PHA_OK;
+    return talk_json(json_pack("{s:o, s:o, s:o}", "model", talk_string(a->o.model), "tokens", talk_string(a->tokens),
+                               "logits", talk_string(a->logits)));
 }
 
 static int check(const Call *call, const Options *a)
@@ -164,8 +164,8 @@ static int run(Call *call, void *options)
     pha_status status = pha_eval(&a->o, &result);
     talk_progress_end();
     if (status) return library_error(call, status);
-    if (a->json) print_json(a, &result);
-    else print_text(a, &result);
+    if (a->json) return print_json(a, &result);
+    print_text(a, &result);
     return PHA_OK;
 }
 
@@ -204,6 +204,7 @@ const Command command_eval = {
     .name = "eval",
     .summary = "measure a model's perplexity",
     .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --tokens FILE.npy --logits FILE.npy",
+    .meant = "model/,data",
     .about =
         "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
         "share of targets that equal the most likely token, and the loss by position in the window.\n\n"

@@ -27,13 +27,13 @@ typedef struct Output {
 static void on_token(void *user, int32_t id)
 {
     Output *out = user;
-    if (json_array_append_new(out->tokens, json_integer(id))) out->failed = true;
+    talk_add(&out->tokens, json_integer(id));
 }
 
 static bool on_text(void *user, const char *text, size_t size)
 {
     Output *out = user;
-    if (!out->keep) return fwrite(text, 1, size, stdout) == size && fflush(stdout) == 0;
+    if (!out->keep) return talk_write(stdout, text, size) && fflush(stdout) == 0;
     char *more = realloc(out->text, out->size + size + 1);
     if (!more) {
         out->failed = true;
@@ -58,14 +58,26 @@ static void say_speed(const pha_generate_result *r)
               ends[end]);
 }
 
-static void print_json(const Options *a, const Output *out, const char *prompt, size_t size,
-                       const pha_generate_result *r)
+/* Also when quiet: a text that was cut looks like one that ended. */
+static void say_if_full(const pha_generate_result *r, const char *then)
 {
-    talk_json(json_pack("{s:s, s:o, s:o, s:O, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt",
-                        talk_text(prompt, size), "text", talk_text(out->text ? out->text : "", out->size), "tokens",
-                        out->tokens, "prompt_tokens", (json_int_t)r->prompt_tokens, "new_tokens",
-                        (json_int_t)r->new_tokens, "prompt_seconds", talk_real(r->prompt_seconds), "new_seconds",
-                        talk_real(r->new_seconds), "end", ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    if (r->end == 4) talk_note("the context is full, so the text was cut here; %s", then);
+}
+
+static int print_json(const Options *a, const Output *out, const char *prompt, size_t size,
+                      const pha_generate_result *r)
+{
+    json_t *o = json_object();
+    talk_set(&o, "model", talk_string(a->model));
+    talk_set(&o, "prompt", talk_text(prompt, size));
+    talk_set(&o, "text", talk_text(out->text ? out->text : "", out->size));
+    talk_set(&o, "tokens", json_incref(out->tokens));
+    talk_set(&o, "prompt_tokens", json_integer(r->prompt_tokens));
+    talk_set(&o, "new_tokens", json_integer(r->new_tokens));
+    talk_set(&o, "prompt_seconds", talk_real(r->prompt_seconds));
+    talk_set(&o, "new_seconds", talk_real(r->new_seconds));
+    talk_set(&o, "end", talk_string(ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    return talk_json(o);
 }
 
 static int generate_once(Call *call, Options *a, pha_session *session)
@@ -77,23 +89,27 @@ static int generate_once(Call *call, Options *a, pha_session *session)
     int code = a->prompt ? PHA_OK : read_all(call, a->prompt_file ? a->prompt_file : "-", &text, &size);
     if (code) return code;
     const char *prompt = a->prompt ? a->prompt : text;
-    if (a->echo && !a->json) fwrite(prompt, 1, size, stdout), fflush(stdout);
+    if (a->echo && !a->json) talk_write(stdout, prompt, size), fflush(stdout);
     a->o.text = on_text, a->o.user = &out;
     if (a->json) a->o.token = on_token, out.tokens = json_array();
     pha_status status = pha_generate(session, prompt, size, &a->o, &result);
     if (!a->json) putchar('\n'), fflush(stdout);
     code = out.failed ? PHA_NO_MEMORY : status;
-    if (a->json && (status == PHA_OK || status == PHA_STOPPED)) print_json(a, &out, prompt, size, &result);
+    if (a->json && !out.failed && (status == PHA_OK || status == PHA_STOPPED)) {
+        int printed = print_json(a, &out, prompt, size, &result);
+        code = code ? code : printed;
+    }
     if (status && status != PHA_STOPPED) library_error(call, status);
     else if (!a->quiet && !a->json) say_speed(&result);
+    if (!status && !a->json) say_if_full(&result, "--max-context sets how many tokens it holds");
     json_decref(out.tokens);
     free(out.text);
     free(text);
     return code ? code : result.end == 5 ? PHA_STOPPED : PHA_OK;
 }
 
-/* One line from the person; false at the end of the input. ctrl-C empties the line. */
-static bool read_line(char **line, size_t *capacity)
+/* One line of *size bytes from the person; false at the end of the input. ctrl-C empties the line. */
+static bool read_line(char **line, size_t *capacity, size_t *size)
 {
     for (;;) {
         if (isatty(STDIN_FILENO)) fprintf(stderr, "%s> %s", talk_bold(stderr), talk_plain(stderr)), fflush(stderr);
@@ -102,12 +118,14 @@ static bool read_line(char **line, size_t *capacity)
         ssize_t n = getline(line, capacity, stdin);
         pha_clear_stop();
         if (n >= 0) {
-            if (n && (*line)[n - 1] == '\n') (*line)[n - 1] = 0;
+            if (n && (*line)[n - 1] == '\n') (*line)[--n] = 0;
+            *size = (size_t)n;
             return true;
         }
         if (errno != EINTR || signals_count() == before) return false;
         clearerr(stdin);
-        talk_note("\n(/quit or ctrl-D to leave, /reset to forget the text so far)");
+        fputc('\n', stderr);
+        talk_note("(/quit or ctrl-D to leave, /reset to forget the text so far)");
     }
 }
 
@@ -115,27 +133,29 @@ static int converse(Call *call, Options *a, pha_session *session)
 {
     Output out = {0};
     char *line = NULL;
-    size_t capacity = 0;
-    int code = PHA_OK;
+    size_t capacity = 0, size;
+    int code = PHA_OK; /* of the last line that failed */
     a->o.text = on_text, a->o.user = &out;
     if (isatty(STDIN_FILENO))
         talk_note("A line is read and continued; ctrl-C stops the text. /reset forgets, /quit leaves.");
-    for (bool first = true; !code && read_line(&line, &capacity);) {
+    for (bool first = true; (code == PHA_OK || code == PHA_USAGE) && read_line(&line, &capacity, &size);) {
         if (strcmp(line, "/quit") == 0) break;
         if (strcmp(line, "/reset") == 0) {
             pha_session_reset(session);
             first = true;
             continue;
         }
-        if (first && !*line) continue; /* nothing to go on from yet */
+        if (first && !size) continue; /* nothing to go on from yet */
         pha_generate_result result = {0};
-        pha_status status = pha_generate(session, line, strlen(line), &a->o, &result);
-        putchar('\n'), fflush(stdout);
-        bool stopped = status == PHA_STOPPED || result.end == 5;
+        pha_status status = pha_generate(session, line, size, &a->o, &result);
         pha_clear_stop();
-        if (status && !stopped) code = library_error(call, status);
-        else if (!a->quiet) say_speed(&result);
-        if (result.end == 4) talk_note("the context is full; /reset forgets the text so far");
+        if (status && status != PHA_STOPPED) { /* after USAGE, a line too long perhaps, the session is as it was */
+            code = library_error(call, status);
+            continue;
+        }
+        putchar('\n'), fflush(stdout);
+        if (!a->quiet) say_speed(&result);
+        if (!status) say_if_full(&result, "/reset forgets the text so far");
         first = false;
         a->o.sample.seed++; /* the same line again gets another answer */
     }
@@ -174,7 +194,7 @@ static const Option table[] = {
     {.name = "interactive", .letter = 'i', .kind = OPTION_FLAG, FIELD(Options, interactive), .also = "chat",
      .help = "read lines and go on from each; /reset, /quit, ctrl-C stops a text"},
     {.name = "special", .kind = OPTION_FLAG, FIELD(Options, o.plain_prompt), .invert = true, .also = "parse-special",
-     .help = "special tokens in the prompt become their ids; off: for text of strangers"},
+     .help = "special tokens in the prompt become their ids (off: plain text)"},
     {.name = "echo", .kind = OPTION_FLAG, FIELD(Options, echo), .help = "print the prompt too"},
 
     {.group = "Choice of the next token", .name = "temperature", .letter = 't', .kind = OPTION_REAL,
@@ -198,7 +218,8 @@ static const Option table[] = {
      .fallback = "256",
      .low = 1, .high = 1e12, .also = "max-new-tokens,length,tokens", .help = "new tokens at most"},
     {.name = "stop", .kind = OPTION_LIST, FIELD(Options, stop), .help = "text that ends the output (may be repeated)"},
-    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end), .help = "go on after the end of the text"},
+    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end),
+     .help = "go on after the end of the text"},
     {.name = "max-context", .kind = OPTION_INT, FIELD(Options, session.max_context), .fallback = "4096", .low = 1,
      .high = 1 << 28,
      .also = "context", .help = "tokens that the caches hold"},
@@ -214,6 +235,7 @@ const Command command_generate = {
     .name = "generate",
     .summary = "continue a text",
     .usage = "--model DIR [--prompt TEXT | --prompt-file FILE] [options]\n--model DIR --interactive [options]",
+    .meant = "model/,prompt",
     .about = "Reads the prompt in chunks and prints the continuation as it comes, in whole UTF-8 characters. Without a "
              "prompt "
              "it reads standard input.\n\n"

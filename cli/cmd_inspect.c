@@ -25,7 +25,7 @@ static int run(Call *call, void *options)
     if (bad) return bad;
     pha_status status = pha_inspect(&a->o, &text);
     if (status) return library_error(call, status);
-    fputs(text, stdout);
+    talk_write(stdout, text, strlen(text));
     if (!*text || text[strlen(text) - 1] != '\n') putchar('\n');
     pha_free(text);
     if (a->o.svg) talk_note("wrote %s", a->o.svg);

@@ -16,13 +16,20 @@ static json_t *split_json(const pha_split *s)
                      (json_int_t)s->documents);
 }
 
-static void print_json(const pha_prepare_result *r, const char *out)
+static int print_json(const pha_prepare_result *r, const char *out)
 {
-    talk_json(json_pack("{s:s, s:o, s:o, s:o, s:i, s:o, s:I, s:o, s:o, s:i}", "out", out, "train",
-                        split_json(&r->train), "valid", split_json(&r->valid), "test", split_json(&r->test), "vocab_size", (int)r->vocab_size,
-                        "tokenizer_hash", talk_hash(r->tokenizer_hash), "skipped_lines", (json_int_t)r->skipped_lines,
-                        "seconds", talk_real(r->seconds), "end_token", talk_text(r->end_token, strlen(r->end_token)),
-                        "end_id", (int)r->end_id));
+    json_t *o = json_object();
+    talk_set(&o, "out", talk_string(out));
+    talk_set(&o, "train", split_json(&r->train));
+    talk_set(&o, "valid", split_json(&r->valid));
+    talk_set(&o, "test", split_json(&r->test));
+    talk_set(&o, "vocab_size", json_integer(r->vocab_size));
+    talk_set(&o, "tokenizer_hash", talk_hash(r->tokenizer_hash));
+    talk_set(&o, "skipped_lines", json_integer((json_int_t)r->skipped_lines));
+    talk_set(&o, "seconds", talk_real(r->seconds));
+    talk_set(&o, "end_token", talk_text(r->end_token, strlen(r->end_token)));
+    talk_set(&o, "end_id", json_integer(r->end_id));
+    return talk_json(o);
 }
 
 static void print_split(const char *name, const pha_split *s)
@@ -66,11 +73,12 @@ static int run(Call *call, void *options)
         return usage_error(call, "--vocab-size is for a tokenizer that is trained; --tokenizer names a finished one");
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
+    signals_outlive_output();
     pha_status status = pha_prepare(&a->o, &result);
     talk_progress_end();
     if (status) return library_error(call, status);
-    if (a->json) print_json(&result, a->o.out);
-    else print_text(&result, a->o.out);
+    if (a->json) return print_json(&result, a->o.out);
+    print_text(&result, a->o.out);
     return PHA_OK;
 }
 
@@ -80,7 +88,8 @@ static const Option table[] = {
     {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, o.tokenizer), .shown = "train one",
      .help = "tokenizer.json, a folder with GPT-2's files, or `bytes`"},
     {.name = "end-token", .kind = OPTION_STRING, FIELD(Options, o.end_token), .shown = "the tokenizer's",
-     .arg = "TOKEN", .also = "eos-token,eos,eot", .help = "the token that ends documents, where the tokenizer's files don't say it"},
+     .arg = "TOKEN",
+     .also = "eos-token,eos,eot", .help = "token that ends documents, if the tokenizer doesn't say it"},
     {.name = "vocab-size", .kind = OPTION_INT, FIELD(Options, o.vocab_size), .fallback = "16384", .low = 257,
      .high = 1 << 20,
      .also = "vocab,vocabulary", .help = "vocabulary of a trained tokenizer"},

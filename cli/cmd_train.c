@@ -11,14 +11,21 @@ typedef struct Options {
     bool json, quiet;
 } Options;
 
-static void print_json(const pha_train_result *r, const char *out, bool stopped)
+static int print_json(const pha_train_result *r, const char *out, bool stopped)
 {
-    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped,
-                        "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "train_loss",
-                        talk_real(r->train_loss), "valid_loss", talk_real(r->valid_loss), "valid_ppl",
-                        talk_real(r->valid_ppl), "averaged_valid_ppl", talk_real(r->averaged_valid_ppl), "seconds",
-                        talk_real(r->seconds), "tokens_per_second", talk_real(r->tokens_per_second), "peak_bytes",
-                        (json_int_t)r->peak_bytes));
+    json_t *o = json_object();
+    talk_set(&o, "out", talk_string(out));
+    talk_set(&o, "stopped", json_boolean(stopped));
+    talk_set(&o, "steps", json_integer(r->steps));
+    talk_set(&o, "tokens", json_integer(r->tokens));
+    talk_set(&o, "train_loss", talk_real(r->train_loss));
+    talk_set(&o, "valid_loss", talk_real(r->valid_loss));
+    talk_set(&o, "valid_ppl", talk_real(r->valid_ppl));
+    talk_set(&o, "averaged_valid_ppl", talk_real(r->averaged_valid_ppl));
+    talk_set(&o, "seconds", talk_real(r->seconds));
+    talk_set(&o, "tokens_per_second", talk_real(r->tokens_per_second));
+    talk_set(&o, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
+    return talk_json(o);
 }
 
 static void print_real(const char *name, double value)
@@ -38,7 +45,7 @@ static void print_text(const pha_train_result *r, const char *out)
     printf("%-26s %s\n", "time", talk_seconds(text, r->seconds));
     if (isfinite(r->tokens_per_second)) printf("%-26s %.0f\n", "tokens per second", r->tokens_per_second);
     printf("%-26s %s\n", "peak memory", talk_bytes(text, (double)r->peak_bytes));
-    printf("%-26s %s\n", "run folder", out);
+    talk_print(stdout, "%-26s %s\n", "run folder", out);
 }
 
 static bool exists_in(Call *call, const char *folder, const char *name, const char **path)
@@ -84,15 +91,17 @@ static int run(Call *call, void *options)
     a->o.command = call->line;
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
+    signals_outlive_output();
     pha_status status = pha_train(&a->o, &result);
     talk_progress_end();
+    int printed = PHA_OK;
     if (status == PHA_OK || (status == PHA_STOPPED && result.steps > 0)) {
-        if (a->json) print_json(&result, a->o.out, status == PHA_STOPPED);
+        if (a->json) printed = print_json(&result, a->o.out, status == PHA_STOPPED);
         else print_text(&result, a->o.out);
     }
     if (status == PHA_STOPPED) talk_note("pha train: stopped; `pha train --resume --out %s` goes on", a->o.out);
     else if (status) library_error(call, status);
-    return status;
+    return status ? (int)status : printed;
 }
 
 #define UNWRAP(...) __VA_ARGS__
@@ -115,11 +124,12 @@ const Command command_train = {
     .usage = "--config NAME|FILE --data DIR --out DIR [options]\n"
              "--init-from DIR --data DIR --out DIR [options]\n"
              "--resume --out DIR [options]",
+    .meant = "data/,config",
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "checkpoint/, "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with "
-             "the options in the run's run.json and bit-identical "
+             "SIGINT, SIGTERM and SIGHUP finish the step, write a checkpoint and exit with 75; --resume then goes on "
+             "with the options in the run's run.json and bit-identical "
              "results. A second signal ends at once; the last checkpoint stays good.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"

@@ -88,6 +88,7 @@ typedef struct Command {
     const char *operand;     /* name of the positional arguments, NULL: none */
     size_t operands_offset;  /* of a `List` */
     size_t operands_min, operands_max;
+    const char *meant;       /* the options that a lone argument may be meant for: "data/,config"; with /, a folder */
     bool run_file;           /* takes --run-file */
     const char *(*own_run_file)(struct Call *call, const void *options); /* what it is by default; or NULL */
     int (*run)(struct Call *call, void *options); /* returns the exit code */
@@ -129,7 +130,7 @@ char *option_copy(Call *call, const char *text, size_t size);
 /* help.c */
 void help_command(FILE *out, const Command *command);
 void help_man(FILE *out, const Command *command);
-void help_print_config(FILE *out, const Call *call);
+int help_print_config(FILE *out, const Call *call);
 /* "--lr NUMBER" of an option into text. */
 void option_spelling(char *text, size_t size, const Option *option, bool roff);
 const char *option_env_name(char *text, size_t size, const Option *option); /* NULL: none */

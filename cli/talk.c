@@ -38,16 +38,20 @@ void talk_error(const char *who, const char *text)
 {
     talk_progress_end();
     fflush(stdout);
-    fprintf(stderr, "%s%s:%s %s\n", talk_colour(stderr) ? "\033[1;31m" : "", who, talk_plain(stderr), text);
+    fprintf(stderr, "%s%s:%s ", talk_colour(stderr) ? "\033[1;31m" : "", who, talk_plain(stderr));
+    talk_line(stderr, text);
+    fputc('\n', stderr);
 }
 
 void talk_note(const char *format, ...)
 {
+    char text[1024];
     va_list args;
     talk_progress_end();
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof text, format, args);
     va_end(args);
+    talk_line(stderr, text);
     fputc('\n', stderr);
 }
 
@@ -99,10 +103,14 @@ void talk_progress(void *user, const pha_progress *p)
     }
     shown.last = t;
     if (!terminal) {
-        fprintf(stderr, "%s\n", line);
+        talk_line(stderr, line);
+        fputc('\n', stderr);
         return;
     }
-    fprintf(stderr, "\r\033[K%.*s", cut(line, width() - 1), line);
+    char shown_part[1024];
+    snprintf(shown_part, sizeof shown_part, "%.*s", cut(line, width() - 1), line);
+    fputs("\r\033[K", stderr);
+    talk_line(stderr, shown_part);
     fflush(stderr);
     shown.open = true;
 }
@@ -120,12 +128,41 @@ pha_progress_fn *talk_progress_unless(bool quiet)
 
 /* ---- JSON ----------------------------------------------------------------------------------------------- */
 
-void talk_json(json_t *json)
+static void give_up(json_t **whole)
 {
-    if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) != 0)
-        talk_error("pha", "out of memory while writing JSON");
-    putchar('\n');
+    json_decref(*whole);
+    *whole = NULL;
+}
+
+/* jansson takes the value over even where it fails, and refuses NULL. */
+void talk_set(json_t **object, const char *key, json_t *value)
+{
+    if (!*object) json_decref(value);
+    else if (json_object_set_new(*object, key, value) != 0) give_up(object);
+}
+
+void talk_add(json_t **list, json_t *value)
+{
+    if (!*list) json_decref(value);
+    else if (json_array_append_new(*list, value) != 0) give_up(list);
+}
+
+int talk_json(json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(json);
+    if (!text) {
+        talk_error("pha", "out of memory while writing JSON");
+        return PHA_NO_MEMORY;
+    }
+    talk_write(stdout, text, strlen(text)), putchar('\n'); /* whether that arrived, main.c looks at the end */
+    free(text);
+    return PHA_OK;
+}
+
+json_t *talk_string(const char *text)
+{
+    return talk_text(text, strlen(text));
 }
 
 json_t *talk_real(double value)
@@ -133,36 +170,18 @@ json_t *talk_real(double value)
     return isfinite(value) ? json_real(value) : json_null();
 }
 
-/* Bytes of the valid UTF-8 character at s, 0: none (Unicode's table 3-7). */
-static size_t character(const unsigned char *s, size_t n)
-{
-    static const struct { unsigned char low, high, second_low, second_high, size; } rows[] = {
-        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
-        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
-        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4}};
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        if (s[0] < rows[i].low || s[0] > rows[i].high) continue;
-        if (rows[i].size > n) return 0;
-        if (rows[i].size > 1 && (s[1] < rows[i].second_low || s[1] > rows[i].second_high)) return 0;
-        for (size_t k = 2; k < rows[i].size; k++)
-            if ((s[k] & 0xc0) != 0x80) return 0;
-        return rows[i].size;
-    }
-    return 0;
-}
-
 json_t *talk_text(const char *text, size_t size)
 {
     char *copy = malloc(3 * size + 1);
     size_t n = 0;
     for (size_t i = 0, k; copy && i < size; i += k ? k : 1) {
-        k = character((const unsigned char *)text + i, size - i);
+        k = talk_character(text + i, size - i);
         memcpy(copy + n, k ? text + i : "\xef\xbf\xbd", k ? k : 3);
         n += k ? k : 3;
     }
     json_t *string = copy ? json_stringn(copy, n) : NULL;
     free(copy);
-    return string ? string : json_null();
+    return string;
 }
 
 json_t *talk_hash(uint64_t hash)

@@ -18,6 +18,15 @@ const char *talk_plain(FILE *file);
 void talk_error(const char *who, const char *text);
 void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* visible.c: outside text. talk_line escapes every control character, always: messages. talk_write and talk_print do so
+ * only on a terminal, and leave \n and \t: results, which in a file are as they are. talk_write returns false once
+ * writing failed. */
+void talk_line(FILE *file, const char *text);
+bool talk_write(FILE *file, const char *text, size_t size);
+void talk_print(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Bytes of the valid UTF-8 character at text (n > 0), 0: none. */
+size_t talk_character(const char *text, size_t n);
+
 /* A pha_progress_fn: on a terminal one line that is rewritten, otherwise plain lines every few seconds. `user` is
  * ignored. talk_progress_end finishes the rewritten line. */
 void talk_progress(void *user, const pha_progress *progress);
@@ -25,8 +34,14 @@ void talk_progress_end(void);
 /* The function for an options struct: NULL if quiet. */
 pha_progress_fn *talk_progress_unless(bool quiet);
 
-/* Prints and releases; keys in the order in which they were added. */
-void talk_json(json_t *json);
+/* Building: NULL is a value for which there was no memory, and an object or list that was to receive one is released
+ * and becomes NULL itself. Each value is handed over. */
+void talk_set(json_t **object, const char *key, json_t *value);
+void talk_add(json_t **list, json_t *value);
+json_t *talk_string(const char *text); /* talk_text of all of it */
+/* Prints and releases; keys in the order in which they were added. Returns the exit code: NULL has said on stderr that
+ * there was no memory, and nothing was printed. */
+int talk_json(json_t *json);
 json_t *talk_real(double value); /* null where it is not finite */
 /* Any bytes: what is not UTF-8 becomes U+FFFD, one for each byte. */
 json_t *talk_text(const char *text, size_t size);

@@ -67,7 +67,12 @@ PHA_API const char *pha_version(void);
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
  * Set it before anything else is called; NULL restores the default. Once libpha holds memory a change is ignored, with
- * a warning in the log. */
+ * a warning in the log. What jansson, zlib and zstd allocate for libpha comes from it as well.
+ *
+ * jansson has one allocator for the whole process: libpha sets it when it is loaded. A program that uses jansson too
+ * keeps what it has: its values and texts come from the functions that were set before (malloc and free, as a rule),
+ * and values may go from one to the other. If it sets functions of its own it does so before libpha is loaded, or while
+ * no call of libpha runs and no object of libpha is open; from then on jansson's share of libpha's memory is theirs. */
 typedef struct pha_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*free)(void *context, void *memory);
@@ -87,6 +92,10 @@ PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "
 PHA_API void pha_request_stop(void);
 PHA_API void pha_clear_stop(void);
 
+/* The path of the file whose contents are mapped at an address, NULL: none. Of use in a handler of SIGBUS, which comes
+ * when a file that is open here is truncated by somebody else; it may be called there. */
+PHA_API const char *pha_mapped_file(const void *address);
+
 /* Called now and then by long work; `done` and `total` in `unit`s, rate per second, `seconds_left` < 0: unknown.
  * `line` is a ready text for a person (loss, tokens/s, time left ...). */
 typedef struct pha_progress {
@@ -101,10 +110,10 @@ typedef struct pha_tokenizer pha_tokenizer;
 
 /* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe +
  * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". The token that ends a document is the one
- * that tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json beside it name, in this order,
- * else the added token with a well-known name (<|endoftext|>, <|end_of_text|>, </s>, <eos>, <|im_end|> and others). No
- * token is put in front of a text by itself, whatever a post_processor says. BAD_INPUT: also a file that asks for what
- * isn't supported, which is named. */
+ * that tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json beside it name, in this
+ * order, else the added token with a well-known name (<|endoftext|>, <|end_of_text|>, </s>, <eos>, <|im_end|> and
+ * others). No token is put in front of a text by itself, whatever a post_processor says. BAD_INPUT: also a file that
+ * asks for what isn't supported, which is named. */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
@@ -288,7 +297,8 @@ typedef struct pha_generate_options {
 typedef struct pha_generate_result {
     int64_t prompt_tokens, new_tokens;
     double prompt_seconds, new_seconds;
-    int end; /* 0 max_tokens, 1 end of text, 2 stop string, 3 the callback, 4 context full, 5 asked to stop */
+    /* After OK or STOPPED. 0 max_tokens, 1 end of text, 2 stop string, 3 callback, 4 context full, 5 asked to stop */
+    int end;
 } pha_generate_result;
 
 /* Reads the prompt (`size` bytes; may be empty in a session that has read something) and generates. Same model, session

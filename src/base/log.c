@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/print.h"
+
 static void to_stderr(void *context, pha__log_level level, const char *text)
 {
     (void)context;
@@ -23,10 +25,11 @@ void pha__log_to(pha__log_fn *receiver, void *context)
 
 void pha__log(pha__log_level level, const char *format, ...)
 {
-    char text[2048];
+    char raw[2048], text[sizeof raw];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    pha__vprint(raw, sizeof raw, format, args);
     va_end(args);
+    pha__print_visible(text, sizeof text, raw);
     receive(receive_context, level, text);
 }

@@ -8,10 +8,11 @@
 
 #include <stdarg.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+
+#include "base/print.h"
 
 typedef struct head {
     size_t size;
@@ -192,9 +193,9 @@ char *pha__arena_printf(pha__arena *a, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = pha__vprint(NULL, 0, format, args);
     char *p = n < 0 ? NULL : pha__arena_alloc(a, (size_t)n + 1, 1);
-    if (p) vsnprintf(p, (size_t)n + 1, format, again);
+    if (p) pha__vprint(p, (size_t)n + 1, format, again);
     if (n < 0) a->failed = 1;
     va_end(again);
     va_end(args);

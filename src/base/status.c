@@ -2,12 +2,22 @@
 #include "base/status.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
+
+#include "base/print.h"
+#include "base/utf8.h"
 
 #define MESSAGE_SIZE 1024
 
 static _Thread_local char message[MESSAGE_SIZE];
+
+/* Names of files, keys and tokens come from outside and must not reach a terminal as they are. A character that the end
+ * of the buffer cut is left out. */
+static void set_message(char text[MESSAGE_SIZE])
+{
+    text[pha__utf8_whole((const unsigned char *)text, strlen(text))] = 0;
+    pha__print_visible(message, sizeof message, text);
+}
 
 /* A message may be made from the old message, so it is put together beside it. */
 pha_status pha__fail(pha_status code, const char *format, ...)
@@ -15,9 +25,9 @@ pha_status pha__fail(pha_status code, const char *format, ...)
     char text[MESSAGE_SIZE];
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    pha__vprint(text, sizeof text, format, args);
     va_end(args);
-    memcpy(message, text, sizeof text);
+    set_message(text);
     return code;
 }
 
@@ -26,16 +36,25 @@ pha_status pha__fail_in(pha_status code, const char *format, ...)
     char text[MESSAGE_SIZE];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    int n = pha__vprint(text, sizeof text, format, args);
     va_end(args);
     if (n < 0) n = 0;
     int room = MESSAGE_SIZE - 3 - n; /* behind ": " */
-    if (room > 0) snprintf(text + n, sizeof text - (size_t)n, ": %.*s", room, message);
-    memcpy(message, text, sizeof text);
+    if (room > 0) pha__print(text + n, sizeof text - (size_t)n, ": %.*s", room, message);
+    set_message(text);
     return code;
 }
 
 const char *pha_errmsg(void) { return message; }
+
+pha__message pha__message_keep(void)
+{
+    pha__message kept;
+    memcpy(kept.text, message, sizeof kept.text);
+    return kept;
+}
+
+void pha__message_restore(const pha__message *kept) { memcpy(message, kept->text, sizeof kept->text); }
 
 const char *pha_status_text(pha_status status)
 {

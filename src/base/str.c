@@ -2,10 +2,10 @@
 #include "base/str.h"
 
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/print.h"
 
 /* Room for `extra` more bytes and the final zero. */
 static int reserve(pha__str *s, size_t extra)
@@ -38,10 +38,10 @@ void pha__str_printf(pha__str *s, const char *format, ...)
     va_list args, again;
     va_start(args, format);
     va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
+    int n = pha__vprint(NULL, 0, format, args);
     if (n < 0) s->failed = 1;
     else if (reserve(s, (size_t)n)) {
-        vsnprintf(s->data + s->size, (size_t)n + 1, format, again);
+        pha__vprint(s->data + s->size, (size_t)n + 1, format, again);
         s->size += (size_t)n;
     }
     va_end(again);

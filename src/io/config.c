@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "base/print.h"
 #include "base/str.h"
 #include "io/config_check.h"
 
@@ -128,7 +129,7 @@ static pha_status find_name(int32_t *out, const row *r, const json_t *value, con
     char all[128] = "";
     for (int i = 0; r->names[i]; i++) {
         if (text && strcmp(text, r->names[i]) == 0) return *out = i, PHA_OK;
-        snprintf(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", r->names[i]);
+        pha__print(all + strlen(all), sizeof all - strlen(all), "%s%s", i ? ", " : "", r->names[i]);
     }
     FAIL(BAD_INPUT, "%s: %s: %s%.40s%s is not one of %s", where, r->key, text ? "'" : "", text ? text : "the value",
          text ? "'" : "", all);
@@ -217,13 +218,13 @@ static pha_status check_unused(const pha__config *c, const json_t *object, const
     int n = 0;
     for (const row *r = NULL; (r = next(r, NULL));) {
         if (in_use(r, c) || !json_object_get(object, r->key)) continue;
-        snprintf(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
+        pha__print(found + strlen(found), sizeof found - strlen(found), "%s%s", n++ ? ", " : "", r->key);
     }
     if (n == 0) return PHA_OK;
     for (int i = 0; branch_names[i]; i++) {
         if (!(c->branches & 1 << i)) continue;
-        snprintf(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
-                 branch_names[i]);
+        pha__print(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
+                   branch_names[i]);
     }
     FAIL(BAD_INPUT, "%s: %s %s not used with branches = [%s]; remove %s", where, found, n == 1 ? "is" : "are", branches,
          n == 1 ? "it" : "them");
@@ -266,33 +267,38 @@ static json_t *window_json(const pha__config *c)
 {
     bool same = true;
     for (int i = 1; i < c->n_layer; i++) same = same && c->window[i] == c->window[0];
-    if (same) return c->window[0] ? json_integer(c->window[0]) : json_null();
-    json_t *list = json_array();
+    if (same) return c->window[0] ? pha__json_number(c->window[0]) : json_null();
+    json_t *list = pha__json_list();
     for (int i = 0; i < c->n_layer; i++)
-        json_array_append_new(list, c->window[i] ? json_integer(c->window[i]) : json_null());
+        pha__json_add(&list, c->window[i] ? pha__json_number(c->window[i]) : json_null());
     return list;
 }
 
 static json_t *branches_json(const pha__config *c)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     for (int i = 0; branch_names[i]; i++)
-        if (c->branches & 1 << i) json_array_append_new(list, json_string(branch_names[i]));
+        if (c->branches & 1 << i) pha__json_add(&list, pha__json_text(branch_names[i]));
     return list;
 }
 
-/* NULL: not to be written (a size without a meaning in this model). */
+/* Not a size without a meaning in this model. */
+static bool written(const pha__config *c, const row *r)
+{
+    return r->kind != PHA__KEY_INT || r->init != 0 || *(const int32_t *)((const char *)c + r->offset);
+}
+
 static json_t *value_json(const pha__config *c, const row *r)
 {
     const void *at = (const char *)c + r->offset;
     switch (r->kind) {
-    case PHA__KEY_INT: return *(const int32_t *)at || r->init != 0 ? json_integer(*(const int32_t *)at) : NULL;
+    case PHA__KEY_INT: return pha__json_number(*(const int32_t *)at);
     case PHA__KEY_REAL:
         if (r->offset == AT(alpha) && c->alpha == pha__config_alpha(c)) return json_null();
-        return json_real(*(const double *)at);
+        return pha__json_decimal(*(const double *)at);
     case PHA__KEY_BOOL: return json_boolean(*(const bool *)at);
-    case PHA__KEY_NAME: return json_string(r->names[*(const int32_t *)at]);
-    case PHA__KEY_TEXT: return json_string(at);
+    case PHA__KEY_NAME: return pha__json_text(r->names[*(const int32_t *)at]);
+    case PHA__KEY_TEXT: return pha__json_text(at);
     case PHA__KEY_BRANCHES: return branches_json(c);
     case PHA__KEY_WINDOW: return window_json(c);
     }
@@ -303,18 +309,16 @@ json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules
 {
     const char *const *keys = rules->keys(c->arch);
     const row *own = rules->own ? rules->own(c->arch) : NULL;
-    json_t *object = keys ? json_object() : NULL;
-    for (const row *r = NULL; object && (r = next(r, own));) {
-        json_t *value = uses(r, keys) && in_use(r, c) ? value_json(c, r) : NULL;
-        if (value) json_object_set_new(object, r->key, value);
-    }
+    json_t *object = keys ? pha__json_object() : NULL;
+    for (const row *r = NULL; keys && (r = next(r, own));)
+        if (uses(r, keys) && in_use(r, c) && written(c, r)) pha__json_set(&object, r->key, value_json(c, r));
     return object;
 }
 
 pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules)
 {
+    if (!rules->keys(c->arch)) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);
     json_t *object = pha__config_to_json(c, rules);
-    if (!object) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);
     pha_status status = pha__json_save(object, path);
     json_decref(object);
     return status;

@@ -2,7 +2,8 @@
 #include "io/config_check.h"
 
 #include <math.h>
-#include <stdio.h>
+
+#include "base/print.h"
 
 double pha__config_alpha(const pha__config *c) { return pow(2.0 * c->n_layer, 0.25); }
 
@@ -14,8 +15,8 @@ static pha_status check_heads(pha__config *c, const char *where)
     int step = 2 * c->n_head, low = c->d_model / step * step;
     if (c->d_model % step != 0) {
         char nearest[40];
-        if (low == 0) snprintf(nearest, sizeof nearest, "%d", step);
-        else snprintf(nearest, sizeof nearest, "%d, %d", low, low + step);
+        if (low == 0) pha__print(nearest, sizeof nearest, "%d", step);
+        else pha__print(nearest, sizeof nearest, "%d, %d", low, low + step);
         if (c->d_model % c->n_head != 0)
             FAIL(BAD_INPUT, "%s: d_model = %d is not a multiple of n_head = %d (nearest: %s)", where, c->d_model,
                  c->n_head, nearest);

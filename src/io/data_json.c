@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "io/tokens.h"
 
 enum { VERSION = 1 };
@@ -14,24 +15,31 @@ static const int64_t MOST = (int64_t)1 << 62;
 
 static json_t *split_json(const pha__split_info *s)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
-                     "words", (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents",
-                     (json_int_t)s->documents, "tokens_per_word",
-                     s->words ? (double)s->tokens / (double)s->words : 0.0);
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "tokens", pha__json_number((int64_t)s->tokens));
+    pha__json_set(&o, "bytes", pha__json_number((int64_t)s->bytes));
+    pha__json_set(&o, "words", pha__json_number((int64_t)s->words));
+    pha__json_set(&o, "lines", pha__json_number((int64_t)s->lines));
+    pha__json_set(&o, "documents", pha__json_number((int64_t)s->documents));
+    pha__json_set(&o, "tokens_per_word", pha__json_decimal(s->words ? (double)s->tokens / (double)s->words : 0.0));
+    return o;
 }
 
 static json_t *data_json(const pha__data *data)
 {
-    char hash[17];
-    snprintf(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
-    json_t *splits = json_object();
+    json_t *o = pha__json_object(), *splits = pha__json_object();
     for (size_t i = 0; i < data->n; i++)
-        json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
+        pha__json_set(&splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
-    snprintf(seed, sizeof seed, "%" PRIu64, data->seed);
-    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
-                     (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits",
-                     splits);
+    pha__print(seed, sizeof seed, "%" PRIu64, data->seed);
+    pha__json_set(&o, "format", pha__json_text("pha-data"));
+    pha__json_set(&o, "version", pha__json_number(VERSION));
+    pha__json_set(&o, "vocab_size", pha__json_number(data->vocab_size));
+    pha__json_set(&o, "tokenizer_hash", pha__json_hex(data->tokenizer_hash));
+    pha__json_set(&o, "seed", pha__json_text(seed));
+    pha__json_set(&o, "joined", pha__json_text(data->joined));
+    pha__json_set(&o, "splits", splits);
+    return o;
 }
 
 pha_status pha__data_write(const char *folder, const pha__data *data)
@@ -39,7 +47,7 @@ pha_status pha__data_write(const char *folder, const pha__data *data)
     json_t *json = data_json(data);
     char *path = pha__path_join(folder, "data.json");
     pha_status status = PHA_OK;
-    if (!json || !path) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory for data.json", folder);
+    if (!path) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory for data.json", folder);
     if (status == PHA_OK) status = pha__json_save(json, path);
     json_decref(json);
     pha__free(path);
@@ -92,7 +100,7 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
     if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1)
         FAIL(BAD_INPUT, "%s: seed is not a number", where);
-    if ((size_t)snprintf(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
+    if ((size_t)pha__print(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
         FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
     json_t *splits = json_object_get(json, "splits");
     if (!json_is_object(splits)) FAIL(BAD_INPUT, "%s: 'splits' is missing", where);
@@ -102,6 +110,7 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
 pha_status pha__data_read(pha__data *out, const char *folder)
 {
     memset(out, 0, sizeof *out);
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, "data.json");
     if (!path) FAIL(NO_MEMORY, "%s: out of memory", folder);
     json_t *json = NULL;

@@ -7,11 +7,11 @@
 
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define MAX_HEADER 65536
 #define MAX_DIMS 4
@@ -200,13 +200,13 @@ struct pha__npy {
 static pha_status write_header(pha__writer *file, const int64_t *shape, int rank)
 {
     char text[256];
-    int n = snprintf(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
+    int n = pha__print(text, sizeof text, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
     for (int i = 0; i < rank; i++)
-        n += snprintf(text + n, sizeof text - (size_t)n, "%" PRId64 "%s", shape[i],
-                      i + 1 < rank ? ", "
-                      : rank == 1  ? ","
+        n += pha__print(text + n, sizeof text - (size_t)n, "%" PRId64 "%s", shape[i],
+                        i + 1 < rank ? ", "
+                        : rank == 1  ? ","
                                    : "");
-    n += snprintf(text + n, sizeof text - (size_t)n, "), }");
+    n += pha__print(text + n, sizeof text - (size_t)n, "), }");
     int padded = (n + 1 + 10 + 63) / 64 * 64 - 10;
     unsigned char head[10] = {
         0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)padded, (unsigned char)(padded >> 8)

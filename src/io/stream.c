@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+#define ZSTD_STATIC_LINKING_ONLY /* for its allocator */
 #include <zstd.h>
 #include <zstd_errors.h>
 
@@ -38,10 +39,27 @@ static void *z_alloc(void *context, unsigned n, unsigned size)
     return pha__alloc(n, size);
 }
 
+#ifdef PHA__ZSTD_MEMORY
+static void *zstd_alloc(void *context, size_t size)
+{
+    (void)context;
+    return pha__alloc(1, size);
+}
+#endif
+
 static void z_free(void *context, void *p)
 {
     (void)context;
     pha__free(p);
+}
+
+static ZSTD_DStream *open_zstd(void)
+{
+#ifdef PHA__ZSTD_MEMORY
+    return ZSTD_createDCtx_advanced((ZSTD_customMem){zstd_alloc, z_free, NULL});
+#else
+    return ZSTD_createDStream();
+#endif
 }
 
 uint64_t pha__stream_offset(const pha__stream *s) { return s->file_offset - (s->end - s->begin); }
@@ -98,7 +116,7 @@ static pha_status detect(pha__stream *s)
         s->gzip_open = s->inside = true;
     }
     if (s->codec == ZSTD) {
-        s->zstd = ZSTD_createDStream();
+        s->zstd = open_zstd();
         if (!s->zstd || ZSTD_isError(ZSTD_DCtx_setParameter(s->zstd, ZSTD_d_windowLogMax, MAX_WINDOW_LOG)))
             FAIL(NO_MEMORY, "%s: out of memory for zstd", s->path);
         s->inside = true;

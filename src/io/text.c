@@ -1,10 +1,10 @@
 /* text.c -- documents from files: plain text, WikiText, JSONL */
 #include "io/text.h"
 
-#include <jansson.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -230,12 +230,16 @@ static pha_status next_line(pha__text *t, const char **line, size_t *size)
     }
 }
 
-/* What is wrong with this line; NULL: nothing, and t->json is the document's text. */
-static const char *parse_line(pha__text *t, const char *line, size_t size, json_error_t *error)
+/* Sets t->json to the document's text, or *wrong to what is wrong with this line. */
+static pha_status parse_line(pha__text *t, const char *line, size_t size, json_error_t *error, const char **wrong_out)
 {
-    json_t *object = json_loadb(line, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, error);
-    if (!object) return error->text;
+    json_t *object;
     const char *wrong = NULL;
+    pha_status status =
+        pha__json_parse_line(&object, line, size, JSON_ALLOW_NUL | JSON_DECODE_INT_AS_REAL, error);
+    if (status == PHA_NO_MEMORY)
+        FAIL(NO_MEMORY, "%s:%llu: no memory for a line of %zu bytes", t->path, (unsigned long long)t->line, size);
+    if (status) return *wrong_out = error->text, PHA_OK;
     json_t *text = json_object_get(object, t->options.text_key); /* NULL for anything but an object */
     if (!json_is_object(object)) wrong = "not an object";
     else if (!text) wrong = "no such key";
@@ -243,7 +247,8 @@ static const char *parse_line(pha__text *t, const char *line, size_t size, json_
     else t->json = json_incref(text);
     json_decref(object);
     error->column = 0;
-    return wrong;
+    *wrong_out = wrong;
+    return PHA_OK;
 }
 
 /* Reads lines up to the next document with text. */
@@ -257,7 +262,8 @@ static pha_status next_document(pha__text *t)
         if (!line) return PHA_OK;
         if (t->line == 1 && size >= 3 && memcmp(line, "\xef\xbb\xbf", 3) == 0) line += 3, size -= 3;
         if (!t->discard && is_blank(line, size)) continue;
-        const char *wrong = t->discard ? "too long" : parse_line(t, line, size, &error);
+        const char *wrong = "too long";
+        if (!t->discard) TRY(parse_line(t, line, size, &error, &wrong));
         t->discard = false;
         if (wrong && t->options.skip_bad) {
             t->stats.bad_lines++;

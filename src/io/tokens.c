@@ -2,12 +2,12 @@
 #include "io/tokens.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 typedef struct shard {
     pha__map map;
@@ -57,7 +57,7 @@ static pha_status check_shard(const pha__tokens *t, size_t i, bool verify)
 static pha_status open_shard(pha__tokens *t, size_t i, const char *folder, const char *split, bool verify)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s-%05zu.tok", split, i);
+    pha__print(name, sizeof name, "%s-%05zu.tok", split, i);
     char *path = pha__path_join(folder, name);
     if (!path) FAIL(NO_MEMORY, "%s: out of memory", folder);
     shard *s = &t->shards[i];
@@ -94,7 +94,8 @@ static pha_status open_all(pha__tokens *t, const char *folder, const char *split
 {
     size_t n;
     if (strlen(split) > 15) FAIL(USAGE, "%s: no split '%s'", folder, split);
-    if (!pha__is_dir(folder)) FAIL(IO, "%s: not a folder; make a data folder with pha prepare", folder);
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "make a data folder with pha prepare"));
     TRY(count_shards(folder, split, &n));
     if (n == 0)
         FAIL(BAD_INPUT, "%s: no split '%s' (no file %s-00000.tok); make a data folder with pha prepare", folder, split,

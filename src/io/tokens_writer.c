@@ -1,10 +1,10 @@
 /* tokens_writer.c -- one split of tokens into shards, each written beside its name, synced and renamed */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "io/tokens.h"
 
 enum { STAGE = 32768 }; /* ids converted at a time */
@@ -33,7 +33,7 @@ pha_status pha__tokens_writer_open(pha__tokens_writer **out, const char *folder,
                                      .tokenizer_hash = tokenizer_hash };
     w->limit = (uint64_t)1 << 28;
     w->folder = pha__strdup(folder);
-    if (!w->folder || (size_t)snprintf(w->split, sizeof w->split, "%s", split) >= sizeof w->split) {
+    if (!w->folder || (size_t)pha__print(w->split, sizeof w->split, "%s", split) >= sizeof w->split) {
         pha_status status = w->folder ? PHA_USAGE : PHA_NO_MEMORY;
         pha__tokens_writer_abort(w);
         return pha__fail(status, "%s: cannot write the split '%s' (out of memory, or too long a name)", folder, split);
@@ -47,7 +47,7 @@ void pha__tokens_writer_limit(pha__tokens_writer *w, uint64_t n) { w->limit = n;
 static pha_status begin_shard(pha__tokens_writer *w)
 {
     char name[64];
-    snprintf(name, sizeof name, "%s-%05u.tok", w->split, w->header.index);
+    pha__print(name, sizeof name, "%s-%05u.tok", w->split, w->header.index);
     char *path = pha__path_join(w->folder, name);
     if (!path) FAIL(NO_MEMORY, "%s: out of memory", w->folder);
     pha_status status = pha__writer_open(&w->file, path);

@@ -6,8 +6,8 @@
  *
  * The norms on the outputs of GQA and GSS are ours (seq_norm, on by default): as printed the stack does not train.
  */
-#include <stdio.h>
 
+#include "base/print.h"
 #include "models/models.h"
 #include "nn/nn.h"
 
@@ -16,10 +16,10 @@ static Var add(Params p, const char *name, Var x, Var u, Var f, const pha__confi
 {
     char sum[32];
     Residual m = pha__residual_mode_of(c, x, u, site == 0);
-    snprintf(sum, sizeof sum, "%s_sum", name);
+    pha__print(sum, sizeof sum, "%s_sum", name);
     if (!c->seq_norm || site == 2) return pha__residual(p, sum, m.base, f, m.alpha, m.beta, c, site);
     char branch[32];
-    snprintf(branch, sizeof branch, "%s_out", name);
+    pha__print(branch, sizeof branch, "%s_out", name);
     return mix(p, sum, m.base, u, &(Branch){branch, f}, 1, m.alpha, m.beta, c, site);
 }
 

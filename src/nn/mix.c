@@ -1,7 +1,7 @@
 /* mix.c -- fusion of branches by learned weights, and residuals (pha.md 2, 2.1, 8, 10) */
 #include <math.h>
-#include <stdio.h>
 
+#include "base/print.h"
 #include "nn/nn.h"
 #include "ops/mix/mix.h"
 #include "ops/residual/residual.h"
@@ -96,7 +96,7 @@ Var pha__mix_at(Params p, const char *name, Var base, Var u, const Branch *branc
     bool damped = c->residual >= PHA__RES_PRE; /* at 1 the unit-norm mix drowns the embedding (pha.md 8) */
     for (int k = 0; k < n; k++) {
         char gain[40];
-        snprintf(gain, sizeof gain, "%s_norm", branches[k].name);
+        pha__print(gain, sizeof gain, "%s_norm", branches[k].name);
         in[PHA__MIX_BRANCH + k] = branches[k].z;
         if (c->branch_gain)
             in[PHA__MIX_GAIN + k] =

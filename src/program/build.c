@@ -1,9 +1,9 @@
 /* build.c -- recording: names, parameters, results of ops, and their shapes */
 #include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/env.h"
+#include "base/print.h"
 #include "base/rng.h"
 #include "program/program.h"
 #include "program/watch.h"
@@ -57,7 +57,7 @@ static void reject(pha__program *p, pha_status status, const char *text)
 {
     if (p->status) return;
     p->status = status;
-    snprintf(p->message, sizeof p->message, "%s", text);
+    pha__print(p->message, sizeof p->message, "%s", text);
 }
 
 void pha__reject(Params p, const char *format, ...)
@@ -65,7 +65,7 @@ void pha__reject(Params p, const char *format, ...)
     char text[512];
     va_list list;
     va_start(list, format);
-    vsnprintf(text, sizeof text, format, list);
+    pha__vprint(text, sizeof text, format, list);
     va_end(list);
     reject(p.program, PHA_BAD_INPUT, text);
 }
@@ -85,7 +85,7 @@ Params pha__sub(Params p, const char *name) { return (Params){p.program, join(p,
 Params pha__at_layer(Params p, int layer)
 {
     char name[24];
-    snprintf(name, sizeof name, "layer%d", layer);
+    pha__print(name, sizeof name, "layer%d", layer);
     return (Params){p.program, join(p, name), layer, p.part};
 }
 
@@ -238,7 +238,7 @@ Var pha__apply_at(Params p, const char *name, const pha__op *op, const Var *in, 
     pha_status status = infer(g, v);
     if (status) {
         char text[512];
-        snprintf(text, sizeof text, "%s (%s:%d): %s", v->path, v->file, v->line, pha_errmsg());
+        pha__print(text, sizeof text, "%s (%s:%d): %s", v->path, v->file, v->line, pha_errmsg());
         reject(g, status, text);
         return g->poison;
     }

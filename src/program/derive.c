@@ -266,9 +266,12 @@ pha_status pha__derive(pha__program *p)
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];
         if (n->merged) continue;
+        pha__shape shape;
+        pha__shape_of(p, n, &shape);
+        if (n->op->longest && n->op->longest(&shape) < p->options.max_context)
+            FAIL(BAD_INPUT, "%s (%s:%d): a text may have at most %lld tokens, not %lld", n->path, n->file, n->line,
+                 (long long)n->op->longest(&shape), (long long)p->options.max_context);
         if (n->op->state && p->options.max_context) {
-            pha__shape shape;
-            pha__shape_of(p, n, &shape);
             n->state_offset = state;
             pha__state_layout layout = n->op->state(&shape, p->options.max_context);
             size_t bytes = pha__state_bytes(&layout);

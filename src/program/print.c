@@ -1,8 +1,8 @@
 /* print.c -- a program as text, and the bytes that its steps move */
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "base/str.h"
 #include "program/program.h"
 
@@ -55,9 +55,9 @@ static void print_inputs(const pha__node *n, char *out, size_t size)
     out[0] = 0;
     for (int i = 0; i < n->n_in && at < size; i++) {
         if (!n->in[i]) continue;
-        at += (size_t)(n->in[i]->op ? snprintf(out + at, size - at, "%s%d", at ? " " : "", n->in[i]->width)
-                                    : snprintf(out + at, size - at, "%s[%dx%d]", at ? " " : "", pha__rows_of(n, i),
-                                               n->in[i]->width));
+        at += (size_t)(n->in[i]->op ? pha__print(out + at, size - at, "%s%d", at ? " " : "", n->in[i]->width)
+                                    : pha__print(out + at, size - at, "%s[%dx%d]", at ? " " : "", pha__rows_of(n, i),
+                                                 n->in[i]->width));
     }
 }
 

@@ -3,11 +3,11 @@
  * A slice of a merged product is a value of the model, so it is shown under its own path and source line.
  */
 #include <math.h>
-#include <stdio.h>
 
 #include "backend/backend.h"
 #include "base/dtype.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "program/program.h"
 
 static float element(const pha__view *v, int64_t row, int64_t column)
@@ -73,11 +73,11 @@ pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const
     if (s->pass == PHA__FORWARD || n->op->is_loss) TRY(trace_members(p, n, "out", &a->out, rows, false, device));
     for (int k = 0; s->pass == PHA__BACKWARD && k < a->n_in; k++) {
         char name[16];
-        snprintf(name, sizeof name, "d_in%d", k);
-        if (s->d_in[k].kind == PHA__REF_GRAD)
-            TRY(trace_members(p, n, name, &a->d_in[k], a->d_in[k].rows, k == n->stack_in, device));
+        pha__print(name, sizeof name, "d_in%d", k);
+        if (s->d_in[k].kind == PHA__REF_GRAD && k == n->stack_in)
+            TRY(trace_members(p, n, name, &a->d_in[k], a->d_in[k].rows, true, device));
         else if (a->d_in[k].data)
-            TRY(trace_view(n, name, &a->d_in[k], rows, device));
+            TRY(trace_view(n, name, &a->d_in[k], a->d_in[k].rows ? a->d_in[k].rows : rows, device));
     }
     return PHA_OK;
 }

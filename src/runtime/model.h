@@ -7,6 +7,7 @@
 #ifndef PHA__MODEL_H
 #define PHA__MODEL_H
 
+#include "base/place.h"
 #include "io/config.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
@@ -46,12 +47,15 @@ pha_status pha__weights_place(pha__weights *w, const pha__config *config, const 
                               pha__dtype dtype);
 void pha__weights_close(pha__weights *w); /* of pha__weights_place; a zeroed one is allowed */
 
-/* May a model be written to `folder`? Only over nothing, an empty folder, or a model folder that holds nothing else. */
-pha_status pha__model_place(const char *folder);
+/* A claim on a place for a model: over nothing, an empty folder, or a model folder that holds nothing else. */
+extern const pha__kind pha__model_kind;
+pha_status pha__model_claim(pha__claim *claim, const char *folder);
 
-/* Writes config.json, model.safetensors (the store's weights, fp32) and README.md, and tokenizer.json if given, into a
- * new folder beside `folder`, and puts it in its place if pha__model_place allows it. `card`: text for the model card,
- * may be NULL. */
+/* Writes config.json, model.safetensors (the store's weights, fp32) and README.md, and tokenizer.json if given, beside
+ * the claimed place, and puts the folder there. `card`: text for the model card, may be NULL. */
+pha_status pha__model_write_to(pha__claim *claim, const pha__config *config, const pha__store *store,
+                               const pha__tokenizer *tokenizer, const char *card);
+/* The same with a claim of its own. */
 pha_status pha__model_write(const char *folder, const pha__config *config, const pha__store *store,
                             const pha__tokenizer *tokenizer, const char *card);
 

@@ -12,4 +12,3 @@ pha inspect
 pha average a --out b
 pha tokenize
 pha report
-pha completion

@@ -114,7 +114,7 @@ static void missing_and_mixed(void **state)
 {
     (void)state;
     char other[400];
-    FAILS(IO, "not a folder", (snprintf(root + strlen(root), 5, "/no"), open_only(false)));
+    FAILS(IO, "No such file", (snprintf(root + strlen(root), 5, "/no"), open_only(false)));
     root[strlen(root) - 3] = 0;
     fresh();
     unlink(in_root("t-00001.tok"));

@@ -5,9 +5,10 @@
 #include "backend/cpu/detect.h"
 
 #include <pthread.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/print.h"
 
 #define TABLE(isa)                                    \
     extern const pha__cpu_row pha__cpu_table_##isa[]; \
@@ -81,7 +82,7 @@ static void list_names(char *out, size_t size, bool only_supported)
     out[0] = 0;
     for (int i = 0; i < N; i++) {
         if (only_supported && !tables[i].supported) continue;
-        int n = snprintf(out + used, size - used, "%s%s", used ? ", " : "", tables[i].isa);
+        int n = pha__print(out + used, size - used, "%s%s", used ? ", " : "", tables[i].isa);
         if (n < 0 || (size_t)n >= size - used) return;
         used += (size_t)n;
     }
@@ -104,11 +105,13 @@ static void choose(void)
             return;
         }
         list_names(names, sizeof names, true);
-        snprintf(problem, sizeof problem, "PHA_ISA=%s: this machine does not support it; it can run: %s", name, names);
+        pha__print(problem, sizeof problem, "PHA_ISA=%s: this machine does not support it; it can run: %s", name,
+                   names);
         return;
     }
     list_names(names, sizeof names, false);
-    snprintf(problem, sizeof problem, "PHA_ISA=%.60s: no such instruction set in this build; it has: %s", name, names);
+    pha__print(problem, sizeof problem, "PHA_ISA=%.60s: no such instruction set in this build; it has: %s", name,
+               names);
 }
 
 pha_status pha__cpu_select(void)

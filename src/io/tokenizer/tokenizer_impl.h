@@ -69,7 +69,7 @@ struct pha__tokenizer {
     bool add_prefix_space;
     bool ignore_merges;        /* a word that is a token is that token, whatever the merges say */
     unsigned char *scratch;    /* while building: 2 tokens */
-    char *frame, *model_frame; /* what else stands in the file and in its model, as JSON objects; NULL: the usual */
+    char *frame, *model_frame; /* what else stands in the file, in its model: members as JSON; NULL: the usual */
 };
 
 /* `name` is the file for messages. forms: NULL: none; what added tokens are looked for in. */

@@ -208,24 +208,28 @@ static pha_status read_merges(pha__tokenizer *t, const json_t *merges, const cha
     return PHA_OK;
 }
 
-static int to_string(const char *data, size_t size, void *s)
-{
-    pha__str_add(s, data, size);
-    return 0;
-}
-
-/* An object without some of its members, as text; it's written back when the tokenizer is saved. */
+/* The members of an object but some, as text with a comma behind each; they're written back when the tokenizer is
+ * saved. */
 static pha_status keep(char **out, const json_t *object, const char *const *without)
 {
     pha__str s = {0};
-    json_t *copy = json_copy((json_t *)object);
-    if (!copy) return PHA_NO_MEMORY;
-    for (; *without; without++) json_object_del(copy, *without);
-    int failed = json_dump_callback(copy, to_string, &s, 0);
-    json_decref(copy);
+    const char *key;
+    json_t *value;
     pha__str_add(&s, "", 0);
+    json_object_foreach((json_t *)object, key, value)
+    {
+        const char *const *w = without;
+        while (*w && strcmp(*w, key) != 0) w++;
+        if (*w) continue;
+        json_t *name = pha__json_text(key);
+        pha__json_print(&s, name, JSON_ENCODE_ANY);
+        json_decref(name);
+        pha__str_puts(&s, ": ");
+        pha__json_print(&s, value, JSON_ENCODE_ANY);
+        pha__str_puts(&s, ", ");
+    }
     *out = s.data;
-    return failed || s.failed ? PHA_NO_MEMORY : PHA_OK;
+    return s.failed ? PHA_NO_MEMORY : PHA_OK;
 }
 
 static pha_status parse(pha__tokenizer **t, const json_t *root, const char *name)

@@ -33,15 +33,6 @@ static void put_bool(pha__str *s, const char *key, bool value)
     pha__str_printf(s, "\"%s\": %s", key, value ? "true" : "false");
 }
 
-/* The members of an object in text, without its braces, and a comma. */
-static void put_members(pha__str *s, const char *object)
-{
-    size_t n = strlen(object);
-    if (n <= 2) return;
-    pha__str_add(s, object + 1, n - 2);
-    pha__str_puts(s, ",");
-}
-
 static void put_flags(pha__str *s, const pha__added *a)
 {
     put_bool(s, "single_word", a->single_word);
@@ -115,7 +106,7 @@ static void put_model(pha__str *s, const pha__tokenizer *t, const pha__added *co
     const char *comma = "";
     pha__str_puts(s, "  \"model\": {\n    ");
     if (t->model_frame)
-        put_members(s, t->model_frame);
+        pha__str_puts(s, t->model_frame);
     else
         put_usual_model(s, t);
     pha__str_puts(s, "\n    \"vocab\": {");
@@ -145,7 +136,7 @@ pha_status pha__tokenizer_save(const pha__tokenizer *t, const char *path)
     pha__str s = {0};
     pha__str_puts(&s, "{\n");
     if (t->frame)
-        put_members(&s, t->frame);
+        pha__str_puts(&s, t->frame);
     else
         put_usual_frame(&s, t);
     if (t->frame) pha__str_puts(&s, "\n");

@@ -3,14 +3,15 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "runtime/data/prepare_impl.h"
 
 enum { PIECE = 512 << 10 }; /* small enough that each thread has several in a batch */
@@ -273,7 +274,9 @@ static void describe_end(prepare *p)
     r->end_id = pha__tokenizer_eot(p->tokenizer);
     r->end_from = pha__tokenizer_end_from(p->tokenizer);
     const unsigned char *text = pha__tokenizer_bytes(p->tokenizer, r->end_id, &size);
-    if (text) snprintf(r->end_token, sizeof r->end_token, "%.*s", (int)size, (const char *)text);
+    if (!text) return;
+    if (size >= sizeof r->end_token) size = pha__utf8_whole(text, sizeof r->end_token - 1);
+    memcpy(r->end_token, text, size);
 }
 
 static pha_status run(prepare *p)
@@ -318,13 +321,18 @@ void pha__prepare_defaults(pha__prepare_options *options)
 pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result)
 {
     pha__prepare_result unused;
-    prepare p = {.o = options, .result = result ? result : &unused};
+    pha__prepare_options own = *options;
+    prepare p = {.o = &own, .result = result ? result : &unused};
+    char *place = NULL; /* behind links, so that the folder is replaced there */
     *p.result = (pha__prepare_result){0};
     double began = now();
-    pha_status status = run(&p);
+    pha_status status = own.out && *own.out ? pha__resolve(&place, own.out) : PHA_OK;
+    if (place) own.out = place;
+    if (!status) status = run(&p);
     char message[1024]; /* of the failure: closing may fail too */
-    snprintf(message, sizeof message, "%s", pha_errmsg());
+    pha__print(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
+    pha__free(place);
     return status ? pha__fail(status, "%s", message) : PHA_OK;
 }

@@ -1,7 +1,7 @@
 /* prepare_api.c -- pha_prepare of pha.h over runtime/data/prepare.h */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "runtime/data/prepare.h"
 #include "runtime/stop.h"
 
@@ -16,9 +16,9 @@ static void time_left(char *text, size_t size, double seconds)
     long s = (long)(seconds + 0.5);
     text[0] = 0;
     if (seconds < 0) return;
-    if (s < 60) snprintf(text, size, "  %lds left", s);
-    else if (s < 3600) snprintf(text, size, "  %ldm %02lds left", s / 60, s % 60);
-    else snprintf(text, size, "  %ldh %02ldm left", s / 3600, s / 60 % 60);
+    if (s < 60) pha__print(text, size, "  %lds left", s);
+    else if (s < 3600) pha__print(text, size, "  %ldm %02lds left", s / 60, s % 60);
+    else pha__print(text, size, "  %ldh %02ldm left", s / 3600, s / 60 % 60);
 }
 
 static bool pass_on(void *context, const pha__prepare_progress *p)
@@ -30,9 +30,9 @@ static bool pass_on(void *context, const pha__prepare_progress *p)
     bool merging = p->phase[0] == 'm';
     char line[160], end[40];
     time_left(end, sizeof end, left);
-    snprintf(line, sizeof line, "%s  %.1f/%.1f %s  %.1f %s/s%s", p->phase, (double)p->done / (merging ? 1 : 1e6),
-             (double)p->total / (merging ? 1 : 1e6), merging ? "merges" : "MB", rate / (merging ? 1 : 1e6),
-             merging ? "merges" : "MB", end);
+    pha__print(line, sizeof line, "%s  %.1f/%.1f %s  %.1f %s/s%s", p->phase, (double)p->done / (merging ? 1 : 1e6),
+               (double)p->total / (merging ? 1 : 1e6), merging ? "merges" : "MB", rate / (merging ? 1 : 1e6),
+               merging ? "merges" : "MB", end);
     pha_progress out = {p->phase, merging ? "merges" : "bytes", line, (double)p->done, (double)p->total, rate, left};
     r->progress(r->user, &out);
     return pha__stop_requested();

@@ -2,10 +2,10 @@
 #include "runtime/infer/eval.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/print.h"
 #include "io/loader.h"
 #include "ops/lm_loss/lm_loss.h"
 #include "runtime/stop.h"
@@ -159,8 +159,8 @@ static void report(evaluation *e, bool now)
     pha_progress p = {
         .phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
     if (spent > 0 && done > 0) p.rate = done / spent, p.seconds_left = (total - done) / p.rate;
-    snprintf(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
-             e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
+    pha__print(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
+               e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
     e->run->progress(e->run->user, &p);
 }
 

@@ -153,12 +153,12 @@ static pha_status generate(generation *g, const char *prompt, size_t size)
 {
     int64_t most = g->o->max_tokens ? g->o->max_tokens : 256;
     int end = -1;
-    g->result->end = END_ASKED;
     g->work = pha__alloc((size_t)g->V, sizeof *g->work);
     if (!g->work) return PHA_NO_MEMORY;
-    TRY(read_prompt(g, prompt, size));
+    pha_status status = read_prompt(g, prompt, size);
+    if (status == PHA_STOPPED) g->result->end = END_ASKED;
+    TRY(status);
     double begin = pha__seconds();
-    pha_status status = PHA_OK;
     while (!status && end < 0 && g->result->new_tokens < most) status = next(g, &end);
     if (end < 0) end = END_MAX;
     if (!status && !deliver(g, g->pending.size) && end != END_ASKED)

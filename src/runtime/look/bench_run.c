@@ -3,9 +3,9 @@
  * Every number is the median of runs after a first one, in which the system hands out the pages of the memory; no cell
  * is run again once its runs have taken LIMIT in all.
  */
-#include <stdio.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "runtime/look/bench.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/stop.h"
@@ -21,8 +21,8 @@ static bool fits(pha__bench_cell *cell, size_t bytes)
     size_t have = pha__memory_free();
     double margin = 64e6;
     if ((double)bytes + margin <= (double)have) return true;
-    snprintf(cell->skipped, sizeof cell->skipped, "skipped: needs %.1f GB more, %.1f GB are free", (double)bytes / 1e9,
-             (double)have / 1e9);
+    pha__print(cell->skipped, sizeof cell->skipped, "skipped: needs %.1f GB more, %.1f GB are free",
+               (double)bytes / 1e9, (double)have / 1e9);
     return false;
 }
 

@@ -1,6 +1,7 @@
 /* bench_shared.c -- what all benchmarks need: medians, progress, a training program to run */
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "base/print.h"
 
 #include "runtime/look/bench.h"
 
@@ -21,7 +22,7 @@ void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int 
 {
     if (!b->o.progress) return;
     char line[80];
-    snprintf(line, sizeof line, "%s, context %d: run %d of %d", what, context, done, b->o.repeats);
+    pha__print(line, sizeof line, "%s, context %d: run %d of %d", what, context, done, b->o.repeats);
     pha_progress p = {"bench", "runs", line, done, b->o.repeats, 0, -1};
     b->o.progress(b->o.user, &p);
 }

@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "runtime/look/svg.h"
 
 #define LIMIT (16u << 20) /* bytes of run.json */
@@ -48,9 +49,11 @@ static void value(pha__str *out, const json_t *json)
     } else if (json_is_boolean(json)) {
         pha__str_puts(out, json_is_true(json) ? "yes" : "no");
     } else {
-        char *dump = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-        text(out, dump ? dump : "?");
-        free(dump);
+        pha__str plain = {0};
+        pha__json_print(&plain, json, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        if (plain.failed) out->failed = 1;
+        else text(out, plain.data);
+        pha__str_free(&plain);
     }
 }
 
@@ -79,8 +82,8 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
 {
     char number[64];
     if (!isfinite(v)) return;
-    int n = snprintf(number, sizeof number, format, v);
-    if (n >= (int)sizeof number) n = snprintf(number, sizeof number, "%.6g", v); /* hundreds of digits */
+    int n = pha__print(number, sizeof number, format, v);
+    if (n >= (int)sizeof number) n = pha__print(number, sizeof number, "%.6g", v); /* hundreds of digits */
     pha__str_printf(out, "<div>%s<b>", name);
     for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
         if (i && !strpbrk(number, ". e") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");

@@ -3,9 +3,9 @@
  * What is drawn of a name stands in its row (program/watch.h); of a name without a row, the mean of the layers.
  */
 #include <math.h>
-#include <stdio.h>
 
 #include "base/mem.h"
+#include "base/print.h"
 #include "nn/shown.h"
 #include "runtime/look/report.h"
 #include "runtime/look/svg.h"
@@ -40,7 +40,7 @@ static void bars(pha__str *out, const pha__report_log *log, const pha__report_wa
             double v = pha__points_last(pha__report_points(w, i, l.first + k));
             values[i * n + (size_t)k] = isfinite(v) ? v : 0;
         }
-    snprintf(title, sizeof title, "%s, last", title_of(w));
+    pha__print(title, sizeof title, "%s, last", title_of(w));
     pha__svg_bars figure = {.title = title,
                             .row_label = "layer",
                             .parts = l.title,
@@ -72,7 +72,7 @@ static void mean(pha__str *out, const pha__report_log *log, const pha__report_wa
         for (size_t t = 0; y[k] && t < n; t++) y[k][t] /= (double)layers;
         s[k] = (pha__svg_series){.name = n ? l.title[k] : NULL, .x = first->x, .y = y[k], .n = y[k] ? n : 0};
     }
-    snprintf(title, sizeof title, "%s, mean of the layers", title_of(w));
+    pha__print(title, sizeof title, "%s, mean of the layers", title_of(w));
     pha__svg_chart c = {.title = title, .x_label = "step", .series = s, .n_series = (size_t)l.n};
     pha__svg_lines(out, &c);
     for (int k = 0; k < l.n; k++) pha__free(y[k]);
@@ -84,10 +84,10 @@ static void each(pha__str *out, const pha__report_log *log, const pha__report_wa
     pha__svg_series *s = pha__alloc_zero(log->n_layers, sizeof *s);
     char title[120], names[PHA__REPORT_LAYERS][24];
     bool any = false;
-    snprintf(title, sizeof title, "%s %s by layer", w->row->each, name);
+    pha__print(title, sizeof title, "%s %s by layer", w->row->each, name);
     for (size_t i = 0; s && i < log->n_layers; i++) {
         const pha__points *p = pha__report_points(w, i, label);
-        snprintf(names[i], sizeof names[i], "%zu", i);
+        pha__print(names[i], sizeof names[i], "%zu", i);
         s[i] = (pha__svg_series){.name = log->n_layers <= 14 ? names[i] : NULL, .x = p->x, .y = p->y, .n = p->n};
         any = any || s[i].n;
     }
@@ -122,7 +122,7 @@ static void by_layer(pha__str *out, const pha__report_log *log, const pha__repor
         }
         s[k] = (pha__svg_series){.name = l.title[k], .x = x, .y = values, .n = L, .marks = true};
     }
-    snprintf(title, sizeof title, "%s, last", title_of(w));
+    pha__print(title, sizeof title, "%s, last", title_of(w));
     pha__svg_chart c = {.title = title,
                         .x_label = "layer",
                         .y_label = w->row->unit,

@@ -74,18 +74,12 @@ void pha__subject_close(pha__subject *s)
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
-static int add_piece(const char *text, size_t size, void *out)
-{
-    pha__str_add(out, text, size);
-    return ((pha__str *)out)->failed;
-}
-
 pha_status pha__add_json(pha__str *out, json_t *value)
 {
-    int bad = !value || json_dump_callback(value, add_piece, out, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    pha__json_print(out, value, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     json_decref(value);
-    if (bad) FAIL(NO_MEMORY, "no memory for a report");
     pha__str_puts(out, "\n");
+    if (out->failed) FAIL(NO_MEMORY, "no memory for a report");
     return PHA_OK;
 }
 

@@ -2,9 +2,9 @@
 #include "runtime/look/svg.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "base/print.h"
 #include "base/utf8.h"
 
 #define LEFT 64
@@ -126,10 +126,10 @@ static void number(char *text, size_t size, double v, double step)
     if (fabs(v) < step * 1e-6) v = 0;
     for (int i = 0; i < 4; i++)
         if (fabs(v) >= 10 * units[i].scale || (fabs(v) >= units[i].scale && step >= units[i].scale / 10)) {
-            snprintf(text, size, "%.4g%s", v / units[i].scale, units[i].unit);
+            pha__print(text, size, "%.4g%s", v / units[i].scale, units[i].unit);
             return;
         }
-    snprintf(text, size, "%.6g", v);
+    pha__print(text, size, "%.6g", v);
 }
 
 static void tick(pha__str *out, const axis *x, const axis *y, bool is_x, double v, double step)

@@ -1,6 +1,7 @@
 /* average.c -- the mean of the weights of several models, in double (pha.md 6, "ckpt_avg") */
-#include <stdio.h>
 #include <string.h>
+
+#include "base/print.h"
 
 #include "runtime/model.h"
 
@@ -8,9 +9,10 @@ static pha_status same_model(const pha_model *a, const pha_model *b)
 {
     pha__config_rules rules = pha__rules();
     json_t *x = pha__config_to_json(&a->config, &rules), *y = pha__config_to_json(&b->config, &rules);
-    bool same = x && y && json_equal(x, y);
+    bool failed = !x || !y, same = !failed && json_equal(x, y);
     json_decref(x);
     json_decref(y);
+    if (failed) FAIL(NO_MEMORY, "no memory to compare %s and %s", a->folder, b->folder);
     if (!same) FAIL(BAD_INPUT, "%s and %s have different configurations and can't be averaged", a->folder, b->folder);
     return PHA_OK;
 }
@@ -44,7 +46,7 @@ static pha_status average_all(pha__store *out, pha_model *const *models, size_t 
     return PHA_OK;
 }
 
-static pha_status write_average(pha_model *const *models, size_t n, const char *out_folder)
+static pha_status write_average(pha_model *const *models, size_t n, pha__claim *claim)
 {
     pha__device *device;
     pha__store *store = NULL;
@@ -53,8 +55,8 @@ static pha_status write_average(pha_model *const *models, size_t n, const char *
     pha_status status = pha__store_open(&store, models[0]->names, device);
     if (!status) status = average_all(store, models, n);
     char card[80];
-    snprintf(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
-    if (!status) status = pha__model_write(out_folder, &models[0]->config, store, models[0]->tokenizer, card);
+    pha__print(card, sizeof card, "The mean of the weights of %zu checkpoints.\n", n);
+    if (!status) status = pha__model_write_to(claim, &models[0]->config, store, models[0]->tokenizer, card);
     pha__store_close(store);
     pha__device_close(device);
     return status;
@@ -64,13 +66,14 @@ pha_status pha_model_average(const char *const *folders, size_t n, const char *o
 {
     if (!folders || n < 1) FAIL(USAGE, "averaging needs at least one model folder");
     if (!out_folder) FAIL(USAGE, "no folder to write");
-    TRY(pha__model_place(out_folder)); /* before the work */
     pha_model **models = pha__alloc_zero(n, sizeof *models);
     if (!models) return PHA_NO_MEMORY;
-    pha_status status = PHA_OK;
+    pha__claim claim;
+    pha_status status = pha__model_claim(&claim, out_folder); /* before the work */
     for (size_t i = 0; i < n && !status; i++) status = pha_model_open(&models[i], folders[i]);
-    if (!status) status = write_average(models, n, out_folder);
+    if (!status) status = write_average(models, n, &claim);
     for (size_t i = 0; i < n; i++) pha_model_close(models[i]);
     pha__free(models);
+    pha__claim_close(&claim);
     return status;
 }

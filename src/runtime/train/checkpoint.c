@@ -14,17 +14,13 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/place.h"
-#include "base/str.h"
 #include "runtime/tensors.h"
 #include "runtime/train/origin.h"
+#include "runtime/train/run_folder.h"
 
 #define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
 static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
-
-/* JSON has no infinity and no NaN. */
-static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static double get_real(const json_t *object, const char *key, double missing)
 {
@@ -43,46 +39,45 @@ static pha_status file_hash(const char *path, uint64_t *out)
 
 static json_t *state_json(const pha_trainer *t)
 {
-    json_t *o = json_object(), *best = json_array();
-    json_object_set_new(o, "version", json_integer(1));
-    pha__origin_write(t, o);
-    json_object_set_new(o, "step", json_integer(t->step));
-    json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
-    json_object_set_new(o, "skipped", json_integer(t->skipped));
-    json_object_set_new(o, "skipped_in_row", json_integer(t->skipped_in_row));
-    json_object_set_new(o, "mean_loss", real(t->mean_loss));
-    json_object_set_new(o, "last_valid", real(t->last_valid));
-    json_object_set_new(o, "eval_due", json_boolean(t->eval_due));
-    json_object_set_new(o, "plateau_best", real(t->schedule.best));
-    json_object_set_new(o, "plateau_scale", json_real(t->schedule.scale));
-    json_object_set_new(o, "plateau_bad", json_integer(t->schedule.bad));
+    json_t *o = pha__json_object(), *best = pha__json_list();
+    pha__json_set(&o, "version", pha__json_number(1));
+    pha__origin_write(t, &o);
+    pha__json_set(&o, "step", pha__json_number(t->step));
+    pha__json_set(&o, "updates", pha__json_number((int64_t)t->optimizer.updates));
+    pha__json_set(&o, "skipped", pha__json_number(t->skipped));
+    pha__json_set(&o, "skipped_in_row", pha__json_number(t->skipped_in_row));
+    pha__json_set(&o, "mean_loss", pha__json_decimal(t->mean_loss));
+    pha__json_set(&o, "last_valid", pha__json_decimal(t->last_valid));
+    pha__json_set(&o, "eval_due", json_boolean(t->eval_due));
+    pha__json_set(&o, "plateau_best", pha__json_decimal(t->schedule.best));
+    pha__json_set(&o, "plateau_scale", pha__json_decimal(t->schedule.scale));
+    pha__json_set(&o, "plateau_bad", pha__json_number(t->schedule.bad));
     for (int i = 0; i < t->n_best; i++) {
-        json_t *entry = json_object();
-        json_object_set_new(entry, "step", json_integer(t->best[i].step));
-        json_object_set_new(entry, "loss", json_real(t->best[i].loss));
-        json_array_append_new(best, entry);
+        json_t *entry = pha__json_object();
+        pha__json_set(&entry, "step", pha__json_number(t->best[i].step));
+        pha__json_set(&entry, "loss", pha__json_decimal(t->best[i].loss));
+        pha__json_add(&best, entry);
     }
-    json_object_set_new(o, "best", best);
+    pha__json_set(&o, "best", best);
     return o;
 }
 
-static pha_status write_files(const pha_trainer *t, const char *folder, json_t *json)
+static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
 {
-    json_t *sums = json_object();
-    json_object_set_new(json, "checksums", sums);
-    for (int i = 0; i < 3; i++) {
+    json_t *sums = pha__json_object();
+    pha_status status = PHA_OK;
+    for (int i = 0; i < 3 && !status; i++) {
         char *path = pha__path_join(folder, files[i]);
-        if (!path) return PHA_NO_MEMORY;
         uint64_t hash = 0;
-        pha_status status = pha__tensors_write(path, t->store, roles[i], false, NULL);
+        status = path ? pha__tensors_write(path, t->store, roles[i], false, NULL) : PHA_NO_MEMORY;
         if (!status) status = file_hash(path, &hash);
+        if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
         pha__free(path);
-        TRY(status);
-        json_object_set_new(sums, files[i], pha__json_hex(hash));
     }
+    pha__json_set(json, "checksums", sums);
     char *path = pha__path_join(folder, state_name);
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha__json_save(json, path);
+    if (!path) status = PHA_NO_MEMORY;
+    if (!status) status = pha__json_save(*json, path);
     pha__free(path);
     return status;
 }
@@ -92,28 +87,24 @@ static bool is_part(const char *name)
     return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
 }
 
-static const pha__kind checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
+const pha__kind pha__checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
 
-static pha_status write_beside(const pha_trainer *t, const char *beside, const char *folder)
+static pha_status write_to(const pha_trainer *t, pha__claim *claim)
 {
-    TRY(pha__may_replace(folder, &checkpoint_kind, false));
-    TRY(pha__may_replace(beside, &checkpoint_kind, true));
-    TRY(pha__remove_tree(beside)); /* what a killed run left */
     json_t *json = state_json(t);
-    pha_status status = pha__mkdirs(beside);
-    if (!status) status = write_files(t, beside, json);
+    pha_status status = pha__mkdirs(claim->beside);
+    if (!status) status = write_files(t, claim->beside, &json);
     json_decref(json);
-    if (!status) return pha__replace_dir(beside, folder);
-    pha__remove_tree(beside);
-    return status;
+    return status ? status : pha__claim_commit(claim);
 }
 
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
-    pha__str beside = {0};
-    pha__str_printf(&beside, "%s.writing", folder);
-    pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
-    pha__str_free(&beside);
+    pha__claim claim;
+    if (!folder) FAIL(USAGE, "no folder to write");
+    TRY(pha__claim_open(&claim, folder, &pha__checkpoint_kind));
+    pha_status status = write_to(t, &claim);
+    pha__claim_close(&claim);
     return status;
 }
 
@@ -173,6 +164,7 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;

@@ -12,6 +12,7 @@
 
 #include "base/fs.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define BUFFER 65536
 #define TAG_MAX 200
@@ -122,8 +123,8 @@ pha_status pha__events_open(pha__events **out, const char *folder)
     *out = NULL;
     if (gethostname(host, sizeof host - 1) != 0 || !host[0]) memcpy(host, "host", 5);
     time_t now = time(NULL);
-    snprintf(name, sizeof name, "events.out.tfevents.%lld.%s.%ld.%d", (long long)now, host, (long)getpid(),
-             __atomic_fetch_add(&opened, 1, __ATOMIC_RELAXED));
+    pha__print(name, sizeof name, "events.out.tfevents.%lld.%s.%ld.%d", (long long)now, host, (long)getpid(),
+               __atomic_fetch_add(&opened, 1, __ATOMIC_RELAXED));
     pha__events *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     e->path = pha__path_join(folder, name);

@@ -2,10 +2,10 @@
 #include "runtime/train/options.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/print.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
@@ -59,27 +59,35 @@ static const char *choice(const pha__option *row, int64_t value, int *size)
     return s;
 }
 
+bool pha__option_has(const pha__option *row, const pha_train_options *o)
+{
+    int size;
+    if (row->kind == PHA__OPTION_PATH) return *(const char *const *)at(row, o) != NULL;
+    if (row->kind == PHA__OPTION_ENUM) return choice(row, whole(row, o), &size) != NULL;
+    return row->kind != PHA__OPTION_INT || number(row, o) >= row->low;
+}
+
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
 {
     int size;
     const char *text;
     switch (row->kind) {
-    case PHA__OPTION_PATH: return (text = *(const char *const *)at(row, o)) ? json_string(text) : NULL;
+    case PHA__OPTION_PATH: return pha__json_path(*(const char *const *)at(row, o));
     case PHA__OPTION_FLAG: return json_boolean(whole(row, o));
-    case PHA__OPTION_INT: return number(row, o) < row->low ? NULL : json_integer(whole(row, o));
-    case PHA__OPTION_NATURAL: return json_integer(*(const int64_t *)at(row, o));
-    case PHA__OPTION_REAL: return json_real(number(row, o));
+    case PHA__OPTION_INT: return pha__json_number(whole(row, o));
+    case PHA__OPTION_NATURAL: return pha__json_number(*(const int64_t *)at(row, o));
+    case PHA__OPTION_REAL: return pha__json_decimal(number(row, o));
     case PHA__OPTION_ENUM:
         text = choice(row, whole(row, o), &size);
-        return text ? json_stringn(text, (size_t)size) : NULL;
+        return pha__json_text_of(text, (size_t)size);
     }
     return NULL;
 }
 
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o)
 {
-    if (row->kind == PHA__OPTION_REAL) return json_real(number(row, o));
-    if (row->kind != PHA__OPTION_NATURAL) return json_integer(whole(row, o));
+    if (row->kind == PHA__OPTION_REAL) return pha__json_decimal(number(row, o));
+    if (row->kind != PHA__OPTION_NATURAL) return pha__json_number(whole(row, o));
     return pha__json_hex(*(const uint64_t *)at(row, o));
 }
 
@@ -88,12 +96,12 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
     int n;
     int64_t value = json_integer_value(stored);
     const char *word = row->kind == PHA__OPTION_ENUM ? choice(row, value, &n) : NULL;
-    if (json_is_string(stored)) snprintf(text, size, "%s", json_string_value(stored));
-    else if (json_is_real(stored)) snprintf(text, size, "%.9g", json_real_value(stored));
-    else if (!json_is_integer(stored)) snprintf(text, size, "something else");
-    else if (row->kind == PHA__OPTION_FLAG) snprintf(text, size, "%s", value ? "true" : "false");
-    else if (word) snprintf(text, size, "%.*s", n, word);
-    else snprintf(text, size, "%lld", (long long)value);
+    if (json_is_string(stored)) pha__print(text, size, "%s", json_string_value(stored));
+    else if (json_is_real(stored)) pha__print(text, size, "%.9g", json_real_value(stored));
+    else if (!json_is_integer(stored)) pha__print(text, size, "something else");
+    else if (row->kind == PHA__OPTION_FLAG) pha__print(text, size, "%s", value ? "true" : "false");
+    else if (word) pha__print(text, size, "%.*s", n, word);
+    else pha__print(text, size, "%lld", (long long)value);
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -102,7 +110,7 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 static void range_text(const pha__option *row, char *text, size_t size)
 {
     const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
-    snprintf(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
+    pha__print(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
 }
 
 static bool in_range(const pha__option *row, double x)

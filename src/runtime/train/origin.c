@@ -5,11 +5,11 @@
  */
 #include "runtime/train/origin.h"
 
-#include <stdio.h>
 
 #include "backend/backend.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "runtime/train/options.h"
 
 /* ---- facts ----------------------------------------------------------------------------------------------- */
@@ -20,20 +20,20 @@ static json_t *config(const pha_trainer *t)
     return pha__config_to_json(&t->config, &rules);
 }
 
-static json_t *tokens(const pha_trainer *t) { return json_integer((json_int_t)pha__tokens_count(t->data)); }
+static json_t *tokens(const pha_trainer *t) { return pha__json_number((int64_t)pha__tokens_count(t->data)); }
 
 static json_t *tokenizer_hash(const pha_trainer *t) { return pha__json_hex(pha__tokens_tokenizer_hash(t->data)); }
 
 static json_t *isa(const pha_trainer *t)
 {
     (void)t;
-    return json_string(pha_isa());
+    return pha__json_text(pha_isa());
 }
 
 static json_t *kernels(const pha_trainer *t)
 {
     (void)t;
-    return json_integer(PHA__KERNELS);
+    return pha__json_number(PHA__KERNELS);
 }
 
 static const struct fact {
@@ -53,31 +53,32 @@ typedef struct entry {
     const char *key;
     pha__option_role role;
     const pha__option *row; /* NULL: a fact */
-    json_t *now;            /* to be released */
+    bool kept;              /* in the checkpoint; else now is NULL */
+    json_t *now;            /* to be released; NULL of what is kept: no memory */
 } entry;
 
 /* The i-th entry; false: there are no more. */
 static bool get(const pha_trainer *t, size_t i, entry *e)
 {
     if (i < FACTS) {
-        *e = (entry){.key = facts[i].key, .role = facts[i].role, .now = facts[i].value(t)};
+        *e = (entry){.key = facts[i].key, .role = facts[i].role, .kept = true, .now = facts[i].value(t)};
         return true;
     }
     if (i - FACTS >= pha__n_train_options) return false;
     const pha__option *row = &pha__train_options[i - FACTS];
     bool kept = row->role != PHA__FREE && row->role != PHA__CALL;
-    *e = (entry){.key = row->key, .role = row->role, .row = row, .now = kept ? pha__option_stored(row, &t->o) : NULL};
+    *e = (entry){row->key, row->role, row, kept, kept ? pha__option_stored(row, &t->o) : NULL};
     return true;
 }
 
-void pha__origin_write(const pha_trainer *t, json_t *json)
+void pha__origin_write(const pha_trainer *t, json_t **json)
 {
-    json_t *identity = json_object(), *course = json_object();
+    json_t *identity = pha__json_object(), *course = pha__json_object();
     entry e;
     for (size_t i = 0; get(t, i, &e); i++)
-        if (e.now) json_object_set_new(e.role == PHA__FIXED ? identity : course, e.key, e.now);
-    json_object_set_new(json, "identity", identity);
-    json_object_set_new(json, "course", course);
+        if (e.kept) pha__json_set(e.role == PHA__FIXED ? &identity : &course, e.key, e.now);
+    pha__json_set(json, "identity", identity);
+    pha__json_set(json, "course", course);
 }
 
 /* Wherever it stands, so that an option may change its role. */
@@ -98,12 +99,15 @@ static bool same(const json_t *was, const json_t *now)
 pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const char *path)
 {
     const char *other = NULL;
+    bool failed = false;
     entry e;
     for (size_t i = 0; get(t, i, &e); i++) {
         const json_t *was = before(json, e.key);
+        failed = failed || (e.kept && !e.now);
         if (!other && e.role == PHA__FIXED && !(was && same(was, e.now))) other = e.key;
         json_decref(e.now);
     }
+    if (failed) FAIL(NO_MEMORY, "%s: no memory to compare it with this run", path);
     if (other)
         FAIL(BAD_INPUT,
              "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
@@ -115,8 +119,8 @@ pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const cha
 static void text_of(const entry *e, const json_t *value, char *text, size_t size)
 {
     if (e->row) pha__option_text(e->row, value, text, size);
-    else if (json_is_string(value)) snprintf(text, size, "%s", json_string_value(value));
-    else snprintf(text, size, "%lld", (long long)json_integer_value(value));
+    else if (json_is_string(value)) pha__print(text, size, "%s", json_string_value(value));
+    else pha__print(text, size, "%lld", (long long)json_integer_value(value));
 }
 
 static void tell(const entry *e, const json_t *was, const char *path)

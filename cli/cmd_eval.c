@@ -77,11 +77,11 @@ static int print_json(const Options *a, const pha_eval_result *r)
     return talk_json(all);
 }
 
-static void print_real(const char *name, double value, const char *format)
+static void print_real(const char *name, double value, int decimals, const char *unit)
 {
-    char text[48];
-    snprintf(text, sizeof text, format, value);
-    printf("%-18s %s\n", name, isfinite(value) ? text : "- (only a part of the text was scored)");
+    char text[32];
+    if (isnan(value)) printf("%-18s - (only a part of the text was scored)\n", name);
+    else printf("%-18s %s%s\n", name, isinf(value) ? "above 1e308" : talk_number(text, value, decimals), unit);
 }
 
 static void print_positions(const pha_eval_result *r)
@@ -108,10 +108,10 @@ static void print_text(const Options *a, const pha_eval_result *r)
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
     if (r->words) printf("%-18s %s\n", "words", talk_count(n, r->words));
     if (r->bytes) printf("%-18s %s\n", "bytes", talk_count(n, r->bytes));
-    print_real("token perplexity", r->token_ppl, "%.4f");
-    print_real("word perplexity", r->word_ppl, "%.4f");
-    print_real("bits per byte", r->bits_per_byte, "%.5f");
-    print_real("accuracy", 100 * r->accuracy, "%.3f %%");
+    print_real("token perplexity", r->token_ppl, 4, "");
+    print_real("word perplexity", r->word_ppl, 4, "");
+    print_real("bits per byte", r->bits_per_byte, 5, "");
+    print_real("accuracy", 100 * r->accuracy, 3, " %");
     print_positions(r);
     talk_note("%s tokens in %s, peak memory %s", talk_count(n, r->tokens), talk_seconds(text, r->seconds),
               talk_bytes(text + 64, (double)r->peak_bytes));

@@ -211,7 +211,8 @@ static void parts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip), cmocka_unit_test(hostile_tensors), cmocka_unit_test(hostile_headers), cmocka_unit_test(parts),
+        cmocka_unit_test(round_trip), cmocka_unit_test(hostile_tensors), cmocka_unit_test(hostile_headers),
+        cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -3,6 +3,7 @@
  * The vocabulary: 256 bytes, then all pairs of the bytes in `letters`, so that ids show where a text was cut. The ids
  * wanted are those of Hugging Face's `tokenizers` for the same file (tests/golden/tokenizers_kinds.py has the kinds).
  */
+/* long file: the kinds with their ids */
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -375,6 +376,86 @@ static void special_stays_text(void **state)
     pha__tokenizer_close(t);
 }
 
+static const char three_ends[] = ", {\"id\": 426, \"content\": \"<|im_end|>\", \"special\": true}, {\"id\": 427, "
+                                 "\"content\": \"<fin>\", \"special\": true}";
+
+static void put_file(const char *folder, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    OK(pha__write_file(path, text, strlen(text)));
+}
+
+static void expect_end(const char *folder, int32_t id, const char *from)
+{
+    pha__tokenizer *t;
+    char path[300];
+    OK(pha__tokenizer_open(&t, folder));
+    assert_int_equal(pha__tokenizer_eot(t), id);
+    assert_string_equal(pha__tokenizer_end_from(t), from);
+    pha__tokenizer_close(t);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder); /* the file alone knows what is beside it */
+    OK(pha__tokenizer_open(&t, path));
+    assert_int_equal(pha__tokenizer_eot(t), id);
+    pha__tokenizer_close(t);
+}
+
+/* Each file beside a tokenizer.json says it if those before it don't. */
+static void end_token(void **state)
+{
+    (void)state;
+    char folder[256], saved[300];
+    pha__tokenizer *t;
+    kind k = *find_kind("gpt2");
+    k.added = three_ends;
+    check_folder(folder);
+    pha__str s = write_json(&k);
+    put_file(folder, "tokenizer.json", s.data);
+    pha__str_free(&s);
+    expect_end(folder, 425, "its name");
+    put_file(folder, "config.json", "{\"eos_token_id\": 426}");
+    expect_end(folder, 426, "config.json");
+    put_file(folder, "generation_config.json", "{\"eos_token_id\": [427, 426]}");
+    expect_end(folder, 427, "generation_config.json");
+    put_file(folder, "special_tokens_map.json", "{\"eos_token\": {\"content\": \"<|im_end|>\", \"lstrip\": false}}");
+    expect_end(folder, 426, "special_tokens_map.json");
+    put_file(folder, "tokenizer_config.json", "{\"eos_token\": \"<fin>\"}");
+    expect_end(folder, 427, "tokenizer_config.json");
+    OK(pha__tokenizer_open(&t, folder));
+    snprintf(saved, sizeof saved, "%s/saved", folder);
+    OK(pha__mkdirs(saved));
+    OK(pha__tokenizer_save_folder(t, saved)); /* it goes on with the tokenizer */
+    pha__tokenizer_close(t);
+    expect_end(saved, 427, "tokenizer_config.json");
+    put_file(folder, "tokenizer_config.json", "{\"eos_token\": \"<nowhere>\"}");
+    put_file(folder, "special_tokens_map.json", "{");
+    put_file(folder, "generation_config.json", "{\"eos_token_id\": 99999999999}");
+    expect_end(folder, 426, "config.json"); /* with warnings */
+    OK(pha__remove_tree(folder));
+}
+
+static void end_token_by_name(void **state)
+{
+    (void)state;
+    pha__tokenizer *t;
+    kind k = *find_kind("gpt2");
+    pha__str s = write_json(&k);
+    char *name;
+    while ((name = strstr(s.data, "<|endoftext|>"))) memcpy(name, "<|whatever-|>", 13);
+    OK(pha__tokenizer_parse(&t, s.data, s.size, "t"));
+    assert_int_equal(pha__tokenizer_eot(t), -1);
+    assert_string_equal(pha__tokenizer_end_from(t), "");
+    FAILS(USAGE, "'<eos>' is no token", pha__tokenizer_set_end(t, "<eos>", "--end-token"));
+    OK(pha__tokenizer_set_end(t, "<|whatever-|>", "--end-token"));
+    assert_int_equal(pha__tokenizer_eot(t), 425);
+    pha__tokenizer_close(t);
+    pha__str_free(&s);
+    k.added = ", {\"id\": 426, \"content\": \"</s>\", \"special\": true}";
+    OK(load(&t, &k));
+    assert_int_equal(pha__tokenizer_eot(t), 425); /* the better known one */
+    pha__tokenizer_close(t);
+}
+
 static pha_status once(void *json)
 {
     const pha__str *s = json;
@@ -408,7 +489,9 @@ int main(void)
         cmocka_unit_test(saved_and_loaded),
         cmocka_unit_test(hostile_texts),
         cmocka_unit_test(refused),
-                cmocka_unit_test(gaps),
+        cmocka_unit_test(gaps),
+        cmocka_unit_test(end_token),
+        cmocka_unit_test(end_token_by_name),
         cmocka_unit_test(special_stays_text),
         cmocka_unit_test(no_memory),
     };

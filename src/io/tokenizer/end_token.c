@@ -65,7 +65,8 @@ pha_status pha__tokenizer_set_end(pha__tokenizer *t, const char *text, const cha
     int32_t id = pha__tokenizer_added_id(t, text);
     if (id < 0) id = pha__tokenizer_find(t, text, strlen(text));
     if (id < 0) FAIL(USAGE, "'%.100s' is no token of the tokenizer, so it can't end documents", text);
-    if (!is_text(pha__tokenizer_bytes(t, id, &size), size)) FAIL(USAGE, "an end token must be valid UTF-8");
+    const unsigned char *bytes = pha__tokenizer_bytes(t, id, &size);
+    if (!is_text(bytes, size)) FAIL(USAGE, "an end token must be valid UTF-8");
     t->eot = id;
     t->end_from = from;
     return PHA_OK;

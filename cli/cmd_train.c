@@ -18,6 +18,7 @@ static int print_json(const pha_train_result *r, const char *out, bool stopped)
     talk_set(&o, "stopped", json_boolean(stopped));
     talk_set(&o, "steps", json_integer(r->steps));
     talk_set(&o, "tokens", json_integer(r->tokens));
+    talk_set(&o, "refused", json_integer(r->refused));
     talk_set(&o, "train_loss", talk_real(r->train_loss));
     talk_set(&o, "valid_loss", talk_real(r->valid_loss));
     talk_set(&o, "valid_ppl", talk_real(r->valid_ppl));
@@ -40,6 +41,9 @@ static void print_text(const pha_train_result *r, const char *out)
     char text[32];
     printf("%-26s %s\n", "steps", talk_count(text, (uint64_t)r->steps));
     printf("%-26s %s\n", "tokens", talk_count(text, (uint64_t)r->tokens));
+    if (r->refused)
+        printf("%-26s %s (%.1f %%)\n", "refused steps", talk_count(text, (uint64_t)r->refused),
+               100 * (double)r->refused / (double)r->steps);
     print_real("train loss", r->train_loss);
     print_real("valid loss", r->valid_loss);
     print_real("valid perplexity", r->valid_ppl);
@@ -128,11 +132,12 @@ const Command command_train = {
              "--resume --out DIR [options]",
     .meant = "data/,config",
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
-             "checkpoint/, "
+             "the last two checkpoints (12 bytes per parameter each; while one is written there are three), "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT, SIGTERM and SIGHUP finish the step, write a checkpoint and exit with 75; --resume then goes on "
-             "with the options in the run's run.json and bit-identical "
-             "results. A second signal ends at once; the last checkpoint stays good.",
+             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
+             "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
+             "second signal ends at once; the last checkpoint stays good. A checkpoint that is damaged is told, and the run "
+             "goes on from the one before.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"
                 "pha train --run-file run/run.json --out again --seed 2",

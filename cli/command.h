@@ -19,8 +19,8 @@ void help_all(FILE *out);                            /* `pha help` */
  * presets (beside the program, installed). Returns 0 or an exit code; *out belongs to the call. */
 int find_config(Call *call, const char *name, const char **out);
 
-/* signals.c: the first SIGINT, SIGTERM or SIGHUP asks the library to stop, the second one ends the process.
- * Interactive: every SIGINT only asks to stop, and is counted. */
+/* signals.c: the first SIGINT, SIGTERM or SIGHUP asks the library to stop and says so, the second one ends the process.
+ * Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */
 void signals_install(bool interactive);
 int signals_count(void); /* of SIGINT so far */
 void signals_outlive_output(void); /* a reader of stdout or stderr that goes away does not end the process */

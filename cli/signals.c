@@ -9,15 +9,23 @@
 
 static volatile sig_atomic_t interrupts;
 
+/* What is said at once: the end may be a while in coming. NULL: nothing. On a terminal it begins a line. */
+static const char *answer;
+
 static void on_signal(int number)
 {
+    int before = errno;
     if (number == SIGINT) interrupts++;
     pha_request_stop();
+    if (answer && write(STDERR_FILENO, answer, strlen(answer)) < 0) answer = NULL;
+    errno = before;
 }
 
 void signals_install(bool interactive)
 {
     struct sigaction action;
+    static const char text[] = "\npha: stopping as soon as what is under way allows; a second signal ends at once\n";
+    if (!interactive) answer = text + !isatty(STDERR_FILENO);
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;

@@ -4,7 +4,6 @@
 #include "base/fs.h"
 #include "base/json_memory.h"
 #include "base/mem.h"
-#include "base/print.h"
 
 pha_status pha__json_parse_line(json_t **out, const char *text, size_t size, size_t flags, json_error_t *error)
 {

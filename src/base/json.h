@@ -29,6 +29,10 @@ pha_status pha__json_real(double *out, const json_t *object, const char *key,
                           const char *where); /* integers accepted */
 pha_status pha__json_string(const char **out, const json_t *object, const char *key, const char *where);
 
+/* Of a file that only programs write: its member "checksum" says XXH3 of everything else in it (docs/format.md),
+ * however it is laid out. BAD_INPUT: that is wrong. A file without it, of an earlier build, is accepted. */
+pha_status pha__json_check_seal(json_t *object, const char *where);
+
 /* ---- building ------------------------------------------------------------------------------------------- */
 
 /* Memory is the only thing that can fail here, and a failure sticks: a value that could not be made is NULL, and an
@@ -44,6 +48,7 @@ json_t *pha__json_text_of(const char *text, size_t size);
 json_t *pha__json_path(const char *path);
 json_t *pha__json_hex(uint64_t x); /* 16 hexadecimal digits as text: not every reader takes whole numbers of 64 bits */
 void pha__json_set(json_t **object, const char *key, json_t *value);
+void pha__json_seal(json_t **object); /* adds "checksum", last of all */
 void pha__json_add(json_t **list, json_t *value);
 
 /* ---- writing -------------------------------------------------------------------------------------------- */

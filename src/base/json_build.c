@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/json_memory.h"
 #include "base/print.h"
@@ -88,6 +89,44 @@ void pha__json_add(json_t **list, json_t *value)
     bool failed = json_array_append_new(*list, value) != 0;
     pha__json_leave();
     if (failed) give_up(list);
+}
+
+/* ---- checksums ------------------------------------------------------------------------------------------ */
+
+static const char seal[] = "checksum";
+
+/* Of an object without its seal. */
+static bool sum_of(const json_t *object, uint64_t *sum)
+{
+    pha__str text = {0};
+    pha__json_print(&text, object, JSON_COMPACT | JSON_SORT_KEYS | JSON_REAL_PRECISION(17));
+    bool known = !text.failed;
+    if (known) *sum = pha__hash(text.data, text.size, 0);
+    pha__str_free(&text);
+    return known;
+}
+
+void pha__json_seal(json_t **object)
+{
+    uint64_t sum = 0;
+    bool known = *object && sum_of(*object, &sum);
+    pha__json_set(object, seal, known ? pha__json_hex(sum) : NULL);
+}
+
+pha_status pha__json_check_seal(json_t *object, const char *where)
+{
+    char wanted[20] = "", found[20];
+    uint64_t sum;
+    const json_t *value = json_object_get(object, seal);
+    if (!value) return PHA_OK;
+    if (json_is_string(value)) pha__print(wanted, sizeof wanted, "%s", json_string_value(value));
+    json_object_del(object, seal);
+    if (!sum_of(object, &sum)) FAIL(NO_MEMORY, "%s: no memory for its checksum", where);
+    pha__print(found, sizeof found, "%016" PRIx64, sum);
+    if (strcmp(wanted, found))
+        FAIL(BAD_INPUT, "%s: its checksum is wrong: the file is damaged, or was changed by hand; take a copy of it "
+                        "that is whole", where);
+    return PHA_OK;
 }
 
 /* ---- writing -------------------------------------------------------------------------------------------- */

@@ -24,6 +24,12 @@ void pha__message_restore(const pha__message *message);
 /* FAIL(BAD_INPUT, "%s: no such key", path); */
 #define FAIL(code, ...) return pha__fail(PHA_##code, __VA_ARGS__)
 
+/* NEED(out, "a place for its result"); refuses an argument of a public function that is NULL. */
+#define NEED(pointer, what)                                        \
+    do {                                                           \
+        if (!(pointer)) FAIL(USAGE, "%s needs %s", __func__, what); \
+    } while (0)
+
 #define TRY(call)                                   \
     do {                                            \
         pha_status try_status_ = (call);            \

@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "base/str.h"
 #include "io/config_check.h"
 
@@ -105,7 +106,7 @@ static pha_status read_real(double *out, const row *r, const json_t *value, cons
     if (json_is_null(value)) return PHA_OK;
     if (!json_is_number(value)) FAIL(BAD_INPUT, "%s: %s is not a number", where, r->key);
     double x = json_number_value(value);
-    if (!(x >= r->low && x <= r->high))
+    if (!pha__in_range(x, r->low, r->high))
         FAIL(BAD_INPUT, "%s: %s = %g is out of range (%g to %g)", where, r->key, x, r->low, r->high);
     *out = x;
     return PHA_OK;
@@ -236,7 +237,8 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         const row *r = next(NULL, own);
         while (r && (strcmp(r->key, key) != 0 || !uses(r, keys))) r = next(r, own);
-        if (!r && !pha__config_hub_key(key)) return unknown_key(key, c->arch, keys, own, where);
+        if (!r && !pha__config_hub_key(key) && strcmp(key, PHA__CONFIG_EDITED) != 0)
+            return unknown_key(key, c->arch, keys, own, where);
     }
     for (const row *r = NULL; (r = next(r, own));) {
         set_default(c, r);

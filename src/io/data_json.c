@@ -16,6 +16,9 @@ static const int64_t MOST = (int64_t)1 << 62;
 static json_t *split_json(const pha__split_info *s)
 {
     json_t *o = pha__json_object();
+    pha__json_set(&o, "copies", pha__json_number((int64_t)s->copies));
+    pha__json_set(&o, "first_bytes", pha__json_number((int64_t)s->first_bytes));
+    pha__json_set(&o, "first_words", pha__json_number((int64_t)s->first_words));
     pha__json_set(&o, "tokens", pha__json_number((int64_t)s->tokens));
     pha__json_set(&o, "bytes", pha__json_number((int64_t)s->bytes));
     pha__json_set(&o, "words", pha__json_number((int64_t)s->words));
@@ -38,7 +41,9 @@ static json_t *data_json(const pha__data *data)
     pha__json_set(&o, "tokenizer_hash", pha__json_hex(data->tokenizer_hash));
     pha__json_set(&o, "seed", pha__json_text(seed));
     pha__json_set(&o, "joined", pha__json_text(data->joined));
+    pha__json_set(&o, "end_token", pha__json_number(data->end_token));
     pha__json_set(&o, "splits", splits);
+    pha__json_seal(&o);
     return o;
 }
 
@@ -62,6 +67,13 @@ static pha_status read_count(uint64_t *out, const json_t *object, const char *ke
     return PHA_OK;
 }
 
+/* 0 in a folder of an older version. */
+static pha_status read_later_count(uint64_t *out, const json_t *object, const char *key, const char *where)
+{
+    *out = 0;
+    return json_object_get(object, key) ? read_count(out, object, key, where) : PHA_OK;
+}
+
 static pha_status read_splits(pha__data *data, json_t *splits, const char *where)
 {
     const char *name;
@@ -76,6 +88,11 @@ static pha_status read_splits(pha__data *data, json_t *splits, const char *where
         TRY(read_count(&info->words, object, "words", where));
         TRY(read_count(&info->lines, object, "lines", where));
         TRY(read_count(&info->documents, object, "documents", where));
+        TRY(read_later_count(&info->copies, object, "copies", where));
+        TRY(read_later_count(&info->first_bytes, object, "first_bytes", where));
+        TRY(read_later_count(&info->first_words, object, "first_words", where));
+        if (info->first_bytes > info->bytes || info->first_words > info->words)
+            FAIL(BAD_INPUT, "%s: the first token of '%s' stands for more than its text", where, name);
     }
     return PHA_OK;
 }
@@ -95,6 +112,9 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     TRY(pha__json_string(&seed, json, "seed", where));
     TRY(pha__json_string(&joined, json, "joined", where));
     data->vocab_size = (int32_t)vocab;
+    int64_t end_token = -1;
+    if (json_object_get(json, "end_token")) TRY(pha__json_int(&end_token, json, "end_token", -1, vocab - 1, where));
+    data->end_token = (int32_t)end_token;
     int end = 0;
     if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
@@ -116,6 +136,7 @@ pha_status pha__data_read(pha__data *out, const char *folder)
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, LIMIT);
     if (status == PHA_OK && !json_is_object(json)) status = pha__fail(PHA_BAD_INPUT, "%s: not a JSON object", path);
+    if (status == PHA_OK) status = pha__json_check_seal(json, path);
     if (status == PHA_OK) status = read_data(out, json, path);
     json_decref(json);
     pha__free(path);

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define MAX_HEADER ((uint64_t)100 << 20)
 #define MAX_TENSORS ((size_t)1 << 20)
@@ -243,5 +245,20 @@ pha_status pha__safetensors_join(pha__safetensors **out, pha__safetensors **part
     memcpy(st->parts, parts, n_parts * sizeof *parts);
     st->n_parts = n_parts;
     *out = st;
+    return PHA_OK;
+}
+
+pha_status pha__safetensors_verify(const pha__safetensors *st)
+{
+    for (size_t i = 0; i < st->n_parts; i++) TRY(pha__safetensors_verify(st->parts[i]));
+    const char *wanted = st->n_parts ? NULL : pha__safetensors_metadata(st, PHA__TENSORS_SUM);
+    char found[20];
+    if (!wanted) return PHA_OK;
+    pha__print(found, sizeof found, "%016" PRIx64, pha__hash(st->data, st->data_size, 0));
+    if (strcmp(wanted, found))
+        FAIL(BAD_INPUT,
+             "%s: its numbers are not those that were written (checksum %s, not %.20s): the file is damaged; take a "
+             "copy that is whole",
+             st->map.path, found, wanted);
     return PHA_OK;
 }

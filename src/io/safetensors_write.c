@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/utf8.h"
@@ -44,16 +45,26 @@ static json_t *entry(const pha__tensor *t, uint64_t begin)
     return o;
 }
 
+/* Of the data as the file will have it; NULL: no memory. */
+static json_t *checksum(const pha__tensor *tensors, size_t n)
+{
+    pha__hasher *h = pha__hasher_open();
+    if (!h) return NULL;
+    for (size_t i = 0; i < n; i++) pha__hasher_add(h, tensors[i].data, tensors[i].size);
+    json_t *sum = pha__json_hex(pha__hasher_value(h));
+    pha__hasher_close(h);
+    return sum;
+}
+
 /* Adds all entries; sizes are computed and the tensors sorted by the caller. */
 static pha_status fill_header(json_t **header, const pha__tensor *tensors, size_t n, const char *const *metadata,
                               const char *path)
 {
     uint64_t begin = 0;
-    if (metadata) {
-        json_t *all = pha__json_object();
-        for (; metadata[0]; metadata += 2) pha__json_set(&all, metadata[0], pha__json_text(metadata[1]));
-        pha__json_set(header, "__metadata__", all);
-    }
+    json_t *all = pha__json_object();
+    for (; metadata && metadata[0]; metadata += 2) pha__json_set(&all, metadata[0], pha__json_text(metadata[1]));
+    pha__json_set(&all, PHA__TENSORS_SUM, checksum(tensors, n));
+    pha__json_set(header, "__metadata__", all);
     for (size_t i = 0; i < n; i++) {
         if (json_object_get(*header, tensors[i].name)) FAIL(FAILED, "%s: two tensors '%s'", path, tensors[i].name);
         pha__json_set(header, tensors[i].name, entry(&tensors[i], begin));

@@ -133,6 +133,17 @@ uint64_t pha__tokens_count(const pha__tokens *t) { return t->count; }
 int32_t pha__tokens_vocab(const pha__tokens *t) { return t->shards[0].header.vocab_size; }
 uint64_t pha__tokens_tokenizer_hash(const pha__tokens *t) { return t->shards[0].header.tokenizer_hash; }
 
+uint64_t pha__tokens_identity(const pha__tokens *t)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < t->n; i++) { /* a header has all of that, and its place among the others */
+        unsigned char header[PHA__SHARD_HEADER];
+        pha__shard_header_put(&t->shards[i].header, header);
+        hash = pha__hash(header, sizeof header, hash);
+    }
+    return hash;
+}
+
 /* The shard that holds token i < count. */
 static const shard *find_shard(const pha__tokens *t, uint64_t i)
 {

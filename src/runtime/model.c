@@ -123,6 +123,15 @@ static pha_status open_weights(pha_model *m)
     return status;
 }
 
+static pha_status check_config(const pha_model *m)
+{
+    char *path;
+    TRY(in_folder(&path, m->folder, "config.json"));
+    pha_status status = pha__model_check_config(m, path);
+    pha__free(path);
+    return status;
+}
+
 static pha_status open_parts(pha_model *m)
 {
     char *path;
@@ -137,6 +146,7 @@ static pha_status open_parts(pha_model *m)
     TRY(pha__record(&m->names, &m->config, &options, PHA__HEAD_NONE));
     TRY(open_weights(m));
     TRY(bind_weights(m));
+    TRY(check_config(m));
     return open_tokenizer(m);
 }
 
@@ -157,6 +167,7 @@ static pha_status check_not_a_run(const char *folder)
 
 pha_status pha_model_open(pha_model **out, const char *folder)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!folder) FAIL(USAGE, "no model folder was named");
     TRY(pha__settle(folder, false));
@@ -185,6 +196,14 @@ void pha_model_close(pha_model *m)
     pha__free(m);
 }
 
+pha_status pha__model_verify(const pha_model *model)
+{
+    pha_model *m = (pha_model *)model;
+    if (!m->verified) TRY(pha__safetensors_verify(m->file));
+    m->verified = true;
+    return PHA_OK;
+}
+
 /* Two threads that ask at once both find the same. */
 pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
 {
@@ -211,10 +230,16 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
 
 void pha_model_get_info(const pha_model *m, pha_model_info *info)
 {
+    if (!info) return;
+    *info = (pha_model_info){0};
+    if (!m) return;
     const pha__config *c = &m->config;
     *info = (pha_model_info){
         .vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer, .parameters = m->names->parameters};
     pha__print(info->arch, sizeof info->arch, "%s", c->arch);
 }
 
-const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
+const pha_tokenizer *pha_model_tokenizer(const pha_model *m)
+{
+    return m ? (const pha_tokenizer *)m->tokenizer : NULL;
+}

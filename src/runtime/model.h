@@ -8,6 +8,7 @@
 #define PHA__MODEL_H
 
 #include "base/place.h"
+#include "base/str.h"
 #include "io/config.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
@@ -24,7 +25,7 @@ struct pha_model {
     pha__tokenizer *tokenizer;
     char *folder;
     _Atomic uint64_t fingerprint; /* made when it is first asked for */
-    _Atomic bool has_fingerprint;
+    _Atomic bool has_fingerprint, verified;
 };
 
 typedef struct pha__weights {
@@ -33,6 +34,15 @@ typedef struct pha__weights {
     pha__device *device;
     pha__store *store;
 } pha__weights;
+
+/* The configuration as the metadata of weights has it; BAD_INPUT: config.json, at `path`, is of another model, and does
+ * not say that it was changed on purpose. Weights from elsewhere go with any that fits. */
+void pha__config_text(pha__str *out, const pha__config *config);
+pha_status pha__model_check_config(const pha_model *m, const char *path);
+
+/* BAD_INPUT: the weights in the file are not those that were written. Whoever computes with them asks first; it reads
+ * all of them, once. */
+pha_status pha__model_verify(const pha_model *m);
 
 /* A hash of the configuration and of all weights: what a state belongs to. */
 pha_status pha__model_fingerprint(uint64_t *out, const pha_model *m);

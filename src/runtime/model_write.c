@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/inside.h"
 #include "base/print.h"
 #include "base/str.h"
 #include "runtime/model.h"
@@ -19,9 +20,14 @@ static pha_status write_weights(const char *path, const pha__config *c, const ph
 {
     char hash[20];
     pha__print(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
+    pha__str config = {0};
+    pha__config_text(&config, c);
     const char *metadata[] = {"format", "pha", "rope", c->rope == PHA__ROPE_HALF ? "half" : "interleaved",
-                              tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
-    return pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+                              "config", config.data, tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
+    pha_status status = config.failed ? pha__fail(PHA_NO_MEMORY, "%s: no memory for its metadata", path)
+                                      : pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+    pha__str_free(&config);
+    return status;
 }
 
 static pha_status write_card(const char *path, const pha__config *c, const pha__store *store, const char *card)
@@ -42,6 +48,16 @@ static pha_status write_card(const char *path, const pha__config *c, const pha__
 static const char config_name[] = "config.json", weights_name[] = "model.safetensors",
                   tokenizer_name[] = "tokenizer.json", card_name[] = "README.md";
 
+/* What is on the disk now, before it takes the place of an earlier model. */
+static pha_status read_back(const char *folder)
+{
+    pha_model *m;
+    pha_status status = pha_model_open(&m, folder);
+    if (!status) status = pha__model_verify(m);
+    pha_model_close(m);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
 static pha_status write_parts(const char *folder, const pha__config *c, const pha__store *store,
                               const pha__tokenizer *tokenizer, const char *card)
 {
@@ -61,7 +77,8 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
     TRY(in_folder(&path, folder, card_name));
     status = write_card(path, c, store, card);
     pha__free(path);
-    return status;
+    TRY(status);
+    return read_back(folder);
 }
 
 /* ---- the place ------------------------------------------------------------------------------------------- */
@@ -137,7 +154,12 @@ pha_status pha_model_init(const char *config_file, uint64_t seed, const char *to
     if (!config_file || !out_folder) FAIL(USAGE, "a configuration file and a folder to write are needed");
     pha__claim claim;
     TRY(pha__model_claim(&claim, out_folder));
-    pha_status status = tokenizer ? pha__tokenizer_open(&tok, tokenizer) : PHA_OK;
+    pha_status status = PHA_OK;
+    if (pha__is_inside(config_file, out_folder) || (tokenizer && pha__is_inside(tokenizer, out_folder)))
+        status = pha__fail(PHA_USAGE,
+                           "%s: holds the configuration or the tokenizer to begin with and would be replaced; choose "
+                           "another folder", out_folder);
+    if (!status && tokenizer) status = pha__tokenizer_open(&tok, tokenizer);
     if (!status) status = initialise(config_file, seed, tok, &claim);
     pha__tokenizer_close(tok);
     pha__claim_close(&claim);

@@ -1,7 +1,7 @@
 # what comes from outside: closed standard files, a reader that goes away, limits, hangups, a file that is cut in use
 echo '{"arch": "pha", "d_model": 16, "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_ffn": 32, "branches": ["attn"]}' >tiny.json
-seq 1 3000 >text.txt
-prepare="pha prepare text.txt --tokenizer bytes --valid text.txt --test-fraction 0"
+seq 1 3000 >text.txt; seq 3001 4000 >valid.txt
+prepare="pha prepare text.txt --tokenizer bytes --valid valid.txt --test-fraction 0"
 train="pha train --config tiny.json --data data -T 24 -b 6 --threads 1"
 $prepare --out data >/dev/null 2>&1 || exit 1
 $train --out run -n 6 >/dev/null 2>&1 || exit 1
@@ -25,6 +25,11 @@ grep -c '"step"' hung/checkpoint/trainer.json
 (trap '' HUP; exec $train --out nohup -n 100000 --quiet) >/dev/null 2>&1 &
 until [ -s nohup/log.jsonl ]; do sleep 0.05; done
 kill -HUP $!; sleep 0.2; kill -TERM $!; wait $!; echo "ignored, then terminated: exit $?"
+
+$train --out told -n 100000 --quiet >/dev/null 2>said &
+until [ -s told/log.jsonl ]; do sleep 0.05; done
+kill -TERM $!; wait $!; grep 'stopping' said
+grep -c 'writing the checkpoint of step' said
 
 cp -r data cut
 $train --data cut --out cut-run -n 1000000 --quiet 2>said &

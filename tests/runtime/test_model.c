@@ -95,8 +95,8 @@ static void swapped_tokenizer(void **state)
     OK(pha_model_init(config, 1, "bytes", folder));
     OK(pha_model_open(&m, folder));
     pha_model_close(m);
-    OK(pha_model_average((const char *[]){folder}, 1, folder));
-    OK(pha_model_open(&m, folder));
+    OK(pha_model_average((const char *[]){folder}, 1, in_root("mean")));
+    OK(pha_model_open(&m, in_root("mean")));
     pha_model_close(m);
     OK(pha__read_file(&text, &size, path, 1 << 20));
     char *a = strstr(text, "\"a\""), *b = strstr(text, "\"b\"");

@@ -5,10 +5,12 @@
  *   PHA_FAULT_EIO=n             that one alone fails
  *   PHA_FAULT_EXCHANGE=ENOSYS   two names cannot be swapped at once (or EINVAL), as on network file systems
  *   PHA_FAULT_MEMORY=n          the n-th allocation fails
+ *   PHA_FAULT_SEEN=path         this file is made when one of the first three comes
  *
  * Calls are counted from when a variable is set, so a test may set it in the middle.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -30,6 +32,13 @@ static int place(const char *variable, atomic_long *counter)
     return at < wanted ? -1 : at > wanted;
 }
 
+static void seen(void)
+{
+    const char *path = getenv("PHA_FAULT_SEEN");
+    int fd = path && *path ? open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0666) : -1;
+    if (fd >= 0) close(fd);
+}
+
 static void die(void)
 {
     kill(getpid(), SIGKILL);
@@ -41,12 +50,19 @@ static int before(pha__call call, size_t *size)
 {
     const char *swap = getenv("PHA_FAULT_EXCHANGE");
     if (place("PHA_FAULT_WRITE", &kill_count) >= 0) {
+        seen();
         if (call != PHA__CALL_WRITE) die();
         *size /= 2;
         dying = true;
     }
-    if (place("PHA_FAULT_ENOSPC", &full_count) >= 0 && call != PHA__CALL_FREE) return ENOSPC;
-    if (place("PHA_FAULT_EIO", &once_count) == 0) return EIO;
+    if (place("PHA_FAULT_ENOSPC", &full_count) >= 0) {
+        seen();
+        if (call != PHA__CALL_FREE) return ENOSPC;
+    }
+    if (place("PHA_FAULT_EIO", &once_count) == 0) {
+        seen();
+        return EIO;
+    }
     if (call != PHA__CALL_EXCHANGE || !swap || !*swap) return 0;
     return strcmp(swap, "EINVAL") == 0 ? EINVAL : ENOSYS;
 }

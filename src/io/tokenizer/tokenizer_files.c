@@ -182,6 +182,7 @@ pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path)
 {
     *out = NULL;
     if (strcmp(path, "bytes") == 0) return open_bytes(out);
+    TRY(pha__settle(path, false));
     bool is_folder = pha__is_dir(path);
     char *folder = is_folder ? pha__strdup(path) : folder_of(path);
     if (!folder) return PHA_NO_MEMORY;

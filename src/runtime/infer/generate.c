@@ -176,6 +176,7 @@ static pha_status check(const pha_session *s, const char *prompt, size_t size, c
         FAIL(USAGE, "%s: the model has no tokenizer.json, so it can't read or write text", s->engine->model->folder);
     if (!prompt && size) FAIL(USAGE, "the prompt is missing");
     if (o->max_tokens < 0) FAIL(USAGE, "max_tokens is %lld, below 0", (long long)o->max_tokens);
+    if (o->n_stop && !o->stop) FAIL(USAGE, "%zu stop strings are missing", o->n_stop);
     for (size_t i = 0; i < o->n_stop; i++)
         if (!o->stop[i] || !*o->stop[i]) FAIL(USAGE, "stop string %zu is empty", i + 1);
     return pha__sample_check(&o->sample);

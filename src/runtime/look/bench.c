@@ -317,7 +317,9 @@ static pha_status write_results(const pha__bench *b, char **text)
 
 pha_status pha_bench(const pha_bench_options *options, char **text)
 {
+    NEED(text, "a place for the text");
     *text = NULL;
+    NEED(options, "options");
     pha__bench *b = pha__alloc_zero(1, sizeof *b);
     if (!b) return PHA_NO_MEMORY;
     pha_status status = read_options(b, options);

@@ -142,7 +142,10 @@ static pha_status show_program(pha__str *out, const pha__subject *s, const pha_i
 
 pha_status pha_inspect(const pha_inspect_options *options, char **text)
 {
+    NEED(text, "a place for the text");
     *text = NULL;
+    NEED(options, "options");
+    NEED(options->model, "a model");
     pha_inspect_options o = *options;
     o.context = o.context ? o.context : 1024, o.batch = o.batch ? o.batch : 1;
     if (o.context < 1 || o.batch < 1) FAIL(USAGE, "context %d and batch %d must be positive", o.context, o.batch);

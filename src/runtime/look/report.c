@@ -287,7 +287,9 @@ static pha_status write_report(const char *folder, const char *run_path, const c
 pha_status pha_report(const char *run_folder, const char *const *samples, size_t n_samples)
 {
     if (!run_folder) FAIL(USAGE, "pha_report: the run folder is missing");
-    if (!pha__is_dir(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    if (n_samples && !samples) FAIL(USAGE, "pha_report: %zu samples are missing", n_samples);
+    if (!pha__exists(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    TRY(pha__need_dir(run_folder, "a report is made of the folder of a run"));
     char *run = pha__path_join(run_folder, "run.json"), *log = pha__path_join(run_folder, "log.jsonl");
     char *out = pha__path_join(run_folder, "report.html");
     pha_status status = write_report(run_folder, run, log, out, samples, n_samples);

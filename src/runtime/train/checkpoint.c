@@ -46,7 +46,11 @@ static json_t *state_json(const pha_trainer *t)
     pha__json_set(&o, "updates", pha__json_number((int64_t)t->optimizer.updates));
     pha__json_set(&o, "skipped", pha__json_number(t->skipped));
     pha__json_set(&o, "skipped_in_row", pha__json_number(t->skipped_in_row));
-    pha__json_set(&o, "mean_loss", pha__json_decimal(t->mean_loss));
+    pha__json_set(&o, "guard_seen", pha__json_number(t->guard.seen));
+    pha__json_set(&o, "loss_mean", pha__json_decimal(t->guard.loss.mean));
+    pha__json_set(&o, "loss_variance", pha__json_decimal(t->guard.loss.variance));
+    pha__json_set(&o, "norm_mean", pha__json_decimal(t->guard.norm.mean));
+    pha__json_set(&o, "norm_variance", pha__json_decimal(t->guard.norm.variance));
     pha__json_set(&o, "last_valid", pha__json_decimal(t->last_valid));
     pha__json_set(&o, "eval_due", json_boolean(t->eval_due));
     pha__json_set(&o, "plateau_best", pha__json_decimal(t->schedule.best));
@@ -62,6 +66,25 @@ static json_t *state_json(const pha_trainer *t)
     return o;
 }
 
+/* What is on the disk now, before it takes the place of the last good one: the numbers are those of the memory. */
+static pha_status read_back(const char *path)
+{
+    pha__safetensors *file;
+    pha_status status = pha__safetensors_open(&file, path);
+    if (!status) status = pha__safetensors_verify(file);
+    pha__safetensors_close(file);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
+static pha_status read_back_state(const char *path)
+{
+    json_t *json;
+    pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
+    json_decref(json);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
 static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
 {
     json_t *sums = pha__json_object();
@@ -70,14 +93,17 @@ static pha_status write_files(const pha_trainer *t, const char *folder, json_t *
         char *path = pha__path_join(folder, files[i]);
         uint64_t hash = 0;
         status = path ? pha__tensors_write(path, t->store, roles[i], false, NULL) : PHA_NO_MEMORY;
+        if (!status) status = read_back(path);
         if (!status) status = file_hash(path, &hash);
         if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
         pha__free(path);
     }
     pha__json_set(json, "checksums", sums);
+    pha__json_seal(json);
     char *path = pha__path_join(folder, state_name);
     if (!path) status = PHA_NO_MEMORY;
     if (!status) status = pha__json_save(*json, path);
+    if (!status) status = read_back_state(path);
     pha__free(path);
     return status;
 }
@@ -101,7 +127,8 @@ static pha_status write_to(const pha_trainer *t, pha__claim *claim)
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
     pha__claim claim;
-    if (!folder) FAIL(USAGE, "no folder to write");
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     TRY(pha__claim_open(&claim, folder, &pha__checkpoint_kind));
     pha_status status = write_to(t, &claim);
     pha__claim_close(&claim);
@@ -134,6 +161,18 @@ static pha_status read_best(pha_trainer *t, const json_t *list, const char *path
     return PHA_OK;
 }
 
+/* A checkpoint of an earlier build has a mean of the loss alone: the guard begins anew. */
+static pha_status read_guard(pha__guard *g, const json_t *json, int64_t step, const char *path)
+{
+    *g = (pha__guard){0};
+    if (!json_object_get(json, "guard_seen")) return PHA_OK;
+    TRY(pha__json_int(&g->seen, json, "guard_seen", 0, step, path));
+    TRY(pha__json_real(&g->loss.mean, json, "loss_mean", path));
+    TRY(pha__json_real(&g->loss.variance, json, "loss_variance", path));
+    TRY(pha__json_real(&g->norm.mean, json, "norm_mean", path));
+    return pha__json_real(&g->norm.variance, json, "norm_variance", path);
+}
+
 static pha_status read_state(pha_trainer *t, const json_t *json, const char *path)
 {
     int64_t step, updates, skipped, in_row, bad;
@@ -143,12 +182,12 @@ static pha_status read_state(pha_trainer *t, const json_t *json, const char *pat
     TRY(pha__json_int(&in_row, json, "skipped_in_row", 0, step, path));
     TRY(pha__json_int(&bad, json, "plateau_bad", 0, INT32_MAX, path));
     TRY(pha__json_real(&t->schedule.scale, json, "plateau_scale", path));
+    TRY(read_guard(&t->guard, json, step, path));
     TRY(read_best(t, json_object_get(json, "best"), path));
     t->step = step, t->skipped = skipped, t->skipped_in_row = in_row;
     t->optimizer.updates = (uint64_t)updates;
     t->schedule.bad = (int32_t)bad;
     t->schedule.best = get_real(json, "plateau_best", INFINITY);
-    t->mean_loss = get_real(json, "mean_loss", 0);
     t->last_valid = get_real(json, "last_valid", NAN);
     t->eval_due = json_is_true(json_object_get(json, "eval_due"));
     return PHA_OK;
@@ -164,11 +203,14 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
     if (!status) status = check_json(t, json, path);
     for (int i = 0; i < 3 && !status; i++) {
         char *file = pha__path_join(folder, files[i]);

@@ -55,7 +55,7 @@ static pha_status move(const char *from, const char *to)
 /* Makes room for another of the kind; what is not one stays and is an error. */
 static pha_status clear(const char *path)
 {
-    TRY(pha__may_replace(path, &pha__checkpoint_kind, pha__exists(path)));
+    TRY(pha__may_replace(path, &pha__checkpoint_kind, true));
     return pha__remove_tree(path);
 }
 

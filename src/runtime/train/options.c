@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/print.h"
+#include "base/range.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
@@ -117,7 +118,7 @@ static void range_text(const pha__option *row, char *text, size_t size)
 static bool in_range(const pha__option *row, double x)
 {
     bool may_be_off = row->zero_off || (row->low == 0 && !row->above);
-    if (isnan(x)) return false; /* GCC 12 takes it for in range otherwise, at -O3 -fno-trapping-math */
+    if (!pha__in_range(x, -INFINITY, INFINITY)) return false;
     if (x == 0 || (x < 0 && may_be_off)) return true;
     return (row->above ? x > row->low : x >= row->low) && (row->below ? x < row->high : x <= row->high);
 }

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/fault.h"
+#include "base/inside.h"
 #include "base/json.h"
 
 static bool has(const char *folder, const char *name)
@@ -48,6 +49,9 @@ pha_status pha__run_check(const pha_train_options *o)
     if (!o->out) FAIL(USAGE, "training needs a run folder to write to");
     if (!pha__exists(o->out)) return PHA_OK;
     TRY(pha__need_dir(o->out, "choose another name for the run folder"));
+    if (o->init_from && pha__is_inside(o->init_from, o->out))
+        FAIL(USAGE, "%s: is a part of the run in %s and would be replaced; copy it to another place first",
+             o->init_from, o->out);
     if (o->resume) return PHA_OK;
     char **names;
     size_t n, others = 0;

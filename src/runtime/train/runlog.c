@@ -53,6 +53,33 @@ pha_status pha__runlog_add(pha__runlog *log, json_t *line)
     return pha__append_file(log->path, log->line.data, log->line.size);
 }
 
+/* The last line of a file as an object; NULL: it is longer than `size`, torn, or none. */
+static json_t *last_line(const char *path, char *text, size_t size)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file) return NULL;
+    if (fseek(file, -(long)size, SEEK_END) != 0) rewind(file); /* the file is shorter */
+    size_t n = fread(text, 1, size, file);
+    fclose(file);
+    if (n < 2 || text[n - 1] != '\n') return NULL;
+    size_t begin = --n;
+    while (begin > 0 && text[begin - 1] != '\n') begin--;
+    json_t *line;
+    json_error_t error;
+    return pha__json_parse_line(&line, text + begin, n - begin, 0, &error) ? NULL : line;
+}
+
+pha_status pha__runlog_last(json_t **out, const char *folder)
+{
+    enum { SIZE = 1 << 16 };
+    char *path = pha__path_join(folder, "log.jsonl"), *text = pha__alloc(SIZE, 1);
+    *out = path && text ? last_line(path, text, SIZE) : NULL;
+    pha_status status = path && text ? PHA_OK : PHA_NO_MEMORY;
+    pha__free(path);
+    pha__free(text);
+    return status;
+}
+
 void pha__runlog_close(pha__runlog *log)
 {
     if (!log) return;

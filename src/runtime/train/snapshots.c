@@ -14,9 +14,7 @@
 static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
     pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens};
-    pha__split_info info;
-    TRY(pha__data_info(&info, t->o.data, "valid"));
-    return pha__eval_core(w, t->valid, &info, &run, out);
+    return pha__eval_core(w, t->valid, NULL, &run, out);
 }
 
 static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)
@@ -29,6 +27,7 @@ static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *ou
 static pha_status keep(pha_trainer *t, double loss)
 {
     int limit = t->o.keep_best, at = t->n_best;
+    if (!isfinite(loss)) return PHA_OK;
     while (at > 0 && t->best[at - 1].loss > loss) at--;
     if (at >= limit) return PHA_OK;
     pha__str path = {0};
@@ -82,6 +81,20 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
     return t->o.keep_best > 0 ? keep(t, loss) : PHA_OK;
 }
 
+/* Somebody removed it, or a part of it. */
+static pha_status check_there(const char *snapshot)
+{
+    static const char *const parts[] = {"config.json", "model.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        char *path = pha__path_join(snapshot, parts[i]);
+        if (!path) return PHA_NO_MEMORY;
+        bool there = pha__exists(path);
+        pha__free(path);
+        if (!there) FAIL(BAD_INPUT, "%s: this snapshot is not whole: it has no %s", snapshot, parts[i]);
+    }
+    return PHA_OK;
+}
+
 /* Mean of the best snapshots as a model folder. */
 static pha_status write_average(const pha_trainer *t, int n, const char *folder)
 {
@@ -91,6 +104,7 @@ static pha_status write_average(const pha_trainer *t, int n, const char *folder)
     for (int i = 0; i < n && !status; i++) {
         status = snapshot_path(t, t->best[i].step, &paths[i]);
         names[i] = paths[i].data;
+        if (!status) status = check_there(names[i]);
     }
     if (!status) status = pha_model_average(names, (size_t)n, folder);
     for (int i = 0; i < n; i++) pha__str_free(&paths[i]);
@@ -141,7 +155,7 @@ static pha_status choose(pha__training *r, const char *model, const char *beside
     if (!status) status = write_average(t, n, beside);
     if (!status) status = average_loss(r, beside, &averaged);
     if (!status && averaged < t->last_valid) return take_place(beside, model);
-    if (status == PHA_STOPPED || status == PHA_NO_MEMORY) return status;
+    if (status && status != PHA_BAD_INPUT) return status; /* the model stays as it was, and --resume tries again */
     if (status) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
     TRY(write_last(t, model));
     return pha__remove_tree(beside);

@@ -151,6 +151,7 @@ static pha_status after_step(pha__training *r, const pha_step *s)
     if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
     if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */
     if (t->eval_due) TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
+    if (t->eval_due && t->valid) say_progress(r, s); /* again: with what the evaluation found */
     t->eval_due = false;
     return due(t->step, t->o.checkpoint_every) || last || epoch ? pha__checkpoint_save(t) : PHA_OK;
 }
@@ -164,8 +165,10 @@ static pha_status evaluate_what_was_due(pha__training *r)
     return pha__checkpoint_save(r->t);
 }
 
+/* What was interrupted, a step or an evaluation, is in the message so far. */
 static pha_status stop_here(pha_trainer *t)
 {
+    pha__log(PHA__LOG_NOTE, "%s; writing the checkpoint of step %lld", pha_errmsg(), (long long)t->step);
     TRY(pha__checkpoint_save(t));
     return pha__fail(PHA_STOPPED, "%s: stopped after step %lld of %lld; go on with --resume", t->o.out,
                      (long long)t->step, (long long)t->o.steps);
@@ -188,11 +191,14 @@ static pha_status loop(pha__training *r)
     pha_status status = evaluate_what_was_due(r);
     while (!status && t->step < t->o.steps) {
         pha_step s;
-        TRY(pha_trainer_step(t, &s));
+        status = pha_trainer_step(t, &s);
+        if (status == PHA_STOPPED) break;
+        TRY(status);
         if (!s.skipped) r->last_loss = s.loss;
         r->step_seconds += s.seconds;
         status = after_step(r, &s);
-        if (!status && pha__stop_requested() && t->step < t->o.steps) status = PHA_STOPPED;
+        if (!status && pha__stop_requested() && t->step < t->o.steps)
+            status = pha__fail(PHA_STOPPED, "asked to stop after step %lld", (long long)t->step);
     }
     if (status == PHA_STOPPED) return stop_here(t);
     return status ? rescue(t, status) : PHA_OK;
@@ -207,6 +213,7 @@ static void fill_result(pha__training *r)
     r->result->seconds = pha__seconds() - r->began;
     r->result->tokens_per_second = r->step_seconds > 0 ? (double)(done * per_step) / r->step_seconds : NAN;
     r->result->peak_bytes = pha__mem_peak();
+    r->result->refused = r->t->skipped;
 }
 
 static pha_status log_end(pha__training *r)
@@ -216,6 +223,7 @@ static pha_status log_end(pha__training *r)
     pha__json_set(&line, "event", pha__json_text("end"));
     pha__json_set(&line, "step", pha__json_number(x->steps));
     pha__json_set(&line, "tokens", pha__json_number(x->tokens));
+    pha__json_set(&line, "refused", pha__json_number(x->refused));
     pha__json_set(&line, "train_loss", pha__json_decimal(x->train_loss));
     pha__json_set(&line, "valid_loss", pha__json_decimal(x->valid_loss));
     pha__json_set(&line, "valid_ppl", pha__json_decimal(x->valid_ppl));
@@ -226,23 +234,74 @@ static pha_status log_end(pha__training *r)
     return pha__runlog_add(r->log, line);
 }
 
+/* A share above this means that the guard filters the data, or that the run is ill. */
+static const double MANY_REFUSED = 0.02;
+
+static void warn_of_refused(const pha_trainer *t)
+{
+    double share = t->step > 0 ? (double)t->skipped / (double)t->step : 0;
+    if (share > MANY_REFUSED)
+        pha__log(PHA__LOG_WARN,
+                 "%lld of %lld steps were refused (%.1f %%), so that what they read was not learned; see the skip "
+                 "lines of log.jsonl. A lower learning rate may help; --spike 0 lets everything pass that is finite",
+                 (long long)t->skipped, (long long)t->step, 100 * share);
+}
+
+static double real_of(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* Has this run come to its end before, so that the log's last line says so and model/ is there? Then its result. */
+static pha_status is_complete(pha__training *r, bool *yes)
+{
+    pha_trainer *t = r->t;
+    json_t *line;
+    char *model = pha__path_join(t->o.out, "model");
+    if (!model) return PHA_NO_MEMORY;
+    bool done = t->step >= t->o.steps && !t->eval_due && pha__is_dir(model);
+    pha__free(model);
+    *yes = false;
+    if (!done) return PHA_OK;
+    TRY(pha__runlog_last(&line, t->o.out));
+    const char *event = json_string_value(json_object_get(line, "event"));
+    *yes = event && !strcmp(event, "end") && json_integer_value(json_object_get(line, "step")) == t->step;
+    if (*yes) {
+        r->last_loss = real_of(line, "train_loss");
+        r->result->averaged_valid_ppl = real_of(line, "averaged_valid_ppl");
+        pha__log(PHA__LOG_NOTE, "%s: the run is complete, with step %lld of %lld; --steps N goes on", t->o.out,
+                 (long long)t->step, (long long)t->o.steps);
+    }
+    json_decref(line);
+    return PHA_OK;
+}
+
 static pha_status run(pha__training *r)
 {
     pha_trainer *t = r->t;
-    bool loaded = false;
+    bool loaded = false, complete = false;
     if (t->o.resume) TRY(pha__checkpoint_load(t, &loaded));
+    r->first_step = t->step, r->began = pha__seconds();
+    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
+    if (t->o.resume) TRY(is_complete(r, &complete));
+    if (complete) fill_result(r);
+    if (complete) return PHA_OK;
+    if (t->step == 0) TRY(pha__advise(t));
     TRY(pha__run_json_write(t));
     TRY(write_config(t));
     if (!loaded) TRY(pha__checkpoint_save(t)); /* from here on there is one: a run without has lost it */
     TRY(pha__runlog_open(&r->log, t->o.out));
     TRY(pha__events_open(&r->events, t->o.out));
-    r->first_step = t->step, r->began = pha__seconds();
-    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
     pha_status status = loop(r);
     fill_result(r);
+    warn_of_refused(t);
     if (status) return status;
-    TRY(pha__finish_model(r));
+    status = pha__finish_model(r);
     fill_result(r);
+    if (status == PHA_STOPPED)
+        FAIL(STOPPED, "%s: stopped behind the last step, before model/ was written; go on with --resume", t->o.out);
+    TRY(status);
     return log_end(r);
 }
 
@@ -258,8 +317,11 @@ static pha_status end_events(pha__training *r, pha_status status)
 
 pha_status pha_train(const pha_train_options *options, pha_train_result *result)
 {
+    pha_train_result unused;
+    if (!result) result = &unused;
     *result = (pha_train_result){.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
     pha__training r = {.result = result, .last_loss = NAN};
+    NEED(options, "options");
     pha_train_options o = *options;
     TRY(pha__run_check(&o));
     bool made = !pha__exists(o.out);

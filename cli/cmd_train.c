@@ -136,8 +136,8 @@ const Command command_train = {
              "the best snapshots, and model/ at the end.\n\n"
              "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
              "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
-             "second signal ends at once; the last checkpoint stays good. A checkpoint that is damaged is told, and the run "
-             "goes on from the one before.",
+             "second signal ends at once; the last checkpoint stays good. A checkpoint that is damaged is told, and "
+             "the run goes on from the one before.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"
                 "pha train --run-file run/run.json --out again --seed 2",

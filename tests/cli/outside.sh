@@ -14,8 +14,9 @@ $train --out piped -n 6 2>&1 | true
 until [ -d piped/model ]; do sleep 0.05; done
 cmp run/model/model.safetensors piped/model/model.safetensors && echo "trained though nobody listens"
 
-(ulimit -f 1; $train --out limited -n 6 --quiet)
+(ulimit -f 1; $train --out limited -n 6 --quiet) 2>said
 echo "exit $?"
+grep '^pha train' said
 
 $train --out hung -n 100000 --quiet >/dev/null 2>&1 &
 until [ -s hung/log.jsonl ]; do sleep 0.05; done
@@ -36,8 +37,8 @@ $train --data cut --out cut-run -n 1000000 --quiet 2>said &
 until [ -s cut-run/log.jsonl ]; do sleep 0.05; done
 : >cut/train-00000.tok
 wait $!; echo "cut: exit $?"
-cat said
+grep cut/ said
 
 mkfifo fifo
 pha train --run-file fifo
-pha train --resume --out run --quiet --steps 6 >/dev/null && echo "no harm done"
+pha train --resume --out run --quiet --steps 6 >/dev/null 2>&1 && echo "no harm done"

@@ -110,7 +110,8 @@ storm() { # place command before [swap]
         while [ $ends -lt 3 ]; do # an allocation that fails may be one that can be done without
             try "$1" "$2" "$3" $variable $n "${4-}" || ends=$((ends + 1))
             [ $variable = PHA_FAULT_MEMORY ] || [ $ends -eq 0 ] || break
-            case ${whole:-sample}$variable in
+            case ${whole:-sample}${4-}$variable in
+            sampleEINVAL*) n=$((n + 1)) ;; # one place of each kind at every call
             sample*MEMORY) n=$((n + by)) by=$((2 + n)) ;;
             *MEMORY) n=$((n + by)) by=$((1 + n / 9)) ;;
             sample*) n=$((n + by)) by=$((by + 2 + n / 6)) ;;

@@ -133,6 +133,9 @@ static void copies(void **state)
     OK(run(o, train, valid, NULL, &r));
     assert_int_equal(r.data.split[0].info.copies + r.data.split[1].info.copies, 0);
     assert_false(noted("also lie"));
+    OK(run(o, train, valid, test, &r)); /* in common, but not with train */
+    assert_true(r.data.split[0].info.copies == 0 && r.data.split[1].info.copies == 1);
+    assert_int_equal(r.data.split[2].info.copies, 2);
     pha__str s = {0}; /* by fractions: every text three times */
     for (int i = 0; i < 600; i++) pha__str_printf(&s, "{\"text\":\"document %d\"}\n", i % 200);
     put("train.jsonl", s.data, s.size);
@@ -195,7 +198,7 @@ static void few_documents(void **state)
     char file[300];
     snprintf(file, sizeof file, "%s/few.jsonl", root);
     pha__str s = {0};
-    for (int i = 0; i < 20; i++) pha__str_printf(&s, "{\"text\":\"document %d has a text\\n and a line\"}\n", 10 + i);
+    for (int i = 0; i < 21; i++) pha__str_printf(&s, "{\"text\":\"document %d has a text\\n and a line\"}\n", 10 + i);
     put("few.jsonl", s.data, s.size);
     o.valid_fraction = o.test_fraction = 0.1;
     for (o.seed = 0; o.seed < 20; o.seed++) {
@@ -205,7 +208,7 @@ static void few_documents(void **state)
             assert_true(r.data.split[i].info.documents >= 1);
             documents += r.data.split[i].info.documents;
         }
-        assert_int_equal(documents, 20); /* none is cut */
+        assert_int_equal(documents, 21); /* none is cut */
     }
     pha__str_puts(&s, "{\"text\":\""); /* and one that is most of the text */
     for (int i = 0; i < 2000; i++) pha__str_puts(&s, "many words ");

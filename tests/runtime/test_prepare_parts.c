@@ -13,6 +13,10 @@ static void sample(void **state)
     (void)state;
     enum { TOTAL = 3700000 };
     char *text = pha__alloc(TOTAL + 64, 1);
+    pha__sample one, other;
+    pha__sample_begin(&one, 1, TOTAL, 400000);
+    pha__sample_begin(&other, 2, TOTAL, 400000);
+    assert_true(one.from != other.from && one.from > 0);
     for (size_t i = 0; i < TOTAL + 64; i++) text[i] = i % 6 == 5 ? ' ' : (char)('a' + i / 6 % 26);
     static const size_t sizes[][2] = {{TOTAL, TOTAL}, {524288, 524288}, {600, 600}, {40, 40}, {7, 90000}, {1, 30}};
     static const uint64_t wants[] = {1000, 30000, 400000, 3000000, TOTAL, TOTAL + 5};

@@ -245,6 +245,7 @@ static void prunes_its_own(void **state)
     copy_model(in(out, "best/step-2"), in(out, "best/step-900")); /* the card speaks of step 2 */
     copy_model(in(out, "best/step-2"), in(out, "best/keep"));
     copy_model(in(out, "best/step-2"), in(out, "elsewhere"));
+    OK(pha__write_file(in(out, "elsewhere/README.md"), "\nSnapshot at step 901, validation loss 5.\n", 41));
     assert_int_equal(symlink("../elsewhere", in(out, "best/step-901")), 0);
     OK(pha_train(&o, &result));
     int64_t a = best_of(out, "checkpoint"), b = best_of(out, "checkpoint.previous");

@@ -105,11 +105,11 @@ static int print_json(const Options *a, const pha_eval_result *r)
     return talk_json(all);
 }
 
-static void print_real(const char *name, double value, const char *format)
+static void print_real(const char *name, double value, int decimals, const char *unit)
 {
-    char text[48];
-    snprintf(text, sizeof text, format, value);
-    printf("%-18s %s\n", name, isfinite(value) ? text : "- (a part of the text, or too little of it, was scored)");
+    char text[32];
+    if (isnan(value)) printf("%-18s - (a part of the text, or too little of it, was scored)\n", name);
+    else printf("%-18s %s%s\n", name, isinf(value) ? "above 1e308" : talk_number(text, value, decimals), unit);
 }
 
 /* "words  217,646 (217,645 scored)" */
@@ -144,10 +144,10 @@ static void print_text(const Options *a, const pha_eval_result *r)
     if (r->end_tokens) printf("%-18s %s\n", "end tokens", talk_count(n, r->end_tokens));
     print_parts("words", r->words, r->scored_words);
     print_parts("bytes", r->bytes, r->scored_bytes);
-    print_real("token perplexity", r->token_ppl, "%.4f");
-    print_real("word perplexity", r->word_ppl, "%.4f");
-    print_real("bits per byte", r->bits_per_byte, "%.5f");
-    print_real("accuracy", 100 * r->accuracy, "%.3f %%");
+    print_real("token perplexity", r->token_ppl, 4, "");
+    print_real("word perplexity", r->word_ppl, 4, "");
+    print_real("bits per byte", r->bits_per_byte, 5, "");
+    print_real("accuracy", 100 * r->accuracy, 3, " %");
     print_positions(r);
     talk_note("%s tokens in %s, peak memory %s", talk_count(n, r->tokens), talk_seconds(text, r->seconds),
               talk_bytes(text + 64, (double)r->peak_bytes));

@@ -193,6 +193,8 @@ static const Option table[] = {
      .help = "file with the text to go on from; - is standard input"},
     {.name = "interactive", .letter = 'i', .kind = OPTION_FLAG, FIELD(Options, interactive), .also = "chat",
      .help = "read lines and go on from each; /reset, /quit, ctrl-C stops a text"},
+    {.name = "special", .kind = OPTION_FLAG, FIELD(Options, o.plain_prompt), .invert = true, .also = "parse-special",
+     .help = "special tokens in the prompt become their ids (off: plain text)"},
     {.name = "echo", .kind = OPTION_FLAG, FIELD(Options, echo), .help = "print the prompt too"},
 
     {.group = "Choice of the next token", .name = "temperature", .letter = 't', .kind = OPTION_REAL,
@@ -216,7 +218,8 @@ static const Option table[] = {
      .fallback = "256",
      .low = 1, .high = 1e12, .also = "max-new-tokens,length,tokens", .help = "new tokens at most"},
     {.name = "stop", .kind = OPTION_LIST, FIELD(Options, stop), .help = "text that ends the output (may be repeated)"},
-    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end), .help = "go on after <|endoftext|>"},
+    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end),
+     .help = "go on after the end of the text"},
     {.name = "max-context", .kind = OPTION_INT, FIELD(Options, session.max_context), .fallback = "4096", .low = 1,
      .high = 1 << 28,
      .also = "context", .help = "tokens that the caches hold"},

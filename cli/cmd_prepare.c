@@ -1,4 +1,6 @@
 /* cmd_prepare.c -- pha prepare: text in, token shards out */
+#include <string.h>
+
 #include "command.h"
 
 typedef struct Options {
@@ -26,6 +28,8 @@ static int print_json(const pha_prepare_result *r, const char *out)
     talk_set(&o, "skipped_lines", json_integer((json_int_t)r->skipped_lines));
     talk_set(&o, "replaced_characters", json_integer((json_int_t)r->replaced_characters));
     talk_set(&o, "seconds", talk_real(r->seconds));
+    talk_set(&o, "end_token", talk_text(r->end_token, strlen(r->end_token)));
+    talk_set(&o, "end_id", json_integer(r->end_id));
     return talk_json(o);
 }
 
@@ -48,6 +52,8 @@ static void print_text(const pha_prepare_result *r, const char *out)
     print_split("valid", &r->valid);
     print_split("test", &r->test);
     printf("vocabulary %d, tokenizer %016llx\n", (int)r->vocab_size, (unsigned long long)r->tokenizer_hash);
+    if (r->end_id >= 0) printf("end of a document: %s (id %d, by %s)\n", r->end_token, (int)r->end_id, r->end_from);
+    else printf("end of a document: no token is known\n");
     if (r->skipped_lines) printf("skipped %s bad lines\n", talk_count(text, r->skipped_lines));
     if (r->replaced_characters)
         printf("%s halves of surrogate pairs are now U+FFFD\n", talk_count(text, r->replaced_characters));
@@ -88,6 +94,9 @@ static const Option table[] = {
      .also = "output,output-dir", .help = "data folder to write"},
     {.name = "tokenizer", .kind = OPTION_PATH, FIELD(Options, o.tokenizer), .shown = "train one",
      .help = "tokenizer.json, a folder with GPT-2's files, or `bytes`"},
+    {.name = "end-token", .kind = OPTION_STRING, FIELD(Options, o.end_token), .shown = "the tokenizer's",
+     .arg = "TOKEN",
+     .also = "eos-token,eos,eot", .help = "token that ends documents, if the tokenizer doesn't say it"},
     {.name = "vocab-size", .kind = OPTION_INT, FIELD(Options, o.vocab_size), .fallback = "16384", .low = 257,
      .high = 1 << 20,
      .also = "vocab,vocabulary", .help = "vocabulary of a trained tokenizer"},
@@ -111,7 +120,7 @@ static const Option table[] = {
      .help = "JSON: count bad lines and go on instead of failing"},
     {.name = "join", .kind = OPTION_ENUM, FIELD(Options, o.join), .choices = "auto|always|never", .base = 0,
      .fallback = "auto",
-     .help = "<|endoftext|> between documents (auto: not for WikiText)"},
+     .help = "the end token between documents (auto: not for WikiText)"},
     OPTION_THREADS(Options, o.threads),
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),

@@ -31,7 +31,9 @@ static int print_json(const pha_train_result *r, const char *out, bool stopped)
 
 static void print_real(const char *name, double value)
 {
-    if (isfinite(value)) printf("%-26s %.4f\n", name, value);
+    char text[32];
+    if (isinf(value)) printf("%-26s above 1e308\n", name);
+    else if (!isnan(value)) printf("%-26s %s\n", name, talk_number(text, value, 4));
 }
 
 static void print_text(const pha_train_result *r, const char *out)

@@ -69,7 +69,7 @@ typedef struct Option {
     { .name = "threads", .kind = OPTION_INT, FIELD(type, member), .low = 0, .high = 1024,                   \
       .also = "jobs,num-threads,cores", .shown = "all processors", .help = "number of threads" }
 #define OPTION_SEED(type, member, what)                                                                     \
-    { .name = "seed", .kind = OPTION_INT, FIELD(type, member), .fallback = "0", .low = 0, .high = 9.2e18,   \
+    { .name = "seed", .kind = OPTION_INT, FIELD(type, member), .fallback = "0", .low = 0, .high = 0x1p63,   \
       .also = "random-seed", .help = what }
 #define OPTION_PRECISION(type, member)                                                                      \
     { .name = "precision", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32, \

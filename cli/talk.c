@@ -165,6 +165,13 @@ json_t *talk_string(const char *text)
     return talk_text(text, strlen(text));
 }
 
+const char *talk_number(char text[32], double value, int decimals)
+{
+    bool fixed = fabs(value) < 1e9;
+    snprintf(text, 32, fixed ? "%.*f" : "%.*e", fixed ? decimals : 4, value);
+    return text;
+}
+
 json_t *talk_real(double value)
 {
     return isfinite(value) ? json_real(value) : json_null();

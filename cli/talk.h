@@ -42,6 +42,8 @@ json_t *talk_string(const char *text); /* talk_text of all of it */
 /* Prints and releases; keys in the order in which they were added. Returns the exit code: NULL has said on stderr that
  * there was no memory, and nothing was printed. */
 int talk_json(json_t *json);
+/* A number for a person: with `decimals`, from 1e9 on as 1.2346e+245. */
+const char *talk_number(char text[32], double value, int decimals);
 json_t *talk_real(double value); /* null where it is not finite */
 /* Any bytes: what is not UTF-8 becomes U+FFFD, one for each byte. */
 json_t *talk_text(const char *text, size_t size);

@@ -113,19 +113,27 @@ typedef void pha_progress_fn(void *user, const pha_progress *progress);
 typedef struct pha_tokenizer pha_tokenizer;
 
 /* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe +
- * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". */
+ * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". The token that ends a document is the one
+ * that tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json beside it name, in this
+ * order, else the added token with a well-known name (<|endoftext|>, <|end_of_text|>, </s>, <eos>, <|im_end|> and
+ * others). No token is put in front of a text by itself, whatever a post_processor says. BAD_INPUT: also a file that
+ * asks for what isn't supported, which is named. */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
-PHA_API int32_t pha_tokenizer_end(const pha_tokenizer *tokenizer);  /* id of <|endoftext|>, -1: none */
+PHA_API int32_t pha_tokenizer_end(const pha_tokenizer *tokenizer);  /* the token that ends a document, -1: none known */
+/* Where that was found: "its name", a file's name, ...; "": there is none. Valid as long as the tokenizer. */
+PHA_API const char *pha_tokenizer_end_from(const pha_tokenizer *tokenizer);
 /* Of vocabulary, merges, pattern and special tokens: equal hashes encode every text alike. */
 PHA_API uint64_t pha_tokenizer_hash(const pha_tokenizer *tokenizer);
-/* Any bytes are text. Time is linear in `size`. *ids (n): fresh memory for the caller to pha_free. special: special
+/* Any bytes are text. Time is linear in `size`; BAD_INPUT: a pattern of the tokenizer would take longer. *ids (n):
+ * fresh memory for the caller to pha_free. special: special
  * tokens in the text become their ids; otherwise they are text like any other. */
 PHA_API pha_status pha_tokenizer_encode(const pha_tokenizer *tokenizer, const char *text, size_t size, bool special,
                                         int32_t **ids, size_t *n);
 /* *text: fresh memory for the caller to pha_free, zero-terminated; its `size` bytes are exactly those that were encoded
- * (parts of a text need not be valid UTF-8). BAD_INPUT: an id outside of the vocabulary. */
+ * (parts of a text need not be valid UTF-8), in the normal form of Unicode that the tokenizer asks for.
+ * BAD_INPUT: an id outside of the vocabulary. */
 PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const int32_t *ids, size_t n, char **text,
                                         size_t *size);
 
@@ -140,12 +148,13 @@ typedef struct pha_prepare_options {
     size_t n_valid, n_test;
     const char *out;                      /* the data folder to write */
     const char *tokenizer;                /* as pha_tokenizer_open; NULL: train one */
+    const char *end_token;                /* of a finished tokenizer: the token that ends documents; NULL: its own */
     int32_t vocab_size;                   /* of a trained tokenizer; 0: 16384 */
     double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none; together at most 1 */
     uint64_t seed;                        /* of the split */
     const char *text_key;                 /* of JSON; "a.b": b in the object under a; NULL: "text" */
     bool skip_bad_lines;                  /* JSON: count and skip instead of failing */
-    int join;             /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
+    int join;             /* between documents: 0 default (the end token, nothing for WikiText), 1 always, 2 never */
     uint64_t train_bytes; /* text, from all over the training split, to train a tokenizer; 0: 64 MB */
     int threads;          /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
@@ -163,10 +172,14 @@ typedef struct pha_prepare_result {
     uint64_t tokenizer_hash, skipped_lines;
     uint64_t replaced_characters; /* halves of surrogate pairs in JSON, for which U+FFFD stands */
     double seconds;
+    int32_t end_id;       /* of the token that ends documents, -1: none is known */
+    char end_token[64];   /* its text, cut if it is longer */
+    const char *end_from; /* constant text: where it was found, as "its name", "tokenizer_config.json" */
 } pha_prepare_result;
 
-/* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number); where
+/* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json (and
+ * tokenizer_config.json, if only that says which token ends documents), shards of tokens per split, data.json. Which
+ * split a document belongs to is a function of (seed, its number); where
  * there are too few documents the splits are the head and the tail of the text. A file lies in one split only: one that
  * is given for valid or test, under whatever name, is left out of the inputs, with a note.
  * USAGE: `out` holds something else, or another process is writing it. STOPPED: on a stop request; nothing is written
@@ -288,7 +301,8 @@ typedef struct pha_generate_options {
     int64_t max_tokens;      /* 0: 256 */
     const char *const *stop; /* strings that end the text (not delivered) */
     size_t n_stop;
-    bool ignore_end; /* go on after <|endoftext|> */
+    bool ignore_end;   /* go on after the token that ends a text */
+    bool plain_prompt; /* special tokens in the prompt are text like any other; false: they become their ids */
     /* Receives whole UTF-8 characters as they come; returning false ends the generation. */
     bool (*text)(void *user, const char *text, size_t size); /* the text is valid during the call */
     void *user;

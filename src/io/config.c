@@ -24,7 +24,7 @@ static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit
 
 static const row rows[] = {
     { "arch", PHA__KEY_TEXT, AT(arch), true, 0, 0, 0, NULL, 0 },
-    { "vocab_size", PHA__KEY_INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL, 0 }, /* 0: that of the data */
+    { "vocab_size", PHA__KEY_INT, AT(vocab_size), false, 1, 1 << 24, 0, NULL, 0 }, /* absent: that of the data */
     { "d_model", PHA__KEY_INT, AT(d_model), true, 1, 65536, 0, NULL, 0 },
     { "n_layer", PHA__KEY_INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL, 0 },
     { "n_head", PHA__KEY_INT, AT(n_head), false, 1, 4096, 0, NULL, ATTN },
@@ -36,7 +36,7 @@ static const row rows[] = {
     { "residual", PHA__KEY_NAME, AT(residual), false, 0, 0, PHA__RES_POST,
       NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv"), 0 },
     { "main_residual", PHA__KEY_BOOL, AT(main_residual), false, 0, 0, true, NULL, 0 },
-    { "alpha", PHA__KEY_REAL, AT(alpha), false, 0, 1000, 0, NULL, 0 },
+    { "alpha", PHA__KEY_REAL, AT(alpha), false, 1e-6, 1000, 0, NULL, 0 }, /* null or absent: pha__config_alpha */
     { "embed_std", PHA__KEY_REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL, 0 },
     { "gate_bias", PHA__KEY_NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched"), GSS },
     { "wb_scale", PHA__KEY_NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
@@ -53,11 +53,6 @@ static const row rows[] = {
 
 #define N_ROWS (sizeof rows / sizeof *rows)
 #define N_COMMON 4 /* the first rows belong to every architecture */
-
-/* What files for the Hugging Face hub carry beside; accepted and not looked at. */
-static const char *const ignored[] = { "architectures", "model_type", "torch_dtype", "dtype", "transformers_version",
-                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path",
-                                       PHA__CONFIG_EDITED, NULL };
 
 static bool listed(const char *const *list, const char *key)
 {
@@ -242,7 +237,8 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         const row *r = next(NULL, own);
         while (r && (strcmp(r->key, key) != 0 || !uses(r, keys))) r = next(r, own);
-        if (!r && !listed(ignored, key)) return unknown_key(key, c->arch, keys, own, where);
+        if (!r && !pha__config_hub_key(key) && strcmp(key, PHA__CONFIG_EDITED) != 0)
+            return unknown_key(key, c->arch, keys, own, where);
     }
     for (const row *r = NULL; (r = next(r, own));) {
         set_default(c, r);
@@ -252,7 +248,8 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     }
     if (!listed(keys, "branches")) c->branches = implied_branches(keys);
     TRY(check_unused(c, object, where));
-    return pha__config_check(c, where);
+    TRY(pha__config_check(c, where));
+    return pha__config_hub_check(c, object, where);
 }
 
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules)

@@ -39,7 +39,7 @@ static json_t *entry(const pha__tensor *t, uint64_t begin)
     for (int i = 0; i < t->rank; i++) pha__json_add(&shape, pha__json_number(t->shape[i]));
     pha__json_add(&offsets, pha__json_number((int64_t)begin));
     pha__json_add(&offsets, pha__json_number((int64_t)(begin + t->size)));
-    pha__json_set(&o, "dtype", pha__json_text(t->dtype == PHA__BF16 ? "BF16" : "F32"));
+    pha__json_set(&o, "dtype", pha__json_text(pha__safetensors_dtypes[t->dtype]));
     pha__json_set(&o, "shape", shape);
     pha__json_set(&o, "data_offsets", offsets);
     return o;

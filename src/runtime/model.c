@@ -110,6 +110,19 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
+/* In one file, or in several with an index. */
+static pha_status open_weights(pha_model *m)
+{
+    char *path, *index = NULL;
+    TRY(in_folder(&path, m->folder, "model.safetensors"));
+    pha_status status = in_folder(&index, m->folder, "model.safetensors.index.json");
+    if (!status && !pha__exists(path) && pha__exists(index)) status = pha__safetensors_open_index(&m->file, index);
+    else if (!status) status = pha__safetensors_open(&m->file, path);
+    pha__free(path);
+    pha__free(index);
+    return status;
+}
+
 static pha_status check_config(const pha_model *m)
 {
     char *path;
@@ -131,10 +144,7 @@ static pha_status open_parts(pha_model *m)
     TRY(status);
     pha__program_options options = {.B = 1, .T = 1};
     TRY(pha__record(&m->names, &m->config, &options, PHA__HEAD_NONE));
-    TRY(in_folder(&path, m->folder, "model.safetensors"));
-    status = pha__safetensors_open(&m->file, path);
-    pha__free(path);
-    TRY(status);
+    TRY(open_weights(m));
     TRY(bind_weights(m));
     TRY(check_config(m));
     return open_tokenizer(m);

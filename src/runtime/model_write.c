@@ -72,10 +72,7 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
     pha__free(path);
     TRY(status);
     if (tokenizer) {
-        TRY(in_folder(&path, folder, tokenizer_name));
-        status = pha__tokenizer_save(tokenizer, path);
-        pha__free(path);
-        TRY(status);
+        TRY(pha__tokenizer_save_folder(tokenizer, folder));
     }
     TRY(in_folder(&path, folder, card_name));
     status = write_card(path, c, store, card);
@@ -89,7 +86,7 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
 static bool is_part(const char *name)
 {
     return !strcmp(name, config_name) || !strcmp(name, weights_name) || !strcmp(name, tokenizer_name) ||
-           !strcmp(name, card_name);
+           !strcmp(name, PHA__TOKENIZER_CONFIG) ||           !strcmp(name, card_name);
 }
 
 static const char *const needed[] = {config_name, weights_name, NULL};

@@ -18,6 +18,7 @@ pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path)
 void pha_tokenizer_close(pha_tokenizer *t) { pha__tokenizer_close((pha__tokenizer *)t); }
 int32_t pha_tokenizer_size(const pha_tokenizer *t) { return t ? pha__tokenizer_size(inner(t)) : 0; }
 int32_t pha_tokenizer_end(const pha_tokenizer *t) { return t ? pha__tokenizer_eot(inner(t)) : -1; }
+const char *pha_tokenizer_end_from(const pha_tokenizer *t) { return t ? pha__tokenizer_end_from(inner(t)) : ""; }
 uint64_t pha_tokenizer_hash(const pha_tokenizer *t) { return t ? pha__tokenizer_hash(inner(t)) : 0; }
 
 pha_status pha_tokenizer_encode(const pha_tokenizer *t, const char *text, size_t size, bool special, int32_t **ids,

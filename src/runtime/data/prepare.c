@@ -12,6 +12,7 @@
 #include "base/print.h"
 #include "base/range.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "runtime/data/prepare_impl.h"
 
 enum {
@@ -277,7 +278,9 @@ static pha_status encode_all(prepare *p)
     pha__data *data = &p->result->data;
     if (join == PHA__JOIN_AUTO && pha__tokenizer_eot(p->tokenizer) < 0) join = PHA__JOIN_NONE;
     if (join == PHA__JOIN_EOT && pha__tokenizer_eot(p->tokenizer) < 0)
-        FAIL(USAGE, "%s: the tokenizer %s has no <|endoftext|> to join documents with", p->o->out, p->o->tokenizer);
+        FAIL(USAGE,
+             "%s: no end token is known in the tokenizer %s to join documents with; name one of its tokens with "
+             "--end-token", p->o->out, p->o->tokenizer);
     data->vocab_size = pha__tokenizer_size(p->tokenizer);
     data->tokenizer_hash = pha__tokenizer_hash(p->tokenizer);
     data->seed = p->o->seed;
@@ -298,11 +301,38 @@ static pha_status check_options(const pha__prepare_options *o)
     if (!o->out || !*o->out) FAIL(USAGE, "no output folder");
     if (!o->tokenizer || !*o->tokenizer) FAIL(USAGE, "no tokenizer: a path, \"bytes\", or \"train\"");
     double v = o->valid_fraction, t = o->test_fraction;
+    if (strcmp(o->tokenizer, "train") == 0 && o->end_token)
+        FAIL(USAGE, "--end-token is for a finished tokenizer (--tokenizer); a trained one has <|endoftext|>");
     if (!pha__in_range(v, 0, 1) || !pha__in_range(t, 0, 1) || v + t > 1 + 1e-9)
         FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together at most 1", v, t);
     if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0)
         FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");
     return PHA_OK;
+}
+
+static pha_status open_tokenizer(prepare *p)
+{
+    const pha__prepare_options *o = p->o;
+    TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
+    if (o->end_token) return pha__tokenizer_set_end(p->tokenizer, o->end_token, "--end-token");
+    if (pha__tokenizer_eot(p->tokenizer) < 0)
+        pha__log(PHA__LOG_WARN,
+                 "%s: no end token is known in this tokenizer, so documents are joined with nothing, and a model won't "
+                 "know where a text ends; if it has such a token, name it with --end-token", o->tokenizer);
+    return PHA_OK;
+}
+
+/* Which token ends documents, for the result. */
+static void describe_end(prepare *p)
+{
+    size_t size;
+    pha__prepare_result *r = p->result;
+    r->end_id = pha__tokenizer_eot(p->tokenizer);
+    r->end_from = pha__tokenizer_end_from(p->tokenizer);
+    const unsigned char *text = pha__tokenizer_bytes(p->tokenizer, r->end_id, &size);
+    if (!text) return;
+    if (size >= sizeof r->end_token) size = pha__utf8_whole(text, sizeof r->end_token - 1);
+    memcpy(r->end_token, text, size);
 }
 
 static pha_status received(void *context, uint64_t bytes)
@@ -323,11 +353,8 @@ static pha_status open_inputs(prepare *p)
 
 static pha_status write_folder(prepare *p)
 {
-    char *path = pha__path_join(p->place.partial, "tokenizer.json");
-    pha_status status =
-        path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", p->o->out);
-    pha__free(path);
-    TRY(status);
+    TRY(pha__tokenizer_save_folder(p->tokenizer, p->place.partial));
+    describe_end(p);
     TRY(pha__data_write(p->place.partial, &p->result->data));
     return pha__prepare_place_commit(&p->place, p->o->out);
 }
@@ -341,7 +368,7 @@ static pha_status run(prepare *p)
     p->splitter.seed = o->seed;
     p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid || !o->n_inputs ? 0 : o->valid_fraction;
     p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test || !o->n_inputs ? 0 : o->test_fraction;
-    if (!train) TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
+    if (!train) TRY(open_tokenizer(p));
     TRY(pha__pool_open(&p->pool, o->threads));
     TRY(open_inputs(p));
     TRY(pha__copies_open(&p->copies));

@@ -13,7 +13,7 @@ enum { PHA__SPLIT_TRAIN, PHA__SPLIT_VALID, PHA__SPLIT_TEST };
 extern const char *const pha__split_names[PHA__DATA_SPLITS]; /* train, valid, test */
 
 typedef enum pha__join {
-    PHA__JOIN_AUTO, /* <|endoftext|> after every document, nothing between those of WikiText files */
+    PHA__JOIN_AUTO, /* the end token after every document, nothing between those of WikiText files */
     PHA__JOIN_EOT,
     PHA__JOIN_NONE,
 } pha__join;
@@ -32,6 +32,7 @@ typedef struct pha__prepare_options { /* begin with pha__prepare_defaults */
     size_t n_valid, n_test;
     const char *out;       /* the data folder; required */
     const char *tokenizer; /* a path, "bytes", or "train" */
+    const char *end_token; /* of a finished tokenizer; NULL: the one that it is known by */
     int32_t vocab_size;    /* for "train" */
     uint64_t train_bytes;  /* for "train": so much text, from all over the training split */
     uint64_t seed;
@@ -52,6 +53,9 @@ typedef struct pha__prepare_result {
     bool by_position;               /* too few documents for a split by documents: it is the tail of the text */
     bool estimated;                 /* the numbers of copies, for there are very many documents */
     double seconds, encode_seconds; /* wall clock: all; the encoding pass */
+    int32_t end_id;                 /* -1: none */
+    char end_token[64];
+    const char *end_from; /* constant text: where it was found */
 } pha__prepare_result;
 
 /* train_bytes 64 MB, fractions 0.005 each, vocab_size 16384, tokenizer "train". */

@@ -73,6 +73,7 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
     p.test = o->test, p.n_test = o->n_test;
     p.out = o->out;
     if (o->tokenizer) p.tokenizer = o->tokenizer;
+    p.end_token = o->end_token;
     if (o->vocab_size) p.vocab_size = o->vocab_size;
     if (o->train_bytes) p.train_bytes = o->train_bytes;
     p.seed = o->seed;
@@ -92,6 +93,9 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
                                    .tokenizer_hash = out.data.tokenizer_hash,
                                    .skipped_lines = out.bad_lines,
                                    .replaced_characters = out.replaced,
-                                   .seconds = out.seconds};
+                                   .seconds = out.seconds,
+                                   .end_id = out.end_id,
+                                   .end_from = out.end_from};
+    memcpy(result->end_token, out.end_token, sizeof result->end_token);
     return PHA_OK;
 }

@@ -24,7 +24,8 @@ static bool is_shard(const char *name)
 
 static bool is_part(const char *name)
 {
-    return !strcmp(name, "data.json") || !strcmp(name, "tokenizer.json") || is_shard(name);
+    return !strcmp(name, "data.json") || !strcmp(name, "tokenizer.json") ||
+           !strcmp(name, PHA__TOKENIZER_CONFIG) || is_shard(name);
 }
 
 static const pha__kind data_kind = {"a data folder", (const char *const[]){"data.json", NULL}, is_part};

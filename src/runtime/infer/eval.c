@@ -155,15 +155,16 @@ static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, in
 
 static void report(evaluation *e, bool now)
 {
-    char line[160];
+    char line[160], loss[24];
     double at = pha__seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
     if (!e->run->progress || (!now && at - e->last_report < 0.2)) return;
     e->last_report = at;
     pha_progress p = {
         .phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
     if (spent > 0 && done > 0) p.rate = done / spent, p.seconds_left = (total - done) / p.rate;
-    pha__print(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
-               e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
+    pha__print_number(loss, sizeof loss, e->result->nll / (done > 0 ? done : 1), 4);
+    pha__print(line, sizeof line, "eval %3.0f%%  loss %s  %.0f tokens/s  %.0f s left", 100 * done / total, loss, p.rate,
+               p.seconds_left > 0 ? p.seconds_left : 0);
     e->run->progress(e->run->user, &p);
 }
 

@@ -96,7 +96,7 @@ static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
     int32_t end = pha__tokenizer_eot(g->tokenizer);
     if (n == 0 && g->session->position == 0) {
         if (end < 0)
-            FAIL(USAGE, "the prompt is empty and the tokenizer has no <|endoftext|> to begin with; give a prompt");
+            FAIL(USAGE, "the prompt is empty and no end token is known in the tokenizer to begin with; give a prompt");
         ids = &end, n = 1;
     }
     if (n == 0 && !g->session->ready)
@@ -117,7 +117,7 @@ static pha_status read_prompt(generation *g, const char *prompt, size_t size)
     g->recent_capacity = PHA__RECENT;
     g->n_recent = pha__session_recent(g->session, g->recent, PHA__RECENT);
     TRY(pha__encoder_open(&encoder, g->tokenizer));
-    pha_status status = size ? pha__encode(encoder, prompt, size, true, &ids, &n) : PHA_OK;
+    pha_status status = size ? pha__encode(encoder, prompt, size, !g->o->plain_prompt, &ids, &n) : PHA_OK;
     if (!status) status = read_ids(g, ids, n);
     pha__encoder_close(encoder);
     g->result->prompt_seconds = pha__seconds() - begin;

@@ -99,7 +99,7 @@ static pha_status gather(summary *m, const pha__subject *s, int context)
     m->weights = (size_t)s->names->weights * sizeof(float);
     m->gradients = (size_t)s->names->trainable * sizeof(float);
     m->moments = 2 * m->gradients;
-    if (s->model) m->file_size = pha__file_size(pha__safetensors_path(s->model->file));
+    if (s->model) m->file_size = (int64_t)pha__safetensors_bytes(s->model->file);
     return PHA_OK;
 }
 
@@ -110,6 +110,17 @@ static double decode_bytes(const summary *m, int i)
 }
 
 /* ---- text --------------------------------------------------------------------------------------------- */
+
+static void text_tokenizer(pha__str *out, const pha__tokenizer *t)
+{
+    size_t size;
+    const unsigned char *end = pha__tokenizer_bytes(t, pha__tokenizer_eot(t), &size);
+    pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 ", ", "tokenizer", pha__tokenizer_size(t),
+                    pha__tokenizer_hash(t));
+    if (end) pha__str_printf(out, "documents end with %.*s (id %d, by %s)\n", (int)size, (const char *)end,
+                             pha__tokenizer_eot(t), pha__tokenizer_end_from(t));
+    else pha__str_puts(out, "no end token\n");
+}
 
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
@@ -128,8 +139,7 @@ static void text_config(pha__str *out, const pha__subject *s, const summary *m)
     if (!s->model) return;
     pha__str_printf(out, "  %-14s %.2f MB\n", "file", (double)m->file_size / 1e6);
     if (s->model->tokenizer)
-        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer",
-                        pha__tokenizer_size(s->model->tokenizer), pha__tokenizer_hash(s->model->tokenizer));
+        text_tokenizer(out, s->model->tokenizer);
     else pha__str_printf(out, "  %-14s none\n", "tokenizer");
 }
 
@@ -262,8 +272,10 @@ static json_t *as_json(const pha__subject *s, const summary *m, int context)
     pha__json_set(&o, "memory_bytes", memory_json(m));
     if (!s->model) return o;
     pha__json_set(&o, "file_bytes", pha__json_number(m->file_size));
-    if (s->model->tokenizer)
+    if (s->model->tokenizer) {
         pha__json_set(&o, "tokenizer_hash", pha__json_hex(pha__tokenizer_hash(s->model->tokenizer)));
+        pha__json_set(&o, "end_id", pha__json_number(pha__tokenizer_eot(s->model->tokenizer)));
+    }
     return o;
 }
 

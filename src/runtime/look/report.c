@@ -83,7 +83,7 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
     char number[64];
     if (!isfinite(v)) return;
     int n = pha__print(number, sizeof number, format, v);
-    if (n >= (int)sizeof number) n = pha__print(number, sizeof number, "%.6g", v); /* hundreds of digits */
+    if (fabs(v) >= 1e15) n = pha__print(number, sizeof number, "%.6g", v); /* up to hundreds of digits */
     pha__str_printf(out, "<div>%s<b>", name);
     for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
         if (i && !strpbrk(number, ". e") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");

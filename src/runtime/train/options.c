@@ -107,11 +107,12 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* "from 1 to 64", "above 0, at most 10", "above 0, below 1" */
+/* "from 1 to 64", "above 0, at most 10", "above 0, below 1"; "or 0 for the default" where 0 itself is out of it. */
 static void range_text(const pha__option *row, char *text, size_t size)
 {
     const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
-    pha__print(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
+    const char *zero = row->low > 0 || row->above ? ", or 0 for the default" : "";
+    pha__print(text, size, "%s %.15g%s %.15g%s", low, row->low, high, row->high, zero);
 }
 
 static bool in_range(const pha__option *row, double x)

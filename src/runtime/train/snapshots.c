@@ -34,7 +34,7 @@ static pha_status keep(pha_trainer *t, double loss)
     pha_status status = snapshot_path(t, t->step, &path);
     if (!status) {
         char card[96];
-        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
+        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.8g.\n", (long long)t->step, loss);
         status = pha__trainer_write_model(t, path.data, card);
     }
     pha__str_free(&path);
@@ -131,7 +131,7 @@ static pha_status write_last(const pha_trainer *t, const char *folder)
 {
     char card[128];
     int n = pha__print(card, sizeof card, "The weights after step %lld", (long long)t->step);
-    if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
+    if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.8g", t->last_valid);
     return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
 }
 

@@ -118,11 +118,16 @@ static void say_progress(pha__training *r, const pha_step *s)
     int64_t done = s->step - r->first_step;
     double elapsed = pha__seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
     double rate = (double)done * (double)s->tokens / elapsed;
-    char line[200], valid[40] = "", time_left[24];
-    if (isfinite(r->t->last_valid)) pha__print(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
+    char line[200], valid[40] = "", time_left[24], number[24], norm[24];
+    if (isfinite(r->t->last_valid)) {
+        pha__print_number(number, sizeof number, exp(r->t->last_valid), 2);
+        pha__print(valid, sizeof valid, "  valid ppl %s", number);
+    }
+    pha__print_number(number, sizeof number, s->loss, 4);
+    pha__print_number(norm, sizeof norm, s->gradient_norm, 2);
     clock_text(left, time_left, sizeof time_left);
-    pha__print(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
-               (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
+    pha__print(line, sizeof line, "step %lld/%lld  loss %s%s  lr %.2e  norm %s  %.0f tokens/s  %s left%s",
+               (long long)s->step, (long long)o->steps, number, valid, s->lr, norm, rate, time_left,
                s->skipped ? "  (skipped)" : "");
     pha_progress p = {"train", "steps", line, (double)s->step, (double)o->steps, rate, left};
     o->progress(o->user, &p);

@@ -5,6 +5,17 @@
 #include "base/str.h"
 #include "support/check.h"
 
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+#ifdef SANITIZED
+#include <sanitizer/asan_interface.h>
+#endif
+
 static void alloc_counts(void **state)
 {
     (void)state;
@@ -31,6 +42,23 @@ static void alloc_counts(void **state)
     big[0] = 1, big[((size_t)20 << 20) - 1] = 2;
     pha__free(big);
     assert_int_equal(pha__mem_now(), 0);
+}
+
+/* The sanitizer sees the first byte that is too far on both sides, whatever lies there. */
+static void alloc_is_exact(void **state)
+{
+    (void)state;
+#ifdef SANITIZED
+    for (size_t size = 0; size < 200; size++) {
+        char *p = pha__alloc(size, 1);
+        assert_null(__asan_region_is_poisoned(p, size));
+        assert_true(__asan_address_is_poisoned(p - 1));
+        assert_true(__asan_address_is_poisoned(p + size));
+        pha__free(p);
+    }
+#else
+    skip();
+#endif
 }
 
 static void alloc_overflow(void **state)
@@ -201,7 +229,8 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alloc_counts), cmocka_unit_test(alloc_overflow), cmocka_unit_test(alloc_fails_on_demand),
+        cmocka_unit_test(alloc_counts), cmocka_unit_test(alloc_is_exact), cmocka_unit_test(alloc_overflow),
+        cmocka_unit_test(alloc_fails_on_demand),
         cmocka_unit_test(own_allocator), cmocka_unit_test(arenas), cmocka_unit_test(strings),
         cmocka_unit_test(messages), cmocka_unit_test(logging), cmocka_unit_test(hashes),
     };

@@ -256,12 +256,43 @@ static void data_json(void **state)
     }
 }
 
+/* Only digits are a number, and only one that 64 bits hold. */
+static void numbers_of_data_json(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *hash, *seed, *part; /* part of the message; NULL: good */
+    } cases[] = {{"0123456789abcdef", "18446744073709551615", NULL},
+                 {"0123456789ABCDEF", "0", NULL},
+                 {"0123456789abcdef", "18446744073709551616", "seed"},
+                 {"0123456789abcdef", "-1", "seed"},
+                 {"0123456789abcdef", "+1", "seed"},
+                 {"0123456789abcdef", " 1", "seed"},
+                 {"0123456789abcdef", "1x", "seed"},
+                 {"0123456789abcdef", "", "seed"},
+                 {"0x23456789abcdef", "1", "tokenizer_hash"},
+                 {"  23456789abcdef", "1", "tokenizer_hash"},
+                 {"-123456789abcdef", "1", "tokenizer_hash"}};
+    fresh();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[300];
+        pha__data data;
+        snprintf(text, sizeof text,
+                 "{\"format\":\"pha-data\",\"version\":1,\"vocab_size\":9,\"tokenizer_hash\":\"%s\",\"seed\":\"%s\","
+                 "\"joined\":\"eot\",\"splits\":{}}",
+                 cases[i].hash, cases[i].seed);
+        OK(pha__write_file(in_root("data.json"), text, strlen(text)));
+        if (cases[i].part) FAILS(BAD_INPUT, cases[i].part, pha__data_read(&data, root));
+        else OK(pha__data_read(&data, root));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back),        cmocka_unit_test(empty_split), cmocka_unit_test(wrong_ids),
         cmocka_unit_test(missing_and_mixed), cmocka_unit_test(damaged),     cmocka_unit_test(hostile_headers),
-        cmocka_unit_test(data_json),
+        cmocka_unit_test(data_json), cmocka_unit_test(numbers_of_data_json),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

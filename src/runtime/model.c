@@ -153,12 +153,14 @@ static pha_status open_parts(pha_model *m)
 /* A run folder has a config.json too; its model is one level down. */
 static pha_status check_not_a_run(const char *folder)
 {
-    char *run, *weights = NULL;
+    char *run, *weights = NULL, *index = NULL;
     TRY(in_folder(&run, folder, "run.json"));
     pha_status status = in_folder(&weights, folder, "model.safetensors");
-    bool is_run = !status && pha__exists(run) && !pha__exists(weights);
+    if (!status) status = in_folder(&index, folder, "model.safetensors.index.json");
+    bool is_run = !status && pha__exists(run) && !pha__exists(weights) && !pha__exists(index);
     pha__free(run);
     pha__free(weights);
+    pha__free(index);
     TRY(status);
     if (is_run)
         FAIL(BAD_INPUT, "%s: is a run, not a model; its model, once the run is done, is %s/model", folder, folder);

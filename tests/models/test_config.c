@@ -66,6 +66,36 @@ static void hub_keys(void **state)
     assert_true(c.embed_std == 0.02);
 }
 
+/* Another value of such a key is another model. */
+static void hub_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *good, *bad, *message;
+    } all[] = {
+        {"\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false", "must be true or absent"},
+        {"\"attention_bias\":false", "\"attention_bias\":true", "must be false or absent"},
+        {"\"mlp_bias\":false", "\"mlp_bias\":null", "must be false or absent"},
+        {"\"resid_pdrop\":0", "\"resid_pdrop\":0.1", "must be 0 or absent"},
+        {"\"attn_pdrop\":0.0", "\"attn_pdrop\":\"0\"", "must be 0 or absent"},
+        {"\"rope_scaling\":null", "\"rope_scaling\":{\"factor\":2}", "must be null or absent"},
+        {"\"hidden_act\":\"swish\"", "\"hidden_act\":\"gelu\"", "must be \"silu\" or absent"},
+        {"\"rms_norm_eps\":1e-6", "\"rms_norm_eps\":1e-5", "must be 1e-6 or absent"},
+        {"\"n_embd\":64", "\"n_embd\":63", "means d_model, which is 64"},
+        {"\"num_key_value_heads\":2", "\"num_key_value_heads\":4", "means n_kv_head, which is 2"},
+        {"\"n_inner\":null", "\"n_inner\":64", "means d_ffn, which is 128"},
+        {"\"n_inner\":128", "\"n_inner\":\"128\"", "means d_ffn, which is 128"},
+    };
+    pha__config c;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{" FULL ",%s}", all[i].good);
+        OK(parse(&c, text));
+        snprintf(text, sizeof text, "{" FULL ",%s}", all[i].bad);
+        FAILS(BAD_INPUT, all[i].message, parse(&c, text));
+    }
+}
+
 static void defaults(void **state)
 {
     (void)state;
@@ -241,6 +271,7 @@ int main(void)
     rules = pha__rules();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(hub_keys),
+        cmocka_unit_test(hub_values),
         cmocka_unit_test(contradictions), cmocka_unit_test(switches),
         cmocka_unit_test(written_keys), cmocka_unit_test(messages),
     };

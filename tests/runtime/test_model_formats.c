@@ -102,7 +102,10 @@ static void formats(void **state)
         pha__dtype format;
         const char *name;
         double least, most; /* from the logits of the fp32 model */
-    } all[] = {{PHA__F32, "f32", 0, 0}, {PHA__F64, "f64", 0, 0}, {PHA__F16, "f16", 1e-6, 3e-3}, {PHA__BF16, "bf16", 1e-5, 3e-2}};
+    } all[] = {{PHA__F32, "f32", 0, 0},
+               {PHA__F64, "f64", 0, 0},
+               {PHA__F16, "f16", 1e-6, 3e-3},
+               {PHA__BF16, "bf16", 1e-5, 3e-2}};
     bool same;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         for (size_t every = 1; every < 3; every++) { /* all tensors; formats mixed in a file */

@@ -76,6 +76,8 @@ size_t pha__text_cut_anywhere(pha__text *t, const char *text, size_t size)
                  "byte is lost, one token may differ)",
                  t->path, size);
     t->noted = true;
+    size_t likely = pha__text_cut(text, 0, size, PHA__CUT_BLANK | PHA__CUT_LINE_END);
+    if (likely) return likely;
     size_t whole = pha__utf8_whole((const unsigned char *)text, size);
     return whole ? whole : size;
 }

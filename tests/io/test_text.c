@@ -245,6 +245,12 @@ static void pieces(void **state)
     OK(read_all(&got, &one, 1, &(pha__text_options){ .cuts = PHA__CUT_BLANK, .piece = 1001 }, NULL));
     assert_int_equal(got.size, text.size + text.size / 64064 + 1);
     assert_int_equal(got.data[64064], '/'); /* 64 times the piece, and between two characters */
+    for (size_t i = 60000; i < 90000; i++) text.data[i] = "abcd "[i % 5];
+    put("a.txt", text.data, text.size);
+    pha__str_clear(&got);
+    OK(read_all(&got, &one, 1, &(pha__text_options){ .piece = 1001 }, NULL)); /* whole, as far as that goes */
+    assert_memory_equal(got.data, text.data, 64064);
+    assert_memory_equal(got.data + 64064, "/ abcd", 6);
     pha__str_free(&text);
     pha__str_free(&got);
 }

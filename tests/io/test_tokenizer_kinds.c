@@ -318,8 +318,8 @@ static void same_ids(const kind *a, const char *text_a, const kind *b, const cha
     assert_memory_equal(ids[0], ids[1], n[0] * sizeof *ids[0]);
 }
 
-#define SPLIT(pattern)                                                                                                 \
-    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": " pattern                             \
+#define SPLIT(pattern)                                                                                         \
+    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": " pattern                     \
     ", \"behavior\": \"Isolated\"}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}]}"
 
 /* A text to split at is that text, whatever it means in patterns. */

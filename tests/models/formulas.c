@@ -1,4 +1,4 @@
-/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 1 and 2)
+/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 1, 2, 7, 8)
  *
  * In double, with nothing shared with the library but the configuration and the weights by name.
  */
@@ -277,7 +277,74 @@ static void gpt2_block_of(value x, void (*heads)(value o, value q, value k, valu
         for (int i = 0; i < D; i++) x[t][i] += u[t][i];
 }
 
+/* baselines.md 7, 8: weights b = phi(q_t) . phi(k_s), pair by pair */
+static void weigh(value o, int head, value q, value k, value v, int M, double eps)
+{
+    int dh = D / config->n_head;
+    for (int t = 0; t < T; t++) {
+        double b[T], sum = eps;
+        for (int s = 0; s <= t; s++) {
+            b[s] = 0;
+            for (int i = 0; i < M; i++) b[s] += q[t][i] * k[s][i];
+            sum += b[s];
+        }
+        for (int j = head * dh; j < (head + 1) * dh; j++) {
+            o[t][j] = 0;
+            for (int s = 0; s <= t; s++) o[t][j] += b[s] / sum * v[s][j];
+        }
+    }
+}
+
+static double elu1(double x) { return x > 0 ? x + 1 : exp(x); }
+
+static void elu_attention(value o, value q, value k, value v)
+{
+    static value fq, fk;
+    int dh = D / config->n_head;
+    for (int head = 0; head < config->n_head; head++) {
+        for (int t = 0; t < T; t++)
+            for (int i = 0; i < dh; i++)
+                fq[t][i] = elu1(q[t][head * dh + i]), fk[t][i] = elu1(k[t][head * dh + i]);
+        weigh(o, head, fq, fk, v, dh, 1e-6);
+    }
+}
+
+PHA__OWN_KEYS(hedgehog) { int32_t hedgehog_map; };
+
+/* [softmax(W x); softmax(-W x)], or exp of [W x; -W x] less the largest */
+static void learned_features(value f, const char *map, value x, int head)
+{
+    int dh = D / config->n_head;
+    bool together = hedgehog_of(config)->hedgehog_map == 1;
+    const float *w = weight(map) + head * dh * dh;
+    for (int t = 0; t < T; t++) {
+        double plus = 0, minus = 0, top = 0;
+        for (int i = 0; i < dh; i++) {
+            double y = 0;
+            for (int j = 0; j < dh; j++) y += w[i * dh + j] * x[t][head * dh + j];
+            f[t][i] = exp(y), f[t][dh + i] = exp(-y);
+            plus += f[t][i], minus += f[t][dh + i], top = fmax(top, exp(fabs(y)));
+        }
+        for (int i = 0; i < dh; i++) {
+            f[t][i] = fmax(f[t][i] / (together ? top : plus), 1e-12);
+            f[t][dh + i] = fmax(f[t][dh + i] / (together ? top : minus), 1e-12);
+        }
+    }
+}
+
+static void hedgehog_attention(value o, value q, value k, value v)
+{
+    static value fq, fk;
+    for (int head = 0; head < config->n_head; head++) {
+        learned_features(fq, "attn.map_q", q, head);
+        learned_features(fk, "attn.map_k", k, head);
+        weigh(o, head, fq, fk, v, 2 * D / config->n_head, 0);
+    }
+}
+
 static void gpt2_block(value x) { gpt2_block_of(x, softmax_attention); }
+static void linear_block(value x) { gpt2_block_of(x, elu_attention); }
+static void hedgehog_block(value x) { gpt2_block_of(x, hedgehog_attention); }
 
 /* ---- parameters (pha.md 3 with its options) ---- */
 
@@ -324,6 +391,12 @@ static int64_t gpt2_count(const pha__config *c)
     return 2 * width * (width + 1) + 2 * kv * (width + 1) + F * (width + 1) + width * (F + 1) + 4 * width;
 }
 
+static int64_t hedgehog_count(const pha__config *c)
+{
+    int64_t dh = c->d_model / c->n_head;
+    return gpt2_count(c) + c->n_head * 2 * dh * dh;
+}
+
 /* ---- the table ---- */
 
 static const struct formula {
@@ -335,6 +408,8 @@ static const struct formula {
     {"pha", parallel_block, parallel_count, false},
     {"seq", sequential_block, sequential_count, false},
     {"gpt2", gpt2_block, gpt2_count, true},
+    {"linear", linear_block, gpt2_count, true},
+    {"hedgehog", hedgehog_block, hedgehog_count, true},
 };
 
 static const struct formula *formula_of(const char *arch)

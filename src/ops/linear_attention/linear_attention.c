@@ -15,7 +15,8 @@ static pha_status shape(pha__shape *s)
 
 static int64_t saved(const pha__shape *s)
 {
-    return (int64_t)s->B * s->T * ((const pha__linear_attention_attr *)s->attr)->n_head;
+    const pha__linear_attention_attr *c = s->attr;
+    return (int64_t)s->B * s->T * c->n_head * (s->dtype == PHA__BF16 ? 1 + c->head_width : 1);
 }
 
 static pha__state_layout state(const pha__shape *s, int64_t max_context)

@@ -23,6 +23,18 @@ enum { NV = 2, TOGETHER = VREGS == 32 ? 4 : 2 };   /* vectors and tokens in regi
 
 static const pha__linear_attention_attr *attr_of(const pha__args *a) { return a->attr; }
 static int64_t heads(const pha__args *a) { return (int64_t)a->B * attr_of(a)->n_head; }
+static bool rounded(const pha__args *a) { return a->out.dtype != PHA__F32; }
+
+/* The output as it was before it was rounded. */
+static pha__view exact_out(const pha__args *a)
+{
+    pha__view v = a->out;
+    if (!rounded(a)) return v;
+    v.data = a->saved ? a->saved + heads(a) * a->T : NULL;
+    v.ld = v.width, v.dtype = PHA__F32;
+    return v;
+}
+
 static int64_t blocks(int64_t width) { return (width + COLUMNS - 1) / COLUMNS; }
 
 /* ---- the recurrence -------------------------------------------------------------------------------------- */
@@ -88,6 +100,7 @@ static void run_block(float *S, int rows, bool more, block *b, int count)
 typedef struct sweep {
     const pha__args *a;
     const pha__view *x, *q, *y, *out;
+    const pha__view *copy; /* of what goes to out; NULL: none */
     const float *r, *e;   /* (B, T, H); e NULL: no row more */
     int head, rows, first, columns; /* columns [first, first + columns) of the head in y and out */
     int x_width, y_width; /* of a head in x and q, in y and out */
@@ -123,7 +136,9 @@ static void store_token(const sweep *s, block *b, int i, int64_t row)
 {
     float *out = b->out + i * COLUMNS, r = s->r[row * attr_of(s->a)->n_head + s->head];
     for (int j = 0; s->scale_out && j < s->columns; j++) out[j] *= r;
-    pha__row_grad(s->out, row, (int64_t)s->head * s->y_width + s->first, s->columns, out, s->add);
+    int64_t column = (int64_t)s->head * s->y_width + s->first;
+    pha__row_grad(s->out, row, column, s->columns, out, s->add);
+    if (s->copy) pha__row_grad(s->copy, row, column, s->columns, out, false);
 }
 
 /* Columns of S from a session's state, and back; NULL: S begins as zeros. */
@@ -173,6 +188,8 @@ static void columns_forward(const pha__args *a, int64_t task, const float *r, fl
                .head = (int)(index % c->n_head), .rows = c->n_feature, .first = first,
                .columns = left < COLUMNS ? left : COLUMNS, .x_width = c->n_feature, .y_width = c->head_width,
                .scale_out = true};
+    pha__view copy = exact_out(a);
+    if (rounded(a) && copy.data) s.copy = &copy;
     float *state = a->state ? (float *)pha__slot(a, b) + (int64_t)s.head * c->n_feature * c->head_width : NULL;
     run_sweep(&s, b, state, memory);
 }
@@ -193,9 +210,10 @@ static void products(const pha__args *a, int64_t task, float *e, float *memory)
     const pha__linear_attention_attr *c = attr_of(a);
     int head = (int)(task % c->n_head), dh = c->head_width;
     pha__sequence tokens = pha__sequence_of(a, (int)(task / c->n_head));
+    pha__view o = exact_out(a);
     for (int64_t row = tokens.row; row < tokens.row + tokens.n; row++)
         e[row * c->n_head + head] = -pha__dot(pha__row_in(&a->d_out, row, (int64_t)head * dh, dh, memory),
-                                              pha__row_in(&a->out, row, (int64_t)head * dh, dh, memory + dh), dh);
+                                              pha__row_in(&o, row, (int64_t)head * dh, dh, memory + dh), dh);
 }
 
 /* Which gradient, of a head. */

@@ -45,7 +45,8 @@ static void forward(pha__op_reference *r)
     free(w);
 }
 
-/* db_ts = <do_t, v_s - o_t> / sum_t;  dq_t = sum_s db_ts k_s,  dk_s = sum_t db_ts q_t,  dv_s = sum_t b_ts / sum_t do_t */
+/* db_ts = <do_t, v_s - o_t> / sum_t:  dq_t = sum_s db_ts k_s,  dk_s = sum_t db_ts q_t,  dv_s = sum_t b_ts do_t / sum_t
+ */
 static void backward_token(pha__op_reference *r, int b, int t, int h, double *w)
 {
     const pha__linear_attention_attr *c = r->attr;

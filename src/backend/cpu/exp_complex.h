@@ -1,7 +1,7 @@
 /* exp_complex.h -- e^z - 1 of complex numbers in double, several at a time, for the modes of a state space
  *
- * Exact to a few ulp for Re z <= 0, also for small z, where e^z - 1 by subtraction is not; the phase Im z may be up to a
- * million. */
+ * Exact to a few ulp for Re z <= 0, also for small z, where e^z - 1 by subtraction is not; the phase Im z may be up
+ * to a million. */
 #ifndef PHA__EXP_COMPLEX_H
 #define PHA__EXP_COMPLEX_H
 

@@ -1,7 +1,9 @@
 /* ssm.h -- diagonal state space that does not depend on the data (algorithms.md 2; baselines.md 4 to 6):
  *
  *   y_t = sum_(s<=t) K[t-s] x_s + d x_t,     K[l] = kappa Re sum_n w_n e^(lambda_n D l)
- *   w_n = C_n B_n (e^(lambda_n D) - 1) / lambda_n,     lambda_n = -e^rate_n + i im_n (log_im: i e^im_n),     D = e^log_dt,     per channel
+ *   w_n = C_n B_n (e^(lambda_n D) - 1) / lambda_n,     lambda_n = -e^rate_n + i im_n (log_im: i e^im_n)
+ *
+ * per channel, with steps D = e^log_dt.
  *
  * in[0] x (B, T, P); in[1], in[2] C, real and imaginary (P, N); in[3] rate and in[4] im (P, N), or (1, N): of all
  * channels; in[5] d (1, P); in[6] log_dt (1, P), optional (D = 1); in[7], in[8] B, real and imaginary (P, N), optional

@@ -49,6 +49,7 @@ typedef struct pha__config {
     double rope_theta;
     int32_t rope;
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
+    int32_t n_positions;          /* learned positions: the longest text */
     double dropout;               /* of training, not a key of config.json */
     _Alignas(8) unsigned char own[PHA__OWN]; /* keys that belong to one architecture: a struct of its file */
 } pha__config;

@@ -48,6 +48,7 @@ static const row rows[] = {
     { "rope", PHA__KEY_NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
     { "gss_filter", PHA__KEY_NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU,
       NAMES("silu", "none", "norm", "conv4"), GSS },
+    { "n_positions", PHA__KEY_INT, AT(n_positions), false, 1, 1 << 20, 1024, NULL, 0 },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)

@@ -10,7 +10,8 @@
 #include "nn/shown.h"
 #include "program/program.h"
 
-#define RMS_EPS 1e-6f /* pha.md 1 */
+#define RMS_EPS 1e-6f        /* pha.md 1 */
+#define LAYER_NORM_EPS 1e-5f /* baselines.md 1 */
 
 /* Dropout masks are named by place: 8 sites per layer, the embedding being layer -1. */
 static inline uint32_t dropout_site(Params p, int site) { return (uint32_t)((p.layer + 1) * 8 + site); }
@@ -39,6 +40,10 @@ Var pha__linear_at(Params p, const char *name, Var x, int32_t n, pha__init init,
 Var pha__rmsnorm_at(Params p, const char *name, Var x, double gain, const char *file, int line);
 #define rmsnorm(p, name, x) pha__rmsnorm_at(p, name, x, 1.0, __FILE__, __LINE__)
 
+/* LayerNorm with `name`.gain and `name`.bias. */
+Var pha__layernorm_at(Params p, const char *name, Var x, const char *file, int line);
+#define layernorm(p, name, x) pha__layernorm_at(p, name, x, __FILE__, __LINE__)
+
 /* Grouped-query attention with rotary positions and the configured query/key normalisation (pha.md 2.2). */
 Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer);
 #define gqa(...) pha__gqa(__VA_ARGS__)
@@ -51,6 +56,32 @@ Var pha__gss(Params p, const char *name, Var x, const pha__config *c);
  * feed-forward. */
 Var pha__swiglu(Params p, const char *name, Var x, int32_t n, const pha__config *c);
 #define swiglu(...) pha__swiglu(__VA_ARGS__)
+
+/* a * b, and the tanh form of GELU, element by element. */
+Var pha__product(Params p, const char *name, Var a, Var b);
+#define product(...) pha__product(__VA_ARGS__)
+Var pha__gelu(Params p, const char *name, Var x);
+#define gelu(...) pha__gelu(__VA_ARGS__)
+
+/* ---- of the GPT-2 family (baselines.md 1): maps with biases, matrices from 0.02 ---- */
+
+#define GPT2_STD 0.02
+double pha__gpt2_last(const pha__config *c); /* of a sub-layer's last matrix: 0.02 / sqrt(2 L) */
+
+/* W x + b: matrix `name`, normal with std; bias `name`_bias, from 0. */
+Var pha__biased_at(Params p, const char *name, Var x, int32_t n, double std, const char *file, int line);
+#define biased(p, name, x, n, std) pha__biased_at(p, name, x, n, std, __FILE__, __LINE__)
+
+/* Softmax attention without rotation: logits q . k / sqrt(dh). */
+Var pha__mha(Params p, const char *name, Var x, const pha__config *c, int layer);
+#define mha(...) pha__mha(__VA_ARGS__)
+
+/* W_down gelu(W_up x) with hidden width n. */
+Var pha__mlp(Params p, const char *name, Var x, int32_t n, const pha__config *c);
+#define mlp(...) pha__mlp(__VA_ARGS__)
+
+/* drop(x + P[t]) with the table `name` of c->n_positions rows. */
+Var pha__positions(Params p, const char *name, Var x, const pha__config *c);
 
 /* Shows the rms of what a piece gives to its layer, under the piece's name. */
 void pha__watch_rms(Params p, const char *name, Var z);

@@ -152,6 +152,8 @@ typedef struct pha__op {
     /* Tokens read, as the fixed part of a session's state tells; an op that addresses memory by that number has this
      * function, so that a state from a file is checked before use. NULL: the op keeps no such number. */
     int64_t (*position)(const void *state);
+    /* The most tokens that a text may have (an op that has something for each place); NULL: any number. */
+    int64_t (*longest)(const pha__shape *s);
 } pha__op;
 
 /* What depends on which inputs are there (a mask): of a fused op other fields count. */

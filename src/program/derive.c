@@ -252,6 +252,37 @@ static void lifetimes(pha__program *p)
     }
 }
 
+static int64_t longest(const pha__program *p, const pha__node *n)
+{
+    pha__shape shape;
+    if (n->merged || !n->op->longest) return INT64_MAX;
+    pha__shape_of(p, n, &shape);
+    return n->op->longest(&shape);
+}
+
+int64_t pha__longest_text(const pha__program *p)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < p->n_nodes; i++) {
+        int64_t tokens = longest(p, p->nodes[i]);
+        least = tokens < least ? tokens : least;
+    }
+    return least;
+}
+
+/* No session may get to where an op has nothing. */
+static pha_status check_context(const pha__program *p)
+{
+    for (int i = 0; i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        int64_t tokens = longest(p, n);
+        if (tokens < p->options.max_context)
+            FAIL(BAD_INPUT, "%s (%s:%d): a text of this model has at most %lld tokens, not %lld", n->path, n->file,
+                 n->line, (long long)tokens, (long long)p->options.max_context);
+    }
+    return PHA_OK;
+}
+
 pha_status pha__derive(pha__program *p)
 {
     p->tail = -1;
@@ -262,6 +293,7 @@ pha_status pha__derive(pha__program *p)
         if (!n->merged) n->wants_grad = p->options.gradients && wants_grad(n);
         if (n->merged) n->wants_grad = n->merged->wants_grad;
     }
+    TRY(check_context(p));
     size_t state = 0;
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];

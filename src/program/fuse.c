@@ -3,7 +3,7 @@
  * Rule "projections": products of one value with several weights become one product over the stacked weights; the old
  * results become slices of its columns. A PHA layer has eight (q, k, v, gate, in, filter, aux gate, aux up), and the
  * gradient with respect to the shared input becomes one product too. The weights of a stack lie next to each other in
- * path order; names and shapes in checkpoints do not change.
+ * path order; names and shapes in checkpoints do not change. Biases stay where they are, as inputs side by side.
  *
  * Rules "mix", "residual", "scan": a value that one step alone reads is not written where the step that makes it can do
  * the other's work too. A sum and its norm: the sum is never stored, backward makes it again. A scan and the filter of
@@ -24,7 +24,7 @@
 #include "program/program.h"
 #include "program/watch.h"
 
-enum { X, WEIGHT }; /* inputs of a product */
+enum { X, WEIGHT, BIAS, MOST_BIASED = PHA__MAX_IN - BIAS }; /* inputs of a product; biases of a stack */
 
 static const char *const rule_names[] = {"projections", "mix", "residual", "scan"}; /* by bit */
 
@@ -72,13 +72,17 @@ static int by_weight(const void *a, const void *b)
     return (*(const Var *)a)->in[WEIGHT]->index - (*(const Var *)b)->in[WEIGHT]->index;
 }
 
-/* Members of the group that node i opens, sorted by the path of their weight; their number. */
+static bool biased(const pha__node *n) { return n->n_in > BIAS && n->in[BIAS]; }
+
+/* Members of the group that node i opens, sorted by the path of their weight; their number. All have a bias or none. */
 static int collect(const pha__program *p, int i, Var *members)
 {
     int n = 0;
-    for (int j = i; j < p->n_nodes; j++) {
+    Var first = p->nodes[i];
+    for (int j = i; j < p->n_nodes && (n < MOST_BIASED || !biased(first)); j++) {
         Var v = p->nodes[j];
-        if (v->in[X] == p->nodes[i]->in[X] && may_merge(v) && v->layer == p->nodes[i]->layer) members[n++] = v;
+        if (v->in[X] != first->in[X] || !may_merge(v) || v->layer != first->layer) continue;
+        if (biased(v) == biased(first)) members[n++] = v;
     }
     qsort(members, (size_t)n, sizeof *members, by_weight);
     return n;
@@ -96,6 +100,7 @@ static pha_status merge(pha__program *p, Var *members, int n)
         members[i]->merged = m;
         members[i]->column = m->width;
         m->width += members[i]->width;
+        if (biased(members[i])) m->in[BIAS + i] = members[i]->in[BIAS], m->n_in = BIAS + i + 1;
     }
     m->stack_rows = m->width, m->stack_in = WEIGHT;
     int at = 0;

@@ -233,6 +233,7 @@ int32_t pha__rows_of(const pha__node *n, int i);  /* of input i, which is there;
 uint32_t pha__inputs_of(const pha__node *n);      /* a mask of those that are there */
 pha_status pha__unfused_by_environment(unsigned *rules); /* adds those of PHA_UNFUSED (fuse.c) */
 
+int64_t pha__longest_text(const pha__program *p); /* tokens, as op->longest says; INT64_MAX: no op sets a limit */
 Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
 Var pha__find_value(const pha__program *p, const char *path); /* the result of an op; NULL: none */
 

@@ -74,10 +74,10 @@ pha_status pha__trace_step(const pha__program *p, const pha__plan_step *s, const
     for (int k = 0; s->pass == PHA__BACKWARD && k < a->n_in; k++) {
         char name[16];
         pha__print(name, sizeof name, "d_in%d", k);
-        if (s->d_in[k].kind == PHA__REF_GRAD)
-            TRY(trace_members(p, n, name, &a->d_in[k], a->d_in[k].rows, k == n->stack_in, device));
+        if (s->d_in[k].kind == PHA__REF_GRAD && k == n->stack_in)
+            TRY(trace_members(p, n, name, &a->d_in[k], a->d_in[k].rows, true, device));
         else if (a->d_in[k].data)
-            TRY(trace_view(n, name, &a->d_in[k], rows, device));
+            TRY(trace_view(n, name, &a->d_in[k], a->d_in[k].rows ? a->d_in[k].rows : rows, device));
     }
     return PHA_OK;
 }

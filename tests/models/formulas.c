@@ -1,4 +1,4 @@
-/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 2)
+/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 1 and 2)
  *
  * In double, with nothing shared with the library but the configuration and the weights by name.
  */
@@ -8,7 +8,7 @@
 
 #include "models/formulas.h"
 
-enum { T = FORMULA_T, D = 64, V = 256, L = 2, MAX = 160 };
+enum { T = FORMULA_T, D = 64, V = 256, L = 2, MAX = 256 };
 
 typedef double value[T][MAX]; /* (T, width) */
 
@@ -16,7 +16,7 @@ static const lab *model;
 static const pha__config *config;
 static int layer;
 
-/* A weight of this layer ("gss.gate"), or of the model if there is none; NULL: neither. */
+/* A weight of this layer ("gss.gate"); NULL: there is none. */
 static const float *weight(const char *name)
 {
     char path[64];
@@ -24,6 +24,9 @@ static const float *weight(const char *name)
     Var w = pha__find_param(model->program, path);
     return w ? lab_weight(model, w->index) : NULL;
 }
+
+/* A weight outside of the layers. */
+static const float *shared(const char *name) { return lab_weight(model, pha__find_param(model->program, name)->index); }
 
 static void linear(value out, const char *name, value x, int n, int width)
 {
@@ -45,6 +48,27 @@ static void rmsnorm(value out, const float *gain, value x, int width)
     }
 }
 
+/* W x + b */
+static void biased(value out, const char *name, value x, int n, int width)
+{
+    char bias[32];
+    snprintf(bias, sizeof bias, "%s_bias", name);
+    linear(out, name, x, n, width);
+    for (int t = 0; t < T; t++)
+        for (int j = 0; j < n; j++) out[t][j] += weight(bias)[j];
+}
+
+static void layernorm(value out, const float *gain, const float *bias, value x)
+{
+    for (int t = 0; t < T; t++) {
+        double mean = 0, variance = 0;
+        for (int i = 0; i < D; i++) mean += x[t][i] / D;
+        for (int i = 0; i < D; i++) variance += (x[t][i] - mean) * (x[t][i] - mean) / D;
+        for (int i = 0; i < D; i++) out[t][i] = gain[i] * (x[t][i] - mean) / sqrt(variance + 1e-5) + bias[i];
+    }
+}
+
+static double gelu(double x) { return x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x))); }
 static double sigmoid(double x) { return 1 / (1 + exp(-x)); }
 static double silu(double x) { return x * sigmoid(x); }
 static double softplus(double x) { return log(1 + exp(x)); }
@@ -121,7 +145,8 @@ static void attend(double *out, int head, int t, value q, value k, value v)
 {
     int dh = D / config->n_head, kv = head * config->n_kv_head / config->n_head, window = config->window[layer];
     const float *tau = weight("attn.tau");
-    assert_true((tau != NULL) == (config->qk == PHA__QK_COSINE));
+    bool cosine = config->qk == PHA__QK_COSINE && strcmp(config->arch, "gpt2");
+    assert_true((tau != NULL) == cosine);
     double scale = tau ? exp(fmin(tau[head], log(100))) : 1 / sqrt(dh), p[T], sum = 0;
     for (int s = 0; s <= t; s++) {
         double dot = 0;
@@ -224,6 +249,36 @@ static void sequential_block(value x)
     residual(x, x, u, f, false, true);
 }
 
+/* baselines.md 1: x + W_o MHA(LN x), x + W_2 gelu(W_1 LN x), with biases */
+static void softmax_attention(value o, value q, value k, value v)
+{
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < config->n_head; i++) attend(o[t] + i * (D / config->n_head), i, t, q, k, v);
+}
+
+static void gpt2_block_of(value x, void (*heads)(value o, value q, value k, value v))
+{
+    static value u, q, k, v, o, h;
+    int kv = config->n_kv_head * (D / config->n_head), F = config->d_ffn;
+    layernorm(u, weight("norm.gain"), weight("norm.bias"), x);
+    biased(q, "attn.q", u, D, D);
+    biased(k, "attn.k", u, kv, D);
+    biased(v, "attn.v", u, kv, D);
+    heads(o, q, k, v);
+    biased(u, "attn.out", o, D, D);
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < D; i++) x[t][i] += u[t][i];
+    layernorm(u, weight("mlp_norm.gain"), weight("mlp_norm.bias"), x);
+    biased(h, "mlp.up", u, F, D);
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < F; i++) h[t][i] = gelu(h[t][i]);
+    biased(u, "mlp.down", h, D, F);
+    for (int t = 0; t < T; t++)
+        for (int i = 0; i < D; i++) x[t][i] += u[t][i];
+}
+
+static void gpt2_block(value x) { gpt2_block_of(x, softmax_attention); }
+
 /* ---- parameters (pha.md 3 with its options) ---- */
 
 static int64_t attention_count(const pha__config *c)
@@ -263,15 +318,23 @@ static int64_t sequential_count(const pha__config *c)
     return attention_count(c) + gss_count(c) + 3 * width * c->d_ffn + 3 * width + (c->seq_norm ? 2 * width : 0);
 }
 
+static int64_t gpt2_count(const pha__config *c)
+{
+    int64_t width = c->d_model, kv = c->n_kv_head * (width / c->n_head), F = c->d_ffn;
+    return 2 * width * (width + 1) + 2 * kv * (width + 1) + F * (width + 1) + width * (F + 1) + 4 * width;
+}
+
 /* ---- the table ---- */
 
 static const struct formula {
     const char *arch;
     void (*block)(value x);
     int64_t (*count)(const pha__config *c); /* of a layer */
+    bool gpt2;                              /* learned positions, no factor of the embedding, LayerNorm at the end */
 } formulas[] = {
-    {"pha", parallel_block, parallel_count},
-    {"seq", sequential_block, sequential_count},
+    {"pha", parallel_block, parallel_count, false},
+    {"seq", sequential_block, sequential_count, false},
+    {"gpt2", gpt2_block, gpt2_count, true},
 };
 
 static const struct formula *formula_of(const char *arch)
@@ -284,7 +347,9 @@ static const struct formula *formula_of(const char *arch)
 
 uint64_t formula_parameters(const pha__config *c)
 {
-    return (uint64_t)(c->vocab_size * (int64_t)c->d_model + c->d_model + c->n_layer * formula_of(c->arch)->count(c));
+    const struct formula *f = formula_of(c->arch);
+    int64_t ends = f->gpt2 ? (c->n_positions + 2) * (int64_t)c->d_model : c->d_model;
+    return (uint64_t)(c->vocab_size * (int64_t)c->d_model + ends + c->n_layer * f->count(c));
 }
 
 void formula_logits(float *out, const lab *l, const pha__config *c, const int32_t *tokens)
@@ -292,11 +357,13 @@ void formula_logits(float *out, const lab *l, const pha__config *c, const int32_
     static value x;
     model = l, config = c;
     const float *E = lab_weight(l, pha__find_param(l->program, "embed")->index);
-    const float *gain = lab_weight(l, pha__find_param(l->program, "norm")->index);
+    const struct formula *f = formula_of(c->arch);
     for (int t = 0; t < T; t++)
-        for (int i = 0; i < D; i++) x[t][i] = sqrt(D) * E[tokens[t] * D + i];
-    for (layer = 0; layer < L; layer++) formula_of(c->arch)->block(x);
-    rmsnorm(x, gain, x, D);
+        for (int i = 0; i < D; i++)
+            x[t][i] = f->gpt2 ? E[tokens[t] * D + i] + shared("pos")[t * D + i] : sqrt(D) * E[tokens[t] * D + i];
+    for (layer = 0; layer < L; layer++) f->block(x);
+    if (f->gpt2) layernorm(x, shared("norm.gain"), shared("norm.bias"), x);
+    else rmsnorm(x, shared("norm"), x, D);
     for (int t = 0; t < T; t++)
         for (int j = 0; j < V; j++) {
             double sum = 0;

@@ -50,6 +50,8 @@ const lab_variant lab_variants[] = {
     {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
     {"sequential, alpha", "seq", "\"alpha\": 1.5, \"rope_theta\": 500, \"rope\": \"interleaved\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
+    {"gpt2", "gpt2", ""},
+    {"gpt2, all heads", "gpt2", "\"n_kv_head\": 4, \"n_positions\": 2000, \"d_ffn\": 256, \"embed_std\": 0.05"},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
 

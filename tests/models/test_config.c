@@ -30,7 +30,7 @@ static void presets(void **state)
         { "attn-180-l10", 180424824, 2.1147, 0.01 }, { "attn-180-l18", 181082328, 2.4495, 0.01 },
         { "attn-180-l24", 180801312, 2.6321, 0.01 }, { "attn-125", 124970896, 2.4495, 0.02 },
         { "attn-125-w768", 125330064, 2.2134, 0.01 }, { "seq-186", 186147216, 2.2134, 0.01 },
-        { "seq-125", 125072032, 2.2134, 0.02 },
+        { "seq-125", 125072032, 2.2134, 0.02 },      { "gpt2-125", 124439808, 2.2134, 0.02 },
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         char path[512];
@@ -145,7 +145,7 @@ static void messages(void **state)
     } cases[] = {
         { "not a JSON object", "[]" },
         { "'arch' is missing", "{}" },
-        { "arch 'phb' is not one of pha, seq", "{\"arch\":\"phb\"}" },
+        { "arch 'phb' is not one of pha, seq, gpt2", "{\"arch\":\"phb\"}" },
         { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
         { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
         { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },

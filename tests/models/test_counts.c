@@ -20,6 +20,7 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"tiny", 197966},
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
+    {"gpt2-125", 124439808},
 };
 
 static void test_configurations(void **state)
@@ -110,6 +111,12 @@ static void test_names(void **state)
         {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64},
         {"sequential", "layer1.gss_norm", 1, 64}, {"sequential", "layer1.ffn_norm", 1, 64},
         {"sequential", "layer1.attn_out_norm", 1, 64}, {"sequential", "layer1.gss_out_norm", 1, 64},
+        {"gpt2", "pos", 1024, 64}, {"gpt2", "norm.gain", 1, 64}, {"gpt2", "norm.bias", 1, 64},
+        {"gpt2", "layer0.norm.gain", 1, 64}, {"gpt2", "layer1.mlp_norm.bias", 1, 64},
+        {"gpt2", "layer0.attn.k", 32, 64}, {"gpt2", "layer0.attn.k_bias", 1, 32}, {"gpt2", "layer0.attn.out", 64, 64},
+        {"gpt2", "layer0.attn.out_bias", 1, 64}, {"gpt2", "layer0.mlp.up", 128, 64},
+        {"gpt2", "layer0.mlp.up_bias", 1, 128}, {"gpt2", "layer0.mlp.down", 64, 128},
+        {"gpt2", "layer0.mlp.down_bias", 1, 64},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         pha__config c;
@@ -215,6 +222,27 @@ static void test_matrices(void **state)
     close_initial(&w);
 }
 
+/* baselines.md 1 */
+static void test_gpt2(void **state)
+{
+    (void)state;
+    initial w;
+    open_initial(&w, "gpt2", 1);
+    check_std(&w, "embed", 0.02);
+    check_std(&w, "pos", 0.02);
+    check_std(&w, "layer0.attn.q", 0.02);
+    check_std(&w, "layer0.attn.v", 0.02);
+    check_std(&w, "layer1.attn.out", 0.02 / 2); /* sqrt(2 L) = 2 */
+    check_std(&w, "layer0.mlp.up", 0.02);
+    check_std(&w, "layer1.mlp.down", 0.02 / 2);
+    check_constant(&w, "layer0.attn.q_bias", 0);
+    check_constant(&w, "layer0.mlp.down_bias", 0);
+    check_constant(&w, "layer0.norm.gain", 1);
+    check_constant(&w, "norm.gain", 1);
+    check_constant(&w, "norm.bias", 0);
+    close_initial(&w);
+}
+
 enum { S = 160 };
 static double rate(int c) { return pow(10, -3 + 2 * (c / 16) / (double)(S / 16 - 1)) * (c % 16 + 1); }
 static double scale(int c, double g) { return sqrt(1 - g * exp(-rate(c)) * g * exp(-rate(c))) / g; }
@@ -288,8 +316,8 @@ static void test_initial_loss(void **state)
 {
     (void)state;
     enum { N = 64 };
-    static const char *const names[] = {"default", "sequential", "attention"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"default", "sequential", "attention", "gpt2"};
+    for (int i = 0; i < 4; i++) {
         pha__config c;
         lab_config(&c, lab_find(names[i]));
         int32_t tokens[N], targets[N];
@@ -313,6 +341,7 @@ int main(void)
         cmocka_unit_test(test_removed_branches),
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_matrices),
+        cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_state_space),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_initial_loss),

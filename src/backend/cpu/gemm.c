@@ -131,7 +131,6 @@ static tile_function *const tiles[MR][NV] = {
 static void block(const pha__gemm *g, int64_t i0, int64_t m, int64_t n, int64_t p0, int64_t k, const float *packed,
                   float *copy, const target *out)
 {
-    const size_t size = pha__dtype_size(out->type);
     for (int64_t group = 0; group < m; group += GROUP) {
         int64_t end = min64(group + GROUP, m);
         strip s = strips_of(g, i0 + group, end - group, p0, k, copy);
@@ -139,8 +138,7 @@ static void block(const pha__gemm *g, int64_t i0, int64_t m, int64_t n, int64_t 
             int mr = (int)min64(MR, end - i);
             for (int64_t j = 0; j < n; j += NR) {
                 int columns = (int)min64(NR, n - j), nv = (columns + VF - 1) / VF;
-                target o = *out;
-                o.c = (char *)out->c + (size_t)(i * out->ld + j) * size;
+                target o = beside(out, i, j);
                 tiles[mr - 1][nv - 1](&s, packed + j * k, k, &o, columns);
             }
             s.data += MR * (s.col == 1 ? s.row : k);
@@ -175,13 +173,15 @@ size_t pha__gemm_scratch(int64_t m, int64_t n, int64_t k)
 static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64_t j0, int64_t n, float *scratch)
 {
     float *packed = scratch, *copy = packed + packed_floats(g->n, g->k), *sum = copy + copy_floats(g->k);
-    target c = {(char *)g->c + (size_t)(i0 * g->c_row + j0) * pha__dtype_size(g->c_type), g->c_row, g->c_type, g->add};
+    target c = {(char *)g->c + (size_t)(i0 * g->c_row + j0) * pha__dtype_size(g->c_type), g->c_row, g->c_type, g->add,
+                g->bias ? g->bias + j0 : NULL};
     target out = c;
     bool apart = c.type == PHA__BF16 && q->kc < g->k; /* the sum must stay fp32 */
     int64_t ld = (n + VF - 1) / VF * VF, p = 0;
-    if (apart) out = (target){sum, ld, PHA__F32, false};
+    if (apart) out = (target){sum, ld, PHA__F32, false, NULL};
     do { /* once for k = 0: the sum is 0 */
         int64_t k = min64(q->kc, g->k - p);
+        if (!apart) out.bias = p + k == g->k ? c.bias : NULL;
         if (q->panels) {
             panel_block(g, i0, m, j0, n, p, k, copy, &out);
         } else {

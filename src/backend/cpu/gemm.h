@@ -18,6 +18,7 @@ typedef struct pha__gemm {
     int64_t a_row, a_col, b_row, b_col, c_row; /* strides in elements; columns of c are contiguous */
     pha__dtype a_type, b_type, c_type;
     bool add; /* C += A B */
+    const float *bias; /* n numbers that are added to every row, at the end; NULL: none */
 } pha__gemm;
 
 #define pha__gemm_tasks PHA__ISA_NAME(pha__gemm_tasks)

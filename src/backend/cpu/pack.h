@@ -216,10 +216,12 @@ typedef struct target {
     int64_t ld;
     pha__dtype type;
     bool add;
+    const float *bias; /* of the columns from c on; NULL: none */
 } target;
 
 static void put(const target *o, int64_t i, int64_t j, vf x, int n)
 {
+    if (o->bias && n > 0) x += n >= VF ? vf_load(o->bias + j) : vf_load_n(o->bias + j, n);
     if (o->type == PHA__F32) {
         float *c = (float *)o->c + i * o->ld + j;
         if (n >= VF) vf_store(c, o->add ? vf_load(c) + x : x);
@@ -234,6 +236,15 @@ static void put(const target *o, int64_t i, int64_t j, vf x, int n)
     float t[VF];
     vf_store(t, x);
     for (int l = 0; l < n; l++) c[l] = f32_to_bf16(o->add ? bf16_to_f32(c[l]) + t[l] : t[l]);
+}
+
+/* The same, `columns` further right. */
+static inline target beside(const target *o, int64_t row, int64_t columns)
+{
+    target t = *o;
+    t.c = (char *)o->c + (size_t)(row * o->ld + columns) * pha__dtype_size(o->type);
+    t.bias = o->bias ? o->bias + columns : NULL;
+    return t;
 }
 
 /* Rows of n numbers, `ld` apart in `from`, as the accumulators of a tile leave them. One routine for all tiles, so that

@@ -93,7 +93,6 @@ static panel_function *const panel_tiles[8][PN] = {
 static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t p0, int64_t k,
                         float *copy, const target *out)
 {
-    const size_t size = pha__dtype_size(out->type);
     const int64_t apart = PHA__PANEL * g->b_col, parts = (m + PR - 1) / PR, rows = (m + parts - 1) / parts;
     const int64_t together = panels_together(rows), group = g->a_type == PHA__F32 ? m : GROUP / rows * rows;
     for (int64_t i1 = 0; i1 < m; i1 += group) {
@@ -107,8 +106,7 @@ static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, i
                                : b.data + k * PHA__PANEL + (p0 + k == g->k ? (np - 1) * apart : 0);
             strip s = all;
             for (int64_t i = i1; i < end; i += rows, s.data += rows * s.row) {
-                target o = *out;
-                o.c = (char *)out->c + (size_t)(i * out->ld + j) * size;
+                target o = beside(out, i, j);
                 panel_tiles[min64(rows, end - i) - 1][np - 1](&s, &b, k, &o, columns);
             }
             j += np * PHA__PANEL;

@@ -54,10 +54,10 @@ const lab_variant lab_variants[] = {
     {"gpt2, all heads", "gpt2", "\"n_kv_head\": 4, \"n_positions\": 2000, \"d_ffn\": 256, \"embed_std\": 0.05"},
     {"gss", "gss", "\"n_mode\": 24, \"attn_layers\": [], \"n_head\": null, \"n_kv_head\": null"},
     {"gss, hybrid", "gss", "\"n_mode\": 9, \"d_ssm\": 20, \"d_gate\": 96, \"attn_layers\": [1]"},
-    {"gss, dss", "gss", "\"ssm\": \"dss\", \"n_mode\": 12, \"n_head\": null, \"n_kv_head\": null"},
+    {"gss, dss", "gss", "\"ssm\": \"dss\", \"n_mode\": 3, \"n_head\": null, \"n_kv_head\": null"},
     {"gss, s4d", "gss", "\"ssm\": \"s4d-legs\", \"n_mode\": 6, \"attn_layers\": [0]"},
     {"h3", "h3", "\"n_shift\": 9, \"ssm_state\": 16, \"n_head\": null, \"n_kv_head\": null"},
-    {"h3, hybrid", "h3", "\"ssm_init\": \"real\", \"ssm_state\": 8, \"attn_layers\": [1], \"d_ffn\": 96"},
+    {"h3, hybrid", "h3", "\"ssm_init\": \"real\", \"ssm_state\": 8, \"attn_layers\": [0], \"d_ffn\": 96"},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
 

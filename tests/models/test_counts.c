@@ -128,7 +128,7 @@ static void test_names(void **state)
         {"h3", "layer1.h3.out", 64, 64}, {"h3", "layer1.h3.shift_B", 64, 9}, {"h3", "layer1.h3.shift_C", 64, 9},
         {"h3", "layer1.h3.shift_d", 1, 64}, {"h3", "layer1.h3.C_re", 64, 8}, {"h3", "layer1.h3.B_im", 64, 8},
         {"h3", "layer1.h3.log_neg_re", 64, 8}, {"h3", "layer1.h3.im", 64, 8}, {"h3", "layer1.h3.log_dt", 1, 64},
-        {"h3", "layer1.h3.d", 1, 64}, {"h3", "layer1.mlp_norm.gain", 1, 64}, {"h3, hybrid", "layer1.attn.v", 32, 64},
+        {"h3", "layer1.h3.d", 1, 64}, {"h3", "layer1.mlp_norm.gain", 1, 64}, {"h3, hybrid", "layer0.attn.v", 32, 64},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         pha__config c;

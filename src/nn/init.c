@@ -26,6 +26,13 @@ static void fill_constant(float *out, int32_t rows, int32_t width, const double 
     for (int64_t i = 0; i < (int64_t)rows * width; i++) out[i] = (float)arg[0];
 }
 
+static void fill_identities(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed,
+                            const char *path)
+{
+    (void)arg, (void)seed, (void)path;
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) out[i] = i / width % width == i % width;
+}
+
 /* Taps (channels, n): 1 for the current token, 0 for those before it. */
 static void fill_first_tap(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
 {
@@ -88,6 +95,7 @@ static void fill_input_scaled(float *out, int32_t rows, int32_t width, const dou
 pha__init pha__init_normal(double std) { return (pha__init){fill_normal, {std}}; }
 pha__init pha__init_uniform(double low, double high) { return (pha__init){fill_uniform, {low, high}}; }
 pha__init pha__init_constant(double value) { return (pha__init){fill_constant, {value}}; }
+pha__init pha__init_identities(void) { return (pha__init){fill_identities, {0}}; }
 pha__init pha__init_first_tap(void) { return (pha__init){fill_first_tap, {0}}; }
 pha__init pha__init_xavier(double gain) { return (pha__init){fill_xavier, {gain}}; }
 pha__init pha__init_theta(void) { return (pha__init){fill_theta, {0}}; }

@@ -24,6 +24,7 @@ static inline Params part(Params p, int of) { return pha__of_part(p, &pha__parts
 /* ---- initial values (init.c; pha.md 5) ---- */
 pha__init pha__init_normal(double std);
 pha__init pha__init_constant(double value);
+pha__init pha__init_identities(void);                               /* squares, one below the other */
 pha__init pha__init_first_tap(void);                                /* of a convolution: it passes its input on */
 pha__init pha__init_uniform(double low, double high);
 pha__init pha__init_xavier(double gain);                            /* std = gain sqrt(2 / (rows + width)) */
@@ -85,6 +86,10 @@ Var pha__biased_at(Params p, const char *name, Var x, int32_t n, double std, con
 /* Softmax attention without rotation: logits q . k / sqrt(dh). */
 Var pha__mha(Params p, const char *name, Var x, const pha__config *c, int layer);
 #define mha(...) pha__mha(__VA_ARGS__)
+
+/* Linear attention over features elu(.) + 1, and over learned ones: PHA__MAP_* of ops/hedgehog (baselines.md 7, 8). */
+Var pha__linear_attention(Params p, const char *name, Var x, const pha__config *c, int layer);
+Var pha__hedgehog(Params p, const char *name, Var x, int map, const pha__config *c);
 
 /* W_down gelu(W_up x) with hidden width n. */
 Var pha__mlp(Params p, const char *name, Var x, int32_t n, const pha__config *c);

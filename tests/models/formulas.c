@@ -1,4 +1,4 @@
-/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 1, 2 and 4 to 6)
+/* formulas.c -- the equations of the models, written down once more (pha.md 2, 8 and 10, baselines.md 1, 2, 4 to 8)
  *
  * In double, with nothing shared with the library but the configuration and the weights by name.
  */
@@ -290,7 +290,74 @@ static void gpt2_block_of(value x, void (*heads)(value o, value q, value k, valu
     gpt2_block_with("attn", x, heads);
 }
 
+/* baselines.md 7, 8: weights b = phi(q_t) . phi(k_s), pair by pair */
+static void weigh(value o, int head, value q, value k, value v, int M, double eps)
+{
+    int dh = D / config->n_head;
+    for (int t = 0; t < T; t++) {
+        double b[T], sum = eps;
+        for (int s = 0; s <= t; s++) {
+            b[s] = 0;
+            for (int i = 0; i < M; i++) b[s] += q[t][i] * k[s][i];
+            sum += b[s];
+        }
+        for (int j = head * dh; j < (head + 1) * dh; j++) {
+            o[t][j] = 0;
+            for (int s = 0; s <= t; s++) o[t][j] += b[s] / sum * v[s][j];
+        }
+    }
+}
+
+static double elu1(double x) { return x > 0 ? x + 1 : exp(x); }
+
+static void elu_attention(value o, value q, value k, value v)
+{
+    static value fq, fk;
+    int dh = D / config->n_head;
+    for (int head = 0; head < config->n_head; head++) {
+        for (int t = 0; t < T; t++)
+            for (int i = 0; i < dh; i++)
+                fq[t][i] = elu1(q[t][head * dh + i]), fk[t][i] = elu1(k[t][head * dh + i]);
+        weigh(o, head, fq, fk, v, dh, 1e-6);
+    }
+}
+
+PHA__OWN_KEYS(hedgehog) { int32_t hedgehog_map; };
+
+/* [softmax(W x); softmax(-W x)], or exp of [W x; -W x] less the largest */
+static void learned_features(value f, const char *map, value x, int head)
+{
+    int dh = D / config->n_head;
+    bool together = hedgehog_of(config)->hedgehog_map == 1;
+    const float *w = weight(map) + head * dh * dh;
+    for (int t = 0; t < T; t++) {
+        double plus = 0, minus = 0, top = 0;
+        for (int i = 0; i < dh; i++) {
+            double y = 0;
+            for (int j = 0; j < dh; j++) y += w[i * dh + j] * x[t][head * dh + j];
+            f[t][i] = exp(y), f[t][dh + i] = exp(-y);
+            plus += f[t][i], minus += f[t][dh + i], top = fmax(top, exp(fabs(y)));
+        }
+        for (int i = 0; i < dh; i++) {
+            f[t][i] = fmax(f[t][i] / (together ? top : plus), 1e-12);
+            f[t][dh + i] = fmax(f[t][dh + i] / (together ? top : minus), 1e-12);
+        }
+    }
+}
+
+static void hedgehog_attention(value o, value q, value k, value v)
+{
+    static value fq, fk;
+    for (int head = 0; head < config->n_head; head++) {
+        learned_features(fq, "attn.map_q", q, head);
+        learned_features(fk, "attn.map_k", k, head);
+        weigh(o, head, fq, fk, v, 2 * D / config->n_head, 0);
+    }
+}
+
 static void gpt2_block(value x) { gpt2_block_of(x, softmax_attention); }
+static void linear_block(value x) { gpt2_block_of(x, elu_attention); }
+static void hedgehog_block(value x) { gpt2_block_of(x, hedgehog_attention); }
 
 /* ---- baselines.md 4 to 6 ---- */
 
@@ -461,17 +528,25 @@ static int64_t h3_block_count(const pha__config *c)
     return maps + width * (2 * m + 6 * modes + 3);
 }
 
+static int64_t hedgehog_count(const pha__config *c)
+{
+    int64_t dh = c->d_model / c->n_head;
+    return gpt2_count(c) + c->n_head * 2 * dh * dh;
+}
+
 /* ---- the table ---- */
 
 static const struct formula {
     const char *arch;
     void (*block)(value x);
     int64_t (*count)(const pha__config *c); /* of a layer */
-    bool gpt2;                              /* no factor of the embedding, LayerNorm at the end; gpt2 has positions */
+    bool gpt2;                              /* no factor of the embedding, LayerNorm at the end */
 } formulas[] = {
     {"pha", parallel_block, parallel_count, false},
     {"seq", sequential_block, sequential_count, false},
     {"gpt2", gpt2_block, gpt2_count, true},
+    {"linear", linear_block, gpt2_count, true},
+    {"hedgehog", hedgehog_block, hedgehog_count, true},
     {"gss", gss_block, gss_block_count, true},
     {"h3", h3_block, h3_block_count, true},
 };
@@ -484,10 +559,16 @@ static const struct formula *formula_of(const char *arch)
     return NULL;
 }
 
+/* Learned positions: of GPT-2 and those that differ from it in their attention; state spaces have none. */
+static int64_t positions_of(const pha__config *c)
+{
+    return formula_of(c->arch)->gpt2 && strcmp(c->arch, "gss") && strcmp(c->arch, "h3") ? c->n_positions : 0;
+}
+
 uint64_t formula_parameters(const pha__config *c)
 {
     const struct formula *f = formula_of(c->arch);
-    int64_t ends = f->gpt2 ? ((f->block == gpt2_block ? c->n_positions : 0) + 2) * (int64_t)c->d_model : c->d_model;
+    int64_t ends = f->gpt2 ? (positions_of(c) + 2) * (int64_t)c->d_model : c->d_model;
     int64_t layers = 0;
     for (layer = 0; layer < c->n_layer; layer++) layers += f->count(c);
     return (uint64_t)(c->vocab_size * (int64_t)c->d_model + ends + layers);
@@ -501,7 +582,7 @@ void formula_logits(float *out, const lab *l, const pha__config *c, const int32_
     const struct formula *f = formula_of(c->arch);
     for (int t = 0; t < T; t++)
         for (int i = 0; i < D; i++)
-            x[t][i] = f->block == gpt2_block ? E[tokens[t] * D + i] + shared("pos")[t * D + i]
+            x[t][i] = positions_of(c) ? E[tokens[t] * D + i] + shared("pos")[t * D + i]
                                              : (f->gpt2 ? 1 : sqrt(D)) * E[tokens[t] * D + i];
     for (layer = 0; layer < L; layer++) f->block(x);
     if (f->gpt2) layernorm(x, shared("norm.gain"), shared("norm.bias"), x);

@@ -31,6 +31,7 @@ static void presets(void **state)
         { "attn-180-l24", 180801312, 2.6321, 0.01 }, { "attn-125", 124970896, 2.4495, 0.02 },
         { "attn-125-w768", 125330064, 2.2134, 0.01 }, { "seq-186", 186147216, 2.2134, 0.01 },
         { "seq-125", 125072032, 2.2134, 0.02 },      { "gpt2-125", 124439808, 2.2134, 0.02 },
+        { "linear-125", 124439808, 2.2134, 0.02 },   { "hedgehog-125", 125619456, 2.2134, 0.02 },
         { "gss-125", 123444672, 2.3403, 0.02 },      { "gss-hybrid-125", 126307648, 2.3403, 0.02 },
         { "h3-125", 126635520, 2.2134, 0.02 },       { "h3-hybrid-125", 126139392, 2.2134, 0.02 },
         { "h3-hybrid-125-rel", 126387456, 2.2134, 0.02 },
@@ -148,7 +149,7 @@ static const struct {
 } wrong[] = {
     { "not a JSON object", "[]" },
     { "'arch' is missing", "{}" },
-    { "arch 'phb' is not one of pha, seq, gpt2, gss, h3", "{\"arch\":\"phb\"}" },
+    { "arch 'phb' is not one of pha, seq, gpt2, linear, hedgehog, gss, h3", "{\"arch\":\"phb\"}" },
     { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
     { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
     { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },

@@ -20,7 +20,8 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"tiny", 197966},
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
-    {"gpt2-125", 124439808}, {"gss-125", 123444672}, {"gss-hybrid-125", 126307648}, {"h3-125", 126635520},
+    {"gpt2-125", 124439808}, {"linear-125", 124439808}, {"hedgehog-125", 125619456},
+    {"gss-125", 123444672}, {"gss-hybrid-125", 126307648}, {"h3-125", 126635520},
     {"h3-hybrid-125", 126139392}, {"h3-hybrid-125-rel", 126387456},
 };
 
@@ -117,7 +118,8 @@ static void test_names(void **state)
         {"gpt2", "layer0.attn.k", 32, 64}, {"gpt2", "layer0.attn.k_bias", 1, 32}, {"gpt2", "layer0.attn.out", 64, 64},
         {"gpt2", "layer0.attn.out_bias", 1, 64}, {"gpt2", "layer0.mlp.up", 128, 64},
         {"gpt2", "layer0.mlp.up_bias", 1, 128}, {"gpt2", "layer0.mlp.down", 64, 128},
-        {"gpt2", "layer0.mlp.down_bias", 1, 64},
+        {"gpt2", "layer0.mlp.down_bias", 1, 64}, {"linear attention", "layer1.attn.k", 64, 64},
+        {"hedgehog", "layer1.attn.map_q", 64, 16}, {"hedgehog", "layer1.attn.map_k", 64, 16},
         {"gss", "layer0.norm.gain", 1, 64}, {"gss", "layer1.gss.u", 256, 64}, {"gss", "layer1.gss.v", 16, 64},
         {"gss", "layer1.gss.c", 256, 16}, {"gss", "layer1.gss.out", 64, 256}, {"gss", "layer1.gss.out_bias", 1, 64},
         {"gss", "layer0.gss.norm.bias", 1, 16}, {"gss", "layer0.gss.C_im", 16, 24}, {"gss", "layer0.gss.rho", 1, 24},
@@ -253,6 +255,11 @@ static void test_gpt2(void **state)
     check_constant(&w, "norm.gain", 1);
     check_constant(&w, "norm.bias", 0);
     close_initial(&w);
+    open_initial(&w, "hedgehog", 1);
+    Var v;
+    const float *map = find(&w, "layer1.attn.map_k", &v);
+    for (int i = 0; i < 64 * 16; i++) assert_true(map[i] == (i / 16 % 16 == i % 16)); /* the identity, per head */
+    close_initial(&w);
 }
 
 enum { S = 160 };
@@ -328,8 +335,8 @@ static void test_initial_loss(void **state)
 {
     (void)state;
     enum { N = 64 };
-    static const char *const names[] = {"default", "sequential", "attention", "gpt2"};
-    for (int i = 0; i < 4; i++) {
+    static const char *const names[] = {"default", "sequential", "attention", "gpt2", "linear attention", "hedgehog"};
+    for (int i = 0; i < 6; i++) {
         pha__config c;
         lab_config(&c, lab_find(names[i]));
         int32_t tokens[N], targets[N];

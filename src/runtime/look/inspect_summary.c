@@ -190,7 +190,8 @@ static void text_state(pha__str *out, const summary *m)
         out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
         "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
     for (int i = 0; i < m->n_contexts; i++)
-        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", m->contexts[i], pha__digits(m->state[i].cache).text,
+        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", m->contexts[i],
+                        pha__digits(m->state[i].cache).text,
                         pha__digits(m->state[i].recurrent).text, pha__digits(m->state[i].other).text,
                         pha__digits(m->state[i].total).text, decode_bytes(m, i) / 1e6);
 }

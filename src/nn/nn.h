@@ -26,12 +26,22 @@ pha__init pha__init_normal(double std);
 pha__init pha__init_constant(double value);
 pha__init pha__init_identities(void);                               /* squares, one below the other */
 pha__init pha__init_first_tap(void);                                /* of a convolution: it passes its input on */
+pha__init pha__init_uniform(double low, double high);
 pha__init pha__init_xavier(double gain);                            /* std = gain sqrt(2 / (rows + width)) */
 pha__init pha__init_theta(void);                                    /* S4D-Real rates from LegS: theta_c = ln rho_c */
 pha__init pha__init_gate_bias(pha__gate_bias bias);                 /* zero, or matched to the rates */
 pha__init pha__init_input_scaled(double gain, pha__gate_bias bias); /* Xavier with row c multiplied by s_c */
 pha__init pha__init_input_scale(pha__gate_bias bias);               /* the factors s_c themselves */
 double pha__beta(const pha__config *c);                             /* DeepNorm: (8 L)^(-1/4) */
+
+/* Modes of a diagonal state space (init_modes.c; baselines.md 4 and 5): one of each pair of eigenvalues for all kinds
+ * but PHA__MODES_GSS, whose modes are drawn. In the order of the names of keys. */
+typedef enum pha__modes {
+    PHA__MODES_GSS, PHA__MODES_DSS, PHA__MODES_LIN, PHA__MODES_INV, PHA__MODES_REAL, PHA__MODES_LEGS
+} pha__modes;
+enum { PHA__MODES_MOST = 256 }; /* of DSS and LegS, whose eigenvalues have to be found */
+pha__init pha__init_modes_rate(pha__modes kind); /* ln(-Re lambda), every row the same */
+pha__init pha__init_modes_im(pha__modes kind);   /* Im lambda */
 
 /* ---- pieces ---- */
 Var pha__linear_at(Params p, const char *name, Var x, int32_t n, pha__init init, const char *file, int line);
@@ -87,6 +97,17 @@ Var pha__mlp(Params p, const char *name, Var x, int32_t n, const pha__config *c)
 
 /* drop(x + P[t]) with the table `name` of c->n_positions rows. */
 Var pha__positions(Params p, const char *name, Var x, const pha__config *c);
+
+/* ---- state spaces that do not depend on the data (ssm.c) ---- */
+
+/* Diagonal, with n modes per channel: of all channels (GSS; DSS, with steps per channel), or of each; B: a parameter
+ * too. It adds no name of its own to p. */
+Var pha__diagonal(Params p, Var x, pha__modes kind, int32_t n, bool B);
+#define diagonal(...) pha__diagonal(__VA_ARGS__)
+
+/* The state of n places that shifts by one per token (H3). */
+Var pha__shift(Params p, Var x, int32_t n);
+#define shift(...) pha__shift(__VA_ARGS__)
 
 /* Shows the rms of what a piece gives to its layer, under the piece's name. */
 void pha__watch_rms(Params p, const char *name, Var z);

@@ -21,6 +21,8 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
     {"gpt2-125", 124439808}, {"linear-125", 124439808}, {"hedgehog-125", 125619456},
+    {"gss-125", 123444672}, {"gss-hybrid-125", 126307648}, {"h3-125", 126635520},
+    {"h3-hybrid-125", 126139392}, {"h3-hybrid-125-rel", 126387456},
 };
 
 static void test_configurations(void **state)
@@ -118,6 +120,17 @@ static void test_names(void **state)
         {"gpt2", "layer0.mlp.up_bias", 1, 128}, {"gpt2", "layer0.mlp.down", 64, 128},
         {"gpt2", "layer0.mlp.down_bias", 1, 64}, {"linear attention", "layer1.attn.k", 64, 64},
         {"hedgehog", "layer1.attn.map_q", 64, 16}, {"hedgehog", "layer1.attn.map_k", 64, 16},
+        {"gss", "layer0.norm.gain", 1, 64}, {"gss", "layer1.gss.u", 256, 64}, {"gss", "layer1.gss.v", 16, 64},
+        {"gss", "layer1.gss.c", 256, 16}, {"gss", "layer1.gss.out", 64, 256}, {"gss", "layer1.gss.out_bias", 1, 64},
+        {"gss", "layer0.gss.norm.bias", 1, 16}, {"gss", "layer0.gss.C_im", 16, 24}, {"gss", "layer0.gss.rho", 1, 24},
+        {"gss", "layer0.gss.nu", 1, 24}, {"gss", "layer0.gss.d", 1, 16}, {"gss, dss", "layer0.gss.log_dt", 1, 16},
+        {"gss, s4d", "layer1.gss.log_neg_re", 16, 6}, {"gss, s4d", "layer1.gss.im", 16, 6},
+        {"gss, hybrid", "layer1.attn.q_bias", 1, 64}, {"gss, hybrid", "layer1.mlp.up", 256, 64},
+        {"h3", "layer0.norm.bias", 1, 64}, {"h3", "layer0.h3.q", 64, 64}, {"h3", "layer0.h3.k_bias", 1, 64},
+        {"h3", "layer1.h3.out", 64, 64}, {"h3", "layer1.h3.shift_B", 64, 9}, {"h3", "layer1.h3.shift_C", 64, 9},
+        {"h3", "layer1.h3.shift_d", 1, 64}, {"h3", "layer1.h3.C_re", 64, 8}, {"h3", "layer1.h3.B_im", 64, 8},
+        {"h3", "layer1.h3.log_neg_re", 64, 8}, {"h3", "layer1.h3.im", 64, 8}, {"h3", "layer1.h3.log_dt", 1, 64},
+        {"h3", "layer1.h3.d", 1, 64}, {"h3", "layer1.mlp_norm.gain", 1, 64}, {"h3, hybrid", "layer0.attn.v", 32, 64},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         pha__config c;

@@ -83,7 +83,8 @@ static inline void same_losses(lab *a, lab *b, const char *what)
 
 /* Variants for what is slow to do with all. */
 static const char *const some[] = {"default", "window 7", "dynamic mixing", "wb_scale fixed", "qk rms", "post_raw",
-                                   "attention", "state space", "sequential", "sequential, no norm"};
+                                   "attention", "state space", "sequential", "sequential, no norm", "gss, hybrid",
+                                   "h3"};
 enum { N_SOME = sizeof some / sizeof *some };
 
 #endif

@@ -303,9 +303,9 @@ static json_t *window_json(const pha__config *c)
 
 static json_t *layers_json(const pha__config *c)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     for (int layer = 0; layer < c->n_layer; layer++)
-        if (pha__is_attn_layer(c, layer)) json_array_append_new(list, json_integer(layer));
+        if (pha__is_attn_layer(c, layer)) pha__json_add(&list, pha__json_number(layer));
     return list;
 }
 

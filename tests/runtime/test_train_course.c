@@ -286,7 +286,7 @@ static void test_hard_text_is_learned(void **state)
     unsigned x = 1;
     for (int i = 0; i < SIZE; i++) {
         x = x * 1664525u + 1013904223u;
-        text[i] = (char)(i / STRETCH % 5 == 4 ? 'a' + (x >> 20) % 26 : "all rights reserved.\n"[i % 21]);
+        text[i] = i / STRETCH % 5 == 4 ? (char)('a' + (x >> 20) % 26) : "all rights reserved.\n"[i % 21];
     }
     OK(pha__write_file(in_root("text.txt"), text, SIZE));
     free(text);

@@ -12,8 +12,9 @@ static int run(Call *call, void *options)
     Options *a = options;
     pha_status status = pha_model_average(a->models.items, a->models.n, a->out);
     if (status) return library_error(call, status);
-    if (a->json) talk_json(json_pack("{s:s, s:I}", "out", a->out, "models", (json_int_t)a->models.n));
-    else talk_print(stdout, "%s: mean of %zu models\n", a->out, a->models.n);
+    if (a->json)
+        return talk_json(json_pack("{s:o, s:I}", "out", talk_string(a->out), "models", (json_int_t)a->models.n));
+    talk_print(stdout, "%s: mean of %zu models\n", a->out, a->models.n);
     return PHA_OK;
 }
 

@@ -17,9 +17,29 @@ enum { PROTOCOL_WINDOW = 1024 }; /* of published perplexities */
 /* Was all of the split scored? Then its words and bytes are known. */
 static bool whole(const pha_eval_result *r) { return r->bytes > 0; }
 
+/* Is there one full window? */
+static bool long_enough(const pha_eval_result *r) { return r->tokens >= (uint64_t)r->context; }
+
+/* WikiText whose lines were brought into files otherwise: other words and tokens than those of published numbers. */
+static bool otherwise(const pha_eval_result *r)
+{
+    return r->published_words && (r->words != r->published_words || r->end_tokens > 0);
+}
+
 static bool comparable(const Options *a, const pha_eval_result *r)
 {
-    return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r);
+    return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r) && long_enough(r) &&
+           !otherwise(r);
+}
+
+static size_t add_wikitext(char *text, size_t size, const pha_eval_result *r)
+{
+    char words[32], published[32], ends[32];
+    return (size_t)snprintf(text, size,
+                            "; WikiText with %s words and %s end tokens between its lines, where published numbers "
+                            "have %s words and none: NOT COMPARABLE with these",
+                            talk_count(words, r->words), talk_count(ends, r->end_tokens),
+                            talk_count(published, r->published_words));
 }
 
 /* How the numbers came about, in a sentence. */
@@ -38,50 +58,65 @@ static void protocol(char *text, size_t size, const Options *a, const pha_eval_r
         n += (size_t)snprintf(text + n, size - n, ", every target scored once");
     else
         n += (size_t)snprintf(text + n, size - n, ", only the first %llu targets scored", scored);
-    if (a->o.mode == PHA_EVAL_WINDOWS && whole(r) && !comparable(a, r))
+    if (whole(r) && otherwise(r)) n += add_wikitext(text + n, size - n, r);
+    if (whole(r) && !long_enough(r))
+        snprintf(text + n, size - n, "; the text is shorter than one window: NOT COMPARABLE with the protocol");
+    else if (a->o.mode == PHA_EVAL_WINDOWS && whole(r) && r->context != PROTOCOL_WINDOW)
         snprintf(text + n, size - n, "; comparable with windows of %d only, the protocol has %d", T, PROTOCOL_WINDOW);
-    else if (!comparable(a, r))
+    else if (a->o.mode != PHA_EVAL_WINDOWS || !whole(r))
         snprintf(text + n, size - n, "; NOT COMPARABLE with the protocol");
 }
 
-static void print_json(const Options *a, const pha_eval_result *r)
+static int print_json(const Options *a, const pha_eval_result *r)
 {
-    char text[256];
+    char text[512];
     protocol(text, sizeof text, a, r);
     json_t *loss = json_array(), *n = json_array(), *all = json_object();
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
-        json_array_append_new(loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
-        json_array_append_new(n, json_integer((json_int_t)r->bucket_tokens[i]));
+        talk_add(&loss, r->bucket_tokens[i] ? talk_real(r->bucket_loss[i]) : json_null());
+        talk_add(&n, json_integer((json_int_t)r->bucket_tokens[i]));
     }
-    json_object_set_new(all, "model", json_string(a->o.model));
-    json_object_set_new(all, "data", json_string(a->o.data));
-    json_object_set_new(all, "split", json_string(a->o.split));
-    json_object_set_new(all, "protocol", json_string(text));
-    json_object_set_new(all, "comparable", json_boolean(comparable(a, r)));
-    json_object_set_new(all, "mode", json_string(modes[a->o.mode]));
-    json_object_set_new(all, "window", json_integer(r->context));
-    json_object_set_new(all, "stride", json_integer(r->stride));
-    json_object_set_new(all, "tokenizer_hash", talk_hash(r->tokenizer_hash));
-    json_object_set_new(all, "tokens", json_integer((json_int_t)r->tokens));
-    json_object_set_new(all, "words", r->words ? json_integer((json_int_t)r->words) : json_null());
-    json_object_set_new(all, "bytes", r->bytes ? json_integer((json_int_t)r->bytes) : json_null());
-    json_object_set_new(all, "nll", talk_real(r->nll));
-    json_object_set_new(all, "token_ppl", talk_real(r->token_ppl));
-    json_object_set_new(all, "word_ppl", talk_real(r->word_ppl));
-    json_object_set_new(all, "bits_per_byte", talk_real(r->bits_per_byte));
-    json_object_set_new(all, "accuracy", talk_real(r->accuracy));
-    json_object_set_new(all, "loss_by_position", loss);
-    json_object_set_new(all, "tokens_by_position", n);
-    json_object_set_new(all, "seconds", talk_real(r->seconds));
-    json_object_set_new(all, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
-    talk_json(all);
+    talk_set(&all, "model", talk_string(a->o.model));
+    talk_set(&all, "data", talk_string(a->o.data));
+    talk_set(&all, "split", talk_string(a->o.split));
+    talk_set(&all, "protocol", talk_string(text));
+    talk_set(&all, "comparable", json_boolean(comparable(a, r)));
+    talk_set(&all, "mode", talk_string(modes[a->o.mode]));
+    talk_set(&all, "window", json_integer(r->context));
+    talk_set(&all, "stride", json_integer(r->stride));
+    talk_set(&all, "tokenizer_hash", talk_hash(r->tokenizer_hash));
+    talk_set(&all, "tokens", json_integer((json_int_t)r->tokens));
+    talk_set(&all, "words", r->words ? json_integer((json_int_t)r->words) : json_null());
+    talk_set(&all, "bytes", r->bytes ? json_integer((json_int_t)r->bytes) : json_null());
+    talk_set(&all, "scored_words", r->words ? json_integer((json_int_t)r->scored_words) : json_null());
+    talk_set(&all, "scored_bytes", r->bytes ? json_integer((json_int_t)r->scored_bytes) : json_null());
+    talk_set(&all, "published_words", r->published_words ? json_integer((json_int_t)r->published_words) : json_null());
+    talk_set(&all, "end_tokens", json_integer((json_int_t)r->end_tokens));
+    talk_set(&all, "nll", talk_real(r->nll));
+    talk_set(&all, "text_nll", talk_real(r->text_nll));
+    talk_set(&all, "token_ppl", talk_real(r->token_ppl));
+    talk_set(&all, "word_ppl", talk_real(r->word_ppl));
+    talk_set(&all, "bits_per_byte", talk_real(r->bits_per_byte));
+    talk_set(&all, "accuracy", talk_real(r->accuracy));
+    talk_set(&all, "loss_by_position", loss);
+    talk_set(&all, "tokens_by_position", n);
+    talk_set(&all, "seconds", talk_real(r->seconds));
+    talk_set(&all, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
+    return talk_json(all);
 }
 
-static void print_real(const char *name, double value, const char *format)
+static void print_real(const char *name, double value, int decimals, const char *unit)
 {
-    char text[48];
-    snprintf(text, sizeof text, format, value);
-    printf("%-18s %s\n", name, isfinite(value) ? text : "- (only a part of the text was scored)");
+    char text[32];
+    if (isnan(value)) printf("%-18s - (a part of the text, or too little of it, was scored)\n", name);
+    else printf("%-18s %s%s\n", name, isinf(value) ? "above 1e308" : talk_number(text, value, decimals), unit);
+}
+
+/* "words  217,646 (217,645 scored)" */
+static void print_parts(const char *name, uint64_t all, uint64_t scored)
+{
+    char n[32], of[32];
+    if (all) printf("%-18s %s (%s scored)\n", name, talk_count(n, all), talk_count(of, scored));
 }
 
 static void print_positions(const pha_eval_result *r)
@@ -101,17 +136,18 @@ static void print_positions(const pha_eval_result *r)
 
 static void print_text(const Options *a, const pha_eval_result *r)
 {
-    char text[256], n[32];
+    char text[512], n[32];
     protocol(text, sizeof text, a, r);
     talk_print(stdout, "%-18s %s\n%-18s %s, %s\n", "protocol", text, "split", a->o.data, a->o.split);
     printf("%-18s %016llx\n", "tokenizer", (unsigned long long)r->tokenizer_hash);
     printf("%-18s %s\n", "tokens scored", talk_count(n, r->tokens));
-    if (r->words) printf("%-18s %s\n", "words", talk_count(n, r->words));
-    if (r->bytes) printf("%-18s %s\n", "bytes", talk_count(n, r->bytes));
-    print_real("token perplexity", r->token_ppl, "%.4f");
-    print_real("word perplexity", r->word_ppl, "%.4f");
-    print_real("bits per byte", r->bits_per_byte, "%.5f");
-    print_real("accuracy", 100 * r->accuracy, "%.3f %%");
+    if (r->end_tokens) printf("%-18s %s\n", "end tokens", talk_count(n, r->end_tokens));
+    print_parts("words", r->words, r->scored_words);
+    print_parts("bytes", r->bytes, r->scored_bytes);
+    print_real("token perplexity", r->token_ppl, 4, "");
+    print_real("word perplexity", r->word_ppl, 4, "");
+    print_real("bits per byte", r->bits_per_byte, 5, "");
+    print_real("accuracy", 100 * r->accuracy, 3, " %");
     print_positions(r);
     talk_note("%s tokens in %s, peak memory %s", talk_count(n, r->tokens), talk_seconds(text, r->seconds),
               talk_bytes(text + 64, (double)r->peak_bytes));
@@ -130,9 +166,9 @@ static int write_logits(Call *call, const Options *a)
 {
     pha_status status = pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads);
     if (status) return library_error(call, status);
-    if (a->json)
-        talk_json(json_pack("{s:s, s:s, s:s}", "model", a->o.model, "tokens", a->tokens, "logits", a->logits));
-    return PHA_OK;
+    if (!a->json) return PHA_OK;
+    return talk_json(json_pack("{s:o, s:o, s:o}", "model", talk_string(a->o.model), "tokens", talk_string(a->tokens),
+                               "logits", talk_string(a->logits)));
 }
 
 static int check(const Call *call, const Options *a)
@@ -164,8 +200,8 @@ static int run(Call *call, void *options)
     pha_status status = pha_eval(&a->o, &result);
     talk_progress_end();
     if (status) return library_error(call, status);
-    if (a->json) print_json(a, &result);
-    else print_text(a, &result);
+    if (a->json) return print_json(a, &result);
+    print_text(a, &result);
     return PHA_OK;
 }
 
@@ -211,6 +247,9 @@ const Command command_eval = {
         "The protocol: the split is one stream, cut into windows of 1024 tokens without overlap; every target except "
         "the stream's first token is scored once; losses are summed in double. With another window, mode or only a "
         "part of the split the output says that the numbers are not those of the protocol.\n\n"
+        "Numbers per word and per byte are losses over the words and bytes that they are of: neither the first token, "
+        "which is never a target, nor the end tokens between documents, which stand for no text, are in them. A "
+        "line's end counts as a word.\n\n"
         "With --tokens and --logits it writes logits, to compare with another implementation.",
     .examples = "pha eval --model run/model --data data --split test --json\n"
                 "pha eval --model run/model --tokens in.npy --logits out.npy",

@@ -27,7 +27,7 @@ typedef struct Output {
 static void on_token(void *user, int32_t id)
 {
     Output *out = user;
-    if (json_array_append_new(out->tokens, json_integer(id))) out->failed = true;
+    talk_add(&out->tokens, json_integer(id));
 }
 
 static bool on_text(void *user, const char *text, size_t size)
@@ -64,14 +64,20 @@ static void say_if_full(const pha_generate_result *r, const char *then)
     if (r->end == 4) talk_note("the context is full, so the text was cut here; %s", then);
 }
 
-static void print_json(const Options *a, const Output *out, const char *prompt, size_t size,
-                       const pha_generate_result *r)
+static int print_json(const Options *a, const Output *out, const char *prompt, size_t size,
+                      const pha_generate_result *r)
 {
-    talk_json(json_pack("{s:s, s:o, s:o, s:O, s:I, s:I, s:o, s:o, s:s}", "model", a->model, "prompt",
-                        talk_text(prompt, size), "text", talk_text(out->text ? out->text : "", out->size), "tokens",
-                        out->tokens, "prompt_tokens", (json_int_t)r->prompt_tokens, "new_tokens",
-                        (json_int_t)r->new_tokens, "prompt_seconds", talk_real(r->prompt_seconds), "new_seconds",
-                        talk_real(r->new_seconds), "end", ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    json_t *o = json_object();
+    talk_set(&o, "model", talk_string(a->model));
+    talk_set(&o, "prompt", talk_text(prompt, size));
+    talk_set(&o, "text", talk_text(out->text ? out->text : "", out->size));
+    talk_set(&o, "tokens", json_incref(out->tokens));
+    talk_set(&o, "prompt_tokens", json_integer(r->prompt_tokens));
+    talk_set(&o, "new_tokens", json_integer(r->new_tokens));
+    talk_set(&o, "prompt_seconds", talk_real(r->prompt_seconds));
+    talk_set(&o, "new_seconds", talk_real(r->new_seconds));
+    talk_set(&o, "end", talk_string(ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
+    return talk_json(o);
 }
 
 static int generate_once(Call *call, Options *a, pha_session *session)
@@ -89,7 +95,10 @@ static int generate_once(Call *call, Options *a, pha_session *session)
     pha_status status = pha_generate(session, prompt, size, &a->o, &result);
     if (!a->json) putchar('\n'), fflush(stdout);
     code = out.failed ? PHA_NO_MEMORY : status;
-    if (a->json && (status == PHA_OK || status == PHA_STOPPED)) print_json(a, &out, prompt, size, &result);
+    if (a->json && !out.failed && (status == PHA_OK || status == PHA_STOPPED)) {
+        int printed = print_json(a, &out, prompt, size, &result);
+        code = code ? code : printed;
+    }
     if (status && status != PHA_STOPPED) library_error(call, status);
     else if (!a->quiet && !a->json) say_speed(&result);
     if (!status && !a->json) say_if_full(&result, "--max-context sets how many tokens it holds");
@@ -184,6 +193,8 @@ static const Option table[] = {
      .help = "file with the text to go on from; - is standard input"},
     {.name = "interactive", .letter = 'i', .kind = OPTION_FLAG, FIELD(Options, interactive), .also = "chat",
      .help = "read lines and go on from each; /reset, /quit, ctrl-C stops a text"},
+    {.name = "special", .kind = OPTION_FLAG, FIELD(Options, o.plain_prompt), .invert = true, .also = "parse-special",
+     .help = "special tokens in the prompt become their ids (off: plain text)"},
     {.name = "echo", .kind = OPTION_FLAG, FIELD(Options, echo), .help = "print the prompt too"},
 
     {.group = "Choice of the next token", .name = "temperature", .letter = 't', .kind = OPTION_REAL,
@@ -207,7 +218,8 @@ static const Option table[] = {
      .fallback = "256",
      .low = 1, .high = 1e12, .also = "max-new-tokens,length,tokens", .help = "new tokens at most"},
     {.name = "stop", .kind = OPTION_LIST, FIELD(Options, stop), .help = "text that ends the output (may be repeated)"},
-    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end), .help = "go on after <|endoftext|>"},
+    {.name = "ignore-end", .kind = OPTION_FLAG, FIELD(Options, o.ignore_end),
+     .help = "go on after the end of the text"},
     {.name = "max-context", .kind = OPTION_INT, FIELD(Options, session.max_context), .fallback = "4096", .low = 1,
      .high = 1 << 28,
      .also = "context", .help = "tokens that the caches hold"},

@@ -7,6 +7,19 @@ typedef struct Options {
     bool json;
 } Options;
 
+static int print_json(const Options *a, const pha_model_info *info)
+{
+    json_t *o = json_object();
+    talk_set(&o, "out", talk_string(a->out));
+    talk_set(&o, "arch", talk_string(info->arch));
+    talk_set(&o, "parameters", json_integer((json_int_t)info->parameters));
+    talk_set(&o, "vocab_size", json_integer(info->vocab_size));
+    talk_set(&o, "d_model", json_integer(info->d_model));
+    talk_set(&o, "n_layer", json_integer(info->n_layer));
+    talk_set(&o, "seed", json_integer((json_int_t)a->seed));
+    return talk_json(o);
+}
+
 static int run(Call *call, void *options)
 {
     Options *a = options;
@@ -19,15 +32,12 @@ static int run(Call *call, void *options)
     if (!status) status = pha_model_open(&model, a->out);
     if (status) return library_error(call, status);
     pha_model_get_info(model, &info);
-    if (a->json)
-        talk_json(json_pack("{s:s, s:s, s:I, s:i, s:i, s:i, s:I}", "out", a->out, "arch", info.arch, "parameters",
-                            (json_int_t)info.parameters, "vocab_size", (int)info.vocab_size, "d_model",
-                            (int)info.d_model, "n_layer", (int)info.n_layer, "seed", (json_int_t)a->seed));
+    if (a->json) bad = print_json(a, &info);
     else
         talk_print(stdout, "%s: %s, %s parameters, seed %llu\n", a->out, info.arch, talk_count(text, info.parameters),
                (unsigned long long)a->seed);
     pha_model_close(model);
-    return PHA_OK;
+    return bad;
 }
 
 static const Option table[] = {

@@ -60,13 +60,13 @@ static pha_status make_samples(const Options *a, char **samples)
     return status;
 }
 
-static void print_json(const Options *a, char *const *samples)
+static int print_json(const Options *a, char *const *samples)
 {
     char path[4096];
     json_t *list = json_array();
     snprintf(path, sizeof path, "%s/report.html", a->runs.items[0]);
-    for (size_t i = 0; i < a->prompts.n; i++) json_array_append_new(list, talk_text(samples[i], strlen(samples[i])));
-    talk_json(json_pack("{s:s, s:o}", "report", path, "samples", list));
+    for (size_t i = 0; i < a->prompts.n; i++) talk_add(&list, talk_string(samples[i]));
+    return talk_json(json_pack("{s:o, s:o}", "report", talk_string(path), "samples", list));
 }
 
 static int run(Call *call, void *options)
@@ -77,12 +77,13 @@ static int run(Call *call, void *options)
     signals_install(false);
     pha_status status = a->prompts.n ? make_samples(a, samples) : PHA_OK;
     if (!status) status = pha_report(a->runs.items[0], (const char *const *)samples, a->prompts.n);
+    int code = status;
     if (status) library_error(call, status);
-    else if (a->json) print_json(a, samples);
+    else if (a->json) code = print_json(a, samples);
     else talk_print(stdout, "%s/report.html\n", a->runs.items[0]);
     for (size_t i = 0; i < a->prompts.n; i++) free(samples[i]);
     free(samples);
-    return status;
+    return code;
 }
 
 static const Option table[] = {

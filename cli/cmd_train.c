@@ -11,19 +11,29 @@ typedef struct Options {
     bool json, quiet;
 } Options;
 
-static void print_json(const pha_train_result *r, const char *out, bool stopped)
+static int print_json(const pha_train_result *r, const char *out, bool stopped)
 {
-    talk_json(json_pack("{s:s, s:b, s:I, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:I}", "out", out, "stopped", stopped,
-                        "steps", (json_int_t)r->steps, "tokens", (json_int_t)r->tokens, "train_loss",
-                        talk_real(r->train_loss), "valid_loss", talk_real(r->valid_loss), "valid_ppl",
-                        talk_real(r->valid_ppl), "averaged_valid_ppl", talk_real(r->averaged_valid_ppl), "seconds",
-                        talk_real(r->seconds), "tokens_per_second", talk_real(r->tokens_per_second), "peak_bytes",
-                        (json_int_t)r->peak_bytes));
+    json_t *o = json_object();
+    talk_set(&o, "out", talk_string(out));
+    talk_set(&o, "stopped", json_boolean(stopped));
+    talk_set(&o, "steps", json_integer(r->steps));
+    talk_set(&o, "tokens", json_integer(r->tokens));
+    talk_set(&o, "refused", json_integer(r->refused));
+    talk_set(&o, "train_loss", talk_real(r->train_loss));
+    talk_set(&o, "valid_loss", talk_real(r->valid_loss));
+    talk_set(&o, "valid_ppl", talk_real(r->valid_ppl));
+    talk_set(&o, "averaged_valid_ppl", talk_real(r->averaged_valid_ppl));
+    talk_set(&o, "seconds", talk_real(r->seconds));
+    talk_set(&o, "tokens_per_second", talk_real(r->tokens_per_second));
+    talk_set(&o, "peak_bytes", json_integer((json_int_t)r->peak_bytes));
+    return talk_json(o);
 }
 
 static void print_real(const char *name, double value)
 {
-    if (isfinite(value)) printf("%-26s %.4f\n", name, value);
+    char text[32];
+    if (isinf(value)) printf("%-26s above 1e308\n", name);
+    else if (!isnan(value)) printf("%-26s %s\n", name, talk_number(text, value, 4));
 }
 
 static void print_text(const pha_train_result *r, const char *out)
@@ -31,6 +41,9 @@ static void print_text(const pha_train_result *r, const char *out)
     char text[32];
     printf("%-26s %s\n", "steps", talk_count(text, (uint64_t)r->steps));
     printf("%-26s %s\n", "tokens", talk_count(text, (uint64_t)r->tokens));
+    if (r->refused)
+        printf("%-26s %s (%.1f %%)\n", "refused steps", talk_count(text, (uint64_t)r->refused),
+               100 * (double)r->refused / (double)r->steps);
     print_real("train loss", r->train_loss);
     print_real("valid loss", r->valid_loss);
     print_real("valid perplexity", r->valid_ppl);
@@ -84,15 +97,17 @@ static int run(Call *call, void *options)
     a->o.command = call->line;
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
+    signals_outlive_output();
     pha_status status = pha_train(&a->o, &result);
     talk_progress_end();
+    int printed = PHA_OK;
     if (status == PHA_OK || (status == PHA_STOPPED && result.steps > 0)) {
-        if (a->json) print_json(&result, a->o.out, status == PHA_STOPPED);
+        if (a->json) printed = print_json(&result, a->o.out, status == PHA_STOPPED);
         else print_text(&result, a->o.out);
     }
     if (status == PHA_STOPPED) talk_note("pha train: stopped; `pha train --resume --out %s` goes on", a->o.out);
     else if (status) library_error(call, status);
-    return status;
+    return status ? (int)status : printed;
 }
 
 #define UNWRAP(...) __VA_ARGS__
@@ -117,11 +132,12 @@ const Command command_train = {
              "--resume --out DIR [options]",
     .meant = "data/,config",
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
-             "checkpoint/, "
+             "the last two checkpoints (12 bytes per parameter each; while one is written there are three), "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 75; --resume then goes on with "
-             "the options in the run's run.json and bit-identical "
-             "results. A second signal ends at once; the last checkpoint stays good.",
+             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
+             "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
+             "second signal ends at once; the last checkpoint stays good. A checkpoint that is damaged is told, and "
+             "the run goes on from the one before.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"
                 "pha train --run-file run/run.json --out again --seed 2",

@@ -8,8 +8,9 @@ typedef struct Options {
 static int run(Call *call, void *options)
 {
     (void)call;
-    if (((Options *)options)->json) talk_json(json_pack("{s:s, s:s}", "version", pha_version(), "isa", pha_isa()));
-    else printf("pha %s (kernels: %s)\n", pha_version(), pha_isa());
+    if (((Options *)options)->json)
+        return talk_json(json_pack("{s:s, s:s}", "version", pha_version(), "isa", pha_isa()));
+    printf("pha %s (kernels: %s)\n", pha_version(), pha_isa());
     return PHA_OK;
 }
 

@@ -19,10 +19,14 @@ void help_all(FILE *out);                            /* `pha help` */
  * presets (beside the program, installed). Returns 0 or an exit code; *out belongs to the call. */
 int find_config(Call *call, const char *name, const char **out);
 
-/* signals.c: the first SIGINT or SIGTERM asks the library to stop, the second one ends the process. Interactive: every
- * SIGINT only asks to stop, and is counted. */
+/* signals.c: the first SIGINT, SIGTERM or SIGHUP asks the library to stop and says so, the second one ends the process.
+ * Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */
 void signals_install(bool interactive);
 int signals_count(void); /* of SIGINT so far */
+void signals_outlive_output(void); /* a reader of stdout or stderr that goes away does not end the process */
+/* First of all: standard files that are closed become /dev/null; a limit on file sizes is an error of writing; a mapped
+ * file that is truncated ends the process with a message. */
+void signals_at_start(void);
 
 /* Reads a file, or stdin for "-", whole (at most 1 GB). Memory from malloc. Returns 0 or an exit code. */
 int read_all(const Call *call, const char *path, char **text, size_t *size);

@@ -63,6 +63,8 @@ int find_config(Call *call, const char *name, const char **out)
     size_t length = strlen(name);
     bool bare = length && !strchr(name, '/') && !(length > 5 && strcmp(name + length - 5, ".json") == 0);
     if (!bare || stat(name, &st) == 0) return 0; /* the library says what is wrong with a path */
+    snprintf(path, sizeof path, ".%.256s.replaced", name);
+    if (stat(path, &st) == 0) return 0; /* a folder whose replacement was broken off, which the library puts back */
     for (size_t i = 0; i < FOLDERS; i++) {
         folder_path(i, folder, sizeof folder);
         snprintf(path, sizeof path, "%s/%.256s.json", folder, name);

@@ -243,7 +243,7 @@ static json_t *value_json(const Option *o, const char *text)
     if (!text) return json_null();
     if (o->kind == OPTION_INT) return json_integer(strtoll(text, NULL, 10));
     if (o->kind == OPTION_REAL) return talk_real(strtod(text, NULL));
-    if (o->kind != OPTION_FLAG) return talk_text(text, strlen(text));
+    if (o->kind != OPTION_FLAG) return talk_string(text);
     for (int i = 0; i < 4; i++)
         if (!strcmp(text, on[i])) return json_true();
     return json_false();
@@ -260,31 +260,28 @@ static bool wants_json(const Call *call)
     return false;
 }
 
-static void print_config_json(const Call *call)
+static int print_config_json(const Call *call)
 {
     const Option *options = call->command->options;
     json_t *all = json_object();
     for (size_t i = 0; options[i].name; i++) {
         char env[80] = "";
         json_t *one = json_object();
-        json_object_set_new(one, "value", value_json(&options[i], call->texts[i]));
-        json_object_set_new(one, "source", json_string(source_of(call, i, env)));
-        if (env[0]) json_object_set_new(one, "variable", json_string(env));
+        talk_set(&one, "value", value_json(&options[i], call->texts[i]));
+        talk_set(&one, "source", talk_string(source_of(call, i, env)));
+        if (env[0]) talk_set(&one, "variable", talk_string(env));
         if (call->sources[i] == FROM_FILE)
-            json_object_set_new(one, "file", talk_text(call->run_file, strlen(call->run_file)));
-        if (!call->texts[i] && options[i].shown) json_object_set_new(one, "shown", json_string(options[i].shown));
-        json_object_set_new(all, options[i].name, one);
+            talk_set(&one, "file", talk_string(call->run_file));
+        if (!call->texts[i] && options[i].shown) talk_set(&one, "shown", talk_string(options[i].shown));
+        talk_set(&all, options[i].name, one);
     }
-    talk_json(all);
+    return talk_json(all);
 }
 
-void help_print_config(FILE *out, const Call *call)
+int help_print_config(FILE *out, const Call *call)
 {
     const Option *options = call->command->options;
-    if (wants_json(call)) {
-        print_config_json(call);
-        return;
-    }
+    if (wants_json(call)) return print_config_json(call);
     for (size_t i = 0; options[i].name; i++) {
         const Option *o = &options[i];
         char env[80] = "", from[700];
@@ -293,4 +290,5 @@ void help_print_config(FILE *out, const Call *call)
                  call->sources[i] == FROM_FILE ? call->run_file : "");
         talk_print(out, "%-18s %-24s %s\n", o->name, value ? value : o->shown ? o->shown : "-", from);
     }
+    return PHA_OK;
 }

@@ -58,7 +58,7 @@ static int run(const Command *command, int argc, char **argv)
     if (!options) return PHA_NO_MEMORY;
     int code = option_parse(&call, command, options, argc, argv);
     if (!code && call.help) help_command(stdout, command);
-    else if (!code && call.print_config) help_print_config(stdout, &call);
+    else if (!code && call.print_config) code = help_print_config(stdout, &call);
     else if (!code) code = command->run(&call, options);
     option_free(&call);
     free(options);
@@ -67,6 +67,7 @@ static int run(const Command *command, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    signals_at_start();
     if (argc < 2) {
         help_all(stderr);
         return PHA_USAGE;

@@ -164,6 +164,21 @@ static int read_environment(Call *call, void *options)
     return 0;
 }
 
+/* {"bytes": hexadecimal}, as run.json has a path that is not UTF-8; NULL: it is no such thing. */
+static const char *path_of(Call *call, const json_t *value)
+{
+    const char *hex = json_string_value(json_object_get(value, "bytes"));
+    size_t n = hex ? strlen(hex) : 1;
+    if (n % 2 || strspn(hex, "0123456789abcdef") != n) return NULL;
+    char *path = option_take(call, n / 2 + 1);
+    for (size_t i = 0; i < n / 2; i++) {
+        char two[3] = {hex[2 * i], hex[2 * i + 1], 0};
+        path[i] = (char)strtol(two, NULL, 16);
+        if (!path[i]) return NULL;
+    }
+    return path;
+}
+
 /* One member of the run file as text; an array gives one text after another. */
 static int set_json(Call *call, void *options, size_t i, const json_t *value, const char *where)
 {
@@ -182,7 +197,8 @@ static int set_json(Call *call, void *options, size_t i, const json_t *value, co
     else if (json_is_integer(value)) snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
     else if (json_is_real(value)) snprintf(number, sizeof number, "%.17g", json_real_value(value));
     else if (json_is_boolean(value)) text = json_is_true(value) ? "true" : "false";
-    else return usage_error(call, "%s: neither a number, a string, true nor false", where);
+    else text = path_of(call, value);
+    if (!text) return usage_error(call, "%s: neither a number, a string, true nor false", where);
     return option_set(call, options, i, text, FROM_FILE, where);
 }
 
@@ -218,13 +234,23 @@ static int read_members(Call *call, void *options, json_t *object, bool lenient)
 static int read_run_file(Call *call, void *options)
 {
     json_error_t error;
-    FILE *file = fopen(call->run_file, "rb");
+    struct stat info;
+    bool odd = stat(call->run_file, &info) == 0 && !S_ISREG(info.st_mode) && strncmp(call->run_file, "/dev/", 5);
+    FILE *file = odd ? NULL : fopen(call->run_file, "rb"); /* a FIFO that is named run.json would block */
+    if (odd) {
+        usage_error(call, "--run-file %s: not a regular file", call->run_file);
+        return PHA_IO;
+    }
     if (!file) {
         usage_error(call, "--run-file %s: %s", call->run_file, strerror(errno));
         return PHA_IO;
     }
     json_t *json = json_loadf(file, JSON_REJECT_DUPLICATES, &error);
     fclose(file);
+    if (!json && json_error_code(&error) == json_error_out_of_memory) {
+        usage_error(call, "%s: out of memory", call->run_file);
+        return PHA_NO_MEMORY;
+    }
     if (!json) {
         usage_error(call, "%s:%d:%d: %s", call->run_file, error.line, error.column, error.text);
         return PHA_BAD_INPUT;

@@ -69,7 +69,7 @@ typedef struct Option {
     { .name = "threads", .kind = OPTION_INT, FIELD(type, member), .low = 0, .high = 1024,                   \
       .also = "jobs,num-threads,cores", .shown = "all processors", .help = "number of threads" }
 #define OPTION_SEED(type, member, what)                                                                     \
-    { .name = "seed", .kind = OPTION_INT, FIELD(type, member), .fallback = "0", .low = 0, .high = 9.2e18,   \
+    { .name = "seed", .kind = OPTION_INT, FIELD(type, member), .fallback = "0", .low = 0, .high = 0x1p63,   \
       .also = "random-seed", .help = what }
 #define OPTION_PRECISION(type, member)                                                                      \
     { .name = "precision", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32, \
@@ -130,7 +130,7 @@ char *option_copy(Call *call, const char *text, size_t size);
 /* help.c */
 void help_command(FILE *out, const Command *command);
 void help_man(FILE *out, const Command *command);
-void help_print_config(FILE *out, const Call *call);
+int help_print_config(FILE *out, const Call *call);
 /* "--lr NUMBER" of an option into text. */
 void option_spelling(char *text, size_t size, const Option *option, bool roff);
 const char *option_env_name(char *text, size_t size, const Option *option); /* NULL: none */

@@ -79,16 +79,32 @@ static void *field(const Call *call, void *options, const Option *o)
     return (char *)options + o->offset;
 }
 
-/* "1 to 64", "at least 1", "above 0, at most 1", "above 0, below 1" */
+/* One end of a range. The largest whole number that an option takes is no double. */
+static void end_text(const Option *o, double end, char text[32])
+{
+    bool whole = o->kind == OPTION_INT || o->kind == OPTION_INTS;
+    if (whole && end >= 0x1p63) snprintf(text, 32, "%lld", (long long)INT64_MAX);
+    else snprintf(text, 32, whole ? "%.0f" : "%.15g", end);
+}
+
+/* "1 to 64", "at least 1", "above 0, at most 1", "above 0, below 1", "at least 0, below 1" */
 static void range_text(const Option *o, char *text, size_t size)
 {
     char low[32], high[32];
-    snprintf(low, sizeof low, "%.15g", o->low);
-    snprintf(high, sizeof high, "%.15g", o->high);
-    if (o->above && isinf(o->high)) snprintf(text, size, "above %s", low);
-    else if (o->above) snprintf(text, size, "above %s, %s %s", low, o->below ? "below" : "at most", high);
-    else if (isinf(o->high) || o->high > 9e18) snprintf(text, size, "at least %s", low);
-    else snprintf(text, size, "%s to %s", low, high);
+    end_text(o, o->low, low);
+    end_text(o, o->high, high);
+    if (isinf(o->high)) snprintf(text, size, "%s %s", o->above ? "above" : "at least", low);
+    else if (!o->above && !o->below) snprintf(text, size, "%s to %s", low, high);
+    else
+        snprintf(text, size, "%s %s, %s %s", o->above ? "above" : "at least", low, o->below ? "below" : "at most",
+                 high);
+}
+
+static int out_of_range(const Call *call, const Option *o, const char *where, const char *text)
+{
+    char range[96];
+    range_text(o, range, sizeof range);
+    return usage_error(call, "%s = %s is out of range: %s", where, text, range);
 }
 
 static int check_range(const Call *call, const Option *o, double value, const char *where, const char *text)
@@ -96,10 +112,7 @@ static int check_range(const Call *call, const Option *o, double value, const ch
     if (isnan(value)) return usage_error(call, "%s = %s is not a number", where, text);
     if (o->low == 0 && o->high == 0 && !o->above) return 0;
     bool low = o->above ? value > o->low : value >= o->low, high = o->below ? value < o->high : value <= o->high;
-    if (low && high) return 0;
-    char range[96];
-    range_text(o, range, sizeof range);
-    return usage_error(call, "%s = %s is out of range: %s", where, text, range);
+    return low && high ? 0 : out_of_range(call, o, where, text);
 }
 
 static int set_int(Call *call, void *at, const Option *o, const char *text, const char *where)
@@ -109,6 +122,8 @@ static int set_int(Call *call, void *at, const Option *o, const char *text, cons
     long long value = strtoll(text, &end, 10);
     if (end == text || *end) return usage_error(call, "%s = %s is not a whole number", where, text);
     bool overflow = errno == ERANGE;
+    bool bounded = o->low != 0 || o->high != 0 || o->above;
+    if (overflow && bounded) return out_of_range(call, o, where, text);
     int bad = overflow ? 0 : check_range(call, o, (double)value, where, text);
     if (bad) return bad;
     if (overflow || (o->size == 4 && value != (int32_t)value))

@@ -128,12 +128,48 @@ pha_progress_fn *talk_progress_unless(bool quiet)
 
 /* ---- JSON ----------------------------------------------------------------------------------------------- */
 
-void talk_json(json_t *json)
+static void give_up(json_t **whole)
 {
-    if (!json || json_dumpf(json, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) != 0)
-        talk_error("pha", "out of memory while writing JSON");
-    putchar('\n');
+    json_decref(*whole);
+    *whole = NULL;
+}
+
+/* jansson takes the value over even where it fails, and refuses NULL. */
+void talk_set(json_t **object, const char *key, json_t *value)
+{
+    if (!*object) json_decref(value);
+    else if (json_object_set_new(*object, key, value) != 0) give_up(object);
+}
+
+void talk_add(json_t **list, json_t *value)
+{
+    if (!*list) json_decref(value);
+    else if (json_array_append_new(*list, value) != 0) give_up(list);
+}
+
+int talk_json(json_t *json)
+{
+    char *text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(10)) : NULL;
     json_decref(json);
+    if (!text) {
+        talk_error("pha", "out of memory while writing JSON");
+        return PHA_NO_MEMORY;
+    }
+    talk_write(stdout, text, strlen(text)), putchar('\n'); /* whether that arrived, main.c looks at the end */
+    free(text);
+    return PHA_OK;
+}
+
+json_t *talk_string(const char *text)
+{
+    return talk_text(text, strlen(text));
+}
+
+const char *talk_number(char text[32], double value, int decimals)
+{
+    bool fixed = fabs(value) < 1e9;
+    snprintf(text, 32, fixed ? "%.*f" : "%.*e", fixed ? decimals : 4, value);
+    return text;
 }
 
 json_t *talk_real(double value)
@@ -152,7 +188,7 @@ json_t *talk_text(const char *text, size_t size)
     }
     json_t *string = copy ? json_stringn(copy, n) : NULL;
     free(copy);
-    return string ? string : json_null();
+    return string;
 }
 
 json_t *talk_hash(uint64_t hash)

@@ -34,8 +34,16 @@ void talk_progress_end(void);
 /* The function for an options struct: NULL if quiet. */
 pha_progress_fn *talk_progress_unless(bool quiet);
 
-/* Prints and releases; keys in the order in which they were added. */
-void talk_json(json_t *json);
+/* Building: NULL is a value for which there was no memory, and an object or list that was to receive one is released
+ * and becomes NULL itself. Each value is handed over. */
+void talk_set(json_t **object, const char *key, json_t *value);
+void talk_add(json_t **list, json_t *value);
+json_t *talk_string(const char *text); /* talk_text of all of it */
+/* Prints and releases; keys in the order in which they were added. Returns the exit code: NULL has said on stderr that
+ * there was no memory, and nothing was printed. */
+int talk_json(json_t *json);
+/* A number for a person: with `decimals`, from 1e9 on as 1.2346e+245. */
+const char *talk_number(char text[32], double value, int decimals);
 json_t *talk_real(double value); /* null where it is not finite */
 /* Any bytes: what is not UTF-8 becomes U+FFFD, one for each byte. */
 json_t *talk_text(const char *text, size_t size);

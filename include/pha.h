@@ -5,6 +5,10 @@
  * out-parameter is set to NULL on failure and every close function accepts NULL. Option structs are zero-initialised by
  * the caller: zero means "default".
  *
+ * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train and pha_eval are
+ * optional, and so is `size` of pha_tokenizer_decode.
+ *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
  * unreadable, no permission, disk full), NO_MEMORY. After a failure the arguments are as before, and files that were to
@@ -67,7 +71,12 @@ PHA_API const char *pha_version(void);
 
 /* The allocator of everything libpha allocates. alloc returns memory aligned to `align` bytes (a power of two) or NULL.
  * Set it before anything else is called; NULL restores the default. Once libpha holds memory a change is ignored, with
- * a warning in the log. */
+ * a warning in the log. What jansson, zlib and zstd allocate for libpha comes from it as well.
+ *
+ * jansson has one allocator for the whole process: libpha sets it when it is loaded. A program that uses jansson too
+ * keeps what it has: its values and texts come from the functions that were set before (malloc and free, as a rule),
+ * and values may go from one to the other. If it sets functions of its own it does so before libpha is loaded, or while
+ * no call of libpha runs and no object of libpha is open; from then on jansson's share of libpha's memory is theirs. */
 typedef struct pha_allocator {
     void *(*alloc)(void *context, size_t size, size_t align);
     void (*free)(void *context, void *memory);
@@ -87,6 +96,10 @@ PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "
 PHA_API void pha_request_stop(void);
 PHA_API void pha_clear_stop(void);
 
+/* The path of the file whose contents are mapped at an address, NULL: none. Of use in a handler of SIGBUS, which comes
+ * when a file that is open here is truncated by somebody else; it may be called there. */
+PHA_API const char *pha_mapped_file(const void *address);
+
 /* Called now and then by long work; `done` and `total` in `unit`s, rate per second, `seconds_left` < 0: unknown.
  * `line` is a ready text for a person (loss, tokens/s, time left ...). */
 typedef struct pha_progress {
@@ -100,38 +113,49 @@ typedef void pha_progress_fn(void *user, const pha_progress *progress);
 typedef struct pha_tokenizer pha_tokenizer;
 
 /* May be used by several threads at once. path: a tokenizer.json; a folder with tokenizer.json, vocab.bpe +
- * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". */
+ * encoder.json or merges.txt + vocab.json; one of those files; or "bytes". The token that ends a document is the one
+ * that tokenizer_config.json, special_tokens_map.json, generation_config.json or config.json beside it name, in this
+ * order, else the added token with a well-known name (<|endoftext|>, <|end_of_text|>, </s>, <eos>, <|im_end|> and
+ * others). No token is put in front of a text by itself, whatever a post_processor says. BAD_INPUT: also a file that
+ * asks for what isn't supported, which is named. */
 PHA_API pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path);
 PHA_API void pha_tokenizer_close(pha_tokenizer *tokenizer);
 PHA_API int32_t pha_tokenizer_size(const pha_tokenizer *tokenizer); /* V */
-PHA_API int32_t pha_tokenizer_end(const pha_tokenizer *tokenizer);  /* id of <|endoftext|>, -1: none */
+PHA_API int32_t pha_tokenizer_end(const pha_tokenizer *tokenizer);  /* the token that ends a document, -1: none known */
+/* Where that was found: "its name", a file's name, ...; "": there is none. Valid as long as the tokenizer. */
+PHA_API const char *pha_tokenizer_end_from(const pha_tokenizer *tokenizer);
 /* Of vocabulary, merges, pattern and special tokens: equal hashes encode every text alike. */
 PHA_API uint64_t pha_tokenizer_hash(const pha_tokenizer *tokenizer);
-/* Any bytes are text. Time is linear in `size`. *ids (n): fresh memory for the caller to pha_free. special: special
+/* Any bytes are text. Time is linear in `size`; BAD_INPUT: a pattern of the tokenizer would take longer. *ids (n):
+ * fresh memory for the caller to pha_free. special: special
  * tokens in the text become their ids; otherwise they are text like any other. */
 PHA_API pha_status pha_tokenizer_encode(const pha_tokenizer *tokenizer, const char *text, size_t size, bool special,
                                         int32_t **ids, size_t *n);
 /* *text: fresh memory for the caller to pha_free, zero-terminated; its `size` bytes are exactly those that were encoded
- * (parts of a text need not be valid UTF-8). BAD_INPUT: an id outside of the vocabulary. */
+ * (parts of a text need not be valid UTF-8), in the normal form of Unicode that the tokenizer asks for.
+ * BAD_INPUT: an id outside of the vocabulary. */
 PHA_API pha_status pha_tokenizer_decode(const pha_tokenizer *tokenizer, const int32_t *ids, size_t n, char **text,
                                         size_t *size);
 
 /* ---- data: text in, token shards out -------------------------------------------------------------------- */
 
 typedef struct pha_prepare_options {
-    const char *const *inputs; /* files and folders: text, JSONL, .tokens, .raw; .gz and .zst of each */
-    size_t n_inputs;
+    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz,
+     * .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
+    const char *const *inputs;
+    size_t n_inputs;                        /* may be 0 if valid or test is given */
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */
     size_t n_valid, n_test;
     const char *out;                      /* the data folder to write */
     const char *tokenizer;                /* as pha_tokenizer_open; NULL: train one */
+    const char *end_token;                /* of a finished tokenizer: the token that ends documents; NULL: its own */
     int32_t vocab_size;                   /* of a trained tokenizer; 0: 16384 */
-    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none */
+    double valid_fraction, test_fraction; /* of the documents; 0: 0.005, negative: none; together at most 1 */
     uint64_t seed;                        /* of the split */
-    const char *text_key;                 /* of JSONL; NULL: "text" */
-    bool skip_bad_lines;                  /* JSONL: count and skip instead of failing */
-    int join;             /* between documents: 0 default (<|endoftext|>, nothing for WikiText), 1 always, 2 never */
-    uint64_t train_bytes; /* text read to train a tokenizer; 0: 64 MB */
+    const char *text_key;                 /* of JSON; "a.b": b in the object under a; NULL: "text" */
+    bool skip_bad_lines;                  /* JSON: count and skip instead of failing */
+    int join;             /* between documents: 0 default (the end token, nothing for WikiText), 1 always, 2 never */
+    uint64_t train_bytes; /* text, from all over the training split, to train a tokenizer; 0: 64 MB */
     int threads;          /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -139,17 +163,25 @@ typedef struct pha_prepare_options {
 
 typedef struct pha_split {
     uint64_t tokens, bytes, words, lines, documents; /* words include one per end of line */
+    uint64_t copies;                                 /* documents whose text also lies in another split */
 } pha_split;
 
 typedef struct pha_prepare_result {
     pha_split train, valid, test;
     int32_t vocab_size;
     uint64_t tokenizer_hash, skipped_lines;
+    uint64_t replaced_characters; /* halves of surrogate pairs in JSON, for which U+FFFD stands */
     double seconds;
+    int32_t end_id;       /* of the token that ends documents, -1: none is known */
+    char end_token[64];   /* its text, cut if it is longer */
+    const char *end_from; /* constant text: where it was found, as "its name", "tokenizer_config.json" */
 } pha_prepare_result;
 
-/* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json,
- * shards of tokens per split, data.json. Which split a document belongs to is a function of (seed, its number).
+/* Reads text of any size in a stream, trains a vocabulary or takes one, and writes the data folder: tokenizer.json (and
+ * tokenizer_config.json, if only that says which token ends documents), shards of tokens per split, data.json. Which
+ * split a document belongs to is a function of (seed, its number); where
+ * there are too few documents the splits are the head and the tail of the text. A file lies in one split only: one that
+ * is given for valid or test, under whatever name, is left out of the inputs, with a note.
  * USAGE: `out` holds something else, or another process is writing it. STOPPED: on a stop request; nothing is written
  * then. */
 PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_result *result);
@@ -161,16 +193,21 @@ PHA_API pha_status pha_prepare(const pha_prepare_options *options, pha_prepare_r
 typedef struct pha_model pha_model;
 
 /* The weights are mapped from the file, not copied; the file must stay as it is while the model is open. BAD_INPUT:
- * also if tokenizer.json is not the one that the weights were written with. */
+ * also if tokenizer.json is not the one that the weights were written with, or config.json makes another model of them
+ * (unless a person wrote "edited": true into it). Opening reads no weights. What computes with them (an engine, a
+ * session, an evaluation, a mean, a training that begins with them) first verifies that they are what was written, or
+ * fails with BAD_INPUT. Files from elsewhere do not say what was written and are taken as they are (docs/format.md). */
 PHA_API pha_status pha_model_open(pha_model **out, const char *folder);
 /* After the sessions over it have been closed. */
 PHA_API void pha_model_close(pha_model *model);
 /* Writes an untrained model folder (initial values: pha.md 5): every tensor a function of (seed, its path). tokenizer:
- * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced. */
+ * as for pha_tokenizer_open; NULL: none. out_folder: absent, empty, or a model folder, which is replaced once the new
+ * one has been read back (IO: it is not what was written). USAGE: config_file or tokenizer lie in it. */
 PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer,
                                   const char *out_folder);
 /* Mean of the weights of n >= 1 model folders of one configuration, in double, equal weights (pha.md 6). out_folder: as
- * for pha_model_init. */
+ * for pha_model_init. BAD_INPUT: also for weights with a number that is not finite. USAGE: out_folder is one of the
+ * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
 typedef struct pha_model_info {
@@ -265,7 +302,8 @@ typedef struct pha_generate_options {
     int64_t max_tokens;      /* 0: 256 */
     const char *const *stop; /* strings that end the text (not delivered) */
     size_t n_stop;
-    bool ignore_end; /* go on after <|endoftext|> */
+    bool ignore_end;   /* go on after the token that ends a text */
+    bool plain_prompt; /* special tokens in the prompt are text like any other; false: they become their ids */
     /* Receives whole UTF-8 characters as they come; returning false ends the generation. */
     bool (*text)(void *user, const char *text, size_t size); /* the text is valid during the call */
     void *user;
@@ -301,7 +339,8 @@ typedef struct pha_train_options {
     const char *init_from; /* or: a model folder whose weights to start from */
     const char *data;      /* data folder of pha_prepare */
     const char *out;       /* run folder */
-    bool resume;           /* go on from out/checkpoint if there is one */
+    bool resume;           /* go on from out/checkpoint, or the one before it, if there is one */
+    bool other_data;       /* also if the data is not that of the checkpoint, which is refused otherwise */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
     int32_t batch;            /* sequences per step [24] */
@@ -319,7 +358,8 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
-    double spike;             /* a loss above spike * running mean is skipped [3.0]; negative: off */
+    double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above the
+                                 running mean [8; off if batch < 8, as hard text looks like a fault]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */
     bool recompute;           /* keep only layer inputs, repeat each layer's forward */
     bool no_fuse;             /* merge no projections, fuse no norms and filters */
@@ -340,12 +380,16 @@ typedef struct pha_train_result {
     double train_loss, valid_loss, valid_ppl, averaged_valid_ppl; /* NaN where not measured */
     double seconds, tokens_per_second; /* of this call; tokens_per_second of its steps alone, NaN: it made none */
     size_t peak_bytes;                 /* that libpha held at once */
+    int64_t refused;                   /* steps of the run whose update the guard refused */
 } pha_train_result;
 
 /* Trains to the end (protocol: pha.md 6): run.json, log.jsonl, events.out.tfevents.*, checkpoint/, best/step-N/, model/
- * in the run folder. STOPPED: on a stop request, after it has finished the step and written a checkpoint. NUMERIC:
- * twenty steps in a row were refused because loss or gradient were not finite or far above their mean; a step that is
- * refused changes no weight. */
+ * in the run folder. All tokens are read once and verified before the first step. STOPPED: on a stop request, at the
+ * next microbatch or window of an evaluation; a step that is under way is left undone, and the checkpoint is that of
+ * the last whole one. NUMERIC: twenty steps in a row were refused because loss or gradient were not finite or far above
+ * their mean; a step that is refused changes no weight. A run that has come to its end before is left as it is, with a
+ * note. USAGE: the folder holds something else, or another process trains into it. BAD_INPUT with `resume`: no
+ * checkpoint can be used, and the folder shows that there were steps; a run does not start over there. */
 PHA_API pha_status pha_train(const pha_train_options *options, pha_train_result *result);
 
 /* The same one step at a time, without a run folder: `out`, `resume` and the cadences are not used. */
@@ -360,11 +404,13 @@ typedef struct pha_step {
     int64_t tokens;       /* batch * T */
     bool skipped; /* the guard refused the update */
 } pha_step;
-/* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. */
+/* Reads the next batch and updates the weights (AdamW, pha.md 6). Allocates nothing. step may be NULL. STOPPED: on a
+ * stop request, between microbatches; the step is undone, and made whole by the next call. */
 PHA_API pha_status pha_trainer_step(pha_trainer *trainer, pha_step *step);
 PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /* a checkpoint: bit-identical resume */
-/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision or other data. The log is
- * told what else is not as it was (the rate, merging, the instruction set ...). */
+/* BAD_INPUT: damaged, or written with another configuration, seed, context, batch, precision, tokenizer or other data
+ * (training and validation split by their content; `other_data` allows that). The log is told what else is not as it
+ * was (the rate, merging, the instruction set ...). */
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 
@@ -395,8 +441,13 @@ typedef struct pha_eval_options {
 typedef struct pha_eval_result {
     double nll;                                          /* total, nats, summed in double */
     uint64_t tokens;                                     /* scored */
-    uint64_t words, bytes;                               /* of the text behind them; 0 where only a part was scored */
-    double token_ppl, word_ppl, bits_per_byte, accuracy; /* word_ppl, bits_per_byte: NaN where only a part was scored */
+    uint64_t end_tokens;      /* of those: the ones that end documents and stand for no text */
+    double text_nll;          /* of the others */
+    uint64_t words, bytes;    /* of the split; 0, as the next three, where only a part was scored */
+    uint64_t scored_words, scored_bytes; /* without those of the first token, which is never a target */
+    uint64_t published_words; /* of the split of WikiText that this is; 0: it is none */
+    double token_ppl, accuracy;      /* over all targets scored */
+    double word_ppl, bits_per_byte;  /* text_nll over scored_words, scored_bytes; NaN where these are 0 */
     uint64_t tokenizer_hash;
     int32_t context, stride;
     double bucket_loss[PHA_EVAL_BUCKETS]; /* mean loss by position in the window, equal parts of T */

@@ -39,7 +39,7 @@ typedef struct pha__config {
     int32_t branches;             /* mask of PHA__BRANCH_* */
     int32_t residual;             /* pha__residual_mode */
     bool main_residual;
-    double alpha;                 /* 0 in the file or null: (2 L)^(1/4); here always the value */
+    double alpha;                 /* absent or null in the file: (2 L)^(1/4); here always the value */
     double embed_std;
     int32_t gate_bias, wb_scale;
     bool seq_norm;

@@ -13,11 +13,16 @@ typedef enum pha__dtype {
     PHA__F32,
     PHA__BF16,
     PHA__F32_PANEL, /* a matrix in panels of PHA__PANEL rows, as the matrix product reads it */
+    PHA__F16,       /* IEEE's half; read from files */
+    PHA__F64,       /* read from files */
     PHA__BUILT_IN,  /* the first id that pha__format_add gives */
 } pha__dtype;
 
-/* Bytes of an element of f32 or bf16. */
-static inline size_t pha__dtype_size(pha__dtype t) { return t == PHA__BF16 ? 2 : 4; }
+/* Bytes of an element of a format that is addressed element by element. */
+static inline size_t pha__dtype_size(pha__dtype t)
+{
+    return t == PHA__BF16 || t == PHA__F16 ? 2 : t == PHA__F64 ? 8 : 4;
+}
 
 /* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */
 static inline float bf16_to_f32(uint16_t h)

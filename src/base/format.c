@@ -55,10 +55,73 @@ static void unpack_panel(const void *matrix, int64_t width, int64_t row, int64_t
     for (int64_t k = 0; k < n; k++) to[k] = from[k * PHA__PANEL];
 }
 
+/* Half: sign, 5 bits of exponent (bias 15), 10 of fraction. Every half is a float. */
+static float half_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
+    if (exponent == 0) {
+        float small = (float)fraction * 0x1p-24f;
+        return sign ? -small : small;
+    }
+    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+/* To nearest, ties to even; too large becomes infinite, NaN stays NaN. */
+static uint16_t f32_to_half(float f)
+{
+    uint32_t bits;
+    memcpy(&bits, &f, sizeof bits);
+    uint16_t sign = (uint16_t)(bits >> 16 & 0x8000);
+    uint32_t size = bits & 0x7fffffff;
+    if (size > 0x7f800000) return sign | 0x7e00;
+    if (size >= 0x477ff000) return sign | 0x7c00; /* from 65520 on */
+    if (size < 0x38800000) {                      /* below 2^-14: a multiple of 2^-24 */
+        float grid;
+        memcpy(&grid, &size, sizeof grid);
+        volatile float sum = grid + 0.5f; /* 0.5 has its last bit at 2^-24 */
+        return (uint16_t)(sign | (uint16_t)((sum - 0.5f) * 0x1p24f));
+    }
+    size -= 112u << 23;
+    return (uint16_t)(sign | (size + 0xfff + (size >> 13 & 1)) >> 13);
+}
+
+static void pack_f16(void *matrix, int64_t rows, int64_t width, int64_t row, int64_t n, const float *from, int64_t ld)
+{
+    (void)rows;
+    uint16_t *to = (uint16_t *)matrix + row * width;
+    for (int64_t i = 0; i < n; i++, to += width, from += ld)
+        for (int64_t k = 0; k < width; k++) to[k] = f32_to_half(from[k]);
+}
+
+static void unpack_f16(const void *matrix, int64_t width, int64_t row, int64_t column, int64_t n, float *to)
+{
+    const uint16_t *from = (const uint16_t *)matrix + row * width + column;
+    for (int64_t k = 0; k < n; k++) to[k] = half_to_f32(from[k]);
+}
+
+static void pack_f64(void *matrix, int64_t rows, int64_t width, int64_t row, int64_t n, const float *from, int64_t ld)
+{
+    (void)rows;
+    double *to = (double *)matrix + row * width;
+    for (int64_t i = 0; i < n; i++, to += width, from += ld)
+        for (int64_t k = 0; k < width; k++) to[k] = from[k];
+}
+
+static void unpack_f64(const void *matrix, int64_t width, int64_t row, int64_t column, int64_t n, float *to)
+{
+    const double *from = (const double *)matrix + row * width + column;
+    for (int64_t k = 0; k < n; k++) to[k] = (float)from[k];
+}
+
 static const pha__format built_in[PHA__BUILT_IN] = {
     [PHA__F32] = {"f32", 32, 1, 0, 1, pack_f32, unpack_f32},
     [PHA__BF16] = {"bf16", 16, 1, 0, 1, pack_bf16, unpack_bf16},
     [PHA__F32_PANEL] = {"f32 panels", 32, 1, 0, PHA__PANEL, pack_panel, unpack_panel},
+    [PHA__F16] = {"f16", 16, 1, 0, 1, pack_f16, unpack_f16},
+    [PHA__F64] = {"f64", 64, 1, 0, 1, pack_f64, unpack_f64},
 };
 
 enum { MOST_ADDED = 8 };

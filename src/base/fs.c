@@ -1,13 +1,13 @@
-/* fs.c -- maps, whole files, folders (writer.c writes) */
+/* fs.c -- whole files, folders (map.c maps, writer.c writes, replace.c puts folders in place of others) */
 #include "base/fs.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -16,42 +16,24 @@
 
 #define FAIL_IO(path, what) FAIL(IO, "%s: %s: %s", path, what, strerror(errno))
 
-static pha_status open_read(int *out, struct stat *info, const char *path)
+/* The descriptors of this process under a name: a pipe behind one was meant (`--config <(...)`). */
+static bool names_descriptor(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    return !strcmp(path, "/dev/stdin") || !strncmp(path, "/dev/fd/", 8) || !strncmp(path, "/proc/self/fd/", 14);
+}
+
+pha_status pha__open_read(int *out, struct stat *info, const char *path)
+{
+    bool meant = names_descriptor(path);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | (meant ? 0 : O_NONBLOCK)); /* a FIFO must not block here */
     if (fd < 0) FAIL_IO(path, "cannot open");
     pha_status status = PHA_OK;
     if (fstat(fd, info) != 0) status = pha__fail(PHA_IO, "%s: cannot read: %s", path, strerror(errno));
     else if (S_ISDIR(info->st_mode)) status = pha__fail(PHA_IO, "%s: is a folder, not a file", path);
+    else if (!S_ISREG(info->st_mode) && !meant) status = pha__fail(PHA_IO, "%s: not a regular file", path);
     if (status != PHA_OK) close(fd);
     else *out = fd;
     return status;
-}
-
-pha_status pha__map_open(pha__map *map, const char *path)
-{
-    int fd = -1;
-    struct stat info;
-    *map = (pha__map){ 0 };
-    TRY(open_read(&fd, &info, path));
-    pha_status status = PHA_OK;
-    void *data = (void *)"";
-    if (!S_ISREG(info.st_mode)) status = pha__fail(PHA_IO, "%s: not a regular file", path);
-    else if (info.st_size > 0) data = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (data == MAP_FAILED) status = pha__fail(PHA_IO, "%s: cannot map: %s", path, strerror(errno));
-    close(fd);
-    if (status != PHA_OK) return status;
-    *map = (pha__map){ data, (size_t)info.st_size, pha__strdup(path) };
-    if (map->path) return PHA_OK;
-    pha__map_close(map);
-    return PHA_NO_MEMORY;
-}
-
-void pha__map_close(pha__map *map)
-{
-    if (map->size > 0) munmap((void *)(uintptr_t)map->data, map->size);
-    pha__free(map->path);
-    *map = (pha__map){ 0 };
 }
 
 /* Reads to the end; works for pipes too, whose size is not known. */
@@ -84,7 +66,7 @@ pha_status pha__read_file(char **out, size_t *size, const char *path, size_t lim
     struct stat info;
     *out = NULL;
     *size = 0;
-    TRY(open_read(&fd, &info, path));
+    TRY(pha__open_read(&fd, &info, path));
     size_t hint = info.st_size > 0 ? (size_t)info.st_size : 4096;
     pha_status status = PHA_OK;
     if (S_ISREG(info.st_mode) && (uint64_t)info.st_size > limit)
@@ -97,12 +79,30 @@ pha_status pha__read_file(char **out, size_t *size, const char *path, size_t lim
     return status;
 }
 
-bool pha__exists(const char *path) { return access(path, F_OK) == 0; }
+bool pha__exists(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
 
 bool pha__is_dir(const char *path)
 {
     struct stat info;
     return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+bool pha__is_own_dir(const char *path)
+{
+    struct stat info;
+    return lstat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+pha_status pha__need_dir(const char *path, const char *hint)
+{
+    struct stat info;
+    if (stat(path, &info) != 0) FAIL(IO, "%s: %s; %s", path, strerror(errno), hint);
+    if (!S_ISDIR(info.st_mode)) FAIL(IO, "%s: is not a folder; %s", path, hint);
+    return PHA_OK;
 }
 
 int64_t pha__file_size(const char *path)
@@ -114,7 +114,8 @@ int64_t pha__file_size(const char *path)
 static pha_status make_dir(const char *path)
 {
     if (pha__is_dir(path)) return PHA_OK;
-    if (pha__sys_mkdir(path) != 0 && !(errno == EEXIST && pha__is_dir(path))) FAIL_IO(path, "cannot make the folder");
+    if (pha__sys_mkdir(path) == 0) return pha__sync_parent(path); /* or what is put into it may go with it */
+    if (!(errno == EEXIST && pha__is_dir(path))) FAIL_IO(path, "cannot make the folder");
     return PHA_OK;
 }
 
@@ -134,12 +135,14 @@ pha_status pha__mkdirs(const char *path)
     return status;
 }
 
-/* Makes names in the folder of `path` durable. Some file systems cannot sync a folder; that is no failure. */
+/* Makes names in the folder of `path` durable. Some file systems cannot sync a folder; that is no failure. Nothing is
+ * allocated: what was renamed before has happened, and NO_MEMORY would say that it has not. */
 pha_status pha__sync_parent(const char *path)
 {
-    char *dir = pha__strdup(path);
-    if (!dir) return PHA_NO_MEMORY;
-    size_t n = strlen(dir);
+    char dir[PATH_MAX];
+    size_t n = strlen(path);
+    if (n >= sizeof dir) FAIL(IO, "%s: cannot sync its folder: the name is too long", path);
+    memcpy(dir, path, n + 1);
     while (n > 1 && dir[n - 1] == '/') dir[--n] = 0;
     char *slash = strrchr(dir, '/');
     if (slash) slash[slash == dir] = 0;
@@ -148,44 +151,7 @@ pha_status pha__sync_parent(const char *path)
     if (fd >= 0 && pha__sys_sync(fd) != 0 && errno != EINVAL && errno != ENOTSUP)
         status = pha__fail(PHA_IO, "%s: cannot sync its folder: %s", path, strerror(errno));
     if (fd >= 0) close(fd);
-    pha__free(dir);
     return status;
-}
-
-/* Where two names cannot be swapped at once: the old folder is first moved aside. */
-static pha_status replace_in_two_steps(const char *from, const char *to)
-{
-    char *aside = pha__alloc(strlen(to) + 5, 1);
-    if (!aside) return PHA_NO_MEMORY;
-    strcpy(aside, to);
-    size_t n = strlen(aside);
-    while (n > 1 && aside[n - 1] == '/') n--;
-    strcpy(aside + n, ".old");
-    pha_status status = pha__remove_tree(aside);
-    if (status == PHA_OK && (pha__sys_rename(to, aside) != 0 || pha__sys_rename(from, to) != 0))
-        status = pha__fail(PHA_IO, "%s: cannot rename to %s: %s", from, to, strerror(errno));
-    if (status == PHA_OK) status = pha__sync_parent(to);
-    if (status == PHA_OK) status = pha__remove_tree(aside);
-    pha__free(aside);
-    return status;
-}
-
-pha_status pha__replace_dir(const char *from, const char *to)
-{
-    char *inner = pha__path_join(from, ".");
-    if (!inner) return PHA_NO_MEMORY;
-    pha_status status = pha__sync_parent(inner); /* the names inside `from` */
-    pha__free(inner);
-    if (status != PHA_OK) return status;
-    if (pha__sys_rename(from, to) == 0) return pha__sync_parent(to);
-    if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) FAIL(IO, "%s: cannot rename to %s: %s", from, to,
-                                                                        strerror(errno));
-    if (pha__sys_exchange(from, to) != 0) {
-        if (errno == ENOSYS || errno == EINVAL) return replace_in_two_steps(from, to);
-        FAIL(IO, "%s: cannot put in the place of %s: %s", from, to, strerror(errno));
-    }
-    TRY(pha__sync_parent(to));
-    return pha__remove_tree(from);
 }
 
 static int remove_one(const char *path, const struct stat *info, int type, struct FTW *walk)
@@ -198,6 +164,13 @@ pha_status pha__remove_tree(const char *path)
 {
     if (nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS) == 0 || errno == ENOENT) return PHA_OK;
     FAIL_IO(path, "cannot remove");
+}
+
+void pha__discard(const char *path)
+{
+    pha__message first = pha__message_keep();
+    pha__remove_tree(path);
+    pha__message_restore(&first);
 }
 
 static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }

@@ -23,6 +23,11 @@ typedef struct pha__map {
 pha_status pha__map_open(pha__map *map, const char *path);
 void pha__map_close(pha__map *map); /* a zeroed map is allowed */
 
+struct stat;
+/* Opens a file for reading. Only a regular one, so that a FIFO or a device in the place of one is an error and blocks
+ * nothing; behind /dev/stdin and /dev/fd/N there may be a pipe. */
+pha_status pha__open_read(int *fd, struct stat *info, const char *path);
+
 /* Reads a whole file into memory with a terminating zero byte; fails if it is larger than `limit` bytes. */
 pha_status pha__read_file(char **out, size_t *size, const char *path, size_t limit);
 
@@ -49,18 +54,37 @@ typedef struct pha__lock {
 pha_status pha__lock_open(pha__lock *lock, const char *path);
 void pha__lock_close(pha__lock *lock);
 
+/* strerror, with what is to be done where that is not plain. */
+const char *pha__error_text(int error);
+
 /* Appends to an existing or new file and flushes (log lines). */
 pha_status pha__append_file(const char *path, const void *data, size_t size);
 
+/* Is there something of this name, were it a link that leads nowhere? False only if the system says that there is
+ * nothing; where it cannot say (no permission, a failing disk) whoever opens it is told why. */
 bool pha__exists(const char *path);
-bool pha__is_dir(const char *path);
+bool pha__is_dir(const char *path);     /* also behind a link */
+bool pha__is_own_dir(const char *path); /* not behind a link */
+/* PHA_IO with the system's reason and a hint, unless it is a folder. */
+pha_status pha__need_dir(const char *path, const char *hint);
 int64_t pha__file_size(const char *path); /* -1: not a regular file */
 pha_status pha__mkdirs(const char *path);
 /* Syncs the folder that holds path, so that a rename in it lasts. */
 pha_status pha__sync_parent(const char *path);
-/* rename(2) of a folder over `to`, an old `to` being replaced; the parent is synced. */
-pha_status pha__replace_dir(const char *from, const char *to);
 pha_status pha__remove_tree(const char *path); /* a path that does not exist is fine */
+/* The same in the course of a failure: the message that is recorded stays. */
+void pha__discard(const char *path);
+
+/* The place that a path names: behind links, also where nothing is there yet, without slashes at its end. */
+pha_status pha__resolve(char **out, const char *path);
+/* DIR/.NAME.suffix for DIR/NAME. PHA_USAGE for a path without a name, as "/" or "..". */
+pha_status pha__beside(char **out, const char *path, const char *suffix);
+/* rename(2) of a folder over `to`, an old `to` being replaced, behind links; the parent is synced. The caller has the
+ * lock of `to` (place.h) or keeps others out otherwise. */
+pha_status pha__replace_dir(const char *from, const char *to);
+/* Before a folder is opened that is written by pha__replace_dir: if it is absent since a replacement was broken off,
+ * the old one is put back. `locked`: the caller has the lock of the place. */
+pha_status pha__settle(const char *path, bool locked);
 
 /* Names in a folder, sorted bytewise, without "." and ".."; free with pha__free_list. */
 pha_status pha__list_dir(char ***names, size_t *n, const char *path);
@@ -68,8 +92,5 @@ void pha__free_list(char **names, size_t n);
 
 /* "dir/name" in fresh memory (pha__free); NULL if out of memory. */
 char *pha__path_join(const char *dir, const char *name);
-
-/* For tests: PHA_FAULT_WRITE=n in the environment kills the process (as kill -9 does) at the n-th system call that
- * changes the file system; PHA_FAULT_ENOSPC=n lets the n-th and all later ones fail as a full disk does. */
 
 #endif

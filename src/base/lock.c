@@ -21,12 +21,23 @@ static bool still_named(int fd, const char *path)
            mine.st_dev == named.st_dev;
 }
 
+static bool is_file(int fd)
+{
+    struct stat info;
+    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
+}
+
 /* Locks may be unsupported (some network file systems): then there is none, which is no failure. */
 static pha_status take(int *fd, const char *path)
 {
     for (;;) {
         *fd = pha__sys_create(path, O_RDWR | O_NOFOLLOW);
         if (*fd < 0) FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
+        if (!is_file(*fd)) {
+            close(*fd);
+            *fd = -1;
+            FAIL(IO, "%s: is in the way of a lock and no regular file; remove it", path);
+        }
         if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
             if (errno != EWOULDBLOCK) return PHA_OK;
             close(*fd);

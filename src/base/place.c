@@ -3,13 +3,33 @@
 
 #include <string.h>
 
-#include "base/fs.h"
+#include "base/mem.h"
+#include "base/str.h"
 
 static bool holds(char *const *names, size_t n, const char *name)
 {
     for (size_t i = 0; i < n; i++)
         if (!strcmp(names[i], name)) return true;
     return false;
+}
+
+/* A file, or what can't be looked at. */
+static pha_status in_the_way(const char *folder)
+{
+    pha_status status = pha__need_dir(folder, "choose another folder or remove it");
+    if (pha__file_size(folder) < 0) return status;
+    FAIL(USAGE, "%s: a file is in the way; choose another folder or remove it", folder);
+}
+
+/* A part is a file: what a folder of its name holds is somebody's. */
+static pha_status check_file(const char *folder, const char *name)
+{
+    char *path = pha__path_join(folder, name);
+    if (!path) FAIL(NO_MEMORY, "no memory for the name of a file");
+    bool is_folder = pha__is_own_dir(path);
+    pha__free(path);
+    if (is_folder) FAIL(USAGE, "%s: '%s' in it is a folder; choose another folder or remove it", folder, name);
+    return PHA_OK;
 }
 
 static pha_status look(const char *folder, const pha__kind *kind, bool unfinished, char *const *names, size_t n)
@@ -20,6 +40,7 @@ static pha_status look(const char *folder, const pha__kind *kind, bool unfinishe
         if (!half && !kind->part(names[i]))
             FAIL(USAGE, "%s: holds '%s', which is no part of %s; choose another folder or remove it", folder, names[i],
                  kind->what);
+        TRY(check_file(folder, names[i]));
     }
     for (size_t i = 0; n > 0 && !unfinished && kind->needed[i]; i++)
         if (!holds(names, n, kind->needed[i]))
@@ -32,9 +53,87 @@ pha_status pha__may_replace(const char *folder, const pha__kind *kind, bool unfi
     char **names;
     size_t n;
     if (!pha__exists(folder)) return PHA_OK;
-    if (!pha__is_dir(folder)) FAIL(USAGE, "%s: a file is in the way; choose another folder or remove it", folder);
+    if (unfinished && !pha__is_own_dir(folder)) FAIL(USAGE, "%s: is in the way and no folder; remove it", folder);
+    if (!pha__is_dir(folder)) return in_the_way(folder);
     TRY(pha__list_dir(&names, &n, folder));
     pha_status status = look(folder, kind, unfinished, names, n);
     pha__free_list(names, n);
     return status;
+}
+
+void pha__sweep(const char *folder, const pha__kind *kind)
+{
+    pha__message first = pha__message_keep();
+    if (pha__is_own_dir(folder) && !pha__may_replace(folder, kind, true)) pha__remove_tree(folder);
+    pha__message_restore(&first);
+}
+
+/* ---- claims ---------------------------------------------------------------------------------------------- */
+
+static pha_status make_parent(char *path)
+{
+    char *slash = strrchr(path, '/');
+    if (!slash || slash == path) return PHA_OK;
+    *slash = 0;
+    pha_status status = pha__mkdirs(path);
+    *slash = '/';
+    return status;
+}
+
+static pha_status lock(pha__claim *c)
+{
+    char *name;
+    TRY(pha__beside(&name, c->to, "lock"));
+    pha_status status = make_parent(c->to);
+    if (!status) status = pha__lock_open(&c->lock, name);
+    pha__free(name);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is writing it", c->to);
+    return status;
+}
+
+pha_status pha__place_settle(const char *place, const pha__kind *kind)
+{
+    char *aside;
+    TRY(pha__settle(place, true));
+    TRY(pha__beside(&aside, place, "replaced"));
+    pha__sweep(aside, kind);
+    pha__free(aside);
+    return PHA_OK;
+}
+
+static pha_status open_claim(pha__claim *c, const char *folder, const pha__kind *kind)
+{
+    pha__str beside = {0};
+    TRY(pha__resolve(&c->to, folder));
+    pha__str_printf(&beside, "%s.writing", c->to);
+    c->beside = beside.data;
+    if (beside.failed) FAIL(NO_MEMORY, "no memory for the name of a folder");
+    TRY(lock(c));
+    TRY(pha__place_settle(c->to, kind));
+    TRY(pha__may_replace(c->to, kind, false));
+    TRY(pha__may_replace(c->beside, kind, true));
+    return pha__remove_tree(c->beside); /* what a killed process left */
+}
+
+pha_status pha__claim_open(pha__claim *c, const char *folder, const pha__kind *kind)
+{
+    *c = (pha__claim){0};
+    pha_status status = open_claim(c, folder, kind);
+    if (!status) return PHA_OK;
+    pha__lock_close(&c->lock);
+    pha__free(c->to);
+    pha__free(c->beside);
+    *c = (pha__claim){0};
+    return status;
+}
+
+pha_status pha__claim_commit(pha__claim *c) { return pha__replace_dir(c->beside, c->to); }
+
+void pha__claim_close(pha__claim *c)
+{
+    if (c->beside) pha__discard(c->beside);
+    pha__lock_close(&c->lock);
+    pha__free(c->to);
+    pha__free(c->beside);
+    *c = (pha__claim){0};
 }

@@ -3,6 +3,7 @@
 
 #include <locale.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -61,4 +62,10 @@ void pha__print_visible(char *out, size_t size, const char *text)
         used += n, text += step, left -= step;
     }
     out[used] = 0;
+}
+
+int pha__print_number(char *text, size_t size, double x, int decimals)
+{
+    bool fixed = x > -1e9 && x < 1e9;
+    return pha__print(text, size, fixed ? "%.*f" : "%.*e", fixed ? decimals : 4, x);
 }

@@ -47,6 +47,15 @@ pha_status pha__fail_in(pha_status code, const char *format, ...)
 
 const char *pha_errmsg(void) { return message; }
 
+pha__message pha__message_keep(void)
+{
+    pha__message kept;
+    memcpy(kept.text, message, sizeof kept.text);
+    return kept;
+}
+
+void pha__message_restore(const pha__message *kept) { memcpy(message, kept->text, sizeof kept->text); }
+
 const char *pha_status_text(pha_status status)
 {
     switch (status) {

@@ -14,8 +14,21 @@ pha_status pha__fail(pha_status code, const char *format, ...) __attribute__((fo
 /* Puts "prefix: " in front of the recorded message (to add the file's name, say) and returns code. */
 pha_status pha__fail_in(pha_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* The recorded message, over a clean-up that may record one of its own. */
+typedef struct pha__message {
+    char text[1024];
+} pha__message;
+pha__message pha__message_keep(void);
+void pha__message_restore(const pha__message *message);
+
 /* FAIL(BAD_INPUT, "%s: no such key", path); */
 #define FAIL(code, ...) return pha__fail(PHA_##code, __VA_ARGS__)
+
+/* NEED(out, "a place for its result"); refuses an argument of a public function that is NULL. */
+#define NEED(pointer, what)                                        \
+    do {                                                           \
+        if (!(pointer)) FAIL(USAGE, "%s needs %s", __func__, what); \
+    } while (0)
 
 #define TRY(call)                                   \
     do {                                            \

@@ -43,6 +43,14 @@ int pha__utf8_decode(const unsigned char *s, size_t size, int32_t *code)
     return length;
 }
 
+bool pha__utf8_valid(const char *text, size_t size)
+{
+    int32_t code = 0;
+    for (size_t i = 0; i < size && code >= 0;)
+        i += (size_t)pha__utf8_decode((const unsigned char *)text + i, size - i, &code);
+    return code >= 0;
+}
+
 int pha__utf8_encode(int32_t code, unsigned char out[4])
 {
     if (code < 0x80) return out[0] = (unsigned char)code, 1;

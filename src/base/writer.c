@@ -38,7 +38,7 @@ static pha_status keep(pha__writer *w, pha_status status)
 
 static pha_status fail(pha__writer *w, const char *what)
 {
-    return keep(w, pha__fail(PHA_IO, "%s: %s: %s", w->path, what, strerror(errno)));
+    return keep(w, pha__fail(PHA_IO, "%s: %s: %s", w->path, what, pha__error_text(errno)));
 }
 
 static pha_status failed_before(const pha__writer *w) { return pha__fail(w->status, "%s", w->error); }
@@ -51,6 +51,12 @@ static void release(pha__writer *w)
     pha__free(w);
 }
 
+const char *pha__error_text(int error)
+{
+    if (error == EFBIG) return "File too large: there is a limit on the size of a file (ulimit -f shows it)";
+    return strerror(error);
+}
+
 /* Opens and locks PATH.tmp. Between the two another process may have renamed it away: then once more. */
 static pha_status open_beside(pha__writer *w)
 {
@@ -59,8 +65,10 @@ static pha_status open_beside(pha__writer *w)
         w->fd = pha__sys_create(w->beside, O_RDWR | O_NOFOLLOW);
         if (w->fd < 0) return fail(w, "cannot create");
         if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-            return fail(w, "another process is writing it");
+            return keep(w, pha__fail(PHA_USAGE, "%s: another process is writing it", w->path));
         if (fstat(w->fd, &mine) != 0) return fail(w, "cannot create");
+        if (!S_ISREG(mine.st_mode))
+            return keep(w, pha__fail(PHA_IO, "%s: is in the way and no regular file; remove it", w->beside));
         if (stat(w->beside, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) break;
         close(w->fd);
     }
@@ -75,11 +83,13 @@ pha_status pha__writer_open(pha__writer **out, const char *path)
     if (!w) return PHA_NO_MEMORY;
     memset(w, 0, sizeof *w);
     w->fd = -1;
-    w->path = pha__strdup(path);
-    w->beside = pha__alloc(strlen(path) + 5, 1);
-    pha_status status = PHA_NO_MEMORY;
-    if (w->path && w->beside) {
-        strcpy(w->beside, path);
+    pha_status status = pha__resolve(&w->path, path);
+    if (!status) {
+        w->beside = pha__alloc(strlen(w->path) + 5, 1);
+        status = w->beside ? PHA_OK : PHA_NO_MEMORY;
+    }
+    if (!status) {
+        strcpy(w->beside, w->path);
         strcat(w->beside, ".tmp");
         status = open_beside(w);
     }
@@ -189,12 +199,15 @@ pha_status pha__write_file(const char *path, const void *data, size_t size)
 
 pha_status pha__append_file(const char *path, const void *data, size_t size)
 {
-    int fd = pha__sys_create(path, O_WRONLY | O_APPEND);
-    if (fd < 0) FAIL(IO, "%s: cannot open for appending: %s", path, strerror(errno));
+    struct stat info;
+    int fd = pha__sys_create(path, O_WRONLY | O_APPEND | O_NONBLOCK); /* a FIFO without a reader would block */
+    if (fd < 0) FAIL(IO, "%s: cannot open for appending: %s", path, pha__error_text(errno));
     pha_status status = PHA_OK;
+    if (fstat(fd, &info) != 0 || !S_ISREG(info.st_mode))
+        status = pha__fail(PHA_IO, "%s: not a regular file; nothing is appended", path);
     for (const unsigned char *p = data; size > 0 && status == PHA_OK;) {
         ssize_t n = pha__sys_write(fd, p, size);
-        if (n < 0) status = pha__fail(PHA_IO, "%s: cannot append: %s", path, strerror(errno));
+        if (n < 0) status = pha__fail(PHA_IO, "%s: cannot append: %s", path, pha__error_text(errno));
         else p += n, size -= (size_t)n;
     }
     if (close(fd) != 0 && status == PHA_OK) status = pha__fail(PHA_IO, "%s: cannot append: %s", path, strerror(errno));

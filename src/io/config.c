@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "base/str.h"
 #include "io/config_check.h"
 
@@ -23,7 +24,7 @@ static const char *const branch_names[] = { "attn", "gss", "aux", NULL }; /* bit
 
 static const row rows[] = {
     { "arch", PHA__KEY_TEXT, AT(arch), true, 0, 0, 0, NULL, 0 },
-    { "vocab_size", PHA__KEY_INT, AT(vocab_size), false, 0, 1 << 24, 0, NULL, 0 }, /* 0: that of the data */
+    { "vocab_size", PHA__KEY_INT, AT(vocab_size), false, 1, 1 << 24, 0, NULL, 0 }, /* absent: that of the data */
     { "d_model", PHA__KEY_INT, AT(d_model), true, 1, 65536, 0, NULL, 0 },
     { "n_layer", PHA__KEY_INT, AT(n_layer), true, 1, PHA__MAX_LAYER, 0, NULL, 0 },
     { "n_head", PHA__KEY_INT, AT(n_head), false, 1, 4096, 0, NULL, ATTN },
@@ -35,7 +36,7 @@ static const row rows[] = {
     { "residual", PHA__KEY_NAME, AT(residual), false, 0, 0, PHA__RES_POST,
       NAMES("post", "post_raw", "pre", "pre_alpha", "pre_inv"), 0 },
     { "main_residual", PHA__KEY_BOOL, AT(main_residual), false, 0, 0, true, NULL, 0 },
-    { "alpha", PHA__KEY_REAL, AT(alpha), false, 0, 1000, 0, NULL, 0 },
+    { "alpha", PHA__KEY_REAL, AT(alpha), false, 1e-6, 1000, 0, NULL, 0 }, /* null or absent: pha__config_alpha */
     { "embed_std", PHA__KEY_REAL, AT(embed_std), false, 1e-8, 10, 0.02, NULL, 0 },
     { "gate_bias", PHA__KEY_NAME, AT(gate_bias), false, 0, 0, PHA__BIAS_ZERO, NAMES("zero", "none", "matched"), GSS },
     { "wb_scale", PHA__KEY_NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
@@ -53,10 +54,6 @@ static const row rows[] = {
 
 #define N_ROWS (sizeof rows / sizeof *rows)
 #define N_COMMON 4 /* the first rows belong to every architecture */
-
-/* What files for the Hugging Face hub carry beside; accepted and not looked at. */
-static const char *const ignored[] = { "architectures", "model_type", "torch_dtype", "dtype", "transformers_version",
-                                       "bos_token_id", "eos_token_id", "tie_word_embeddings", "_name_or_path", NULL };
 
 static bool listed(const char *const *list, const char *key)
 {
@@ -110,7 +107,7 @@ static pha_status read_real(double *out, const row *r, const json_t *value, cons
     if (json_is_null(value)) return PHA_OK;
     if (!json_is_number(value)) FAIL(BAD_INPUT, "%s: %s is not a number", where, r->key);
     double x = json_number_value(value);
-    if (!(x >= r->low && x <= r->high))
+    if (!pha__in_range(x, r->low, r->high))
         FAIL(BAD_INPUT, "%s: %s = %g is out of range (%g to %g)", where, r->key, x, r->low, r->high);
     *out = x;
     return PHA_OK;
@@ -241,7 +238,8 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     json_object_foreach((json_t *)(uintptr_t)object, key, value) {
         const row *r = next(NULL, own);
         while (r && (strcmp(r->key, key) != 0 || !uses(r, keys))) r = next(r, own);
-        if (!r && !listed(ignored, key)) return unknown_key(key, c->arch, keys, own, where);
+        if (!r && !pha__config_hub_key(key) && strcmp(key, PHA__CONFIG_EDITED) != 0)
+            return unknown_key(key, c->arch, keys, own, where);
     }
     for (const row *r = NULL; (r = next(r, own));) {
         set_default(c, r);
@@ -251,7 +249,8 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     }
     if (!listed(keys, "branches")) c->branches = implied_branches(keys);
     TRY(check_unused(c, object, where));
-    return pha__config_check(c, where);
+    TRY(pha__config_check(c, where));
+    return pha__config_hub_check(c, object, where);
 }
 
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules)
@@ -268,33 +267,38 @@ static json_t *window_json(const pha__config *c)
 {
     bool same = true;
     for (int i = 1; i < c->n_layer; i++) same = same && c->window[i] == c->window[0];
-    if (same) return c->window[0] ? json_integer(c->window[0]) : json_null();
-    json_t *list = json_array();
+    if (same) return c->window[0] ? pha__json_number(c->window[0]) : json_null();
+    json_t *list = pha__json_list();
     for (int i = 0; i < c->n_layer; i++)
-        json_array_append_new(list, c->window[i] ? json_integer(c->window[i]) : json_null());
+        pha__json_add(&list, c->window[i] ? pha__json_number(c->window[i]) : json_null());
     return list;
 }
 
 static json_t *branches_json(const pha__config *c)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     for (int i = 0; branch_names[i]; i++)
-        if (c->branches & 1 << i) json_array_append_new(list, json_string(branch_names[i]));
+        if (c->branches & 1 << i) pha__json_add(&list, pha__json_text(branch_names[i]));
     return list;
 }
 
-/* NULL: not to be written (a size without a meaning in this model). */
+/* Not a size without a meaning in this model. */
+static bool written(const pha__config *c, const row *r)
+{
+    return r->kind != PHA__KEY_INT || r->init != 0 || *(const int32_t *)((const char *)c + r->offset);
+}
+
 static json_t *value_json(const pha__config *c, const row *r)
 {
     const void *at = (const char *)c + r->offset;
     switch (r->kind) {
-    case PHA__KEY_INT: return *(const int32_t *)at || r->init != 0 ? json_integer(*(const int32_t *)at) : NULL;
+    case PHA__KEY_INT: return pha__json_number(*(const int32_t *)at);
     case PHA__KEY_REAL:
         if (r->offset == AT(alpha) && c->alpha == pha__config_alpha(c)) return json_null();
-        return json_real(*(const double *)at);
+        return pha__json_decimal(*(const double *)at);
     case PHA__KEY_BOOL: return json_boolean(*(const bool *)at);
-    case PHA__KEY_NAME: return json_string(r->names[*(const int32_t *)at]);
-    case PHA__KEY_TEXT: return json_string(at);
+    case PHA__KEY_NAME: return pha__json_text(r->names[*(const int32_t *)at]);
+    case PHA__KEY_TEXT: return pha__json_text(at);
     case PHA__KEY_BRANCHES: return branches_json(c);
     case PHA__KEY_WINDOW: return window_json(c);
     }
@@ -305,18 +309,16 @@ json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules
 {
     const char *const *keys = rules->keys(c->arch);
     const row *own = rules->own ? rules->own(c->arch) : NULL;
-    json_t *object = keys ? json_object() : NULL;
-    for (const row *r = NULL; object && (r = next(r, own));) {
-        json_t *value = uses(r, keys) && in_use(r, c) ? value_json(c, r) : NULL;
-        if (value) json_object_set_new(object, r->key, value);
-    }
+    json_t *object = keys ? pha__json_object() : NULL;
+    for (const row *r = NULL; keys && (r = next(r, own));)
+        if (uses(r, keys) && in_use(r, c) && written(c, r)) pha__json_set(&object, r->key, value_json(c, r));
     return object;
 }
 
 pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules)
 {
+    if (!rules->keys(c->arch)) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);
     json_t *object = pha__config_to_json(c, rules);
-    if (!object) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);
     pha_status status = pha__json_save(object, path);
     json_decref(object);
     return status;

@@ -18,6 +18,7 @@ typedef struct pha__config_rules {
 
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules);
 /* `where` names the file in messages. */
+#define PHA__CONFIG_EDITED "edited" /* true: a person changed what the file means, and knows it */
 pha_status pha__config_parse(pha__config *c, const json_t *object, const char *where, const pha__config_rules *rules);
 /* All keys that the architecture uses with these branches, so that a later change of a default changes no model. NULL:
  * out of memory or an unknown architecture; json_decref the result. */

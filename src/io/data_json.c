@@ -15,24 +15,36 @@ static const int64_t MOST = (int64_t)1 << 62;
 
 static json_t *split_json(const pha__split_info *s)
 {
-    return json_pack("{s:I,s:I,s:I,s:I,s:I,s:f}", "tokens", (json_int_t)s->tokens, "bytes", (json_int_t)s->bytes,
-                     "words", (json_int_t)s->words, "lines", (json_int_t)s->lines, "documents",
-                     (json_int_t)s->documents, "tokens_per_word",
-                     s->words ? (double)s->tokens / (double)s->words : 0.0);
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "copies", pha__json_number((int64_t)s->copies));
+    pha__json_set(&o, "first_bytes", pha__json_number((int64_t)s->first_bytes));
+    pha__json_set(&o, "first_words", pha__json_number((int64_t)s->first_words));
+    pha__json_set(&o, "tokens", pha__json_number((int64_t)s->tokens));
+    pha__json_set(&o, "bytes", pha__json_number((int64_t)s->bytes));
+    pha__json_set(&o, "words", pha__json_number((int64_t)s->words));
+    pha__json_set(&o, "lines", pha__json_number((int64_t)s->lines));
+    pha__json_set(&o, "documents", pha__json_number((int64_t)s->documents));
+    pha__json_set(&o, "tokens_per_word", pha__json_decimal(s->words ? (double)s->tokens / (double)s->words : 0.0));
+    return o;
 }
 
 static json_t *data_json(const pha__data *data)
 {
-    char hash[17];
-    pha__print(hash, sizeof hash, "%016" PRIx64, data->tokenizer_hash);
-    json_t *splits = json_object();
+    json_t *o = pha__json_object(), *splits = pha__json_object();
     for (size_t i = 0; i < data->n; i++)
-        json_object_set_new(splits, data->split[i].name, split_json(&data->split[i].info));
+        pha__json_set(&splits, data->split[i].name, split_json(&data->split[i].info));
     char seed[24]; /* a string: it may be larger than a JSON integer here */
     pha__print(seed, sizeof seed, "%" PRIu64, data->seed);
-    return json_pack("{s:s,s:i,s:i,s:s,s:s,s:s,s:o}", "format", "pha-data", "version", VERSION, "vocab_size",
-                     (int)data->vocab_size, "tokenizer_hash", hash, "seed", seed, "joined", data->joined, "splits",
-                     splits);
+    pha__json_set(&o, "format", pha__json_text("pha-data"));
+    pha__json_set(&o, "version", pha__json_number(VERSION));
+    pha__json_set(&o, "vocab_size", pha__json_number(data->vocab_size));
+    pha__json_set(&o, "tokenizer_hash", pha__json_hex(data->tokenizer_hash));
+    pha__json_set(&o, "seed", pha__json_text(seed));
+    pha__json_set(&o, "joined", pha__json_text(data->joined));
+    pha__json_set(&o, "end_token", pha__json_number(data->end_token));
+    pha__json_set(&o, "splits", splits);
+    pha__json_seal(&o);
+    return o;
 }
 
 pha_status pha__data_write(const char *folder, const pha__data *data)
@@ -40,7 +52,7 @@ pha_status pha__data_write(const char *folder, const pha__data *data)
     json_t *json = data_json(data);
     char *path = pha__path_join(folder, "data.json");
     pha_status status = PHA_OK;
-    if (!json || !path) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory for data.json", folder);
+    if (!path) status = pha__fail(PHA_NO_MEMORY, "%s: out of memory for data.json", folder);
     if (status == PHA_OK) status = pha__json_save(json, path);
     json_decref(json);
     pha__free(path);
@@ -53,6 +65,13 @@ static pha_status read_count(uint64_t *out, const json_t *object, const char *ke
     TRY(pha__json_int(&value, object, key, 0, MOST, where));
     *out = (uint64_t)value;
     return PHA_OK;
+}
+
+/* 0 in a folder of an older version. */
+static pha_status read_later_count(uint64_t *out, const json_t *object, const char *key, const char *where)
+{
+    *out = 0;
+    return json_object_get(object, key) ? read_count(out, object, key, where) : PHA_OK;
 }
 
 static pha_status read_splits(pha__data *data, json_t *splits, const char *where)
@@ -69,6 +88,11 @@ static pha_status read_splits(pha__data *data, json_t *splits, const char *where
         TRY(read_count(&info->words, object, "words", where));
         TRY(read_count(&info->lines, object, "lines", where));
         TRY(read_count(&info->documents, object, "documents", where));
+        TRY(read_later_count(&info->copies, object, "copies", where));
+        TRY(read_later_count(&info->first_bytes, object, "first_bytes", where));
+        TRY(read_later_count(&info->first_words, object, "first_words", where));
+        if (info->first_bytes > info->bytes || info->first_words > info->words)
+            FAIL(BAD_INPUT, "%s: the first token of '%s' stands for more than its text", where, name);
     }
     return PHA_OK;
 }
@@ -88,6 +112,9 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     TRY(pha__json_string(&seed, json, "seed", where));
     TRY(pha__json_string(&joined, json, "joined", where));
     data->vocab_size = (int32_t)vocab;
+    int64_t end_token = -1;
+    if (json_object_get(json, "end_token")) TRY(pha__json_int(&end_token, json, "end_token", -1, vocab - 1, where));
+    data->end_token = (int32_t)end_token;
     int end = 0;
     if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
@@ -103,11 +130,13 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
 pha_status pha__data_read(pha__data *out, const char *folder)
 {
     memset(out, 0, sizeof *out);
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, "data.json");
     if (!path) FAIL(NO_MEMORY, "%s: out of memory", folder);
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, LIMIT);
     if (status == PHA_OK && !json_is_object(json)) status = pha__fail(PHA_BAD_INPUT, "%s: not a JSON object", path);
+    if (status == PHA_OK) status = pha__json_check_seal(json, path);
     if (status == PHA_OK) status = read_data(out, json, path);
     json_decref(json);
     pha__free(path);

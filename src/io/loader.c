@@ -15,21 +15,44 @@ pha_status pha__loader_open(pha__loader *l, const pha__tokens *tokens, int32_t T
         FAIL(BAD_INPUT,
              "%" PRIu64 " tokens are too few for one training window of %d and its last target; use more text or a "
              "shorter context", count, T);
-    *l = (pha__loader){ tokens, T, seed, (count - 1) / (uint64_t)T };
+    *l = (pha__loader){ tokens, T, seed, (count - 1) / (uint64_t)T, (count - 1) % (uint64_t)T };
     return PHA_OK;
 }
 
 uint64_t pha__loader_windows(const pha__loader *l) { return l->windows; }
+
+/* The token that an epoch's first window begins with, 0 to `left`. */
+static uint64_t shift(const pha__loader *l, uint32_t epoch)
+{
+    if (epoch < 2) return epoch ? l->left : 0;
+    uint32_t out[4], counter[4] = { 0, epoch, UINT32_MAX, PHA__STREAM_SHUFFLE }; /* rounds have less */
+    pha__philox(l->seed, counter, out);
+    return (uint64_t)out[0] * (l->left + 1) >> 32; /* T has less than 32 bits */
+}
+
+static uint64_t window_of(const pha__loader *l, uint64_t index)
+{
+    return pha__permute(index % l->windows, l->windows, l->seed, (uint32_t)(index / l->windows));
+}
 
 pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens, int32_t *targets)
 {
     uint64_t epoch = index / l->windows, T = (uint64_t)l->T;
     if (epoch > UINT32_MAX)
         FAIL(USAGE, "sequence %" PRIu64 " is in epoch %" PRIu64 ", beyond what can be shuffled", index, epoch);
-    uint64_t begin = T * pha__permute(index % l->windows, l->windows, l->seed, (uint32_t)epoch);
+    uint64_t begin = shift(l, (uint32_t)epoch) + T * window_of(l, index);
     TRY(pha__tokens_read(l->tokens, begin, (size_t)T, tokens));
     memcpy(targets, tokens + 1, (T - 1) * sizeof *targets);
     return pha__tokens_read(l->tokens, begin + T, 1, targets + T - 1);
+}
+
+/* All but the last `left` tokens are in the first epoch, and these in the last window of the second. */
+uint64_t pha__loader_unseen(const pha__loader *l, uint64_t n)
+{
+    if (n < l->windows) return (l->windows - n) * (uint64_t)l->T + l->left;
+    for (uint64_t i = l->windows; i < n && i < 2 * l->windows; i++)
+        if (window_of(l, i) == l->windows - 1) return 0;
+    return l->left;
 }
 
 pha_status pha__cursor_open(pha__cursor *c, const pha__tokens *tokens, int32_t T, int32_t stride)

@@ -9,18 +9,22 @@
 #include "io/tokens.h"
 
 /* Training: the stream is cut into non-overlapping windows of T inputs; the target of the last input is the first token
- * of the next window, and what is left of the stream at its end is dropped. */
+ * of the next window. What doesn't fill a window is left out, not always the same: the first epoch begins at the first
+ * token, the second ends at the last one, so that two epochs have seen everything, and each later one begins at a place
+ * between these that (seed, epoch) draws. */
 typedef struct pha__loader {
     const pha__tokens *tokens; /* borrowed */
     int32_t T;
-    uint64_t seed, windows;
+    uint64_t seed, windows, left; /* left: targets of the stream that no window of an epoch has, below T */
 } pha__loader;
 
 /* Fails if the split is shorter than one window. Nothing to close. */
 pha_status pha__loader_open(pha__loader *l, const pha__tokens *tokens, int32_t T, uint64_t seed);
 uint64_t pha__loader_windows(const pha__loader *l); /* sequences per epoch */
-/* Sequence number `index` = epoch * windows + position; each epoch is its own permutation of all windows. */
+/* Sequence number `index` = epoch * windows + position; each epoch is its own permutation of all its windows. */
 pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens, int32_t *targets);
+/* Of the stream's tokens, how many are targets in none of the first n sequences (the very first can be none). */
+uint64_t pha__loader_unseen(const pha__loader *l, uint64_t n);
 
 /* Evaluation: windows in order, window w beginning at token w * stride. Every token of the stream except the first is
  * the target of a scored position exactly once. stride = T: no overlap. stride < T: after window 0 only the last

@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 
 #define MAX_HEADER ((uint64_t)100 << 20)
 #define MAX_TENSORS ((size_t)1 << 20)
@@ -20,6 +22,9 @@ struct pha__safetensors {
     size_t n;
     const unsigned char *data;
     uint64_t data_size;
+    char *index; /* of a file in parts: its path; the tensors are theirs */
+    pha__safetensors **parts;
+    size_t n_parts;
 };
 
 /* "FILE: tensor 'NAME': message" */
@@ -56,14 +61,17 @@ static pha_status check_metadata(const pha__safetensors *st)
     return PHA_OK;
 }
 
+const char *const pha__safetensors_dtypes[PHA__BUILT_IN] = {
+    [PHA__F32] = "F32", [PHA__BF16] = "BF16", [PHA__F16] = "F16", [PHA__F64] = "F64"};
+
 static pha_status read_dtype(pha__dtype *out, const pha__safetensors *st, const char *name, const json_t *entry)
 {
     const char *text = json_string_value(json_object_get(entry, "dtype"));
     if (!text) return BAD(st, name, "has no dtype");
-    if (strcmp(text, "F32") == 0) *out = PHA__F32;
-    else if (strcmp(text, "BF16") == 0) *out = PHA__BF16;
-    else return BAD(st, name, "its dtype is %.20s; only F32 and BF16 are read, convert the file", text);
-    return PHA_OK;
+    for (int i = 0; i < PHA__BUILT_IN; i++)
+        if (pha__safetensors_dtypes[i] && strcmp(text, pha__safetensors_dtypes[i]) == 0)
+            return *out = (pha__dtype)i, PHA_OK;
+    return BAD(st, name, "its dtype is %.20s; only F32, BF16, F16 and F64 are read, convert the file", text);
 }
 
 /* The shape, and the number of bytes it needs. */
@@ -175,6 +183,9 @@ pha_status pha__safetensors_open(pha__safetensors **out, const char *path)
 void pha__safetensors_close(pha__safetensors *st)
 {
     if (!st) return;
+    for (size_t i = 0; i < st->n_parts; i++) pha__safetensors_close(st->parts[i]);
+    pha__free(st->parts);
+    pha__free(st->index);
     json_decref(st->header);
     pha__free(st->tensors);
     pha__map_close(&st->map);
@@ -183,7 +194,14 @@ void pha__safetensors_close(pha__safetensors *st)
 
 size_t pha__safetensors_count(const pha__safetensors *st) { return st->n; }
 const pha__tensor *pha__safetensors_at(const pha__safetensors *st, size_t i) { return &st->tensors[i]; }
-const char *pha__safetensors_path(const pha__safetensors *st) { return st->map.path; }
+const char *pha__safetensors_path(const pha__safetensors *st) { return st->index ? st->index : st->map.path; }
+
+uint64_t pha__safetensors_bytes(const pha__safetensors *st)
+{
+    uint64_t bytes = st->map.size;
+    for (size_t i = 0; i < st->n_parts; i++) bytes += st->parts[i]->map.size;
+    return bytes;
+}
 
 const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char *name)
 {
@@ -193,5 +211,54 @@ const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char 
 
 const char *pha__safetensors_metadata(const pha__safetensors *st, const char *key)
 {
-    return json_string_value(json_object_get(json_object_get(st->header, "__metadata__"), key));
+    const char *value = json_string_value(json_object_get(json_object_get(st->header, "__metadata__"), key));
+    for (size_t i = 0; i < st->n_parts && !value; i++) value = pha__safetensors_metadata(st->parts[i], key);
+    return value;
+}
+
+pha_status pha__safetensors_join(pha__safetensors **out, pha__safetensors **parts, size_t n_parts, const char *path)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < n_parts; i++) n += parts[i]->n;
+    pha__safetensors *st = pha__alloc_zero(1, sizeof *st);
+    if (st) {
+        st->index = pha__strdup(path);
+        st->parts = pha__alloc(n_parts + 1, sizeof *parts);
+        st->tensors = pha__alloc(n + 1, sizeof *st->tensors);
+    }
+    if (!st || !st->index || !st->parts || !st->tensors) {
+        pha__safetensors_close(st);
+        return PHA_NO_MEMORY;
+    }
+    for (size_t i = 0; i < n_parts; i++) {
+        memcpy(st->tensors + st->n, parts[i]->tensors, parts[i]->n * sizeof *st->tensors);
+        st->n += parts[i]->n;
+    }
+    qsort(st->tensors, n, sizeof *st->tensors, by_name);
+    for (size_t i = 1; i < n; i++) {
+        if (strcmp(st->tensors[i - 1].name, st->tensors[i].name) != 0) continue;
+        pha_status status =
+            pha__fail(PHA_BAD_INPUT, "%s: the tensor '%.200s' is in two parts", path, st->tensors[i].name);
+        pha__safetensors_close(st);
+        return status;
+    }
+    memcpy(st->parts, parts, n_parts * sizeof *parts);
+    st->n_parts = n_parts;
+    *out = st;
+    return PHA_OK;
+}
+
+pha_status pha__safetensors_verify(const pha__safetensors *st)
+{
+    for (size_t i = 0; i < st->n_parts; i++) TRY(pha__safetensors_verify(st->parts[i]));
+    const char *wanted = st->n_parts ? NULL : pha__safetensors_metadata(st, PHA__TENSORS_SUM);
+    char found[20];
+    if (!wanted) return PHA_OK;
+    pha__print(found, sizeof found, "%016" PRIx64, pha__hash(st->data, st->data_size, 0));
+    if (strcmp(wanted, found))
+        FAIL(BAD_INPUT,
+             "%s: its numbers are not those that were written (checksum %s, not %.20s): the file is damaged; take a "
+             "copy that is whole",
+             st->map.path, found, wanted);
+    return PHA_OK;
 }

@@ -1,7 +1,8 @@
 /* safetensors.h -- named tensors in one file: 8 bytes length, a JSON header, the data (docs/format.md)
  *
- * Reading maps the file; tensors point into the map. A file is accepted only if every tensor is F32 or BF16 and the
- * tensors cover the data exactly: no overlap, no hole, nothing behind.
+ * Reading maps the file; tensors point into the map. A file is accepted only if every tensor is F32, BF16, F16 or F64
+ * and the tensors cover the data exactly: no overlap, no hole, nothing behind. The metadata of files that we wrote has
+ * a checksum of the data; whoever is going to compute with it verifies that first.
  */
 #ifndef PHA__SAFETENSORS_H
 #define PHA__SAFETENSORS_H
@@ -13,6 +14,7 @@
 #include "base/status.h"
 
 #define PHA__MAX_RANK 8
+#define PHA__TENSORS_SUM "data_xxh3" /* key of the metadata */
 
 typedef struct pha__tensor {
     const char *name;
@@ -26,12 +28,20 @@ typedef struct pha__tensor {
 typedef struct pha__safetensors pha__safetensors;
 
 pha_status pha__safetensors_open(pha__safetensors **out, const char *path);
+/* A model in parts: the index names the file of each tensor ({"weight_map": {tensor: file}}), in the same folder. */
+pha_status pha__safetensors_open_index(pha__safetensors **out, const char *path);
+/* Tensors of several files as of one, which then owns them; on failure they stay the caller's. `path` for messages. */
+pha_status pha__safetensors_join(pha__safetensors **out, pha__safetensors **parts, size_t n_parts, const char *path);
 void pha__safetensors_close(pha__safetensors *st);
 size_t pha__safetensors_count(const pha__safetensors *st);
 const pha__tensor *pha__safetensors_at(const pha__safetensors *st, size_t i);              /* by name, i < count */
 const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char *name);   /* NULL: none */
 const char *pha__safetensors_metadata(const pha__safetensors *st, const char *key);       /* NULL: none */
+/* Reads all data. BAD_INPUT: not what was written. A file from elsewhere, without a checksum, passes. */
+pha_status pha__safetensors_verify(const pha__safetensors *st);
 const char *pha__safetensors_path(const pha__safetensors *st);
+uint64_t pha__safetensors_bytes(const pha__safetensors *st); /* of the file or files */
+extern const char *const pha__safetensors_dtypes[PHA__BUILT_IN]; /* names in files; NULL: not for files */
 
 /* Writes the tensors sorted by name (those of wider numbers first, so that all are aligned). `metadata`: key, value,
  * ..., NULL; may be NULL itself. The file appears whole or not at all. */

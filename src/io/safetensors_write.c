@@ -3,8 +3,10 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/safetensors.h"
 
 #define PADDING 64 /* the data begins at a multiple: aligned for every dtype and for whole cache lines */
@@ -21,6 +23,8 @@ static int by_width_and_name(const void *a, const void *b)
 static pha_status tensor_size(pha__tensor *t, const char *path)
 {
     if (t->rank < 0 || t->rank > PHA__MAX_RANK) FAIL(FAILED, "%s: tensor '%s': rank %d", path, t->name, t->rank);
+    if (!pha__utf8_valid(t->name, strlen(t->name)))
+        FAIL(FAILED, "%s: the tensor's name '%s' is not UTF-8", path, t->name);
     if (strcmp(t->name, "__metadata__") == 0) FAIL(FAILED, "%s: no tensor can be called __metadata__", path);
     t->size = pha__dtype_size(t->dtype);
     for (int i = 0; i < t->rank; i++)
@@ -31,28 +35,39 @@ static pha_status tensor_size(pha__tensor *t, const char *path)
 
 static json_t *entry(const pha__tensor *t, uint64_t begin)
 {
-    json_t *shape = json_array();
-    for (int i = 0; i < t->rank; i++) json_array_append_new(shape, json_integer(t->shape[i]));
-    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", t->dtype == PHA__BF16 ? "BF16" : "F32", "shape", shape,
-                     "data_offsets", (json_int_t)begin, (json_int_t)(begin + t->size));
+    json_t *o = pha__json_object(), *shape = pha__json_list(), *offsets = pha__json_list();
+    for (int i = 0; i < t->rank; i++) pha__json_add(&shape, pha__json_number(t->shape[i]));
+    pha__json_add(&offsets, pha__json_number((int64_t)begin));
+    pha__json_add(&offsets, pha__json_number((int64_t)(begin + t->size)));
+    pha__json_set(&o, "dtype", pha__json_text(pha__safetensors_dtypes[t->dtype]));
+    pha__json_set(&o, "shape", shape);
+    pha__json_set(&o, "data_offsets", offsets);
+    return o;
+}
+
+/* Of the data as the file will have it; NULL: no memory. */
+static json_t *checksum(const pha__tensor *tensors, size_t n)
+{
+    pha__hasher *h = pha__hasher_open();
+    if (!h) return NULL;
+    for (size_t i = 0; i < n; i++) pha__hasher_add(h, tensors[i].data, tensors[i].size);
+    json_t *sum = pha__json_hex(pha__hasher_value(h));
+    pha__hasher_close(h);
+    return sum;
 }
 
 /* Adds all entries; sizes are computed and the tensors sorted by the caller. */
-static pha_status fill_header(json_t *header, const pha__tensor *tensors, size_t n, const char *const *metadata,
+static pha_status fill_header(json_t **header, const pha__tensor *tensors, size_t n, const char *const *metadata,
                               const char *path)
 {
     uint64_t begin = 0;
-    if (metadata) {
-        json_t *all = json_object();
-        json_object_set_new(header, "__metadata__", all);
-        for (; metadata[0]; metadata += 2)
-            if (json_object_set_new(all, metadata[0], json_string(metadata[1])) != 0)
-                FAIL(FAILED, "%s: metadata '%s' is not UTF-8", path, metadata[0]);
-    }
+    json_t *all = pha__json_object();
+    for (; metadata && metadata[0]; metadata += 2) pha__json_set(&all, metadata[0], pha__json_text(metadata[1]));
+    pha__json_set(&all, PHA__TENSORS_SUM, checksum(tensors, n));
+    pha__json_set(header, "__metadata__", all);
     for (size_t i = 0; i < n; i++) {
-        if (json_object_get(header, tensors[i].name)) FAIL(FAILED, "%s: two tensors '%s'", path, tensors[i].name);
-        if (json_object_set_new(header, tensors[i].name, entry(&tensors[i], begin)) != 0)
-            FAIL(FAILED, "%s: the tensor's name '%s' is not UTF-8", path, tensors[i].name);
+        if (json_object_get(*header, tensors[i].name)) FAIL(FAILED, "%s: two tensors '%s'", path, tensors[i].name);
+        pha__json_set(header, tensors[i].name, entry(&tensors[i], begin));
         begin += tensors[i].size;
     }
     return PHA_OK;
@@ -83,13 +98,14 @@ static pha_status write_sorted(const char *path, pha__tensor *tensors, size_t n,
 {
     for (size_t i = 0; i < n; i++) TRY(tensor_size(&tensors[i], path));
     if (n) qsort(tensors, n, sizeof *tensors, by_width_and_name);
-    json_t *header = json_object();
-    pha_status status = fill_header(header, tensors, n, metadata, path);
-    char *text = status == PHA_OK ? json_dumps(header, JSON_COMPACT) : NULL;
-    if (status == PHA_OK && !text) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for the header", path);
-    if (status == PHA_OK) status = write_file(path, text, tensors, n);
-    free(text);
+    json_t *header = pha__json_object();
+    pha_status status = fill_header(&header, tensors, n, metadata, path);
+    pha__str text = {0};
+    pha__json_print(&text, header, JSON_COMPACT);
     json_decref(header);
+    if (status == PHA_OK && text.failed) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for the header", path);
+    if (status == PHA_OK) status = write_file(path, text.data, tensors, n);
+    pha__str_free(&text);
     return status;
 }
 

@@ -10,7 +10,7 @@
 
 enum { MAX_DEPTH = 100 }; /* folders in folders; links to folders are not followed, so there are no loops */
 
-static pha_status push(pha__text_list *list, const char *path, uint64_t size, bool named)
+static pha_status push(pha__text_list *list, const char *path, const char *name, const struct stat *st, bool named)
 {
     if (list->n == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 64;
@@ -18,10 +18,16 @@ static pha_status push(pha__text_list *list, const char *path, uint64_t size, bo
         if (!grown) FAIL(NO_MEMORY, "%s: out of memory for the list of files", path);
         list->files = grown, list->capacity = capacity;
     }
-    char *copy = pha__strdup(path);
-    if (!copy) FAIL(NO_MEMORY, "%s: out of memory for the list of files", path);
-    list->files[list->n++] = (pha__text_file){ copy, size, named };
-    list->bytes += size;
+    pha__text_file *file = &list->files[list->n];
+    *file = (pha__text_file){pha__strdup(path),         pha__strdup(name), (uint64_t)st->st_size, (uint64_t)st->st_dev,
+                             (uint64_t)st->st_ino, named, false};
+    if (!file->path || !file->name) {
+        pha__free(file->path);
+        pha__free(file->name);
+        FAIL(NO_MEMORY, "%s: out of memory for the list of files", name);
+    }
+    list->n++;
+    list->bytes += file->size;
     return PHA_OK;
 }
 
@@ -34,7 +40,7 @@ static pha_status add_entry(pha__text_list *list, const char *path, const struct
     bool link = S_ISLNK(st.st_mode);
     if (link && stat(path, &st) != 0) st.st_mode = 0; /* a link to nothing is left out like a socket */
     if (S_ISDIR(st.st_mode) && !link) return add_folder(list, path, exclude, depth + 1);
-    if (S_ISREG(st.st_mode)) return push(list, path, (uint64_t)st.st_size, false);
+    if (S_ISREG(st.st_mode)) return push(list, path, path, &st, false);
     pha__log(PHA__LOG_NOTE, "%s: left out (%s)", path, link ? "a link, not to a file" : "not a regular file");
     list->skipped++;
     return PHA_OK;
@@ -68,15 +74,41 @@ pha_status pha__text_list_add(pha__text_list *list, const char *path, const char
     }
     bool have_out = exclude && stat(exclude, &out) == 0;
     if (S_ISDIR(st.st_mode)) return add_folder(list, path, have_out ? &out : NULL, 0);
-    if (!S_ISREG(st.st_mode))
-        FAIL(BAD_INPUT, "%s: neither a regular file nor a folder (input is read more than once, so a pipe will not do)",
-             path);
-    return push(list, path, (uint64_t)st.st_size, true);
+    if (!S_ISREG(st.st_mode)) FAIL(BAD_INPUT, "%s: neither a regular file nor a folder", path);
+    return push(list, path, path, &st, true);
+}
+
+pha_status pha__text_list_add_as(pha__text_list *list, const char *path, const char *name)
+{
+    struct stat st;
+    if (stat(path, &st) != 0) FAIL(IO, "%s: %s", path, strerror(errno));
+    return push(list, path, name, &st, true);
+}
+
+static void free_file(pha__text_file *file)
+{
+    pha__free(file->path);
+    pha__free(file->name);
+}
+
+void pha__text_list_drop(pha__text_list *list)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->n; i++) {
+        pha__text_file *file = &list->files[i];
+        if (file->drop) {
+            list->bytes -= file->size;
+            free_file(file);
+        } else {
+            list->files[kept++] = *file;
+        }
+    }
+    list->n = kept;
 }
 
 void pha__text_list_free(pha__text_list *list)
 {
-    for (size_t i = 0; i < list->n; i++) pha__free(list->files[i].path);
+    for (size_t i = 0; i < list->n; i++) free_file(&list->files[i]);
     pha__free(list->files);
     *list = (pha__text_list){ 0 };
 }

@@ -94,7 +94,8 @@ static pha_status open_all(pha__tokens *t, const char *folder, const char *split
 {
     size_t n;
     if (strlen(split) > 15) FAIL(USAGE, "%s: no split '%s'", folder, split);
-    if (!pha__is_dir(folder)) FAIL(IO, "%s: not a folder; make a data folder with pha prepare", folder);
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "make a data folder with pha prepare"));
     TRY(count_shards(folder, split, &n));
     if (n == 0)
         FAIL(BAD_INPUT, "%s: no split '%s' (no file %s-00000.tok); make a data folder with pha prepare", folder, split,
@@ -131,6 +132,17 @@ void pha__tokens_close(pha__tokens *t)
 uint64_t pha__tokens_count(const pha__tokens *t) { return t->count; }
 int32_t pha__tokens_vocab(const pha__tokens *t) { return t->shards[0].header.vocab_size; }
 uint64_t pha__tokens_tokenizer_hash(const pha__tokens *t) { return t->shards[0].header.tokenizer_hash; }
+
+uint64_t pha__tokens_identity(const pha__tokens *t)
+{
+    uint64_t hash = 0;
+    for (size_t i = 0; i < t->n; i++) { /* a header has all of that, and its place among the others */
+        unsigned char header[PHA__SHARD_HEADER];
+        pha__shard_header_put(&t->shards[i].header, header);
+        hash = pha__hash(header, sizeof header, hash);
+    }
+    return hash;
+}
 
 /* The shard that holds token i < count. */
 static const shard *find_shard(const pha__tokens *t, uint64_t i)

@@ -33,6 +33,9 @@ void pha__tokens_close(pha__tokens *t);
 uint64_t pha__tokens_count(const pha__tokens *t);
 int32_t pha__tokens_vocab(const pha__tokens *t);
 uint64_t pha__tokens_tokenizer_hash(const pha__tokens *t);
+/* What the split holds, as one number: a hash over the counts, checksums, vocabulary and tokenizer of its shards in
+ * order. Files of other names or ages with the same ids have the same one. */
+uint64_t pha__tokens_identity(const pha__tokens *t);
 /* Copies ids [begin, begin+n) to out; the caller keeps within count. An id >= V found in the file is an error. */
 pha_status pha__tokens_read(const pha__tokens *t, uint64_t begin, size_t n, int32_t *out);
 
@@ -40,6 +43,8 @@ pha_status pha__tokens_read(const pha__tokens *t, uint64_t begin, size_t n, int3
  * numbers). */
 typedef struct pha__split_info {
     uint64_t tokens, bytes, words, lines, documents;
+    uint64_t copies;                  /* documents whose text also lies in another split */
+    uint64_t first_bytes, first_words; /* what the first token, which is never a target, stands for */
 } pha__split_info;
 /* A split that data.json does not have is an error. */
 pha_status pha__data_info(pha__split_info *out, const char *folder, const char *split);
@@ -48,7 +53,8 @@ enum { PHA__DATA_SPLITS = 3 };
 typedef struct pha__data {
     int32_t vocab_size;
     uint64_t tokenizer_hash, seed;
-    char joined[16]; /* "eot", "none" or "auto": what stands between documents */
+    char joined[16]; /* "eot", "none" or "mixed": what stands behind documents */
+    int32_t end_token; /* the one that does; -1: none, or an older version wrote the folder */
     size_t n;        /* splits */
     struct {
         char name[16];

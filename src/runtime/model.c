@@ -8,6 +8,7 @@
 #include "base/format.h"
 #include "base/fs.h"
 #include "base/hash.h"
+#include "base/json.h"
 #include "base/print.h"
 #include "runtime/gpt2_files.h"
 #include "runtime/tensors.h"
@@ -124,6 +125,28 @@ static pha_status read_config(pha_model *m, const char *path, const pha__config_
     return status;
 }
 
+/* In one file, or in several with an index. */
+static pha_status open_weights(pha_model *m)
+{
+    char *path, *index = NULL;
+    TRY(in_folder(&path, m->folder, "model.safetensors"));
+    pha_status status = in_folder(&index, m->folder, "model.safetensors.index.json");
+    if (!status && !pha__exists(path) && pha__exists(index)) status = pha__safetensors_open_index(&m->file, index);
+    else if (!status) status = pha__safetensors_open(&m->file, path);
+    pha__free(path);
+    pha__free(index);
+    return status;
+}
+
+static pha_status check_config(const pha_model *m)
+{
+    char *path;
+    TRY(in_folder(&path, m->folder, "config.json"));
+    pha_status status = pha__model_check_config(m, path);
+    pha__free(path);
+    return status;
+}
+
 static pha_status open_parts(pha_model *m)
 {
     char *path;
@@ -136,11 +159,9 @@ static pha_status open_parts(pha_model *m)
     TRY(status);
     pha__program_options options = {.B = 1, .T = 1};
     TRY(pha__record(&m->names, &m->config, &options, PHA__HEAD_NONE));
-    TRY(in_folder(&path, m->folder, "model.safetensors"));
-    status = pha__safetensors_open(&m->file, path);
-    pha__free(path);
-    TRY(status);
+    TRY(open_weights(m));
     TRY(bind_weights(m));
+    TRY(check_config(m));
     return open_tokenizer(m);
 }
 
@@ -161,10 +182,11 @@ static pha_status check_not_a_run(const char *folder)
 
 pha_status pha_model_open(pha_model **out, const char *folder)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
-    if (!folder || !pha__is_dir(folder))
-        FAIL(IO, "%s: is not a folder; a model is a folder with config.json and model.safetensors",
-             folder ? folder : "(null)");
+    if (!folder) FAIL(USAGE, "no model folder was named");
+    TRY(pha__settle(folder, false));
+    TRY(pha__need_dir(folder, "a model is a folder with config.json and model.safetensors"));
     TRY(check_not_a_run(folder));
     pha_model *m = pha__alloc_zero(1, sizeof *m);
     if (!m) return PHA_NO_MEMORY;
@@ -189,6 +211,14 @@ void pha_model_close(pha_model *m)
     pha__free(m);
 }
 
+pha_status pha__model_verify(const pha_model *model)
+{
+    pha_model *m = (pha_model *)model;
+    if (!m->verified) TRY(pha__safetensors_verify(m->file));
+    m->verified = true;
+    return PHA_OK;
+}
+
 /* Two threads that ask at once both find the same. */
 pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
 {
@@ -196,11 +226,13 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
     if (m->has_fingerprint) return *out = m->fingerprint, PHA_OK;
     pha__config_rules rules = pha__rules();
     json_t *json = pha__config_to_json(&m->config, &rules);
-    char *text = json ? json_dumps(json, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    pha__str text = {0};
+    pha__json_print(&text, json, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(json);
-    if (!text) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
-    uint64_t hash = pha__hash(text, strlen(text), m->names->parameters);
-    free(text);
+    uint64_t hash = text.failed ? 0 : pha__hash(text.data, text.size, m->names->parameters);
+    bool failed = text.failed;
+    pha__str_free(&text);
+    if (failed) FAIL(NO_MEMORY, "no memory for the fingerprint of a model");
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
         pha__place at = pha__store_at(m->store, PHA__WEIGHT, i);
@@ -213,10 +245,16 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
 
 void pha_model_get_info(const pha_model *m, pha_model_info *info)
 {
+    if (!info) return;
+    *info = (pha_model_info){0};
+    if (!m) return;
     const pha__config *c = &m->config;
     *info = (pha_model_info){
         .vocab_size = c->vocab_size, .d_model = c->d_model, .n_layer = c->n_layer, .parameters = m->names->parameters};
     pha__print(info->arch, sizeof info->arch, "%s", c->arch);
 }
 
-const pha_tokenizer *pha_model_tokenizer(const pha_model *m) { return (const pha_tokenizer *)m->tokenizer; }
+const pha_tokenizer *pha_model_tokenizer(const pha_model *m)
+{
+    return m ? (const pha_tokenizer *)m->tokenizer : NULL;
+}

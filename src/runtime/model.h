@@ -7,6 +7,8 @@
 #ifndef PHA__MODEL_H
 #define PHA__MODEL_H
 
+#include "base/place.h"
+#include "base/str.h"
 #include "io/config.h"
 #include "io/safetensors.h"
 #include "io/tokenizer/tokenizer.h"
@@ -24,7 +26,7 @@ struct pha_model {
     char *folder;
     bool gpt2; /* the folder has the names of GPT-2 (gpt2_files.h) */
     _Atomic uint64_t fingerprint; /* made when it is first asked for */
-    _Atomic bool has_fingerprint;
+    _Atomic bool has_fingerprint, verified;
 };
 
 typedef struct pha__weights {
@@ -33,6 +35,15 @@ typedef struct pha__weights {
     pha__device *device;
     pha__store *store;
 } pha__weights;
+
+/* The configuration as the metadata of weights has it; BAD_INPUT: config.json, at `path`, is of another model, and does
+ * not say that it was changed on purpose. Weights from elsewhere go with any that fits. */
+void pha__config_text(pha__str *out, const pha__config *config);
+pha_status pha__model_check_config(const pha_model *m, const char *path);
+
+/* BAD_INPUT: the weights in the file are not those that were written. Whoever computes with them asks first; it reads
+ * all of them, once. */
+pha_status pha__model_verify(const pha_model *m);
 
 /* A hash of the configuration and of all weights: what a state belongs to. */
 pha_status pha__model_fingerprint(uint64_t *out, const pha_model *m);
@@ -47,12 +58,15 @@ pha_status pha__weights_place(pha__weights *w, const pha__config *config, const 
                               pha__dtype dtype);
 void pha__weights_close(pha__weights *w); /* of pha__weights_place; a zeroed one is allowed */
 
-/* May a model be written to `folder`? Only over nothing, an empty folder, or a model folder that holds nothing else. */
-pha_status pha__model_place(const char *folder);
+/* A claim on a place for a model: over nothing, an empty folder, or a model folder that holds nothing else. */
+extern const pha__kind pha__model_kind;
+pha_status pha__model_claim(pha__claim *claim, const char *folder);
 
-/* Writes config.json, model.safetensors (the store's weights, fp32) and README.md, and tokenizer.json if given, into a
- * new folder beside `folder`, and puts it in its place if pha__model_place allows it. `card`: text for the model card,
- * may be NULL. */
+/* Writes config.json, model.safetensors (the store's weights, fp32) and README.md, and tokenizer.json if given, beside
+ * the claimed place, and puts the folder there. `card`: text for the model card, may be NULL. */
+pha_status pha__model_write_to(pha__claim *claim, const pha__config *config, const pha__store *store,
+                               const pha__tokenizer *tokenizer, const char *card);
+/* The same with a claim of its own. */
 pha_status pha__model_write(const char *folder, const pha__config *config, const pha__store *store,
                             const pha__tokenizer *tokenizer, const char *card);
 

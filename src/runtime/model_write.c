@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/place.h"
+#include "base/inside.h"
 #include "base/print.h"
 #include "base/str.h"
 #include "runtime/model.h"
@@ -20,9 +20,14 @@ static pha_status write_weights(const char *path, const pha__config *c, const ph
 {
     char hash[20];
     pha__print(hash, sizeof hash, "%016" PRIx64, tokenizer ? pha__tokenizer_hash(tokenizer) : 0);
+    pha__str config = {0};
+    pha__config_text(&config, c);
     const char *metadata[] = {"format", "pha", "rope", c->rope == PHA__ROPE_HALF ? "half" : "interleaved",
-                              tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
-    return pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+                              "config", config.data, tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
+    pha_status status = config.failed ? pha__fail(PHA_NO_MEMORY, "%s: no memory for its metadata", path)
+                                      : pha__tensors_write(path, store, PHA__WEIGHT, true, metadata);
+    pha__str_free(&config);
+    return status;
 }
 
 static pha_status write_card(const char *path, const pha__config *c, const pha__store *store, const char *card)
@@ -43,6 +48,16 @@ static pha_status write_card(const char *path, const pha__config *c, const pha__
 static const char config_name[] = "config.json", weights_name[] = "model.safetensors",
                   tokenizer_name[] = "tokenizer.json", card_name[] = "README.md";
 
+/* What is on the disk now, before it takes the place of an earlier model. */
+static pha_status read_back(const char *folder)
+{
+    pha_model *m;
+    pha_status status = pha_model_open(&m, folder);
+    if (!status) status = pha__model_verify(m);
+    pha_model_close(m);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
 static pha_status write_parts(const char *folder, const pha__config *c, const pha__store *store,
                               const pha__tokenizer *tokenizer, const char *card)
 {
@@ -57,15 +72,13 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
     pha__free(path);
     TRY(status);
     if (tokenizer) {
-        TRY(in_folder(&path, folder, tokenizer_name));
-        status = pha__tokenizer_save(tokenizer, path);
-        pha__free(path);
-        TRY(status);
+        TRY(pha__tokenizer_save_folder(tokenizer, folder));
     }
     TRY(in_folder(&path, folder, card_name));
     status = write_card(path, c, store, card);
     pha__free(path);
-    return status;
+    TRY(status);
+    return read_back(folder);
 }
 
 /* ---- the place ------------------------------------------------------------------------------------------- */
@@ -73,57 +86,37 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
 static bool is_part(const char *name)
 {
     return !strcmp(name, config_name) || !strcmp(name, weights_name) || !strcmp(name, tokenizer_name) ||
-           !strcmp(name, card_name);
+           !strcmp(name, PHA__TOKENIZER_CONFIG) ||           !strcmp(name, card_name);
 }
 
 static const char *const needed[] = {config_name, weights_name, NULL};
-static const pha__kind model_kind = {"a model folder", needed, is_part};
+const pha__kind pha__model_kind = {"a model folder", needed, is_part};
 
-/* The folder without slashes at its end, and the folder beside it in which the model is made. */
-static pha_status place(const char *folder, pha__str *to, pha__str *beside)
+pha_status pha__model_claim(pha__claim *claim, const char *folder)
 {
-    size_t end = strlen(folder);
-    while (end > 1 && folder[end - 1] == '/') end--;
-    pha__str_printf(to, "%.*s", (int)end, folder);
-    pha__str_printf(beside, "%.*s.writing", (int)end, folder);
-    if (to->failed || beside->failed) return PHA_NO_MEMORY;
-    const char *slash = strrchr(to->data, '/'), *name = slash ? slash + 1 : to->data;
-    if (!*name || !strcmp(name, ".") || !strcmp(name, ".."))
-        FAIL(USAGE, "'%s': a model folder needs a name of its own", folder);
-    TRY(pha__may_replace(to->data, &model_kind, false));
-    return pha__may_replace(beside->data, &model_kind, true);
+    return pha__claim_open(claim, folder, &pha__model_kind);
 }
 
-pha_status pha__model_place(const char *folder)
+pha_status pha__model_write_to(pha__claim *claim, const pha__config *config, const pha__store *store,
+                               const pha__tokenizer *tokenizer, const char *card)
 {
-    pha__str to = {0}, beside = {0};
-    pha_status status = place(folder, &to, &beside);
-    pha__str_free(&to);
-    pha__str_free(&beside);
-    return status;
+    TRY(pha__mkdirs(claim->beside));
+    TRY(write_parts(claim->beside, config, store, tokenizer, card));
+    return pha__claim_commit(claim);
 }
 
 pha_status pha__model_write(const char *folder, const pha__config *config, const pha__store *store,
                             const pha__tokenizer *tokenizer, const char *card)
 {
-    pha__str to = {0}, beside = {0};
-    pha_status status = place(folder, &to, &beside);
-    if (!status) {
-        status = pha__remove_tree(beside.data); /* what a killed run left */
-        if (!status) status = pha__mkdirs(beside.data);
-        if (!status) status = write_parts(beside.data, config, store, tokenizer, card);
-        if (!status)
-            status = pha__replace_dir(beside.data, to.data);
-        else
-            pha__remove_tree(beside.data);
-    }
-    pha__str_free(&to);
-    pha__str_free(&beside);
+    pha__claim claim;
+    TRY(pha__model_claim(&claim, folder));
+    pha_status status = pha__model_write_to(&claim, config, store, tokenizer, card);
+    pha__claim_close(&claim);
     return status;
 }
 
 /* The initial values, written through a store of the processor. */
-static pha_status write_initial(const char *folder, const pha__config *c, const pha__tokenizer *tokenizer,
+static pha_status write_initial(pha__claim *claim, const pha__config *c, const pha__tokenizer *tokenizer,
                                 uint64_t seed)
 {
     pha__program_options options = {.B = 1, .T = 1};
@@ -135,14 +128,14 @@ static pha_status write_initial(const char *folder, const pha__config *c, const 
     if (!status) status = pha__store_open(&store, names, device);
     if (!status) status = pha__store_add(store, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32);
     if (!status) status = pha__init_weights(store, seed);
-    if (!status) status = pha__model_write(folder, c, store, tokenizer, "Untrained.\n");
+    if (!status) status = pha__model_write_to(claim, c, store, tokenizer, "Untrained.\n");
     pha__store_close(store);
     pha__device_close(device);
     pha__program_close(names);
     return status;
 }
 
-static pha_status initialise(const char *config_file, uint64_t seed, const pha__tokenizer *tok, const char *out_folder)
+static pha_status initialise(const char *config_file, uint64_t seed, const pha__tokenizer *tok, pha__claim *claim)
 {
     pha__config c;
     pha__config_rules r = pha__rules();
@@ -152,16 +145,23 @@ static pha_status initialise(const char *config_file, uint64_t seed, const pha__
     if (tok && pha__tokenizer_size(tok) > c.vocab_size)
         FAIL(BAD_INPUT, "%s: vocab_size %d is below the tokenizer's %d tokens", config_file, c.vocab_size,
              pha__tokenizer_size(tok));
-    return write_initial(out_folder, &c, tok, seed);
+    return write_initial(claim, &c, tok, seed);
 }
 
 pha_status pha_model_init(const char *config_file, uint64_t seed, const char *tokenizer, const char *out_folder)
 {
     pha__tokenizer *tok = NULL;
     if (!config_file || !out_folder) FAIL(USAGE, "a configuration file and a folder to write are needed");
-    TRY(pha__model_place(out_folder));
-    if (tokenizer) TRY(pha__tokenizer_open(&tok, tokenizer));
-    pha_status status = initialise(config_file, seed, tok, out_folder);
+    pha__claim claim;
+    TRY(pha__model_claim(&claim, out_folder));
+    pha_status status = PHA_OK;
+    if (pha__is_inside(config_file, out_folder) || (tokenizer && pha__is_inside(tokenizer, out_folder)))
+        status = pha__fail(PHA_USAGE,
+                           "%s: holds the configuration or the tokenizer to begin with and would be replaced; choose "
+                           "another folder", out_folder);
+    if (!status && tokenizer) status = pha__tokenizer_open(&tok, tokenizer);
+    if (!status) status = initialise(config_file, seed, tok, &claim);
     pha__tokenizer_close(tok);
+    pha__claim_close(&claim);
     return status;
 }

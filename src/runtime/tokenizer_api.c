@@ -9,20 +9,26 @@ static const pha__tokenizer *inner(const pha_tokenizer *t) { return (const pha__
 
 pha_status pha_tokenizer_open(pha_tokenizer **out, const char *path)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!path) FAIL(USAGE, "a tokenizer needs a path");
     return pha__tokenizer_open((pha__tokenizer **)out, path);
 }
 
 void pha_tokenizer_close(pha_tokenizer *t) { pha__tokenizer_close((pha__tokenizer *)t); }
-int32_t pha_tokenizer_size(const pha_tokenizer *t) { return pha__tokenizer_size(inner(t)); }
-int32_t pha_tokenizer_end(const pha_tokenizer *t) { return pha__tokenizer_eot(inner(t)); }
-uint64_t pha_tokenizer_hash(const pha_tokenizer *t) { return pha__tokenizer_hash(inner(t)); }
+int32_t pha_tokenizer_size(const pha_tokenizer *t) { return t ? pha__tokenizer_size(inner(t)) : 0; }
+int32_t pha_tokenizer_end(const pha_tokenizer *t) { return t ? pha__tokenizer_eot(inner(t)) : -1; }
+const char *pha_tokenizer_end_from(const pha_tokenizer *t) { return t ? pha__tokenizer_end_from(inner(t)) : ""; }
+uint64_t pha_tokenizer_hash(const pha_tokenizer *t) { return t ? pha__tokenizer_hash(inner(t)) : 0; }
 
 pha_status pha_tokenizer_encode(const pha_tokenizer *t, const char *text, size_t size, bool special, int32_t **ids,
                                 size_t *n)
 {
-    *ids = NULL, *n = 0;
+    if (ids) *ids = NULL;
+    if (n) *n = 0;
+    NEED(t, "a tokenizer");
+    NEED(ids, "a place for the ids");
+    NEED(n, "a place for their number");
     if (!text && size) FAIL(USAGE, "no text to encode");
     pha__encoder *encoder;
     const int32_t *found = NULL;
@@ -42,7 +48,11 @@ pha_status pha_tokenizer_encode(const pha_tokenizer *t, const char *text, size_t
 pha_status pha_tokenizer_decode(const pha_tokenizer *t, const int32_t *ids, size_t n, char **text, size_t *size)
 {
     pha__str s = {0};
-    *text = NULL, *size = 0;
+    if (text) *text = NULL;
+    if (size) *size = 0;
+    NEED(t, "a tokenizer");
+    NEED(text, "a place for the text");
+    if (!ids && n) FAIL(USAGE, "no ids to decode");
     pha__str_add(&s, "", 0);
     for (size_t i = 0; i < n && !s.failed; i++) {
         size_t length;
@@ -58,6 +68,7 @@ pha_status pha_tokenizer_decode(const pha_tokenizer *t, const int32_t *ids, size
         pha__str_free(&s);
         FAIL(NO_MEMORY, "no memory for the text of %zu tokens", n);
     }
-    *text = s.data, *size = s.size;
+    *text = s.data;
+    if (size) *size = s.size;
     return PHA_OK;
 }

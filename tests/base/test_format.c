@@ -1,6 +1,8 @@
 /* Formats: a matrix packed whole or in pieces is the same bytes, unpacks from any column, and fills its last panel */
 #include "base/format.h"
 
+#include <math.h>
+
 #include "support/check.h"
 
 enum { GUARD = 64, MOST = 40 };
@@ -62,6 +64,37 @@ static void formats(void **state)
     for (int id = 0; id < PHA__BUILT_IN; id++) check_format((pha__dtype)id);
 }
 
+/* Halves with their values, and what is between two of them: ties go to the even one. */
+static void halves(void **state)
+{
+    (void)state;
+    static const struct { uint16_t half; float value; } same[] = {
+        {0x3c00, 1}, {0xc000, -2}, {0x7bff, 65504}, {0x0400, 0x1p-14f}, {0x0001, 0x1p-24f}, {0x03ff, 0x3ffp-24f},
+        {0x8001, -0x1p-24f}, {0x7c00, INFINITY}, {0x0000, 0}, {0x3555, 0x1.554p-2f}};
+    static const struct { float value; uint16_t half; } round[] = {
+        {65519.996f, 0x7bff}, {65520, 0x7c00}, {1 + 0x1p-11f, 0x3c00}, {1 + 0x3p-11f, 0x3c02}, {0x1p-25f, 0},
+        {0x1.8p-24f, 2}, {1e9f, 0x7c00}, {-1e9f, 0xfc00}, {0x1.ffcp-15f, 0x0400}};
+    uint16_t h;
+    float f;
+    for (size_t i = 0; i < sizeof same / sizeof *same; i++) {
+        pha__format_unpack(PHA__F16, &same[i].half, 1, 0, 0, 1, &f);
+        assert_true(f == same[i].value);
+        pha__format_pack(PHA__F16, &h, 1, 1, 0, 1, &f, 1);
+        assert_int_equal(h, same[i].half);
+    }
+    for (size_t i = 0; i < sizeof round / sizeof *round; i++) {
+        pha__format_pack(PHA__F16, &h, 1, 1, 0, 1, &round[i].value, 1);
+        assert_int_equal(h, round[i].half);
+    }
+    for (uint32_t k = 0; k < 0x10000; k++) { /* each half comes back */
+        uint16_t from = (uint16_t)k;
+        pha__format_unpack(PHA__F16, &from, 1, 0, 0, 1, &f);
+        pha__format_pack(PHA__F16, &h, 1, 1, 0, 1, &f, 1);
+        if (isnan(f)) assert_true((k & 0x7c00) == 0x7c00 && (h & 0x7fff) > 0x7c00);
+        else assert_int_equal(h, from);
+    }
+}
+
 /* For each column the numbers of 16 rows lie together; rows that are missing are zero. */
 static void panels(void **state)
 {
@@ -97,6 +130,7 @@ static void sizes(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(panels), cmocka_unit_test(sizes)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(halves), cmocka_unit_test(panels),
+                                       cmocka_unit_test(sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -31,5 +31,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (d.n > PHA__DATA_SPLITS || d.vocab_size < 1) abort();
     if (pha__data_write(folder, &d) != PHA_OK || pha__data_read(&again, folder) != PHA_OK) abort();
     if (again.n != d.n || again.seed != d.seed || again.tokenizer_hash != d.tokenizer_hash) abort();
+    if (again.end_token != d.end_token || memcmp(again.split, d.split, sizeof d.split) != 0) abort();
     return 0;
 }

@@ -1,4 +1,4 @@
-/* Any bytes as a plain, gzip or zstd file: read in large and in small pieces it gives the same bytes and ends the same
+/* Any bytes as a plain or compressed file: read in large and in small pieces it gives the same bytes and ends the same
  * way */
 #include <string.h>
 
@@ -18,7 +18,7 @@ static result read_all(const char *path, size_t piece, size_t file_size)
     static uint8_t all[LIMIT + 65536];
     pha__stream *s;
     result r = {0};
-    if ((r.status = pha__stream_open(&s, path)) != PHA_OK) return r;
+    if ((r.status = pha__stream_open(&s, path, NULL)) != PHA_OK) return r;
     size_t got = piece;
     while (r.size < LIMIT && got == piece) {
         if ((r.status = pha__stream_read(s, all + r.size, piece, &got)) != PHA_OK) break;

@@ -23,8 +23,10 @@ static void use(const pha__tokenizer *t, bool special)
     const int32_t *ids;
     size_t n, at = 0, n_bytes;
     if (pha__encoder_open(&e, t)) return;
-    if (pha__encode(e, sample, sizeof sample - 1, special, &ids, &n)) abort();
-    bool prefixed = t->add_prefix_space;
+    /* What the file itself asks for may change the text, and a pattern may be too slow. */
+    bool prefixed = t->add_prefix_space || t->pipeline.n || t->forms.n;
+    for (int32_t i = 0; i < t->n_added; i++) prefixed |= t->added[i].lstrip || t->added[i].rstrip;
+    if (pha__encode(e, sample, sizeof sample - 1, special, &ids, &n) && !t->pipeline.regex) abort();
     for (size_t i = 0; i < n && !prefixed; i++) {
         const unsigned char *bytes = pha__tokenizer_bytes(t, ids[i], &n_bytes);
         if (!bytes || n_bytes > sizeof sample - 1 - at || memcmp(bytes, sample + at, n_bytes) != 0) abort();

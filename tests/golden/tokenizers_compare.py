@@ -84,7 +84,7 @@ def unicode_differs(bench, tokenizer, theirs, work):
     bad, got = set(), by_line(ours(bench, tokenizer, path, "--lines"))
     for start in range(0, len(texts), 50000):
         part = texts[start:start + 50000]
-        bad.update(t[0] for t, e in zip(part, theirs.encode_batch(part)) if e.ids != next(got))
+        bad.update(t[0] for t, e in zip(part, theirs.encode_batch(part, add_special_tokens=False)) if e.ids != next(got))
     return bad
 
 
@@ -93,7 +93,7 @@ def compare_lines(name, bench, tokenizer, theirs, path, work, known):
         lines = f.read().split("\n")
     got = list(by_line(ours(bench, tokenizer, path, "--lines")))
     bad = excused = 0
-    for i, e in enumerate(theirs.encode_batch(lines[:len(got)])):
+    for i, e in enumerate(theirs.encode_batch(lines[:len(got)], add_special_tokens=False)):
         if e.ids == got[i]:
             continue
         if known.intersection(lines[i]):
@@ -110,7 +110,7 @@ def compare_lines(name, bench, tokenizer, theirs, path, work, known):
 def compare_whole(name, bench, tokenizer, theirs, path):
     with open(path, encoding="utf-8", newline="") as f:
         text = f.read()
-    a, b = ours(bench, tokenizer, path, "--ids"), np.array(theirs.encode(text).ids, dtype="<i4")
+    a, b = ours(bench, tokenizer, path, "--ids"), np.array(theirs.encode(text, add_special_tokens=False).ids, dtype="<i4")
     same = len(a) == len(b) and bool((a == b).all())
     print(f"{name}, as one text: {len(a)} ids, {'all equal' if same else 'DIFFERENT'}")
     return 0 if same else 1

@@ -18,6 +18,11 @@ for file in bin/pha include/pha.h share/pha/configs/tiny.json share/man/man1/pha
 done
 cd "$at"
 quietly prefix/bin/pha version
+# The faults that tests ask for (tests/support/faults.c) are not in what is installed.
+for file in prefix/bin/pha "$(find prefix -name 'libpha.*' -type f | head -1)"; do
+    if grep -q PHA_FAULT_ "$file"; then echo "FAILED: $file has the faults of the tests"; exit 1; fi
+done
+quietly env PHA_FAULT_WRITE=1 prefix/bin/pha init --config tiny --out model
 prefix/bin/pha train --config tiny --print-config >"$at/tiny" 2>&1 || { cat "$at/tiny"; echo "FAILED: a preset by name"; exit 1; }
 if command -v bash >/dev/null; then quietly bash -n prefix/share/bash-completion/completions/pha; fi
 

@@ -21,24 +21,27 @@ static void round_trip(void **state)
 {
     (void)state;
     float a[6] = { 1, 2, 3, 4, 5, 6 }, s = 7;
+    double d[2] = { 0.1, -3 };
     uint16_t h[3] = { 0x3F80, 0x4000, 0x4040 };
     const pha__tensor in[] = {
         { .name = "z.half", .dtype = PHA__BF16, .rank = 1, .shape = { 3 }, .data = h },
         { .name = "b", .dtype = PHA__F32, .rank = 2, .shape = { 2, 3 }, .data = a },
         { .name = "a.half", .dtype = PHA__BF16, .rank = 2, .shape = { 1, 3 }, .data = h },
         { .name = "scalar", .dtype = PHA__F32, .rank = 0, .data = &s },
+        { .name = "ieee.half", .dtype = PHA__F16, .rank = 1, .shape = { 3 }, .data = h },
+        { .name = "double", .dtype = PHA__F64, .rank = 1, .shape = { 2 }, .data = d },
         { .name = "none", .dtype = PHA__F32, .rank = 2, .shape = { 0, 5 }, .data = NULL },
     };
     const char *meta[] = { "arch", "pha", "note", "caf\xC3\xA9 \"x\"", NULL };
-    OK(pha__safetensors_write(file, in, 5, meta));
+    OK(pha__safetensors_write(file, in, 7, meta));
     pha__safetensors *st;
     OK(pha__safetensors_open(&st, file));
-    assert_int_equal(pha__safetensors_count(st), 5);
+    assert_int_equal(pha__safetensors_count(st), 7);
     assert_string_equal(pha__safetensors_at(st, 0)->name, "a.half");
     assert_string_equal(pha__safetensors_metadata(st, "note"), meta[3]);
     assert_null(pha__safetensors_metadata(st, "other"));
     assert_null(pha__safetensors_find(st, "c"));
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 7; i++) {
         const pha__tensor *t = pha__safetensors_find(st, in[i].name);
         assert_non_null(t);
         assert_int_equal(t->dtype, in[i].dtype);
@@ -47,7 +50,7 @@ static void round_trip(void **state)
         if (t->size) assert_memory_equal(t->data, in[i].data, t->size);
     }
     assert_int_equal(pha__safetensors_find(st, "b")->size, 24);
-    assert_int_equal((uintptr_t)pha__safetensors_find(st, "b")->data % 64, 0);
+    assert_int_equal((uintptr_t)pha__safetensors_find(st, "double")->data % 64, 0);
     pha__safetensors_close(st);
     pha__safetensors_close(NULL);
     OK(pha__safetensors_write(file, NULL, 0, NULL));
@@ -61,8 +64,11 @@ static void round_trip(void **state)
 }
 
 static const struct { const char *message, *header; size_t size; } hostile[] = {
-    { "dtype is F16", "{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,4]}}", 4 },
-    { "dtype is F64", "{\"w\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[0,8]}}", 8 },
+    { "dtype is I32", "{\"w\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
+    { "dtype is F8_E4M3", "{\"w\":{\"dtype\":\"F8_E4M3\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1 },
+    { "needs 4 bytes but it has 8", "{\"w\":{\"dtype\":\"F16\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8 },
+    { "aligned", "{\"v\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                 "\"w\":{\"dtype\":\"F64\",\"shape\":[1],\"data_offsets\":[4,12]}}", 12 },
     { "no dtype", "{\"w\":{\"dtype\":3,\"shape\":[1],\"data_offsets\":[0,4]}}", 4 },
     { "no shape", "{\"w\":{\"dtype\":\"F32\",\"data_offsets\":[0,4]}}", 4 },
     { "dimension 0", "{\"w\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,4]}}", 4 },
@@ -140,10 +146,73 @@ static int setup(void **state)
     return 0;
 }
 
+/* A model in two parts, one.safetensors {a, b} and two.safetensors {c}, with any index. */
+static void put_parts(const char *folder)
+{
+    static const float x[3] = { 1, 2, 3 };
+    const pha__tensor t[] = { { .name = "a", .dtype = PHA__F32, .rank = 1, .shape = { 1 }, .data = x },
+                              { .name = "b", .dtype = PHA__F32, .rank = 1, .shape = { 2 }, .data = x + 1 },
+                              { .name = "c", .dtype = PHA__F32, .rank = 1, .shape = { 3 }, .data = x } };
+    const char *meta[] = { "tokenizer_hash", "77", NULL };
+    char path[600];
+    snprintf(path, sizeof path, "%s/one.safetensors", folder);
+    OK(pha__safetensors_write(path, t, 2, NULL));
+    snprintf(path, sizeof path, "%s/two.safetensors", folder);
+    OK(pha__safetensors_write(path, t + 2, 1, meta));
+    snprintf(path, sizeof path, "%s/again.safetensors", folder);
+    OK(pha__safetensors_write(path, t, 3, NULL));
+}
+
+static pha_status open_index(pha__safetensors **st, const char *folder, const char *map)
+{
+    char path[600], text[600];
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    int n = snprintf(text, sizeof text, "{\"metadata\": {\"total_size\": 24}, \"weight_map\": %s}", map);
+    OK(pha__write_file(path, text, (size_t)n));
+    return pha__safetensors_open_index(st, path);
+}
+
+static void parts(void **state)
+{
+    (void)state;
+    char folder[256];
+    pha__safetensors *st;
+    check_folder(folder);
+    put_parts(folder);
+    OK(open_index(&st, folder, "{\"a\": \"one.safetensors\", \"c\": \"two.safetensors\", \"b\": \"one.safetensors\"}"));
+    assert_int_equal(pha__safetensors_count(st), 3);
+    assert_string_equal(pha__safetensors_at(st, 2)->name, "c");
+    assert_true(((const float *)pha__safetensors_find(st, "b")->data)[1] == 3);
+    assert_string_equal(pha__safetensors_metadata(st, "tokenizer_hash"), "77");
+    assert_non_null(strstr(pha__safetensors_path(st), "index.json"));
+    pha__safetensors_close(st);
+    static const struct { const char *message, *map; } wrong[] = {
+        { "'three.safetensors' that it names is missing", "{\"a\": \"three.safetensors\"}" },
+        { "the tensor 'd' is missing in one.safetensors", "{\"d\": \"one.safetensors\"}" },
+        { "holds the tensor 'b', which isn't in the index", "{\"a\": \"one.safetensors\"}" },
+        { "the tensor 'c' is in two parts",
+          "{\"a\": \"again.safetensors\", \"b\": \"again.safetensors\", \"c\": \"two.safetensors\"}" },
+        { "must be a plain name", "{\"a\": \"../one.safetensors\"}" },
+        { "must be a plain name", "{\"a\": \"/etc/passwd\"}" },
+        { "must be a plain name", "{\"a\": \"..\"}" },
+        { "must be a plain name", "{\"a\": \"\"}" },
+        { "is no text", "{\"a\": 3}" },
+        { "weight_map", "[]" },
+        { "weight_map", "{}" },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        FAILS(BAD_INPUT, wrong[i].message, open_index(&st, folder, wrong[i].map));
+        assert_null(st);
+    }
+    OK(pha__remove_tree(folder));
+    assert_int_equal(pha__mem_now(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip), cmocka_unit_test(hostile_tensors), cmocka_unit_test(hostile_headers),
+        cmocka_unit_test(parts),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -1,45 +1,10 @@
-/* Documents from files: kinds, compression, pieces that encode as the whole does, and files that are broken */
+/* Documents from files: kinds, pieces that encode as the whole does, and files that are broken */
 #include "io/text.h"
 
 #include <sys/stat.h>
-#include <zlib.h>
-#include <zstd.h>
 
-#include "base/log.h"
-#include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
-#include "support/root.h"
-
-static void put(const char *name, const void *data, size_t size) { OK(pha__write_file(in_root(name), data, size)); }
-static void puts_file(const char *name, const char *text) { put(name, text, strlen(text)); }
-
-static void quiet(void *context, pha__log_level level, const char *text)
-{
-    (void)context, (void)level, (void)text;
-}
-
-/* Reads everything: documents separated by '|', and '/' where a piece of a document ends. */
-static pha_status read_all(pha__str *out, const char *const *paths, size_t n, const pha__text_options *options,
-                           pha__text_stats *stats)
-{
-    pha__text *t;
-    pha__piece piece;
-    pha_status status = pha__text_open(&t, paths, n, options);
-    bool open = false;
-    pha__str_clear(out);
-    while (status == PHA_OK) {
-        status = pha__text_next(t, &piece);
-        if (status != PHA_OK || !piece.data) break;
-        assert_true(piece.begins == !open && piece.size > 0);
-        open = !piece.ends;
-        pha__str_add(out, piece.data, piece.size);
-        pha__str_puts(out, open ? "/" : "|");
-    }
-    if (status == PHA_OK) assert_false(open);
-    if (stats && status == PHA_OK) pha__text_get_stats(t, stats);
-    pha__text_close(t);
-    return status;
-}
+#include "support/texts.h"
 
 static void expect(const char *want, const pha__text_options *options)
 {
@@ -49,12 +14,6 @@ static void expect(const char *want, const pha__text_options *options)
     if (text.size != strlen(want) || memcmp(text.data ? text.data : "", want, text.size) != 0)
         fail_msg("got '%.*s', expected '%s'", (int)text.size, text.data ? text.data : "", want);
     pha__str_free(&text);
-}
-
-static void fresh(void)
-{
-    OK(pha__remove_tree(root));
-    OK(pha__mkdirs(root));
 }
 
 static void folders(void **state)
@@ -78,7 +37,10 @@ static void folders(void **state)
     expect("upper|in b\r\n|deep|\xef\xbb\xbf" "c\xff\xfe|\xef\xbb\xbf" "c\xff\xfe|", NULL);
     char b[300];
     snprintf(b, sizeof b, "%s/b", root);
-    expect("upper|\xef\xbb\xbf" "c\xff\xfe|\xef\xbb\xbf" "c\xff\xfe|", &(pha__text_options){ .exclude = b });
+    pha__text_list list = { 0 };
+    OK(pha__text_list_add(&list, root, b));
+    assert_int_equal(list.n, 6);
+    pha__text_list_free(&list);
     const char *paths[] = { in_root("z"), b };
     pha__str text = { 0 };
     pha__text_stats stats;
@@ -164,63 +126,6 @@ static void jsonl(void **state)
     assert_true(text.size > 300006 + 290 && text.size < 300006 + 400);
     pha__str_free(&text);
     pha__str_free(&big);
-}
-
-static size_t gzip(unsigned char *out, size_t room, const void *data, size_t size)
-{
-    z_stream z = { 0 };
-    assert_int_equal(deflateInit2(&z, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
-    z.next_in = (unsigned char *)(uintptr_t)data, z.avail_in = (unsigned)size;
-    z.next_out = out, z.avail_out = (unsigned)room;
-    assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
-    deflateEnd(&z);
-    return z.total_out;
-}
-
-static void compressed(void **state)
-{
-    (void)state;
-    unsigned char data[4000];
-    char text[1500];
-    for (size_t i = 0; i < sizeof text; i++) text[i] = "abcdefgh \n"[i * i * 7 % 101 % 10];
-    pha__str got = { 0 };
-    const char *one = root;
-    for (int kind = 0; kind < 2; kind++) {
-        const char *name = kind ? "x.txt.zst" : "x.txt.gz";
-        size_t half = kind ? ZSTD_compress(data, sizeof data, text, 700, 3) : gzip(data, sizeof data, text, 700);
-        size_t n = half + (kind ? ZSTD_compress(data + half, sizeof data - half, text + 700, 800, 3)
-                                : gzip(data + half, sizeof data - half, text + 700, 800));
-        fresh();
-        put(name, data, n); /* two members, frames */
-        OK(read_all(&got, &one, 1, NULL, NULL));
-        assert_int_equal(got.size, sizeof text + 1);
-        assert_memory_equal(got.data, text, sizeof text);
-        for (size_t cut = 1; cut < n; cut++) { /* truncated anywhere but between the two */
-            put(name, data, cut);
-            pha_status status = read_all(&got, &one, 1, NULL, NULL);
-            if (cut == half) assert_int_equal(status, PHA_OK);
-            else FAILS(BAD_INPUT, name, status);
-            if (cut != half && cut > 20) assert_non_null(strstr(pha_errmsg(), "at byte"));
-        }
-        put(name, text, 100);
-        FAILS(BAD_INPUT, "does not begin as such a file", read_all(&got, &one, 1, NULL, NULL));
-        data[n] = 'x', data[n + 1] = 'y', data[n + 2] = 'z', data[n + 3] = 'z';
-        put(name, data, n + 4);
-        FAILS(BAD_INPUT, "at byte", read_all(&got, &one, 1, NULL, NULL));
-        if (kind == 0) {
-            memset(data + n, 0, 1000); /* padding of tapes */
-            put(name, data, n + 1000);
-            OK(read_all(&got, &one, 1, NULL, NULL));
-            data[half / 2] ^= 0x55; /* gzip has a checksum */
-            put(name, data, n);
-            FAILS(BAD_INPUT, "at byte", read_all(&got, &one, 1, NULL, NULL));
-        }
-    }
-    fresh();
-    size_t n = gzip(data, sizeof data, "{\"text\":\"in gzip\"}\n", 19);
-    put("y.jsonl.gz", data, n);
-    expect("in gzip|", NULL);
-    pha__str_free(&got);
 }
 
 static void counting(void **state)
@@ -354,7 +259,7 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(folders), cmocka_unit_test(wikitext), cmocka_unit_test(jsonl), cmocka_unit_test(compressed),
+        cmocka_unit_test(folders), cmocka_unit_test(wikitext), cmocka_unit_test(jsonl),
         cmocka_unit_test(counting), cmocka_unit_test(cuts), cmocka_unit_test(pieces),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);

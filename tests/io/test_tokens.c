@@ -114,7 +114,7 @@ static void missing_and_mixed(void **state)
 {
     (void)state;
     char other[400];
-    FAILS(IO, "not a folder", (snprintf(root + strlen(root), 5, "/no"), open_only(false)));
+    FAILS(IO, "No such file", (snprintf(root + strlen(root), 5, "/no"), open_only(false)));
     root[strlen(root) - 3] = 0;
     fresh();
     unlink(in_root("t-00001.tok"));
@@ -215,8 +215,9 @@ static void data_json(void **state)
                        .tokenizer_hash = 0xfedcba9876543210u,
                        .seed = UINT64_MAX,
                        .joined = "eot",
+                       .end_token = 29,
                        .n = 1,
-                       .split = { { "t", { 30, 100, 20, 3, 2 } } } },
+                       .split = { { "t", { 30, 100, 20, 3, 2, 1, 5, 1 } } } },
               back;
     pha__split_info info;
     fresh();
@@ -229,6 +230,12 @@ static void data_json(void **state)
     OK(open_only(true));
     unlink(in_root("t-00002.tok")); /* leaves no gap, but data.json knows */
     FAILS(BAD_INPUT, "data.json says 30", open_only(false));
+    data.split[0].info.first_bytes = 101; /* more than there are */
+    OK(pha__data_write(root, &data));
+    FAILS(BAD_INPUT, "stands for more than its text", pha__data_read(&back, root));
+    data.split[0].info.first_bytes = 5, data.end_token = 30;
+    OK(pha__data_write(root, &data));
+    FAILS(BAD_INPUT, "end_token", pha__data_read(&back, root));
     const char *bad[] = { "",
                           "[]",
                           "{}",

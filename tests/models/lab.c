@@ -111,7 +111,8 @@ void lab_config(pha__config *c, const lab_variant *v)
 void lab_write_config(const char *path, const lab_variant *v, int vocab)
 {
     json_t *json = json_of(v);
-    json_object_set_new(json, "vocab_size", json_integer(vocab));
+    if (vocab) json_object_set_new(json, "vocab_size", json_integer(vocab)); /* else that of the data */
+    else json_object_del(json, "vocab_size");
     OK(pha__json_save(json, path));
     json_decref(json);
 }

@@ -52,6 +52,21 @@ static void presets(void **state)
 #define TWO BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160"
 #define FULL TWO ",\"d_aux\":64"
 
+/* As the hub has it: what changes nothing is passed over, what is said twice must agree. */
+static void hub_keys(void **state)
+{
+    (void)state;
+    pha__config c;
+    OK(parse(&c, "{" FULL ",\"architectures\":[\"X\"],\"model_type\":\"pha\",\"torch_dtype\":\"float32\","
+                 "\"transformers_version\":\"4.40.0\",\"bos_token_id\":1,\"eos_token_id\":[2,3],\"pad_token_id\":null,"
+                 "\"use_cache\":true,\"initializer_range\":0.5,\"hidden_size\":64,\"num_hidden_layers\":3,"
+                 "\"num_attention_heads\":4,\"num_key_value_heads\":2,\"intermediate_size\":128,"
+                 "\"hidden_act\":\"silu\","
+                 "\"rms_norm_eps\":1e-06,\"rope_scaling\":null,\"attention_bias\":false,\"attention_dropout\":0.0,"
+                 "\"tie_word_embeddings\":true,\"max_position_embeddings\":2048}"));
+    assert_true(c.embed_std == 0.02);
+}
+
 static void defaults(void **state)
 {
     (void)state;
@@ -194,6 +209,27 @@ static void messages(void **state)
     assert_int_equal(pha__mem_now(), 0);
 }
 
+/* What would be another model. */
+static void contradictions(void **state)
+{
+    (void)state;
+    static const struct { const char *message, *text; } cases[] = {
+        { "tie_word_embeddings must be true", "{" FULL ",\"tie_word_embeddings\":false}" },
+        { "hidden_size means d_model, which is 64", "{" FULL ",\"hidden_size\":128}" },
+        { "num_key_value_heads means n_kv_head", "{" FULL ",\"num_key_value_heads\":\"2\"}" },
+        { "hidden_act must be \"silu\"", "{" FULL ",\"hidden_act\":\"gelu\"}" },
+        { "rms_norm_eps must be 1e-6", "{" FULL ",\"rms_norm_eps\":1e-5}" },
+        { "rope_scaling must be null", "{" FULL ",\"rope_scaling\":{\"type\":\"linear\"}}" },
+        { "attention_dropout must be 0", "{" FULL ",\"attention_dropout\":0.1}" },
+        { "mlp_bias must be false", "{" FULL ",\"mlp_bias\":true}" },
+        { "alpha = 0 is out of range", "{" FULL ",\"alpha\":0}" },
+        { "vocab_size = 0 is out of range", "{\"arch\":\"pha\",\"vocab_size\":0}" },
+    };
+    pha__config c;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        FAILS(BAD_INPUT, cases[i].message, parse(&c, cases[i].text));
+}
+
 static int setup(void **state)
 {
     root_setup(state);
@@ -205,7 +241,8 @@ int main(void)
 {
     rules = pha__rules();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(switches),
+        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(hub_keys),
+        cmocka_unit_test(contradictions), cmocka_unit_test(switches),
         cmocka_unit_test(written_keys), cmocka_unit_test(messages),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);

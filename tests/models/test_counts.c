@@ -249,6 +249,37 @@ static void test_gpt2(void **state)
     close_initial(&w);
 }
 
+/* Gains behind a branch or a sub-layer start at 0.25 where the stream is not normed (pha.md 8, baselines.md 2); all
+ * others at 1. */
+static void test_gains(void **state)
+{
+    (void)state;
+    static const char *const behind[] = {"attn_norm", "gss_norm", "aux_norm", "attn_out_norm", "gss_out_norm"};
+    static const struct {
+        const char *variant;
+        double gain;
+        int first, last; /* of behind */
+    } cases[] = {{"default", 1, 0, 2},         {"pre", 0.25, 0, 2},       {"pre_alpha", 0.25, 0, 2},
+                 {"pre_inv", 0.25, 0, 2},      {"sequential", 1, 3, 4},   {"sequential, post_raw", 1, 3, 4},
+                 {"sequential, pre", 0.25, 3, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int layer = 0; layer < 2; layer++) {
+            initial w;
+            char path[40];
+            open_initial(&w, cases[i].variant, 1);
+            for (int k = cases[i].first; k <= cases[i].last; k++) {
+                snprintf(path, sizeof path, "layer%d.%s", layer, behind[k]);
+                check_constant(&w, path, cases[i].gain);
+            }
+            snprintf(path, sizeof path, "layer%d.%s", layer, cases[i].first ? "attn_norm" : "norm");
+            check_constant(&w, path, 1); /* in front */
+            snprintf(path, sizeof path, "layer%d.ffn_norm", layer);
+            check_constant(&w, path, 1);
+            check_constant(&w, "norm", 1);
+            close_initial(&w);
+        }
+}
+
 enum { S = 160 };
 static double rate(int c) { return pow(10, -3 + 2 * (c / 16) / (double)(S / 16 - 1)) * (c % 16 + 1); }
 static double scale(int c, double g) { return sqrt(1 - g * exp(-rate(c)) * g * exp(-rate(c))) / g; }
@@ -348,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_gpt2),
+        cmocka_unit_test(test_gains),
         cmocka_unit_test(test_state_space),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_initial_loss),

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "base/mem.h"
+#include "damage.h"
 #include "models/lab.h"
 #include "pha.h"
 #include "support/root.h"
@@ -340,7 +341,7 @@ static void wrong_steps(void **state)
     pha_model_close(m);
 }
 
-/* Weights that differ anywhere make another model of it. */
+/* Weights that differ anywhere make another model of it, to a file of a session and to a copy. */
 static void other_weights(void **state)
 {
     (void)state;
@@ -349,27 +350,30 @@ static void other_weights(void **state)
     OK(pha_session_open(&s, m, &(pha_session_options){.max_context = 64}));
     OK(pha_session_feed(s, (int32_t[]){1, 2, 3}, 3, NULL));
     OK(pha_session_save(s, in_root("weights")));
-    pha_session_close(s);
-    pha_model_close(m);
-    char path[400], *data;
-    size_t size;
-    snprintf(path, sizeof path, "%s/model.safetensors", in_root("engine"));
-    OK(pha__read_file(&data, &size, path, (size_t)1 << 30));
-    static const int parts[] = {1, 2}; /* the last number of the last tensor, one in the middle of a matrix */
-    for (int k = 0; k < 2; k++) {
-        snprintf(path, sizeof path, "%s/model.safetensors", in_root("engine"));
-        size_t at = (size - 1) / (size_t)parts[k];
-        data[at] ^= 0x40;
-        OK(pha__write_file(path, data, size));
-        data[at] ^= 0x40;
-        snprintf(path, sizeof path, "%s", in_root("engine"));
-        OK(pha_model_open(&n, path));
+    char place[300];
+    snprintf(place, sizeof place, "%s", in_root("others"));
+    OK(pha_model_init(in_root("engine.json"), 11, NULL, place)); /* the same, so far */
+    whole_file f = read_whole(place, "model.safetensors");
+    static const int parts[] = {0, 1, 2}; /* none; the last number of the last tensor; one in the middle of a matrix */
+    for (int k = 0; k < 3; k++) {
+        size_t at = k ? (f.size - 1) / (size_t)parts[k] : 0;
+        f.data[at] = (char)(f.data[at] ^ (k ? 0x40 : 0));
+        reseal(&f);
+        put_bytes(&f);
+        f.data[at] = (char)(f.data[at] ^ (k ? 0x40 : 0));
+        OK(pha_model_open(&n, place));
         OK(pha_session_open(&t, n, &(pha_session_options){.max_context = 64}));
-        FAILS(BAD_INPUT, "another model", pha_session_load(t, in_root("weights")));
+        if (k) FAILS(BAD_INPUT, "another model", pha_session_load(t, in_root("weights")));
+        else OK(pha_session_load(t, in_root("weights")));
+        if (k) FAILS(USAGE, "the same model", pha_session_copy(t, s));
+        else OK(pha_session_copy(t, s));
+        assert_int_equal(pha_session_position(t), k ? 0 : 3);
         pha_session_close(t);
         pha_model_close(n);
     }
-    pha__free(data);
+    pha__free(f.data);
+    pha_session_close(s);
+    pha_model_close(m);
 }
 
 typedef struct stopping {

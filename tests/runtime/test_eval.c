@@ -5,7 +5,7 @@
 #include "runtime/stop.h"
 #include "tiny.h"
 
-enum { V = 257, COUNT = 230, T = 32 };
+enum { V = 257, COUNT = 230, T = 32, END = 256 };
 
 static char data_folder[400], model_folder[400];
 static int32_t ids[COUNT];
@@ -15,9 +15,10 @@ static void write_data(const char *folder, int32_t n, uint64_t hash)
 {
     pha__tokens_writer *w;
     uint64_t written;
-    pha__data d = {.vocab_size = V, .tokenizer_hash = hash, .joined = "eot", .n = 1};
+    pha__data d = {.vocab_size = V, .tokenizer_hash = hash, .joined = "eot", .end_token = END, .n = 1};
     strcpy(d.split[0].name, "valid");
-    d.split[0].info = (pha__split_info){(uint64_t)n, 1000, 150, 10, 3};
+    d.split[0].info = (pha__split_info){.tokens = (uint64_t)n, .bytes = 1000, .words = 150, .lines = 10, .documents = 3,
+                                        .first_bytes = 7, .first_words = 2};
     OK(pha__mkdirs(folder));
     OK(pha__tokens_writer_open(&w, folder, "valid", V, hash));
     pha__tokens_writer_limit(w, 100);
@@ -31,6 +32,7 @@ static int setup(void **state)
     pha__tokenizer *t;
     root_setup(state);
     lab_tokens(ids, NULL, COUNT, V, 0, 11);
+    ids[50] = ids[117] = ids[COUNT - 1] = END;
     OK(pha__tokenizer_open(&t, "bytes"));
     snprintf(data_folder, sizeof data_folder, "%s/data", root);
     write_data(data_folder, COUNT, pha__tokenizer_hash(t));
@@ -46,8 +48,8 @@ static pha_eval_options defaults(void)
 }
 
 typedef struct sums {
-    double nll, hits, bucket[PHA_EVAL_BUCKETS];
-    uint64_t n, tokens[PHA_EVAL_BUCKETS];
+    double nll, ends, hits, bucket[PHA_EVAL_BUCKETS]; /* ends: the part of nll that is of end tokens */
+    uint64_t n, n_ends, tokens[PHA_EVAL_BUCKETS];
 } sums;
 
 /* Adds targets [from, from+n) of the text whose inputs begin at `begin`. */
@@ -61,6 +63,7 @@ static void by_hand(const pha_model *m, int begin, int from, int n, sums *s)
         int best = 0, target = ids[begin + t + 1], part = 0;
         for (int i = 0; i < V; i++) sum += exp((double)l[i]), best = l[i] > l[best] ? i : best;
         while (part + 1 < PHA_EVAL_BUCKETS && t >= T * (part + 1) / PHA_EVAL_BUCKETS) part++;
+        if (target == END) s->ends += log(sum) - l[target], s->n_ends++;
         s->nll += log(sum) - l[target], s->hits += best == target, s->n++;
         s->bucket[part] += log(sum) - l[target], s->tokens[part]++;
     }
@@ -72,6 +75,8 @@ static void compare(const pha_eval_result *r, const sums *s, double tolerance)
     double n = (double)s->n;
     assert_int_equal(r->tokens, s->n);
     assert_true(fabs(r->nll - s->nll) <= tolerance * s->nll);
+    assert_true(fabs(r->text_nll - (s->nll - s->ends)) <= tolerance * s->nll);
+    assert_int_equal(r->end_tokens, s->n_ends);
     assert_true(fabs(r->token_ppl - exp(s->nll / n)) <= 10 * tolerance * r->token_ppl);
     if (tolerance < 1e-3) assert_true(fabs(r->accuracy - s->hits / n) < 1e-12);
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++) {
@@ -102,8 +107,10 @@ static void windows(void **state)
     assert_int_equal(s.n, COUNT - 1);
     OK(pha_eval(&o, &first));
     compare(&first, &s, 1e-6);
-    assert_true(fabs(first.word_ppl - exp(s.nll / 150)) <= 1e-5 * first.word_ppl);
-    assert_true(fabs(first.bits_per_byte - s.nll / 1000 / log(2)) <= 1e-6 * first.bits_per_byte);
+    assert_true(s.n_ends > 0); /* else nothing of them is tested */
+    assert_true(fabs(first.word_ppl - exp((s.nll - s.ends) / 148)) <= 1e-5 * first.word_ppl);
+    assert_true(fabs(first.bits_per_byte - (s.nll - s.ends) / 993 / log(2)) <= 1e-6 * first.bits_per_byte);
+    assert_true(first.scored_words == 148 && first.scored_bytes == 993 && first.published_words == 0);
     assert_int_equal(first.words, 150);
     assert_int_equal(first.bytes, 1000);
     assert_int_equal(first.context, T);
@@ -276,6 +283,21 @@ static void refusals(void **state)
     FAILS(BAD_INPUT, "vocabulary", pha_eval(&o, &r));
 }
 
+/* WikiText is known by its words, whatever became of its lines. */
+static void wikitext(void **state)
+{
+    (void)state;
+    const struct { uint64_t words, lines, published; } cases[] = {
+        {217646, 3760, 217646},   {216347, 2461, 217646},     {213886, 0, 217646}, {2088628, 36718, 2088628},
+        {245569, 4358, 245569},   {241211 + 9, 9, 245569},    {103227021, 1801350, 103227021},
+        {213887, 0, 0},           {217646, 3761, 0},          {0, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        pha__eval_text text = {.info = {.words = cases[i].words, .lines = cases[i].lines}};
+        assert_int_equal(pha__wikitext_words(&text), cases[i].published);
+    }
+}
+
 /* A damaged weight is found, not averaged in. */
 static void not_finite(void **state)
 {
@@ -352,7 +374,7 @@ int main(void)
         cmocka_unit_test(windows),    cmocka_unit_test(one_long_window), cmocka_unit_test(parts),
         cmocka_unit_test(sliding),    cmocka_unit_test(carried),         cmocka_unit_test(half),
         cmocka_unit_test(progress_and_stop), cmocka_unit_test(refusals), cmocka_unit_test(not_finite),
-        cmocka_unit_test(logits_files),
+        cmocka_unit_test(logits_files), cmocka_unit_test(wikitext),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

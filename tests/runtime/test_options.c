@@ -317,7 +317,7 @@ static void test_what_is_told(void **state)
         }
 }
 
-/* Steps that show each option: losses for the plateau, a loss above half the spike's limit. */
+/* Steps that show each option: losses for the plateau, a loss above what the guard knows. */
 static pha_trainer *run_that_shows(const pha_train_options *o, const pha__option *row)
 {
     pha_train_options shown = *o;
@@ -325,7 +325,7 @@ static pha_trainer *run_that_shows(const pha_train_options *o, const pha__option
     if (plateau) shown.schedule = PHA_SCHEDULE_PLATEAU;
     pha_trainer *t = open_trainer(&shown);
     for (int i = 0; plateau && i < 5; i++) pha__schedule_observe(&t->schedule, i ? 2 : 1);
-    if (is(row, "spike")) t->step = 60, t->mean_loss = 2;
+    if (is(row, "spike")) t->guard = (pha__guard){60, {2, 0.01}, {0, 1}};
     steps(t, 6);
     return t;
 }

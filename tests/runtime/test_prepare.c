@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
+#include "support/allocations.h"
 #include "support/root.h"
 
 static char out[300], input[300];
@@ -206,9 +207,9 @@ static void refusals(void **state)
     o = defaults(), o.n_inputs = 0;
     FAILS(USAGE, "no input", pha__prepare(&o, NULL));
     o = defaults(), o.valid_fraction = 0.6, o.test_fraction = 0.5;
-    FAILS(USAGE, "below 1", pha__prepare(&o, NULL));
+    FAILS(USAGE, "at most 1", pha__prepare(&o, NULL));
     o = defaults(), o.valid_fraction = -0.1;
-    FAILS(USAGE, "below 1", pha__prepare(&o, NULL));
+    FAILS(USAGE, "at least 0", pha__prepare(&o, NULL));
     o = defaults(), o.text_key = "body";
     FAILS(BAD_INPUT, ":1: key 'body'", pha__prepare(&o, NULL));
 }
@@ -358,31 +359,32 @@ static void faults(void **state)
         }
 }
 
-/* Any allocation may fail: the right status, nothing leaked (see teardown), nothing left behind. */
+static pha_status prepare_anew(void *options)
+{
+    OK(pha__remove_tree(out));
+    return pha__prepare(options, NULL);
+}
+
+static void nothing_there(void *options)
+{
+    char partial[400];
+    (void)options;
+    snprintf(partial, sizeof partial, "%s/.out.partial", root);
+    assert_false(pha__exists(partial));
+    assert_false(pha__exists(out));
+}
+
+/* Any allocation may fail: the right status, nothing leaked, nothing left behind. */
 static void out_of_memory(void **state)
 {
     (void)state;
-    char partial[400];
-    snprintf(partial, sizeof partial, "%s/.out.partial", root);
     write_documents(300);
     for (int train = 0; train < 2; train++) {
         pha__prepare_options o = defaults();
         o.threads = 1, o.test_fraction = 0, o.valid_fraction = 0.1;
         if (train) o.tokenizer = "train", o.vocab_size = 270;
-        pha_status status = PHA_NO_MEMORY;
-        uint64_t n = 0;
-        while (status != PHA_OK) {
-            OK(pha__remove_tree(out));
-            pha__mem_fail_at(++n);
-            status = pha__prepare(&o, NULL);
-            pha__mem_fail_at(0);
-            if (status != PHA_OK && status != PHA_NO_MEMORY)
-                fail_msg("allocation %d: %d %s", (int)n, status, pha_errmsg());
-            if (status != PHA_OK) expect_whole(true); /* it is there already when syncing its parent fails */
-            assert_false(pha__exists(partial));
-            if (n > 60) n += n / 5;
-        }
-        assert_true(n > 30);
+        assert_true(fail_allocations_then(prepare_anew, nothing_there, &o, 60) > 100);
+        expect_whole(false);
     }
 }
 

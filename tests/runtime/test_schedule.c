@@ -19,7 +19,7 @@ static void warm_up(void **state)
         rate_is(&s, 1, 0.4);
         rate_is(&s, 2, 0.6);
         rate_is(&s, 3, 0.8);
-        rate_is(&s, 4, 0.8); /* what follows begins at the peak */
+        rate_is(&s, 4, k ? 0.8 : 0.8 * (0.1 + 0.9 * (1 + cos(acos(-1) / 100)) / 2)); /* the peak is reached once */
         s.warmup = 1;
         rate_is(&s, 0, 0.8);
         s.warmup = 0;
@@ -40,22 +40,40 @@ static void cosine(void **state)
 {
     (void)state;
     pha__schedule s = {.kind = PHA_SCHEDULE_COSINE, .lr = 2, .min_ratio = 0.1, .warmup = 6, .total = 18, .scale = 0.5};
-    rate_is(&s, 6, 2);
-    rate_is(&s, 8, 2 * (0.1 + 0.9 * (1 + sqrt(0.75)) / 2)); /* cos 30 degrees */
-    rate_is(&s, 9, 2 * (0.1 + 0.9 * (1 + sqrt(0.5)) / 2));
-    rate_is(&s, 10, 2 * (0.1 + 0.9 * 0.75));
-    rate_is(&s, 12, 2 * (0.1 + 0.9 * 0.5));
-    rate_is(&s, 14, 2 * (0.1 + 0.9 * 0.25));
-    rate_is(&s, 16, 2 * (0.1 + 0.9 * (1 - sqrt(0.75)) / 2));
-    rate_is(&s, 17, 2 * (0.1 + 0.9 * (1 - (sqrt(6) + sqrt(2)) / 4) / 2)); /* the last update: cos 165 degrees */
+    rate_is(&s, 5, 2);
+    rate_is(&s, 7, 2 * (0.1 + 0.9 * (1 + sqrt(0.75)) / 2)); /* cos 30 degrees */
+    rate_is(&s, 8, 2 * (0.1 + 0.9 * (1 + sqrt(0.5)) / 2));
+    rate_is(&s, 9, 2 * (0.1 + 0.9 * 0.75));
+    rate_is(&s, 11, 2 * (0.1 + 0.9 * 0.5));
+    rate_is(&s, 13, 2 * (0.1 + 0.9 * 0.25));
+    rate_is(&s, 15, 2 * (0.1 + 0.9 * (1 - sqrt(0.75)) / 2));
+    rate_is(&s, 16, 2 * (0.1 + 0.9 * (1 - (sqrt(6) + sqrt(2)) / 4) / 2)); /* cos 165 degrees */
+    rate_is(&s, 17, 0.2);                                                 /* the last update */
     rate_is(&s, 18, 0.2);
     rate_is(&s, 1000, 0.2);
     s.min_ratio = 0;
-    rate_is(&s, 12, 1);
-    rate_is(&s, 18, 0);
-    s.warmup = s.total = 5; /* a warm-up as long as the run leaves the end */
-    rate_is(&s, 4, 2);
-    rate_is(&s, 5, 0);
+    rate_is(&s, 11, 1);
+    rate_is(&s, 17, 0);
+}
+
+/* Both ends of every schedule for all short runs: the first update, the one that ends the warm-up, the last. */
+static void both_ends(void **state)
+{
+    (void)state;
+    static const pha_schedule kinds[] = {PHA_SCHEDULE_COSINE, PHA_SCHEDULE_PLATEAU, PHA_SCHEDULE_CONSTANT};
+    for (int k = 0; k < 3; k++)
+        for (int64_t total = 1; total <= 12; total++)
+            for (int64_t warmup = 0; warmup <= total + 3; warmup++) {
+                pha__schedule s = {.kind = kinds[k], .lr = 0.8, .min_ratio = 0.25, .scale = 1};
+                s.warmup = warmup, s.total = total;
+                int64_t peak = warmup ? warmup - 1 : 0;
+                rate_is(&s, 0, warmup ? 0.8 / (double)warmup : 0.8);
+                rate_is(&s, peak, 0.8);
+                if (total - 1 > peak) rate_is(&s, total - 1, k ? 0.8 : 0.2);
+                if (total - 1 < peak) rate_is(&s, total - 1, 0.8 * (double)total / (double)warmup);
+                if (peak > 0) assert_true(pha__schedule_lr(&s, peak - 1) < 0.8);
+                if (k == 0 && total - 2 > peak) assert_true(pha__schedule_lr(&s, total - 2) > 0.2);
+            }
 }
 
 static void observe(pha__schedule *s, double loss, double scale)
@@ -101,10 +119,10 @@ static void a_run(void **state)
 {
     (void)state;
     pha_train_options o = options();
-    o.warmup = 3, o.steps = 9, o.lr = 1e-3, o.lr_min_ratio = 0.5, o.schedule = PHA_SCHEDULE_COSINE;
+    o.warmup = 3, o.steps = 7, o.lr = 1e-3, o.lr_min_ratio = 0.5, o.schedule = PHA_SCHEDULE_COSINE;
     pha_trainer *t = open_trainer(&o);
-    static const double of_peak[] = {1. / 3, 2. / 3, 1, 1, 0, 0.875, 0.75, 0.625, 0};
-    for (int i = 0; i < 9; i++) {
+    static const double of_peak[] = {1. / 3, 2. / 3, 1, 0, 0.75, 0, 0.5};
+    for (int i = 0; i < 7; i++) {
         pha_step s;
         OK(pha_trainer_step(t, &s));
         if (of_peak[i] > 0 && !(fabs(s.lr / 1e-3 - of_peak[i]) < 1e-12))
@@ -116,8 +134,9 @@ static void a_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(warm_up), cmocka_unit_test(constant),          cmocka_unit_test(cosine),
-        cmocka_unit_test(plateau), cmocka_unit_test(plateau_threshold), cmocka_unit_test(a_run),
+        cmocka_unit_test(warm_up),   cmocka_unit_test(constant), cmocka_unit_test(cosine),
+        cmocka_unit_test(both_ends), cmocka_unit_test(plateau),  cmocka_unit_test(plateau_threshold),
+        cmocka_unit_test(a_run),
     };
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

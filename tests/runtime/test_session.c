@@ -1,5 +1,6 @@
 /* Reading in pieces: every cut of every model gives the bits of the whole text; files, copies, threads, limits */
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "base/hash.h"
 #include "base/rng.h"
@@ -343,11 +344,48 @@ static void memory(void **state)
     pha_model_close(m);
 }
 
+/* Killed, or out of space, at every system call of a save over an older one: the file has the old state or the new. */
+static void disturbed_saves(void **state)
+{
+    (void)state;
+    char path[400], text[16];
+    int32_t ids[N];
+    pha_model *m = tiny_model("saved", lab_find("default"), V, NULL);
+    lab_tokens(ids, NULL, N, V, 0, 6);
+    pha_session *s = open_session(m, N, 16, 1), *t = open_session(m, N, 16, 1);
+    snprintf(path, sizeof path, "%s/saved-state", root);
+    for (int k = 0; k < 3; k++) {
+        int status = 1, news = 0, olds = 0;
+        pha_session_reset(s);
+        OK(pha_session_feed(s, ids, 5, NULL));
+        OK(pha_session_save(s, path));
+        OK(pha_session_feed(s, ids + 5, 1, NULL));
+        for (int n = 1; n < 50 && status; n++) {
+            pid_t child = fork();
+            if (!child) {
+                snprintf(text, sizeof text, "%d", n);
+                setenv(k == 0 ? "PHA_FAULT_WRITE" : k == 1 ? "PHA_FAULT_ENOSPC" : "PHA_FAULT_EIO", text, 1);
+                _exit(pha_session_save(s, path));
+            }
+            assert_int_equal(waitpid(child, &status, 0), child);
+            assert_true(!status || (k ? WEXITSTATUS(status) == PHA_IO : WIFSIGNALED(status)));
+            OK(pha_session_load(t, path));
+            int64_t position = pha_session_position(t);
+            assert_true(position == 5 || position == 6);
+            news += position == 6, olds += position == 5;
+        }
+        assert_true(!status && news > 0 && olds > 2);
+    }
+    pha_session_close(s), pha_session_close(t);
+    pha_model_close(m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_model), cmocka_unit_test(copies_and_files), cmocka_unit_test(hostile_files),
         cmocka_unit_test(limits),      cmocka_unit_test(threads),          cmocka_unit_test(memory),
+        cmocka_unit_test(disturbed_saves),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

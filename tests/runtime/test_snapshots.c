@@ -1,4 +1,7 @@
 /* test_snapshots.c -- means of models with known weights; which snapshots a run keeps, and what model/ is made of */
+#include <sys/stat.h>
+
+#include "damage.h"
 #include "training.h"
 
 static char folder[300], averaged[400], best[400];
@@ -189,12 +192,83 @@ static void prefers_the_last(void **state)
     }
 }
 
+static int warnings;
+
+static void count_warnings(void *context, pha__log_level level, const char *text)
+{
+    (void)context;
+    warnings += level == PHA__LOG_WARN && strstr(text, "model/ gets the last weights");
+}
+
+/* The end of a run once more, as after one that was killed there. */
+static pha_status finish_again(const pha_train_options *o, pha_train_result *result)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/log.jsonl", folder);
+    OK(pha__append_file(path, "{\"event\": \"killed\"}\n", 20));
+    return pha_train(o, result);
+}
+
+/* A snapshot that cannot be read ends the run with that error, and the model stays as it was; it can be tried again.
+ * One that is damaged, or gone, is no part of any mean: the last weights are the model, and that is told. */
+static void unreadable_snapshots(void **state)
+{
+    (void)state;
+    pha_train_options o = run_options("unreadable");
+    pha_train_result result;
+    char last[1][500], snapshot[500];
+    double loss[9], mean = NAN;
+    int steps[2];
+    o.steps = 4;
+    OK(pha_train(&o, &result));
+    o.steps = 8, o.lr = 3, o.resume = true; /* as above: the mean is the model */
+    OK(pha_train(&o, &result));
+    losses(loss, 8, &mean);
+    least(loss, 8, steps, 2);
+    snprintf(snapshot, sizeof snapshot, "%s/step-%d", best, steps[0]);
+    whole_file before = read_whole(averaged, "model.safetensors"), part = read_whole(snapshot, "model.safetensors");
+
+    pha__log_to(count_warnings, NULL);
+    assert_true(remove(part.path) == 0 && mkdir(part.path, 0777) == 0);
+    FAILS(IO, "model.safetensors", finish_again(&o, &result));
+    whole_file now = read_whole(averaged, "model.safetensors");
+    assert_true(now.size == before.size && !memcmp(now.data, before.data, now.size));
+    pha__free(now.data);
+    assert_int_equal(warnings, 0);
+
+    assert_int_equal(rmdir(part.path), 0);
+    put_flipped(&part, part.size - 9, 2);
+    OK(finish_again(&o, &result));
+    assert_int_equal(warnings, 1);
+    snprintf(last[0], sizeof last[0], "%s/spoilt", root);
+    pha_trainer *t = open_trainer(&o);
+    char checkpoint[500];
+    snprintf(checkpoint, sizeof checkpoint, "%s/checkpoint", folder);
+    OK(pha_trainer_load(t, checkpoint));
+    OK(pha_trainer_save_model(t, last[0]));
+    pha_trainer_close(t);
+    assert_true(is_mean(averaged, last, 1));
+
+    remove(part.path);
+    OK(finish_again(&o, &result));
+    assert_int_equal(warnings, 2);
+    put_back(&part);
+    OK(finish_again(&o, &result));
+    assert_int_equal(warnings, 2);
+    now = read_whole(averaged, "model.safetensors");
+    assert_true(now.size == before.size && !memcmp(now.data, before.data, now.size));
+    pha__free(now.data);
+    pha__free(before.data);
+    pha__log_to(NULL, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(averages),
         cmocka_unit_test(keeps_the_best),
         cmocka_unit_test(prefers_the_last),
+        cmocka_unit_test(unreadable_snapshots),
     };
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

@@ -99,24 +99,28 @@ static void close_reference(reference *r)
     pha__tokens_close(r->data);
 }
 
-/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. */
+/* Sequence n is window permutation(n) of the pass that it falls into; a target is the token that follows. The first
+ * pass begins with the stream's first token, the second ends with its last. */
 static void read_batch(reference *r, int step)
 {
-    uint64_t T = (uint64_t)r->o->context, windows = (pha__tokens_count(r->data) - 1) / T;
+    uint64_t T = (uint64_t)r->o->context, targets = pha__tokens_count(r->data) - 1, windows = targets / T;
     for (int i = 0; i < r->o->batch; i++) {
-        uint64_t n = (uint64_t)step * (uint64_t)r->o->batch + (uint64_t)i;
-        uint64_t window = pha__permute(n % windows, windows, r->o->seed, (uint32_t)(n / windows));
-        OK(pha__tokens_read(r->data, window * T, T, r->ids + (uint64_t)i * T));
-        OK(pha__tokens_read(r->data, window * T + 1, T, r->targets + (uint64_t)i * T));
+        uint64_t n = (uint64_t)step * (uint64_t)r->o->batch + (uint64_t)i, pass = n / windows;
+        assert_true(pass < 2 && targets % T > 0);
+        uint64_t window = pha__permute(n % windows, windows, r->o->seed, (uint32_t)pass);
+        uint64_t begin = window * T + (pass ? targets % T : 0);
+        OK(pha__tokens_read(r->data, begin, T, r->ids + (uint64_t)i * T));
+        OK(pha__tokens_read(r->data, begin + 1, T, r->targets + (uint64_t)i * T));
     }
 }
 
-/* Update `step`, from 0: warm-up that reaches the peak with its last update; then cosine down to a part of the peak. */
+/* Update `step`, from 0: warm-up that reaches the peak with its last update; then cosine, of which the last
+ * update has the given part of the peak. */
 static double rate_of(const pha_train_options *o, int step)
 {
     if (step < o->warmup) return o->lr * (step + 1) / (double)o->warmup;
     if (o->schedule != PHA_SCHEDULE_COSINE) return o->lr;
-    double way = (double)(step - o->warmup) / (double)(o->steps - o->warmup);
+    double way = (double)(step - o->warmup + 1) / (double)(o->steps - o->warmup);
     return o->lr * (o->lr_min_ratio + (1 - o->lr_min_ratio) * (1 + cos(acos(-1) * way)) / 2);
 }
 

@@ -5,26 +5,38 @@
 #include "base/mem.h"
 #include "support/check.h"
 
-/* Calls `attempt` with its first allocation failing, then with its second, and so on (one by one up to `dense`, then
- * with growing steps), until it succeeds. A failure is PHA_NO_MEMORY with a message, and attempt, which closes what it
- * opened, leaves nothing behind. Returns the number of the allocation that was not reached any more. */
-static inline uint64_t fail_allocations(pha_status (*attempt)(void *context), void *context, uint64_t dense)
+/* Calls `attempt` with its first allocation failing, then with its second, and so on, until it makes no more of them:
+ * one by one up to `dense`, then with growing steps, or none left out where PHA_ALL_ALLOCATIONS is set. A failure is
+ * PHA_NO_MEMORY with a message (of work that is only tidying up, none), and attempt, which closes what it opened,
+ * leaves no memory behind; `after`, if any, looks at what else there is after each failure. Returns the number of the
+ * allocation that was not reached any more. */
+static inline uint64_t fail_allocations_then(pha_status (*attempt)(void *context), void (*after)(void *context),
+                                             void *context, uint64_t dense)
 {
     size_t before = pha__mem_now();
+    const char *all = getenv("PHA_ALL_ALLOCATIONS");
     pha_status status = PHA_NO_MEMORY;
-    uint64_t n = 0;
-    while (status) {
-        n += n < dense ? 1 : 1 + n / 5;
+    uint64_t n = 0, made = 1;
+    while (status || made >= n) {
+        n += n < dense || (all && *all) ? 1 : 1 + n / 5;
+        made = pha__mem_count();
         pha__mem_fail_at(n);
         status = attempt(context);
+        made = pha__mem_count() - made;
         pha__mem_fail_at(0);
         if (status && (status != PHA_NO_MEMORY || !*pha_errmsg()))
             fail_msg("allocation %d fails: status %d: %s", (int)n, status, pha_errmsg());
         if (pha__mem_now() != before)
             fail_msg("allocation %d fails: %zu bytes left", (int)n, pha__mem_now() - before);
+        if (status && after) after(context);
         assert_true(n < 10000000);
     }
     return n;
+}
+
+static inline uint64_t fail_allocations(pha_status (*attempt)(void *context), void *context, uint64_t dense)
+{
+    return fail_allocations_then(attempt, NULL, context, dense);
 }
 
 #endif

@@ -1,4 +1,4 @@
-/* bpe_encode.c -- text to ids: sections between added tokens, words of a section, a cache of words
+/* bpe_encode.c -- text to ids: sections between added tokens, their normal form, words of a section, a cache of words
  *
  * The text is read where it lies. Most words of real text are in the cache, whose entries take one cache line each; the
  * cache is direct-mapped, so its memory and time are bounded on any text.
@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/utf8.h"
 #include "io/tokenizer/bpe_merge.h"
 #include "io/tokenizer/tokenizer_impl.h"
 
@@ -28,7 +29,10 @@ struct pha__encoder {
     pha__merge_space space;
     unsigned char *prefixed; /* a section with a space put in front */
     size_t prefixed_capacity;
-    bool first_byte[2][256]; /* of added tokens: those always found, all */
+    unsigned char *chars, *word; /* a piece in byte characters, a word that is no longer in them */
+    size_t chars_capacity, word_capacity;
+    pha__matcher *matcher;
+    pha__normal_space normal;
 };
 
 pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t)
@@ -40,12 +44,10 @@ pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t)
     e->capacity = 4096;
     e->ids = pha__alloc(e->capacity, sizeof *e->ids);
     e->cache = pha__alloc_zero((size_t)1 << CACHE_BITS, sizeof *e->cache);
-    if (!e->ids || !e->cache) {
+    if (!e->ids || !e->cache || (t->pipeline.regex && pha__matcher_open(&e->matcher))) {
         pha__encoder_close(e);
         return PHA_NO_MEMORY;
     }
-    for (int32_t i = 0; i < t->n_plain; i++) e->first_byte[0][t->plain[i].text[0]] = true;
-    for (int32_t i = 0; i < t->n_added; i++) e->first_byte[1][t->added[i].text[0]] = true;
     *out = e;
     return PHA_OK;
 }
@@ -56,7 +58,11 @@ void pha__encoder_close(pha__encoder *e)
     pha__free(e->ids);
     pha__free(e->cache);
     pha__free(e->prefixed);
+    pha__free(e->chars);
+    pha__free(e->word);
     pha__merge_space_free(&e->space);
+    pha__normal_space_free(&e->normal);
+    pha__matcher_close(e->matcher);
     pha__free(e);
 }
 
@@ -80,7 +86,7 @@ static pha_status encode_fresh(pha__encoder *e, const unsigned char *word, size_
 {
     if (e->t->ignore_merges && size <= PHA__TOKEN_BYTES_LIMIT) {
         int32_t id = pha__tokenizer_find(e->t, word, size);
-        if (id >= 0) return e->ids[e->n] = id, *n = 1, PHA_OK;
+        if (id >= 0 && !pha__is_special(e->t, id)) return e->ids[e->n] = id, *n = 1, PHA_OK;
     }
     return pha__merge_word(e->t, &e->space, word, size, e->ids + e->n, n);
 }
@@ -125,90 +131,147 @@ static pha_status encode_cached(pha__encoder *e, const unsigned char *word, size
     return PHA_OK;
 }
 
-static pha_status encode_words(pha__encoder *e, const unsigned char *s, size_t size)
+/* A word behind which `left - n` more bytes may be read. */
+static inline pha_status encode_word(pha__encoder *e, const unsigned char *word, size_t n, size_t left)
 {
-    const pha__tokenizer *t = e->t;
+    RESERVE(e, n + ENTRY_IDS);
+    if (n == 1) return e->ids[e->n++] = e->t->byte_id[*word], PHA_OK;
+    if (n <= KEY_BYTES) return encode_cached(e, word, n, left);
+    size_t n_ids;
+    TRY(encode_fresh(e, word, n, &n_ids));
+    e->n += n_ids;
+    return PHA_OK;
+}
+
+static pha_status encode_words(pha__encoder *e, pha__split split, const unsigned char *s, size_t size)
+{
     for (size_t i = 0, end; i < size; i = end) {
-        end = pha__word_end(t->split, s, i, size);
-        size_t n = end - i;
-        RESERVE(e, n + ENTRY_IDS);
-        if (n == 1) {
-            e->ids[e->n++] = t->byte_id[s[i]];
-        } else if (n <= KEY_BYTES) {
-            TRY(encode_cached(e, s + i, n, size - i));
-        } else {
-            size_t n_ids;
-            TRY(encode_fresh(e, s + i, n, &n_ids));
-            e->n += n_ids;
-        }
+        end = pha__word_end(split, s, i, size);
+        TRY(encode_word(e, s + i, end - i, size - i));
     }
     return PHA_OK;
 }
 
-/* Text without added tokens. */
+static pha_status room(unsigned char **buffer, size_t *capacity, size_t size)
+{
+    if (*capacity >= size) return PHA_OK;
+    pha__free(*buffer);
+    *capacity = 0;
+    if (!(*buffer = pha__alloc(size, 1))) return PHA_NO_MEMORY;
+    *capacity = size;
+    return PHA_OK;
+}
+
+/* The text with a space in front, if it doesn't begin with one. */
+static pha_status prefix(pha__encoder *e, const unsigned char **s, size_t *size)
+{
+    if ((*s)[0] == ' ') return PHA_OK;
+    TRY(room(&e->prefixed, &e->prefixed_capacity, *size + 1));
+    e->prefixed[0] = ' ';
+    memcpy(e->prefixed + 1, *s, *size);
+    *s = e->prefixed, ++*size;
+    return PHA_OK;
+}
+
+static pha_status to_chars(pha__encoder *e, const unsigned char **s, size_t *size)
+{
+    size_t n = 0;
+    TRY(room(&e->chars, &e->chars_capacity, 2 * *size));
+    for (size_t i = 0; i < *size; i++) n += (size_t)pha__byte_char((*s)[i], (char *)e->chars + n);
+    *s = e->chars, *size = n;
+    return PHA_OK;
+}
+
+/* What the last step left. */
+static pha_status encode_piece(pha__encoder *e, const unsigned char *s, size_t size)
+{
+    if (!e->t->pipeline.chars) return encode_word(e, s, size, size);
+    TRY(room(&e->word, &e->word_capacity, size));
+    size_t n = (size_t)pha__bytes_of_chars(e->word, (const char *)s, size);
+    return encode_word(e, e->word, n, n);
+}
+
+/* Steps k and after it of the pipeline. A buffer holds the text of one step, so one of each kind is enough: a kind that
+ * needs one is there once. */
+static pha_status run_steps(pha__encoder *e, int k, const unsigned char *s, size_t size)
+{
+    const pha__pipeline *p = &e->t->pipeline;
+    for (; k < p->n && p->step[k].kind < PHA__STEP_KNOWN; k++)
+        TRY(p->step[k].kind == PHA__STEP_SPACE ? prefix(e, &s, &size) : to_chars(e, &s, &size));
+    if (k == p->n) return encode_piece(e, s, size);
+    pha__cutter cutter = {.step = &p->step[k], .matcher = e->matcher, .text = s, .size = size};
+    for (;;) {
+        size_t start, end;
+        bool more;
+        TRY(pha__cut_next(&cutter, &start, &end, &more));
+        if (!more) return PHA_OK;
+        TRY(run_steps(e, k + 1, s + start, end - start));
+    }
+}
+
+/* Patterns see valid UTF-8 only: bytes that are none are words of their own. */
+static pha_status run_pipeline(pha__encoder *e, const unsigned char *s, size_t size)
+{
+    size_t begin = 0;
+    if (!e->t->pipeline.regex) return run_steps(e, 0, s, size);
+    for (size_t i = 0; i < size;) {
+        int32_t code;
+        size_t length = s[i] < 0x80 ? 1 : (size_t)pha__utf8_decode(s + i, size - i, &code);
+        if (length == 1 && s[i] >= 0x80) {
+            if (begin < i) TRY(run_steps(e, 0, s + begin, i - begin));
+            TRY(encode_word(e, s + i, 1, 1));
+            begin = i + 1;
+        }
+        i += length;
+    }
+    return begin < size ? run_steps(e, 0, s + begin, size - begin) : PHA_OK;
+}
+
+/* Text without added tokens, in normal form. */
 static pha_status encode_section(pha__encoder *e, const unsigned char *s, size_t size)
 {
+    const pha__tokenizer *t = e->t;
     if (size == 0) return PHA_OK;
-    if (e->t->n_merges == 0 && !e->t->ignore_merges && !e->t->add_prefix_space) {
+    if (t->pipeline.n) return run_pipeline(e, s, size);
+    if (t->n_merges == 0 && !t->ignore_merges && !t->add_prefix_space) {
         RESERVE(e, size);
-        for (size_t i = 0; i < size; i++) e->ids[e->n++] = e->t->byte_id[s[i]];
+        for (size_t i = 0; i < size; i++) e->ids[e->n++] = t->byte_id[s[i]];
         return PHA_OK;
     }
-    if (!e->t->add_prefix_space || s[0] == ' ') return encode_words(e, s, size);
-    if (e->prefixed_capacity < size + 1) {
-        pha__free(e->prefixed);
-        e->prefixed_capacity = 0;
-        e->prefixed = pha__alloc(size + 1, 1);
-        if (!e->prefixed) return PHA_NO_MEMORY;
-        e->prefixed_capacity = size + 1;
-    }
-    e->prefixed[0] = ' ';
-    memcpy(e->prefixed + 1, s, size);
-    return encode_words(e, e->prefixed, size + 1);
+    if (t->add_prefix_space) TRY(prefix(e, &s, &size));
+    return encode_words(e, t->split, s, size);
 }
 
-/* The longest of the n sorted added tokens that the text begins with, or NULL: narrows the range byte by byte. */
-static const pha__added *match(const pha__added *list, int32_t n, const unsigned char *s, size_t size)
-{
-    const pha__added *found = NULL;
-    int32_t low = 0, high = n;
-    for (size_t depth = 0; low < high; depth++) {
-        if (list[low].size == depth) found = &list[low++]; /* the shortest comes first */
-        if (depth == size) break;
-        int32_t a = low, b = high;
-        while (a < b) { /* the first whose byte is not below s[depth] */
-            int32_t m = a + (b - a) / 2;
-            if (list[m].text[depth] < s[depth]) a = m + 1;
-            else b = m;
-        }
-        low = a;
-        b = high;
-        while (a < b) { /* the first whose byte is above it */
-            int32_t m = a + (b - a) / 2;
-            if (list[m].text[depth] <= s[depth]) a = m + 1;
-            else b = m;
-        }
-        high = a;
-    }
-    return found;
-}
+typedef pha_status section_fn(pha__encoder *e, const unsigned char *s, size_t size, bool special);
 
-static pha_status encode_with_added(pha__encoder *e, const unsigned char *s, size_t size, bool special)
+/* The sections between the added tokens of a set, and these. */
+static pha_status encode_around(pha__encoder *e, const pha__added_set *set, const unsigned char *s, size_t size,
+                                bool special, section_fn *section)
 {
-    const pha__added *list = special ? e->t->added : e->t->plain;
-    int32_t n = special ? e->t->n_added : e->t->n_plain;
-    const bool *first = e->first_byte[special];
-    size_t begin = 0;
-    for (size_t i = 0; i < size; i++) {
-        const pha__added *a = first[s[i]] ? match(list, n, s + i, size - i) : NULL;
-        if (!a) continue;
-        TRY(encode_section(e, s + begin, i - begin));
+    pha__added_scan scan = {.set = set, .text = s, .size = size};
+    if (set->n == 0) return section(e, s, size, special);
+    size_t start, end;
+    int32_t id;
+    while (pha__added_next(&scan, &start, &end, &id)) {
+        TRY(section(e, s + start, end - start, special));
+        if (id < 0) continue;
         RESERVE(e, 1);
-        e->ids[e->n++] = a->id;
-        begin = i + a->size;
-        i = begin - 1;
+        e->ids[e->n++] = id;
     }
-    return encode_section(e, s + begin, size - begin);
+    return PHA_OK;
+}
+
+static pha_status encode_normal(pha__encoder *e, const unsigned char *s, size_t size, bool special)
+{
+    (void)special;
+    return encode_section(e, s, size);
+}
+
+static pha_status encode_raw(pha__encoder *e, const unsigned char *s, size_t size, bool special)
+{
+    if (size == 0) return PHA_OK;
+    TRY(pha__normalize(&e->t->forms, &e->normal, &s, &size));
+    return encode_around(e, &e->t->sets[1][special], s, size, special, encode_normal);
 }
 
 pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool special, const int32_t **ids, size_t *n)
@@ -216,8 +279,7 @@ pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool spec
     *ids = NULL;
     *n = 0;
     e->n = 0;
-    if ((special ? e->t->n_added : e->t->n_plain) > 0) TRY(encode_with_added(e, text, size, special));
-    else TRY(encode_section(e, text, size));
+    TRY(encode_around(e, &e->t->sets[0][special], text, size, special, encode_raw));
     *ids = e->ids;
     *n = e->n;
     return PHA_OK;

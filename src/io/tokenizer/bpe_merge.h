@@ -4,8 +4,8 @@
 
 #include "io/tokenizer/tokenizer_impl.h"
 
-#define PHA__SHORT_WORD 64        /* symbols up to which a plain scan for the best pair is the fastest */
-#define PHA__LONG_WORD UINT32_MAX /* words are shorter than this */
+#define PHA__SHORT_WORD 64         /* symbols up to which a plain scan for the best pair is the fastest */
+#define PHA__LONG_WORD  UINT32_MAX /* words are shorter than this */
 
 /* Memory for long words, kept between calls. Zero-initialise. */
 typedef struct pha__merge_space {

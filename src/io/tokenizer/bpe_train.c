@@ -96,9 +96,10 @@ static pha_status make(pha__tokenizer **out, const pha__learned *l)
         defs[id] = (pha__token_def){.text = (const char *)l->bytes + l->start[id],
                                     .size = l->start[id + 1] - l->start[id],
                                     .kind = PHA__TOKEN_BYTES};
-    defs[n - 1] = (pha__token_def){.text = PHA__EOT_TEXT, .size = strlen(PHA__EOT_TEXT), .kind = PHA__TOKEN_SPECIAL};
+    defs[n - 1] = (pha__token_def){.text = PHA__EOT_TEXT, .size = strlen(PHA__EOT_TEXT), .kind = PHA__TOKEN_SPECIAL,
+                                    .in_vocab = true};
     pha__tokenizer *t = NULL;
-    pha_status status = pha__tokenizer_build(&t, defs, n, "new vocabulary");
+    pha_status status = pha__tokenizer_build(&t, defs, n, NULL, "new vocabulary");
     pha__free(defs);
     if (!status) status = pha__tokenizer_reserve_merges(t, l->n_merges, "new vocabulary");
     for (uint32_t i = 0; !status && i < l->n_merges; i++)

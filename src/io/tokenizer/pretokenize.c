@@ -5,7 +5,7 @@
  * byte each: words keep every byte of the text, in order.
  */
 #include "base/utf8.h"
-#include "io/tokenizer/tokenizer_impl.h"
+#include "io/tokenizer/pipeline.h"
 
 const char pha__split_gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 const char pha__split_llama3[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "

@@ -1,7 +1,8 @@
 /* tokenizer.c -- the tokenizer: building and checking it, its tables, its hash, the simple questions
  *
- * Guarantees after pha__tokenizer_complete: every id below size has bytes, each of the 256 bytes has a token, and the
- * token that a merge makes is the concatenation of its parts. So any text encodes, and decoding gives its bytes back.
+ * Guarantees after pha__tokenizer_complete: every id below size has bytes or is a gap without any, each of the 256
+ * bytes has a token, and the token that a merge makes is the concatenation of its parts. So any text encodes, and
+ * decoding gives its bytes back (in the normal form that the tokenizer asks for).
  */
 #include <stdlib.h>
 #include <string.h>
@@ -87,8 +88,6 @@ static pha_status build_bytes(pha__tokenizer *t, const pha__token_def *defs, con
 {
     uint64_t total = 0;
     for (int32_t id = 0; id < t->size; id++) {
-        if (defs[id].kind == PHA__TOKEN_NONE)
-            FAIL(BAD_INPUT, "%s: no token has id %d (ids must be 0..%d without gaps)", name, id, t->size - 1);
         if (defs[id].size > 2 * PHA__TOKEN_BYTES_LIMIT)
             FAIL(BAD_INPUT, "%s: the token with id %d is longer than %d bytes", name, id, PHA__TOKEN_BYTES_LIMIT);
         total += defs[id].size;
@@ -101,9 +100,12 @@ static pha_status build_bytes(pha__tokenizer *t, const pha__token_def *defs, con
     for (int32_t id = 0; id < t->size; id++) {
         const pha__token_def *d = &defs[id];
         t->start[id] = n;
+        if (d->kind == PHA__TOKEN_NONE) continue;
         ptrdiff_t size = (ptrdiff_t)d->size;
-        if (d->kind == PHA__TOKEN_CHARS) size = pha__bytes_of_chars(t->bytes + n, d->text, d->size);
-        else memcpy(t->bytes + n, d->text, d->size);
+        if (d->kind == PHA__TOKEN_CHARS)
+            size = pha__bytes_of_chars(t->bytes + n, d->text, d->size);
+        else
+            memcpy(t->bytes + n, d->text, d->size);
         if (size < 0)
             FAIL(BAD_INPUT,
                  "%s: token %d, '%.60s', isn't written in byte-level BPE's characters and isn't among the "
@@ -126,16 +128,16 @@ static pha_status build_index(pha__tokenizer *t, const pha__token_def *defs, con
     memset(t->index, 0xFF, n * sizeof *t->index);
     t->index_mask = n - 1;
     for (int32_t id = 0; id < t->size; id++) {
-        if (is_added(defs[id].kind)) continue;
+        if (is_added(defs[id].kind) || !defs[id].kind) continue;
         size_t size;
         const unsigned char *bytes = pha__tokenizer_bytes(t, id, &size);
         uint32_t i = index_place(t, bytes, size);
         if (t->index[i] >= 0) FAIL(BAD_INPUT, "%s: tokens %d and %d are the same bytes", name, t->index[i], id);
         t->index[i] = id;
     }
-    /* Text of an added token may also be reached by merges, if no other token is these bytes. */
+    /* Text of an added token of the vocabulary may also be reached by merges, if no other token is these bytes. */
     for (int32_t id = 0; id < t->size; id++) {
-        if (!is_added(defs[id].kind)) continue;
+        if (!is_added(defs[id].kind) || !defs[id].in_vocab) continue;
         size_t size;
         const unsigned char *bytes = pha__tokenizer_bytes(t, id, &size);
         uint32_t i = index_place(t, bytes, size);
@@ -150,11 +152,52 @@ static pha_status build_index(pha__tokenizer *t, const pha__token_def *defs, con
     return PHA_OK;
 }
 
-static int compare_added(const void *pa, const void *pb)
+/* One list for finding: those that are normalized or not, without or with special ones. */
+static pha_status make_set(pha__tokenizer *t, bool normalized, bool special)
 {
-    const pha__added *a = pa, *b = pb;
-    int order = memcmp(a->text, b->text, a->size < b->size ? a->size : b->size);
-    return order ? order : (a->size > b->size) - (a->size < b->size);
+    int32_t n = 0;
+    pha__added *list = pha__alloc((size_t)t->n_added + 1, sizeof *list);
+    if (!list) return PHA_NO_MEMORY;
+    for (int32_t i = 0; i < t->n_added; i++)
+        if (t->added[i].normalized == normalized && (special || !t->added[i].special)) list[n++] = t->added[i];
+    pha__added_set_make(&t->sets[normalized][special], list, n);
+    return PHA_OK;
+}
+
+/* Where tokens are looked for in the normal form of a text, their own text is brought into it. Places in
+ * `normal_texts`, which still grows, become texts at the end. */
+static pha_status normalize_added(pha__tokenizer *t)
+{
+    pha__normal_space space = {0};
+    pha_status status = PHA_OK;
+    for (int32_t i = 0; i < t->n_added && !status; i++) {
+        pha__added *a = &t->added[i];
+        if (!a->normalized) continue;
+        const unsigned char *text = a->text;
+        size_t size = a->size;
+        status = pha__normalize(&t->forms, &space, &text, &size);
+        if (status) break;
+        pha__str_add(&t->normal_texts, text, size);
+        a->size = size;
+    }
+    pha__normal_space_free(&space);
+    if (!status && t->normal_texts.failed) status = PHA_NO_MEMORY;
+    return status;
+}
+
+static pha_status make_sets(pha__tokenizer *t)
+{
+    TRY(normalize_added(t));
+    const unsigned char *text = (const unsigned char *)t->normal_texts.data;
+    for (int32_t i = 0; i < t->n_added; i++) {
+        if (!t->added[i].normalized) continue;
+        t->added[i].text = text;
+        text += t->added[i].size;
+    }
+    for (int set = 0; set < 4; set++) TRY(make_set(t, set / 2, set % 2));
+    for (int32_t i = 0; i < t->n_added; i++)
+        t->added[i].text = pha__tokenizer_bytes(t, t->added[i].id, &t->added[i].size);
+    return PHA_OK;
 }
 
 static pha_status build_added(pha__tokenizer *t, const pha__token_def *defs, const char *name)
@@ -162,25 +205,34 @@ static pha_status build_added(pha__tokenizer *t, const pha__token_def *defs, con
     int32_t n = 0;
     for (int32_t id = 0; id < t->size; id++) n += is_added(defs[id].kind);
     t->added = pha__alloc((size_t)n + 1, sizeof *t->added);
-    t->plain = pha__alloc((size_t)n + 1, sizeof *t->plain);
-    if (!t->added || !t->plain) return PHA_NO_MEMORY;
+    t->flags = pha__alloc_zero((size_t)t->size, 1);
+    if (!t->added || !t->flags) return PHA_NO_MEMORY;
     for (int32_t id = 0; id < t->size; id++) {
-        if (!is_added(defs[id].kind)) continue;
+        const pha__token_def *d = &defs[id];
+        bool special = d->kind == PHA__TOKEN_SPECIAL;
+        if (d->kind && (!is_added(d->kind) || d->in_vocab)) t->flags[id] |= PHA__IN_VOCAB;
+        if (special) t->flags[id] |= PHA__IS_SPECIAL;
+        if (!is_added(d->kind)) continue;
         pha__added *a = &t->added[t->n_added++];
-        *a = (pha__added){.id = id, .special = defs[id].kind == PHA__TOKEN_SPECIAL};
+        *a = (pha__added){.id = id,
+                          .special = special,
+                          .single_word = d->single_word,
+                          .lstrip = d->lstrip,
+                          .rstrip = d->rstrip,
+                          .normalized = d->normalized};
         a->text = pha__tokenizer_bytes(t, id, &a->size);
     }
-    qsort(t->added, (size_t)n, sizeof *t->added, compare_added);
-    for (int32_t i = 0; i < n; i++) {
-        if (i && compare_added(&t->added[i - 1], &t->added[i]) == 0)
+    qsort(t->added, (size_t)n, sizeof *t->added, pha__added_compare);
+    for (int32_t i = 1; i < n; i++)
+        if (pha__added_compare(&t->added[i - 1], &t->added[i]) == 0)
             FAIL(BAD_INPUT, "%s: added tokens %d and %d are the same text", name, t->added[i - 1].id, t->added[i].id);
-        if (!t->added[i].special) t->plain[t->n_plain++] = t->added[i];
-    }
-    t->eot = pha__tokenizer_special(t, PHA__EOT_TEXT);
-    return PHA_OK;
+    t->eot = pha__end_by_name(t);
+    t->end_from = t->eot < 0 ? "" : "its name";
+    return make_sets(t);
 }
 
-pha_status pha__tokenizer_build(pha__tokenizer **out, const pha__token_def *defs, int32_t n, const char *name)
+pha_status pha__tokenizer_build(pha__tokenizer **out, const pha__token_def *defs, int32_t n, const pha__forms *forms,
+                                const char *name)
 {
     *out = NULL;
     pha__unicode_init();
@@ -190,6 +242,7 @@ pha_status pha__tokenizer_build(pha__tokenizer **out, const pha__token_def *defs
     if (!t) return PHA_NO_MEMORY;
     t->size = n;
     t->split = PHA__SPLIT_GPT2;
+    if (forms) t->forms = *forms;
     pha_status status = build_bytes(t, defs, name);
     if (!status) status = build_index(t, defs, name);
     if (!status) status = build_added(t, defs, name);
@@ -248,6 +301,27 @@ pha_status pha__tokenizer_add_merge_chars(pha__tokenizer *t, const char *left, s
     return pha__tokenizer_add_merge(t, id[0], id[1], name);
 }
 
+/* What only some tokenizers have. Those without it keep the hash that stands in data files. */
+static void hash_more(const pha__tokenizer *t, pha__hasher *h)
+{
+    bool both = t->sets[0][1].n && t->sets[1][1].n, flags = false;
+    for (int32_t i = 0; i < t->n_added; i++) {
+        const pha__added *a = &t->added[i];
+        flags |= a->single_word || a->lstrip || a->rstrip || (a->normalized && (both || t->forms.n));
+    }
+    if (t->forms.n) {
+        const char form[PHA__FORMS + 1] = {'f', (char)t->forms.form[0], (char)t->forms.form[1], (char)t->forms.form[2],
+                                           (char)t->forms.form[3]};
+        pha__hasher_add(h, form, (size_t)t->forms.n + 1);
+    }
+    if (t->pipeline.n) pha__hasher_add(h, t->pipeline.canon.data, t->pipeline.canon.size);
+    for (int32_t i = 0; flags && i < t->n_added; i++) {
+        const pha__added *a = &t->added[i];
+        const char flag[4] = {a->single_word, a->lstrip, a->rstrip, a->normalized};
+        pha__hasher_add(h, flag, sizeof flag);
+    }
+}
+
 /* The hash covers what decides the ids, in a form that doesn't depend on the file it came from. */
 static pha_status hash_all(pha__tokenizer *t)
 {
@@ -264,6 +338,7 @@ static pha_status hash_all(pha__tokenizer *t)
         const int32_t entry[2] = {t->added[i].id, t->added[i].special};
         pha__hasher_add(h, entry, sizeof entry);
     }
+    hash_more(t, h);
     t->hash = pha__hasher_value(h);
     pha__hasher_close(h);
     return PHA_OK;
@@ -297,18 +372,24 @@ void pha__tokenizer_close(pha__tokenizer *t)
     pha__free(t->slots);
     pha__free(t->index);
     pha__free(t->added);
-    pha__free(t->plain);
+    pha__free(t->flags);
+    for (int set = 0; set < 4; set++) pha__free(t->sets[set / 2][set % 2].list);
+    pha__str_free(&t->normal_texts);
+    pha__pipeline_close(&t->pipeline);
     pha__free(t->scratch);
+    pha__free(t->frame);
+    pha__free(t->model_frame);
     pha__free(t);
 }
 
 int32_t pha__tokenizer_size(const pha__tokenizer *t) { return t->size; }
 int32_t pha__tokenizer_eot(const pha__tokenizer *t) { return t->eot; }
+const char *pha__tokenizer_end_from(const pha__tokenizer *t) { return t->end_from; }
 uint64_t pha__tokenizer_hash(const pha__tokenizer *t) { return t->hash; }
 
 int32_t pha__tokenizer_special(const pha__tokenizer *t, const char *text)
 {
     pha__added key = {.text = (const unsigned char *)text, .size = strlen(text)};
-    const pha__added *found = bsearch(&key, t->added, (size_t)t->n_added, sizeof *t->added, compare_added);
+    const pha__added *found = bsearch(&key, t->added, (size_t)t->n_added, sizeof *t->added, pha__added_compare);
     return found && found->special ? found->id : -1;
 }

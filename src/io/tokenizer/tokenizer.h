@@ -1,8 +1,8 @@
 /* tokenizer.h -- byte-level BPE: text to token ids and back
  *
- * Loads GPT-2's files (vocab.bpe + encoder.json, merges.txt + vocab.json) and Hugging Face tokenizer.json; trains a new
- * vocabulary. A tokenizer is read-only after opening and may be shared between threads; encoding works in a context
- * that belongs to one thread.
+ * Loads GPT-2's files (vocab.bpe + encoder.json, merges.txt + vocab.json) and Hugging Face tokenizer.json; finds the
+ * token that ends a document, whatever its name; trains a new vocabulary. A tokenizer is read-only after opening and
+ * may be shared between threads; encoding works in a context that belongs to one thread.
  */
 #ifndef PHA__TOKENIZER_H
 #define PHA__TOKENIZER_H
@@ -22,21 +22,32 @@ pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path);
 void pha__tokenizer_close(pha__tokenizer *t);
 /* Writes tokenizer.json (Hugging Face layout, readable by the tokenizers package). */
 pha_status pha__tokenizer_save(const pha__tokenizer *t, const char *path);
+/* The same in a folder, with a tokenizer_config.json if the end token isn't known by its name. */
+pha_status pha__tokenizer_save_folder(const pha__tokenizer *t, const char *folder);
+#define PHA__TOKENIZER_CONFIG "tokenizer_config.json"
 
-int32_t pha__tokenizer_size(const pha__tokenizer *t);            /* V: ids are 0..V-1 */
-int32_t pha__tokenizer_eot(const pha__tokenizer *t);             /* id of <|endoftext|>, -1: none */
-uint64_t pha__tokenizer_hash(const pha__tokenizer *t);           /* of vocabulary, merges, pattern and special tokens */
-/* The bytes of one token (special tokens: their text). NULL for an id out of range. Not zero-terminated. */
+int32_t pha__tokenizer_size(const pha__tokenizer *t);  /* V: ids are 0..V-1; some may have no token */
+int32_t pha__tokenizer_eot(const pha__tokenizer *t);   /* the token that ends a document, -1: none */
+uint64_t pha__tokenizer_hash(const pha__tokenizer *t); /* of vocabulary, merges, pattern and special tokens */
+/* The bytes of one token (special tokens: their text; an id without a token: none). NULL for an id out of range. Not
+ * zero-terminated. */
 const unsigned char *pha__tokenizer_bytes(const pha__tokenizer *t, int32_t id, size_t *size);
 int32_t pha__tokenizer_special(const pha__tokenizer *t, const char *text); /* id, -1: no such special token */
+
+/* Another token ends documents. `from` (constant text) says where that was said. USAGE: no such token. Before the
+ * tokenizer is shared. */
+pha_status pha__tokenizer_set_end(pha__tokenizer *t, const char *text, const char *from);
+const char *pha__tokenizer_end_from(const pha__tokenizer *t); /* "its name", a file's name, ...; "": there is none */
 
 /* Encoding. `special`: text of special tokens in the input becomes their ids (else it is ordinary text). */
 typedef struct pha__encoder pha__encoder;
 pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t);
 void pha__encoder_close(pha__encoder *e);
 /* Encodes a whole text. *ids belongs to the encoder and is valid until its next call. Any bytes are accepted and come
- * back exactly (but for the space that a tokenizer.json with add_prefix_space asks for). Time is linear in the text,
- * n log n in the length of a word. Added tokens that aren't special are found in any case. */
+ * back exactly, but for what a tokenizer.json itself asks for: a space in front (add_prefix_space), a normal form of
+ * Unicode, characters that a Split takes out, white space around an added token. Time is linear in the text, n log n in
+ * the length of a word; BAD_INPUT: a pattern of the file would take longer. Added tokens that aren't special are found
+ * in any case. */
 pha_status pha__encode(pha__encoder *e, const void *text, size_t size, bool special, const int32_t **ids, size_t *n);
 
 /* Training of a vocabulary: feed text in any pieces, then finish. Memory is bounded: word counts are kept for at most

@@ -34,9 +34,9 @@ static pha_status read_vocab(pha__tokenizer **out, const json_t *vocab, const ch
                                defs[id].text, key, (long long)id);
         if (status) break;
         pha__token_kind kind = strcmp(key, PHA__EOT_TEXT) == 0 ? PHA__TOKEN_SPECIAL : PHA__TOKEN_CHARS;
-        defs[id] = (pha__token_def){.text = key, .size = strlen(key), .kind = kind};
+        defs[id] = (pha__token_def){.text = key, .size = strlen(key), .kind = kind, .in_vocab = true};
     }
-    if (!status) status = pha__tokenizer_build(out, defs, (int32_t)n, name);
+    if (!status) status = pha__tokenizer_build(out, defs, (int32_t)n, NULL, name);
     pha__free(defs);
     return status;
 }
@@ -89,8 +89,9 @@ static pha_status open_bytes(pha__tokenizer **out)
         bytes[i] = (char)i;
         defs[i] = (pha__token_def){.text = &bytes[i], .size = 1, .kind = PHA__TOKEN_BYTES};
     }
-    defs[256] = (pha__token_def){.text = PHA__EOT_TEXT, .size = strlen(PHA__EOT_TEXT), .kind = PHA__TOKEN_SPECIAL};
-    TRY(pha__tokenizer_build(out, defs, 257, "bytes"));
+    defs[256] = (pha__token_def){
+        .text = PHA__EOT_TEXT, .size = strlen(PHA__EOT_TEXT), .kind = PHA__TOKEN_SPECIAL, .in_vocab = true};
+    TRY(pha__tokenizer_build(out, defs, 257, NULL, "bytes"));
     pha_status status = pha__tokenizer_complete(*out);
     if (status) {
         pha__tokenizer_close(*out);
@@ -154,24 +155,43 @@ static pha_status open_folder(pha__tokenizer **out, const char *path)
     return status;
 }
 
+/* One file of a folder. */
+static pha_status open_file(pha__tokenizer **out, const char *path, const char *folder)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    for (size_t i = 0; i < 2; i++) {
+        if (strcmp(name, pairs[i].merges) != 0 && strcmp(name, pairs[i].vocab) != 0) continue;
+        bool done = false;
+        TRY(try_pair(out, folder, i, &done));
+        if (done) return PHA_OK;
+        FAIL(BAD_INPUT, "%s: %s and %s belong together, and one of them is missing in %s", path, pairs[i].merges,
+             pairs[i].vocab, folder);
+    }
+    return open_json(out, path);
+}
+
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *folder = pha__strdup(slash == path ? "/" : slash ? path : ".");
+    if (folder && slash && slash != path) folder[slash - path] = 0;
+    return folder;
+}
+
 pha_status pha__tokenizer_open(pha__tokenizer **out, const char *path)
 {
     *out = NULL;
     if (strcmp(path, "bytes") == 0) return open_bytes(out);
-    if (pha__is_dir(path)) return open_folder(out, path);
-    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    for (size_t i = 0; i < 2; i++) {
-        if (strcmp(name, pairs[i].merges) != 0 && strcmp(name, pairs[i].vocab) != 0) continue;
-        char *folder = pha__strdup(slash == path ? "/" : slash ? path : ".");
-        if (!folder) return PHA_NO_MEMORY;
-        if (slash && slash != path) folder[slash - path] = 0;
-        bool done = false;
-        pha_status status = try_pair(out, folder, i, &done);
-        if (!done && !status)
-            status = pha__fail(PHA_BAD_INPUT, "%s: %s and %s belong together, and one of them is missing in %s", path,
-                               pairs[i].merges, pairs[i].vocab, folder);
-        pha__free(folder);
-        return status;
+    TRY(pha__settle(path, false));
+    bool is_folder = pha__is_dir(path);
+    char *folder = is_folder ? pha__strdup(path) : folder_of(path);
+    if (!folder) return PHA_NO_MEMORY;
+    pha_status status = is_folder ? open_folder(out, path) : open_file(out, path, folder);
+    if (!status) status = pha__end_beside(*out, folder);
+    pha__free(folder);
+    if (status) {
+        pha__tokenizer_close(*out);
+        *out = NULL;
     }
-    return open_json(out, path);
+    return status;
 }

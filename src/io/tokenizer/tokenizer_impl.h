@@ -6,34 +6,19 @@
 #ifndef PHA__TOKENIZER_IMPL_H
 #define PHA__TOKENIZER_IMPL_H
 
+#include "io/tokenizer/added.h"
+#include "io/tokenizer/normalize.h"
+#include "io/tokenizer/pipeline.h"
 #include "io/tokenizer/tokenizer.h"
 
-#define PHA__TOKENIZER_FILE_LIMIT ((size_t)256 << 20) /* bytes of any file that is read */
+#define PHA__TOKENIZER_FILE_LIMIT  ((size_t)256 << 20) /* bytes of any file that is read */
 #define PHA__TOKENIZER_VOCAB_LIMIT (1 << 24)
-#define PHA__TOKEN_BYTES_LIMIT 65536 /* bytes of one token */
-#define PHA__EOT_TEXT "<|endoftext|>"
-
-/* How text is cut into words before merging. The values are part of the tokenizer's hash: never renumber. */
-typedef enum pha__split {
-    PHA__SPLIT_NONE = 0, /* a section is one word */
-    PHA__SPLIT_GPT2 = 1,
-    PHA__SPLIT_LLAMA3 = 2, /* also cl100k: numbers of up to three digits */
-    PHA__SPLIT_QWEN2 = 3   /* as Llama 3's, numbers digit by digit */
-} pha__split;
-
-extern const char pha__split_gpt2[], pha__split_llama3[], pha__split_cl100k[], pha__split_qwen2[]; /* the patterns */
-
-/* Classes of characters: \p{L}, \p{N}, \s and the rest. */
-enum { PHA__CLASS_OTHER, PHA__CLASS_LETTER, PHA__CLASS_NUMBER, PHA__CLASS_SPACE };
-
-void pha__unicode_init(void);         /* builds the table once; any thread, any number of times */
-int pha__unicode_class(int32_t code); /* -1 and anything above U+10FFFF: other */
-
-/* The end of the word that starts at s[i], i < n. A byte that is not part of valid UTF-8 is one character "other". */
-size_t pha__word_end(pha__split split, const unsigned char *s, size_t i, size_t n);
+#define PHA__TOKENIZER_GAP_LIMIT   (1 << 20) /* ids without a token */
+#define PHA__TOKEN_BYTES_LIMIT     65536     /* bytes of one token */
+#define PHA__EOT_TEXT              "<|endoftext|>"
 
 typedef enum pha__token_kind {
-    PHA__TOKEN_NONE,   /* no such id: an error */
+    PHA__TOKEN_NONE,   /* a gap: no token has this id */
     PHA__TOKEN_CHARS,  /* written in GPT-2's byte characters (a space is U+0120) */
     PHA__TOKEN_BYTES,  /* as it is; reached by merges, as the above */
     PHA__TOKEN_ADDED,  /* as it is; always found in text */
@@ -44,6 +29,8 @@ typedef struct pha__token_def {
     const char *text;
     size_t size;
     pha__token_kind kind;
+    bool in_vocab;                                /* an added token that the vocabulary has, too */
+    bool single_word, lstrip, rstrip, normalized; /* of an added token: added.h */
 } pha__token_def;
 
 typedef struct pha__merge {
@@ -56,15 +43,11 @@ typedef struct pha__merge_slot { /* of an open hash table */
     int32_t id;
 } pha__merge_slot;
 
-typedef struct pha__added {
-    const unsigned char *text;
-    size_t size;
-    int32_t id;
-    bool special;
-} pha__added;
+enum { PHA__IN_VOCAB = 1, PHA__IS_SPECIAL = 2 };
 
 struct pha__tokenizer {
     int32_t size, eot;
+    const char *end_from; /* constant text: where `eot` was found */
     uint64_t hash;
     unsigned char *bytes; /* of all tokens, in order of id */
     uint32_t *start;      /* size + 1 */
@@ -75,17 +58,23 @@ struct pha__tokenizer {
     int slots_shift; /* 64 - log2(number of slots) */
     int32_t *index;  /* open hash table from bytes to id, of tokens that merges reach; -1: free */
     uint32_t index_mask;
-    pha__added *added; /* sorted by text: all, and those that aren't special */
-    pha__added *plain;
-    int32_t n_added, n_plain;
+    pha__added *added; /* sorted by text */
+    int32_t n_added;
+    pha__added_set sets[2][2]; /* found in the text as it is, in its normal form; without special ones, all */
+    pha__str normal_texts;     /* of added tokens */
+    unsigned char *flags;      /* by id: PHA__IN_VOCAB, PHA__IS_SPECIAL */
+    pha__forms forms;
+    pha__pipeline pipeline; /* if it has steps, they cut, else: */
     pha__split split;
     bool add_prefix_space;
-    bool ignore_merges;     /* a word that is a token is that token, whatever the merges say */
-    unsigned char *scratch; /* while building: 2 tokens */
+    bool ignore_merges;        /* a word that is a token is that token, whatever the merges say */
+    unsigned char *scratch;    /* while building: 2 tokens */
+    char *frame, *model_frame; /* what else stands in the file, in its model: members as JSON; NULL: the usual */
 };
 
-/* `name` is the file for messages. */
-pha_status pha__tokenizer_build(pha__tokenizer **out, const pha__token_def *defs, int32_t n, const char *name);
+/* `name` is the file for messages. forms: NULL: none; what added tokens are looked for in. */
+pha_status pha__tokenizer_build(pha__tokenizer **out, const pha__token_def *defs, int32_t n, const pha__forms *forms,
+                                const char *name);
 pha_status pha__tokenizer_reserve_merges(pha__tokenizer *t, size_t n, const char *name);
 pha_status pha__tokenizer_add_merge(pha__tokenizer *t, int32_t left, int32_t right, const char *name);
 /* The same with two tokens in byte characters. */
@@ -96,6 +85,12 @@ pha_status pha__tokenizer_complete(pha__tokenizer *t); /* tables and hash; split
 /* The id of the token with these bytes, -1: none. Added tokens are not found unless the vocabulary also spells them so.
  */
 int32_t pha__tokenizer_find(const pha__tokenizer *t, const void *bytes, size_t size);
+
+/* The added token that has a well-known name of the end, -1: none. */
+int32_t pha__end_by_name(const pha__tokenizer *t);
+/* Takes the end token that the files in a folder name, if they do. */
+pha_status pha__end_beside(pha__tokenizer *t, const char *folder);
+int32_t pha__tokenizer_added_id(const pha__tokenizer *t, const char *text); /* -1: no such added token */
 
 /* tokenizer.json from memory. */
 pha_status pha__tokenizer_parse(pha__tokenizer **out, const char *text, size_t size, const char *name);
@@ -108,6 +103,8 @@ pha_status pha__tokenizer_parse_gpt2(pha__tokenizer **out, const char *merges, s
 int pha__byte_char(unsigned char byte, char out[2]); /* UTF-8, 1 or 2 bytes */
 ptrdiff_t pha__bytes_of_chars(unsigned char *out, const char *s,
                               size_t size); /* number of bytes; -1: not byte characters */
+
+static inline bool pha__is_special(const pha__tokenizer *t, int32_t id) { return t->flags[id] & PHA__IS_SPECIAL; }
 
 static inline uint64_t pha__pair(int32_t left, int32_t right)
 {

@@ -1,14 +1,15 @@
 /* tokenizer_json.c -- reading Hugging Face's tokenizer.json
  *
- * Understood: model BPE without normaliser; pre-tokenizer ByteLevel, or Split by a known pattern followed by ByteLevel;
- * added tokens that are found as they are. Anything else that would change the ids is an error that names it.
- * Truncation, padding and post-processing (such as a first token) are not applied.
+ * Understood: model BPE over byte characters; normalize.c's and pipeline.c's ways to bring a text into form and to cut
+ * it; added tokens. Anything else that would change the ids is an error that names it. Truncation, padding and
+ * post-processing (such as a first token) are not applied, but kept for saving.
  */
 #include <string.h>
 
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "io/tokenizer/tokenizer_impl.h"
 
 static bool absent(const json_t *value) { return !value || json_is_null(value); }
@@ -32,62 +33,23 @@ static bool flag(const json_t *object, const char *key, bool missing)
     return json_is_boolean(value) ? json_is_true(value) : missing;
 }
 
-static pha_status read_split(pha__split *out, const json_t *split, const char *name)
+/* ByteLevel itself or somewhere in a sequence. */
+static bool is_byte_level(const json_t *json, const char *list)
 {
-    static const struct {
-        const char *text;
-        pha__split split;
-    } known[] = {{pha__split_gpt2, PHA__SPLIT_GPT2},
-                 {pha__split_llama3, PHA__SPLIT_LLAMA3},
-                 {pha__split_cl100k, PHA__SPLIT_LLAMA3},
-                 {pha__split_qwen2, PHA__SPLIT_QWEN2}};
-    const char *pattern = json_string_value(json_object_get(json_object_get(split, "pattern"), "Regex"));
-    const char *behavior = json_string_value(json_object_get(split, "behavior"));
-    if (!pattern) FAIL(BAD_INPUT, "%s: pre-tokenizer Split without a pattern {\"Regex\": ...}", name);
-    if (!behavior || strcmp(behavior, "Isolated") != 0 || flag(split, "invert", false))
-        FAIL(BAD_INPUT, "%s: pre-tokenizer Split with behavior '%.40s'%s isn't supported (only Isolated, not inverted)",
-             name, behavior ? behavior : "", flag(split, "invert", false) ? ", inverted," : "");
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (strcmp(pattern, known[i].text) == 0) return *out = known[i].split, PHA_OK;
-    }
-    FAIL(BAD_INPUT,
-         "%s: pre-tokenizer Split with an unknown pattern, '%.200s'; known are those of GPT-2, cl100k, Llama 3 and "
-         "Qwen 2",
-         name, pattern);
-}
-
-static pha_status read_pre_tokenizer(pha__tokenizer *t, const json_t *json, const char *name)
-{
-    if (absent(json)) FAIL(BAD_INPUT, "%s: no pre_tokenizer; only byte-level BPE is supported", name);
-    if (is_type(json, "Sequence")) {
-        const json_t *list = json_object_get(json, "pretokenizers");
-        const json_t *split = json_array_get(list, 0), *bytes = json_array_get(list, 1);
-        if (json_array_size(list) == 1 && is_type(split, "ByteLevel")) return read_pre_tokenizer(t, split, name);
-        if (json_array_size(list) != 2 || !is_type(split, "Split") || !is_type(bytes, "ByteLevel"))
-            FAIL(BAD_INPUT, "%s: a pre_tokenizer Sequence other than Split, ByteLevel isn't supported", name);
-        TRY(read_split(&t->split, split, name));
-        if (flag(bytes, "use_regex", true) || flag(bytes, "add_prefix_space", true))
-            FAIL(BAD_INPUT, "%s: pre_tokenizer ByteLevel behind Split must have use_regex and add_prefix_space false",
-                 name);
-        return PHA_OK;
-    }
-    if (!is_type(json, "ByteLevel"))
-        FAIL(BAD_INPUT, "%s: pre_tokenizer '%.40s' isn't supported (only ByteLevel, and Split with ByteLevel)", name,
-             type_of(json));
-    t->split = flag(json, "use_regex", true) ? PHA__SPLIT_GPT2 : PHA__SPLIT_NONE;
-    t->add_prefix_space = flag(json, "add_prefix_space", true);
-    return PHA_OK;
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(json, list), i, item) if (is_type(item, "ByteLevel")) return true;
+    return is_type(json, "ByteLevel");
 }
 
 /* What would change the ids and isn't done here. */
 static pha_status check_unsupported(const json_t *root, const json_t *model, const char *name)
 {
     if (!json_is_object(root)) FAIL(BAD_INPUT, "%s: not a tokenizer.json (no object)", name);
-    const json_t *normalizer = json_object_get(root, "normalizer"), *decoder = json_object_get(root, "decoder");
-    if (!absent(normalizer))
-        FAIL(BAD_INPUT, "%s: normalizer '%.40s' isn't supported (only null): text must come back exactly", name,
-             type_of(normalizer));
-    if (!absent(decoder) && !is_type(decoder, "ByteLevel"))
+    const json_t *decoder = json_object_get(root, "decoder");
+    if (flag(model, "byte_fallback", false) && !is_byte_level(json_object_get(root, "pre_tokenizer"), "pretokenizers"))
+        FAIL(BAD_INPUT, "%s: a vocabulary of SentencePiece (byte_fallback); only byte-level BPE is supported", name);
+    if (!absent(decoder) && !is_byte_level(decoder, "decoders"))
         FAIL(BAD_INPUT, "%s: decoder '%.40s' isn't supported (only ByteLevel)", name, type_of(decoder));
     if (!json_is_object(model)) FAIL(BAD_INPUT, "%s: 'model' is missing or no object", name);
     if (json_object_get(model, "type") && !is_type(model, "BPE"))
@@ -101,23 +63,34 @@ static pha_status check_unsupported(const json_t *root, const json_t *model, con
         if (!absent(affix) && !(json_is_string(affix) && json_string_length(affix) == 0))
             FAIL(BAD_INPUT, "%s: model.%s isn't supported", name, affixes[i]);
     }
-    const json_t *post = json_object_get(root, "post_processor");
-    if (!absent(post) && !is_type(post, "ByteLevel"))
-        pha__log(PHA__LOG_NOTE, "%s: post_processor '%.40s' is not applied: no tokens are put around a text", name,
-                 type_of(post));
     return PHA_OK;
 }
 
-static pha_status check_added(int64_t *id, const char **content, const json_t *item, const char *name)
+/* Says which tokens other programs put around a text. */
+static void note_template(const json_t *post, const char *name)
 {
-    TRY(pha__json_int(id, item, "id", 0, PHA__TOKENIZER_VOCAB_LIMIT - 1, name));
-    TRY(pha__json_string(content, item, "content", name));
-    static const char *const flags[] = {"single_word", "lstrip", "rstrip"};
-    for (size_t i = 0; i < 3; i++) {
-        if (flag(item, flags[i], false))
-            FAIL(BAD_INPUT, "%s: added token '%.60s' has %s set, which isn't supported", name, *content, flags[i]);
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(post, "processors"), i, item) note_template(item, name);
+    if (!is_type(post, "TemplateProcessing")) return;
+    json_array_foreach(json_object_get(post, "single"), i, item)
+    {
+        const char *id = json_string_value(json_object_get(json_object_get(item, "SpecialToken"), "id"));
+        if (id)
+            pha__log(PHA__LOG_NOTE,
+                     "%s: the post_processor would put %.60s around every text; here no token is put "
+                     "there by itself",
+                     name, id);
     }
-    return PHA_OK;
+}
+
+static void note_post_processor(const json_t *post, const char *name)
+{
+    note_template(post, name);
+    if (absent(post) || is_type(post, "ByteLevel") || is_type(post, "Sequence") || is_type(post, "TemplateProcessing"))
+        return;
+    pha__log(PHA__LOG_NOTE, "%s: post_processor '%.40s' is not applied: no tokens are put around a text", name,
+             type_of(post));
 }
 
 /* The definitions by id, in fresh memory; the texts stay in the JSON values. */
@@ -127,11 +100,8 @@ static pha_status read_vocab(pha__token_def *defs, int64_t n, const json_t *voca
     json_t *value;
     json_object_foreach((json_t *)vocab, key, value)
     {
-        int64_t id = json_is_integer(value) ? json_integer_value(value) : -1;
-        if (id < 0 || id >= n)
-            FAIL(BAD_INPUT,
-                 "%s: the id of token '%.60s' isn't an integer in 0..%lld (there are %lld tokens, and ids have no "
-                 "gaps)", name, key, (long long)n - 1, (long long)n);
+        int64_t id = json_integer_value(value);
+        if (id >= n) FAIL(FAILED, "%s: token '%.60s' is out of place", name, key);
         if (defs[id].kind)
             FAIL(BAD_INPUT, "%s: tokens '%.60s' and '%.60s' have the same id %lld", name, defs[id].text, key,
                  (long long)id);
@@ -140,45 +110,76 @@ static pha_status read_vocab(pha__token_def *defs, int64_t n, const json_t *voca
     return PHA_OK;
 }
 
-static pha_status read_added(pha__token_def *defs, int64_t n, const json_t *added, const json_t *vocab,
-                             const char *name)
+static pha_status read_added(pha__token_def *defs, const json_t *added, const json_t *vocab, const char *name)
 {
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *item = json_array_get(added, i);
-        int64_t id;
-        const char *content;
-        TRY(check_added(&id, &content, item, name));
+        int64_t id = json_integer_value(json_object_get(item, "id"));
+        const char *content = json_string_value(json_object_get(item, "content"));
         const json_t *other = json_object_get(vocab, content);
-        if (id >= n)
-            FAIL(BAD_INPUT, "%s: added token '%.60s' has id %lld, but there are %lld tokens: ids are missing", name,
-                 content, (long long)id, (long long)n);
+        bool special = flag(item, "special", false);
+        if (defs[id].kind == PHA__TOKEN_ADDED || defs[id].kind == PHA__TOKEN_SPECIAL)
+            FAIL(BAD_INPUT, "%s: added token '%.60s' has the id %lld of '%.60s', or is listed twice", name, content,
+                 (long long)id, defs[id].text);
         if ((other && json_integer_value(other) != id) || (!other && defs[id].kind))
             FAIL(BAD_INPUT, "%s: added token '%.60s' has id %lld, which contradicts the vocabulary", name, content,
                  (long long)id);
-        if (defs[id].kind == PHA__TOKEN_ADDED || defs[id].kind == PHA__TOKEN_SPECIAL)
-            FAIL(BAD_INPUT, "%s: added token '%.60s' is listed twice", name, content);
-        pha__token_kind kind = flag(item, "special", false) ? PHA__TOKEN_SPECIAL : PHA__TOKEN_ADDED;
-        defs[id] = (pha__token_def){.text = content, .size = strlen(content), .kind = kind};
+        defs[id] = (pha__token_def){.text = content,
+                                    .size = strlen(content),
+                                    .in_vocab = other != NULL,
+                                    .kind = special ? PHA__TOKEN_SPECIAL : PHA__TOKEN_ADDED,
+                                    .single_word = flag(item, "single_word", false),
+                                    .lstrip = flag(item, "lstrip", false),
+                                    .rstrip = flag(item, "rstrip", false),
+                                    .normalized = flag(item, "normalized", !special)};
     }
+    return PHA_OK;
+}
+
+static void most(int64_t *n, int64_t id) { *n = id >= *n ? id + 1 : *n; }
+
+/* Checks all ids. Their number, with those that no token has. */
+static pha_status count_ids(int64_t *n, const json_t *vocab, const json_t *added, const char *name)
+{
+    const char *key;
+    json_t *value;
+    size_t i;
+    int64_t id, tokens = (int64_t)(json_object_size(vocab) + json_array_size(added));
+    *n = 0;
+    json_object_foreach((json_t *)vocab, key, value)
+    {
+        id = json_is_integer(value) ? json_integer_value(value) : -1;
+        if (id < 0 || id >= PHA__TOKENIZER_VOCAB_LIMIT)
+            FAIL(BAD_INPUT, "%s: the id of token '%.60s' isn't an integer in 0..%d", name, key,
+                 PHA__TOKENIZER_VOCAB_LIMIT - 1);
+        most(n, id);
+    }
+    json_array_foreach((json_t *)added, i, value)
+    {
+        TRY(pha__json_int(&id, value, "id", 0, PHA__TOKENIZER_VOCAB_LIMIT - 1, name));
+        TRY(pha__json_string(&key, value, "content", name));
+        most(n, id);
+    }
+    if (*n - tokens > PHA__TOKENIZER_GAP_LIMIT)
+        FAIL(BAD_INPUT, "%s: ids up to %lld for %lld tokens; at most %d ids may be missing", name, (long long)*n - 1,
+             (long long)tokens, PHA__TOKENIZER_GAP_LIMIT);
     return PHA_OK;
 }
 
 static pha_status read_tokens(pha__tokenizer **out, const json_t *root, const json_t *vocab, const char *name)
 {
     const json_t *added = json_object_get(root, "added_tokens");
+    pha__forms forms = {0};
+    int64_t n;
     if (!json_is_object(vocab)) FAIL(BAD_INPUT, "%s: model.vocab is missing or not an object from tokens to ids", name);
     if (!absent(added) && !json_is_array(added)) FAIL(BAD_INPUT, "%s: added_tokens isn't a list", name);
-    int64_t n = (int64_t)json_object_size(vocab);
-    for (size_t i = 0; i < json_array_size(added); i++) {
-        const char *content = json_string_value(json_object_get(json_array_get(added, i), "content"));
-        n += !content || !json_object_get(vocab, content);
-    }
-    if (n > PHA__TOKENIZER_VOCAB_LIMIT) FAIL(BAD_INPUT, "%s: more than %d tokens", name, PHA__TOKENIZER_VOCAB_LIMIT);
+    TRY(pha__forms_read(&forms, json_object_get(root, "normalizer"), name));
+    TRY(count_ids(&n, vocab, absent(added) ? NULL : added, name));
     pha__token_def *defs = pha__alloc_zero((size_t)n + 1, sizeof *defs);
     if (!defs) return PHA_NO_MEMORY;
     pha_status status = read_vocab(defs, n, vocab, name);
-    if (!status) status = read_added(defs, n, added, vocab, name);
-    if (!status) status = pha__tokenizer_build(out, defs, (int32_t)n, name);
+    if (!status) status = read_added(defs, added, vocab, name);
+    if (!status) status = pha__tokenizer_build(out, defs, (int32_t)n, &forms, name);
     pha__free(defs);
     return status;
 }
@@ -207,14 +208,43 @@ static pha_status read_merges(pha__tokenizer *t, const json_t *merges, const cha
     return PHA_OK;
 }
 
+/* The members of an object but some, as text with a comma behind each; they're written back when the tokenizer is
+ * saved. */
+static pha_status keep(char **out, const json_t *object, const char *const *without)
+{
+    pha__str s = {0};
+    const char *key;
+    json_t *value;
+    pha__str_add(&s, "", 0);
+    json_object_foreach((json_t *)object, key, value)
+    {
+        const char *const *w = without;
+        while (*w && strcmp(*w, key) != 0) w++;
+        if (*w) continue;
+        json_t *name = pha__json_text(key);
+        pha__json_print(&s, name, JSON_ENCODE_ANY);
+        json_decref(name);
+        pha__str_puts(&s, ": ");
+        pha__json_print(&s, value, JSON_ENCODE_ANY);
+        pha__str_puts(&s, ", ");
+    }
+    *out = s.data;
+    return s.failed ? PHA_NO_MEMORY : PHA_OK;
+}
+
 static pha_status parse(pha__tokenizer **t, const json_t *root, const char *name)
 {
+    static const char *const others[] = {"added_tokens", "model", NULL}, *const lists[] = {"vocab", "merges", NULL};
     const json_t *model = json_object_get(root, "model");
     TRY(check_unsupported(root, model, name));
     TRY(read_tokens(t, root, json_object_get(model, "vocab"), name));
-    TRY(read_pre_tokenizer(*t, json_object_get(root, "pre_tokenizer"), name));
+    TRY(pha__pipeline_read(&(*t)->pipeline, &(*t)->split, &(*t)->add_prefix_space,
+                           json_object_get(root, "pre_tokenizer"), name));
     (*t)->ignore_merges = flag(model, "ignore_merges", false);
     TRY(read_merges(*t, json_object_get(model, "merges"), name));
+    TRY(keep(&(*t)->frame, root, others));
+    TRY(keep(&(*t)->model_frame, model, lists));
+    note_post_processor(json_object_get(root, "post_processor"), name);
     pha_status status = pha__tokenizer_complete(*t);
     return status ? pha__fail_in(status, "%s", name) : PHA_OK;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "io/tokenizer/tokenizer_impl.h"
+#include "io/tokenizer/unicode_class.h"
 
 enum { CODES = 0x110000, BLOCK = 256, BLOCKS = CODES / BLOCK, BLOCK_BYTES = BLOCK / 4 };
 
@@ -28,14 +28,11 @@ static int class_of(int32_t code)
     case UTF8PROC_CATEGORY_LL:
     case UTF8PROC_CATEGORY_LT:
     case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return PHA__CLASS_LETTER;
+    case UTF8PROC_CATEGORY_LO: return PHA__CLASS_LETTER;
     case UTF8PROC_CATEGORY_ND:
     case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return PHA__CLASS_NUMBER;
-    default:
-        return PHA__CLASS_OTHER;
+    case UTF8PROC_CATEGORY_NO: return PHA__CLASS_NUMBER;
+    default: return PHA__CLASS_OTHER;
     }
 }
 
@@ -65,4 +62,30 @@ int pha__unicode_class(int32_t code)
 {
     if ((uint32_t)code >= CODES) return PHA__CLASS_OTHER;
     return blocks[block_of[code / BLOCK]][code % BLOCK / 4] >> (code % 4 * 2) & 3;
+}
+
+static bool is_mark(utf8proc_category_t c)
+{
+    return c == UTF8PROC_CATEGORY_MN || c == UTF8PROC_CATEGORY_MC || c == UTF8PROC_CATEGORY_ME;
+}
+
+bool pha__unicode_punctuation(int32_t code)
+{
+    if (code < 0x80)
+        return code > ' ' && code < 0x7F && !(code >= '0' && code <= '9') &&
+               !((code | 0x20) >= 'a' && (code | 0x20) <= 'z');
+    utf8proc_category_t c = utf8proc_category(code);
+    return c >= UTF8PROC_CATEGORY_PC && c <= UTF8PROC_CATEGORY_PO;
+}
+
+bool pha__unicode_word(int32_t code)
+{
+    if (code < 0) return false;
+    if (code < 0x80)
+        return code == '_' || pha__unicode_class(code) == PHA__CLASS_LETTER || (code >= '0' && code <= '9');
+    utf8proc_category_t c = utf8proc_category(code);
+    bool circled = (code >= 0x24B6 && code <= 0x24E9) || (code >= 0x1F130 && code <= 0x1F149) ||
+                   (code >= 0x1F150 && code <= 0x1F169) || (code >= 0x1F170 && code <= 0x1F189);
+    return pha__unicode_class(code) == PHA__CLASS_LETTER || is_mark(c) || circled || c == UTF8PROC_CATEGORY_ND ||
+           c == UTF8PROC_CATEGORY_NL || c == UTF8PROC_CATEGORY_PC || code == 0x200C || code == 0x200D;
 }

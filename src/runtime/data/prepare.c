@@ -10,10 +10,16 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "base/rng.h"
+#include "base/utf8.h"
 #include "runtime/data/prepare_impl.h"
 
-enum { PIECE = 512 << 10 }; /* small enough that each thread has several in a batch */
+enum {
+    PIECE = 512 << 10, /* small enough that each thread has several in a batch */
+    FEW = 100,         /* documents: fewer may be cut to give every split its share */
+    LEAST = 2,         /* bytes of a part of the text: one to go by, one to foretell */
+};
 
 typedef struct prepare {
     const pha__prepare_options *o;
@@ -25,9 +31,12 @@ typedef struct prepare {
     pha__tokens_writer *writers[PHA__DATA_SPLITS];
     pha__batcher *batcher;
     pha__prepare_place place;
+    pha__inputs inputs;
+    pha__copies *copies;
+    pha__sample sample;               /* of the training text, for the vocabulary */
     uint64_t bytes[PHA__DATA_SPLITS]; /* of text, from the first pass */
-    uint64_t files;                   /* bytes of all inputs on disk, from the first pass; 0: not known yet */
-    uint64_t fed, piece;              /* vocabulary: bytes given to the trainer, number of the piece */
+    uint64_t files;                   /* bytes of all inputs on disk */
+    bool told;                        /* what is odd about the files */
     pha__prepare_progress progress;
     double phase_began, last_told;
     bool enough; /* the pass needs no more text */
@@ -91,21 +100,18 @@ static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *
     pha__text_get_stats(text, &stats);
     p->progress.done = before + stats.bytes_done;
     p->result->files += stats.files, p->result->files_skipped += stats.files_skipped;
-    p->result->bad_lines += stats.bad_lines;
+    p->result->bad_lines += stats.bad_lines, p->result->replaced += stats.replaced;
     return PHA_OK;
 }
 
-static pha_status walk(prepare *p, const char *const *paths, size_t n, int split, segment_fn *fn)
+static pha_status walk(prepare *p, int source, segment_fn *fn)
 {
-    pha__text_options options = {
-        .text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE, .exclude = p->o->out};
+    pha__text_options options = {.text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE,
+                                 .quiet = p->told, .check = !p->told};
     pha__text *text;
-    if (n == 0) return PHA_OK;
-    TRY(pha__text_open(&text, paths, n, &options));
-    pha__text_stats stats;
-    pha__text_get_stats(text, &stats);
-    if (!p->files) p->progress.total += stats.bytes_total;
-    pha_status status = walk_text(p, text, split, fn);
+    if (p->inputs.list[source].n == 0) return PHA_OK;
+    TRY(pha__text_open_list(&text, &p->inputs.list[source], &options));
+    pha_status status = walk_text(p, text, source == PHA__SPLIT_TRAIN ? -1 : source, fn);
     pha__text_close(text);
     return status;
 }
@@ -113,65 +119,90 @@ static pha_status walk(prepare *p, const char *const *paths, size_t n, int split
 static pha_status walk_all(prepare *p, const char *phase, segment_fn *fn)
 {
     begin_phase(p, phase, p->files);
-    p->result->files = p->result->files_skipped = p->result->bad_lines = 0;
+    p->result->files = p->result->files_skipped = p->result->bad_lines = p->result->replaced = 0;
     p->enough = false;
     pha__splitter_rewind(&p->splitter);
-    TRY(walk(p, p->o->inputs, p->o->n_inputs, -1, fn));
-    TRY(walk(p, p->o->valid, p->o->n_valid, PHA__SPLIT_VALID, fn));
-    TRY(walk(p, p->o->test, p->o->n_test, PHA__SPLIT_TEST, fn));
-    p->files = p->progress.total;
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) TRY(walk(p, i, fn));
+    p->told = true;
     tell(p, true);
     return stop_if_asked(p);
 }
 
-/* First pass: how much text each split has. */
+/* First pass: how much text each split has, and which documents. */
 static pha_status measure_segment(prepare *p, const pha__segment *segment)
 {
     p->bytes[segment->split] += segment->size;
-    return PHA_OK;
+    return pha__copies_remember(p->copies, segment);
+}
+
+static pha_status measure_once(prepare *p)
+{
+    memset(p->bytes, 0, sizeof p->bytes);
+    pha__copies_forget(p->copies);
+    TRY(walk_all(p, "reading", measure_segment));
+    return pha__copies_end_pass(p->copies, false);
+}
+
+/* Few documents may leave a split of the inputs without text, or with next to none. */
+static bool is_uneven(const prepare *p)
+{
+    double total = (double)p->splitter.position;
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) {
+        double share = pha__splitter_share(&p->splitter, i), has = (double)p->bytes[i];
+        if (share > 0 && (has == 0 || (p->splitter.document < FEW && has < share * total / 4))) return true;
+    }
+    return false;
+}
+
+static pha_status check_split(const prepare *p, int split)
+{
+    const char *out = p->o->out, *name = pha__split_names[split];
+    size_t given = split == PHA__SPLIT_VALID ? p->o->n_valid : split == PHA__SPLIT_TEST ? p->o->n_test : 0;
+    double share = pha__splitter_share(&p->splitter, split);
+    if (p->bytes[split] >= (given || share == 1 ? 1 : LEAST) || (!given && share == 0)) return PHA_OK;
+    if (given)
+        FAIL(BAD_INPUT, "%s: no text in the input of the %s split, '%s'", out, name,
+             split == PHA__SPLIT_VALID ? p->o->valid[0] : p->o->test[0]);
+    if (split != PHA__SPLIT_TRAIN)
+        FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out, name);
+    if (p->o->n_inputs == 0) return PHA_OK;
+    if (p->inputs.taken_out)
+        FAIL(BAD_INPUT, "%s: no text for training is left in the input, for its files are given for valid or test, too",
+             out);
+    FAIL(BAD_INPUT, "%s: no text for training in the input", out);
 }
 
 static pha_status measure(prepare *p)
 {
-    const char *out = p->o->out;
-    TRY(walk_all(p, "reading", measure_segment));
-    bool lacks = p->bytes[PHA__SPLIT_TRAIN] == 0;
-    for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++) lacks |= p->splitter.fraction[i] > 0 && p->bytes[i] == 0;
-    if (lacks && p->splitter.position > 0) {
+    TRY(measure_once(p));
+    if (p->splitter.position > 0 && is_uneven(p)) {
         p->result->by_position = true;
         pha__log(PHA__LOG_NOTE,
                  "%s: too few documents (%" PRIu64
-                 ") to give every split one; the splits are the head and the tail of the text",
-                 out, p->splitter.document);
+                 ") to give every split its share; the splits are the head and the tail of the text",
+                 p->o->out, p->splitter.document);
         pha__splitter_by_position(&p->splitter, p->splitter.position);
-        memset(p->bytes, 0, sizeof p->bytes);
-        TRY(walk_all(p, "reading", measure_segment));
+        TRY(measure_once(p));
     }
-    if (p->bytes[PHA__SPLIT_TRAIN] == 0) FAIL(BAD_INPUT, "%s: no text for training in the input", out);
-    if (p->o->n_valid && p->bytes[PHA__SPLIT_VALID] == 0)
-        FAIL(BAD_INPUT, "%s: no text in the input of the valid split, '%s'", out, p->o->valid[0]);
-    if (p->o->n_test && p->bytes[PHA__SPLIT_TEST] == 0)
-        FAIL(BAD_INPUT, "%s: no text in the input of the test split, '%s'", out, p->o->test[0]);
-    for (int i = PHA__SPLIT_VALID; i < PHA__DATA_SPLITS; i++)
-        if (p->splitter.fraction[i] > 0 && p->bytes[i] == 0)
-            FAIL(BAD_INPUT, "%s: too little text for a %s split; name a file for it, or set its fraction to 0", out,
-                 pha__split_names[i]);
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) TRY(check_split(p, i));
+    if (!p->tokenizer && p->bytes[PHA__SPLIT_TRAIN] == 0)
+        FAIL(USAGE, "%s: no text to train a vocabulary on, for there is no training split; name a tokenizer",
+             p->o->out);
     return PHA_OK;
 }
 
-/* Second pass: a sample of the training split for the vocabulary, drawn by the number of the piece. */
+/* Second pass: a sample of the training split for the vocabulary. */
 static pha_status feed_segment(prepare *p, const pha__segment *segment)
 {
     if (segment->split != PHA__SPLIT_TRAIN) return PHA_OK;
-    uint64_t want = p->o->train_bytes, i = p->piece++;
-    uint32_t counter[4] = {(uint32_t)i, (uint32_t)(i >> 32), 1, PHA__STREAM_DOCUMENT}, random[4];
-    pha__philox(p->o->seed, counter, random);
-    if ((double)random[0] * 0x1p-32 * (double)p->bytes[PHA__SPLIT_TRAIN] >= (double)want) return PHA_OK;
-    size_t n = segment->size;
-    if (n > want - p->fed) n = (size_t)(want - p->fed), p->enough = true;
-    p->fed += n;
-    TRY(pha__bpe_trainer_feed(p->trainer, segment->data, n));
-    return pha__bpe_trainer_break(p->trainer); /* what is fed next need not follow */
+    size_t begin, end;
+    while (pha__sample_next(&p->sample, segment->data, segment->size, &begin, &end)) {
+        p->result->sampled += end - begin;
+        TRY(pha__bpe_trainer_feed(p->trainer, segment->data + begin, end - begin));
+        TRY(pha__bpe_trainer_break(p->trainer)); /* what is fed next need not follow */
+    }
+    p->enough = p->sample.run == p->sample.runs;
+    return PHA_OK;
 }
 
 static bool merged(void *context, int32_t done, int32_t wanted)
@@ -185,6 +216,7 @@ static bool merged(void *context, int32_t done, int32_t wanted)
 static pha_status train_tokenizer(prepare *p)
 {
     TRY(pha__bpe_trainer_open(&p->trainer, p->o->vocab_size, 0));
+    pha__sample_begin(&p->sample, p->o->seed, p->bytes[PHA__SPLIT_TRAIN], p->o->train_bytes);
     TRY(walk_all(p, "counting pairs", feed_segment));
     begin_phase(p, "merging", 0);
     pha_status status = pha__bpe_trainer_finish(p->trainer, &p->tokenizer, merged, p);
@@ -198,7 +230,45 @@ static pha_status train_tokenizer(prepare *p)
 /* Last pass. */
 static pha_status encode_segment(prepare *p, const pha__segment *segment)
 {
+    TRY(pha__copies_look(p->copies, segment));
     return pha__batcher_add(p->batcher, segment);
+}
+
+/* No text should be in two splits: what is measured on it would not be what it seems. */
+static void tell_copies(const prepare *p, const uint64_t copies[PHA__DATA_SPLITS])
+{
+    const pha__data *data = &p->result->data;
+    for (size_t i = 0; i < data->n; i++)
+        for (int k = PHA__SPLIT_VALID; k < PHA__DATA_SPLITS; k++)
+            if (copies[k] && !strcmp(data->split[i].name, pha__split_names[k]))
+                pha__log(PHA__LOG_NOTE,
+                         "%s: %s%" PRIu64 " of the %" PRIu64 " documents of the %s split also lie in another split",
+                         p->o->out, p->result->estimated ? "about " : "", copies[k], data->split[i].info.documents,
+                         pha__split_names[k]);
+}
+
+static pha_status finish_splits(prepare *p, pha__split_info *infos)
+{
+    pha__data *data = &p->result->data;
+    uint64_t with, without, copies[PHA__DATA_SPLITS];
+    TRY(pha__copies_end_pass(p->copies, true));
+    p->result->estimated = !pha__copies_count(p->copies, copies);
+    pha__batcher_joined(p->batcher, &with, &without);
+    strcpy(data->joined, with && without ? "mixed" : with ? "eot" : "none");
+    data->end_token = with ? pha__tokenizer_eot(p->tokenizer) : -1;
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) {
+        if (!p->writers[i]) continue;
+        if (infos[i].bytes != p->bytes[i]) FAIL(IO, "%s: the input changed while it was read; run again", p->o->out);
+        pha__tokens_writer *w = p->writers[i];
+        p->writers[i] = NULL;
+        uint64_t tokens;
+        TRY(pha__tokens_writer_finish(w, &tokens));
+        infos[i].copies = copies[i];
+        strcpy(data->split[data->n].name, pha__split_names[i]);
+        data->split[data->n++].info = infos[i];
+    }
+    tell_copies(p, copies);
+    return PHA_OK;
 }
 
 static pha_status encode_all(prepare *p)
@@ -208,7 +278,9 @@ static pha_status encode_all(prepare *p)
     pha__data *data = &p->result->data;
     if (join == PHA__JOIN_AUTO && pha__tokenizer_eot(p->tokenizer) < 0) join = PHA__JOIN_NONE;
     if (join == PHA__JOIN_EOT && pha__tokenizer_eot(p->tokenizer) < 0)
-        FAIL(USAGE, "%s: the tokenizer %s has no <|endoftext|> to join documents with", p->o->out, p->o->tokenizer);
+        FAIL(USAGE,
+             "%s: no end token is known in the tokenizer %s to join documents with; name one of its tokens with "
+             "--end-token", p->o->out, p->o->tokenizer);
     data->vocab_size = pha__tokenizer_size(p->tokenizer);
     data->tokenizer_hash = pha__tokenizer_hash(p->tokenizer);
     data->seed = p->o->seed;
@@ -220,33 +292,71 @@ static pha_status encode_all(prepare *p)
     TRY(walk_all(p, "encoding", encode_segment));
     TRY(pha__batcher_flush(p->batcher));
     p->result->encode_seconds = now() - p->phase_began;
-    uint64_t with, without;
-    pha__batcher_joined(p->batcher, &with, &without);
-    strcpy(data->joined, with && without ? "mixed" : with ? "eot" : "none");
-    for (int i = 0; i < PHA__DATA_SPLITS; i++) {
-        if (!p->writers[i]) continue;
-        if (infos[i].bytes != p->bytes[i]) FAIL(IO, "%s: the input changed while it was read; run again", p->o->out);
-        pha__tokens_writer *w = p->writers[i];
-        p->writers[i] = NULL;
-        uint64_t tokens;
-        TRY(pha__tokens_writer_finish(w, &tokens));
-        strcpy(data->split[data->n].name, pha__split_names[i]);
-        data->split[data->n++].info = infos[i];
-    }
-    return PHA_OK;
+    return finish_splits(p, infos);
 }
 
 static pha_status check_options(const pha__prepare_options *o)
 {
-    if (o->n_inputs == 0) FAIL(USAGE, "no input: name files or folders of text");
+    if (o->n_inputs + o->n_valid + o->n_test == 0) FAIL(USAGE, "no input: name files or folders of text");
     if (!o->out || !*o->out) FAIL(USAGE, "no output folder");
     if (!o->tokenizer || !*o->tokenizer) FAIL(USAGE, "no tokenizer: a path, \"bytes\", or \"train\"");
     double v = o->valid_fraction, t = o->test_fraction;
-    if (!(v >= 0 && t >= 0 && v + t < 1))
-        FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together below 1", v, t);
+    if (strcmp(o->tokenizer, "train") == 0 && o->end_token)
+        FAIL(USAGE, "--end-token is for a finished tokenizer (--tokenizer); a trained one has <|endoftext|>");
+    if (!pha__in_range(v, 0, 1) || !pha__in_range(t, 0, 1) || v + t > 1 + 1e-9)
+        FAIL(USAGE, "fractions %g (valid) and %g (test): each at least 0, together at most 1", v, t);
     if (strcmp(o->tokenizer, "train") == 0 && o->train_bytes == 0)
         FAIL(USAGE, "no text (0 bytes) to train a vocabulary on");
     return PHA_OK;
+}
+
+static pha_status open_tokenizer(prepare *p)
+{
+    const pha__prepare_options *o = p->o;
+    TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
+    if (o->end_token) return pha__tokenizer_set_end(p->tokenizer, o->end_token, "--end-token");
+    if (pha__tokenizer_eot(p->tokenizer) < 0)
+        pha__log(PHA__LOG_WARN,
+                 "%s: no end token is known in this tokenizer, so documents are joined with nothing, and a model won't "
+                 "know where a text ends; if it has such a token, name it with --end-token", o->tokenizer);
+    return PHA_OK;
+}
+
+/* Which token ends documents, for the result. */
+static void describe_end(prepare *p)
+{
+    size_t size;
+    pha__prepare_result *r = p->result;
+    r->end_id = pha__tokenizer_eot(p->tokenizer);
+    r->end_from = pha__tokenizer_end_from(p->tokenizer);
+    const unsigned char *text = pha__tokenizer_bytes(p->tokenizer, r->end_id, &size);
+    if (!text) return;
+    if (size >= sizeof r->end_token) size = pha__utf8_whole(text, sizeof r->end_token - 1);
+    memcpy(r->end_token, text, size);
+}
+
+static pha_status received(void *context, uint64_t bytes)
+{
+    prepare *p = context;
+    p->progress.done = bytes;
+    tell(p, false);
+    return stop_if_asked(p);
+}
+
+static pha_status open_inputs(prepare *p)
+{
+    begin_phase(p, "receiving", 0);
+    TRY(pha__inputs_open(&p->inputs, p->o, p->place.partial, received, p));
+    for (int i = 0; i < PHA__DATA_SPLITS; i++) p->files += p->inputs.list[i].bytes;
+    return PHA_OK;
+}
+
+static pha_status write_folder(prepare *p)
+{
+    TRY(pha__tokenizer_save_folder(p->tokenizer, p->place.partial));
+    describe_end(p);
+    TRY(pha__data_write(p->place.partial, &p->result->data));
+    return pha__prepare_place_commit(&p->place, p->o->out);
 }
 
 static pha_status run(prepare *p)
@@ -256,25 +366,23 @@ static pha_status run(prepare *p)
     TRY(check_options(o));
     TRY(pha__prepare_place_open(&p->place, o->out));
     p->splitter.seed = o->seed;
-    p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid ? 0 : o->valid_fraction;
-    p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test ? 0 : o->test_fraction;
-    if (!train) TRY(pha__tokenizer_open(&p->tokenizer, o->tokenizer));
+    p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid || !o->n_inputs ? 0 : o->valid_fraction;
+    p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test || !o->n_inputs ? 0 : o->test_fraction;
+    if (!train) TRY(open_tokenizer(p));
     TRY(pha__pool_open(&p->pool, o->threads));
+    TRY(open_inputs(p));
+    TRY(pha__copies_open(&p->copies));
     TRY(measure(p));
     if (train) TRY(train_tokenizer(p));
     TRY(encode_all(p));
-    char *path = pha__path_join(p->place.partial, "tokenizer.json");
-    pha_status status =
-        path ? pha__tokenizer_save(p->tokenizer, path) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", o->out);
-    pha__free(path);
-    TRY(status);
-    TRY(pha__data_write(p->place.partial, &p->result->data));
-    return pha__replace_dir(p->place.partial, o->out);
+    return write_folder(p);
 }
 
 static void close_all(prepare *p)
 {
     pha__batcher_close(p->batcher);
+    pha__copies_close(p->copies);
+    pha__inputs_close(&p->inputs);
     for (int i = 0; i < PHA__DATA_SPLITS; i++) pha__tokens_writer_abort(p->writers[i]);
     pha__bpe_trainer_close(p->trainer);
     pha__tokenizer_close(p->tokenizer);
@@ -294,13 +402,18 @@ void pha__prepare_defaults(pha__prepare_options *options)
 pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result *result)
 {
     pha__prepare_result unused;
-    prepare p = {.o = options, .result = result ? result : &unused};
+    pha__prepare_options own = *options;
+    prepare p = {.o = &own, .result = result ? result : &unused};
+    char *place = NULL; /* behind links, so that the folder is replaced there */
     *p.result = (pha__prepare_result){0};
     double began = now();
-    pha_status status = run(&p);
+    pha_status status = own.out && *own.out ? pha__resolve(&place, own.out) : PHA_OK;
+    if (place) own.out = place;
+    if (!status) status = run(&p);
     char message[1024]; /* of the failure: closing may fail too */
     pha__print(message, sizeof message, "%s", pha_errmsg());
     p.result->seconds = now() - began;
     close_all(&p);
+    pha__free(place);
     return status ? pha__fail(status, "%s", message) : PHA_OK;
 }

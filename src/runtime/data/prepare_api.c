@@ -1,7 +1,9 @@
 /* prepare_api.c -- pha_prepare of pha.h over runtime/data/prepare.h */
+#include <math.h>
 #include <string.h>
 
 #include "base/print.h"
+#include "base/range.h"
 #include "runtime/data/prepare.h"
 #include "runtime/stop.h"
 
@@ -38,20 +40,31 @@ static bool pass_on(void *context, const pha__prepare_progress *p)
     return pha__stop_requested();
 }
 
-static double fraction(double x) { return x == 0 ? 0.005 : x < 0 ? 0 : x; }
+/* The default gives way to what is asked of the other split; what is no number at all stays, to be refused. */
+static double fraction(double x, double other)
+{
+    if (x == 0) return other + 0.005 > 1 ? 0 : 0.005;
+    return pha__in_range(x, -INFINITY, 0) ? 0 : x;
+}
 
 static pha_split split(const pha__data *data, const char *name)
 {
     for (size_t i = 0; i < data->n; i++) {
         const pha__split_info *s = &data->split[i].info;
         if (!strcmp(data->split[i].name, name))
-            return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents};
+            return (pha_split){s->tokens, s->bytes, s->words, s->lines, s->documents, s->copies};
     }
     return (pha_split){0};
 }
 
 pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
 {
+    pha_prepare_result unused;
+    if (!result) result = &unused;
+    *result = (pha_prepare_result){0};
+    NEED(o, "options");
+    if (!o->inputs && o->n_inputs) FAIL(USAGE, "no inputs, but %zu of them", o->n_inputs);
+    if ((!o->valid && o->n_valid) || (!o->test && o->n_test)) FAIL(USAGE, "inputs of a split are missing");
     relay r = {o->progress, o->user};
     pha__prepare_options p;
     pha__prepare_defaults(&p);
@@ -60,10 +73,12 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
     p.test = o->test, p.n_test = o->n_test;
     p.out = o->out;
     if (o->tokenizer) p.tokenizer = o->tokenizer;
+    p.end_token = o->end_token;
     if (o->vocab_size) p.vocab_size = o->vocab_size;
     if (o->train_bytes) p.train_bytes = o->train_bytes;
     p.seed = o->seed;
-    p.valid_fraction = fraction(o->valid_fraction), p.test_fraction = fraction(o->test_fraction);
+    p.valid_fraction = fraction(o->valid_fraction, o->test_fraction);
+    p.test_fraction = fraction(o->test_fraction, o->valid_fraction);
     p.join = o->join == 1 ? PHA__JOIN_EOT : o->join == 2 ? PHA__JOIN_NONE : PHA__JOIN_AUTO;
     if (o->text_key) p.text_key = o->text_key;
     p.skip_bad = o->skip_bad_lines;
@@ -77,6 +92,10 @@ pha_status pha_prepare(const pha_prepare_options *o, pha_prepare_result *result)
                                    .vocab_size = out.data.vocab_size,
                                    .tokenizer_hash = out.data.tokenizer_hash,
                                    .skipped_lines = out.bad_lines,
-                                   .seconds = out.seconds};
+                                   .replaced_characters = out.replaced,
+                                   .seconds = out.seconds,
+                                   .end_id = out.end_id,
+                                   .end_from = out.end_from};
+    memcpy(result->end_token, out.end_token, sizeof result->end_token);
     return PHA_OK;
 }

@@ -3,6 +3,7 @@
  * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and
  * the tokens do not depend on how the text was cut or who encoded which segment.
  */
+#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -110,6 +111,23 @@ static void encode_range(void *context, int64_t begin, int64_t end, int worker)
     for (int64_t i = begin; i < end; i++) b->status[i] = encode(b, (size_t)i, worker);
 }
 
+/* The first token of a split is never a target: numbers per byte and per word leave out what it stands for, and words
+ * that end with it. A space may have been put before the text. */
+static void look_at_first(const pha__batcher *b, const task *t, int32_t id, pha__split_info *info)
+{
+    const char *text = b->text + t->offset;
+    size_t n;
+    const unsigned char *bytes = pha__tokenizer_bytes(b->tokenizer, id, &n);
+    if (bytes && n && bytes[0] == ' ' && text[0] != ' ') n--;
+    if (!bytes || n > t->size) return;
+    uint64_t words = 0, lines = 0;
+    pha__text_count(text, n, '\n', &words, &lines);
+    bool inside = n > 0 && !isspace((unsigned char)text[n - 1]);
+    bool ends = n < t->size ? isspace((unsigned char)text[n]) : t->ends;
+    info->first_bytes = n;
+    info->first_words = lines + words - (inside && !ends);
+}
+
 pha_status pha__batcher_flush(pha__batcher *b)
 {
     pha__pool_run(b->pool, (int64_t)b->n, encode_range, b);
@@ -118,6 +136,7 @@ pha_status pha__batcher_flush(pha__batcher *b)
         if (b->status[i] != PHA_OK) /* the message is another thread's */
             return pha__fail(b->status[i], "encoding failed: %s", pha_status_text(b->status[i]));
         pha__split_info *info = &b->infos[t->split];
+        if (info->tokens == 0 && t->n > 0) look_at_first(b, t, b->ids[t->offset + 2 * i], info);
         info->tokens += t->n, info->bytes += t->size, info->lines += t->lines;
         info->words += t->words + t->lines; /* a line's end counts as a word: see docs/format.md */
         info->documents += t->begins;

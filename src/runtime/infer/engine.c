@@ -41,6 +41,7 @@ pha_status pha__engine_reading(pha_engine *e, pha__reading which)
 static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
 {
     TRY(pha__device_open(&e->device, o->device, o->threads));
+    TRY(pha__model_verify(e->model));
     TRY(pha__model_fingerprint(&e->fingerprint, e->model));
     TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32));
     TRY(pha__engine_reading(e, PHA__CHUNK));
@@ -67,6 +68,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
 {
     static const pha_engine_options defaults;
     const pha_engine_options *o = options ? options : &defaults;
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!model) FAIL(USAGE, "an engine needs a model");
     TRY(check_options(o));

@@ -15,6 +15,7 @@ static const double MOST_STATE = 8e9; /* bytes of a carried state */
 typedef struct evaluation {
     const pha__weights *weights;
     const pha__eval_run *run;
+    const pha__eval_text *text; /* NULL: not known */
     pha_eval_result *result;
     pha__cursor cursor;
     int32_t T, B;            /* of the program */
@@ -121,13 +122,15 @@ static int bucket_of(int32_t t, int32_t T) /* the parts begin at floor(T i / 16)
     return (int)((PHA_EVAL_BUCKETS * ((int64_t)t + 1) - 1) / T);
 }
 
-static pha_status add_row(evaluation *e, const float *row, int32_t t, uint64_t window)
+static pha_status add_row(evaluation *e, const float *row, int32_t target, int32_t t, uint64_t window)
 {
     int bucket = bucket_of(t, e->run->context);
     if (!isfinite(row[PHA__NLL]))
         FAIL(NUMERIC, "the loss is %g at position %d of window %llu: the weights are damaged or training diverged",
              (double)row[PHA__NLL], t, (unsigned long long)window);
     e->result->nll += row[PHA__NLL];
+    if (e->text && target == e->text->end_token) e->result->end_tokens++; /* stands for no text */
+    else e->result->text_nll += row[PHA__NLL];
     e->result->tokens++;
     e->hits += row[PHA__HIT];
     e->bucket_sum[bucket] += row[PHA__NLL];
@@ -152,15 +155,16 @@ static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, in
 
 static void report(evaluation *e, bool now)
 {
-    char line[160];
+    char line[160], loss[24];
     double at = pha__seconds(), spent = at - e->begin, done = (double)e->result->tokens, total = (double)e->wanted;
     if (!e->run->progress || (!now && at - e->last_report < 0.2)) return;
     e->last_report = at;
     pha_progress p = {
         .phase = "eval", .unit = "tokens", .line = line, .done = done, .total = total, .seconds_left = -1};
     if (spent > 0 && done > 0) p.rate = done / spent, p.seconds_left = (total - done) / p.rate;
-    pha__print(line, sizeof line, "eval %3.0f%%  loss %.4f  %.0f tokens/s  %.0f s left", 100 * done / total,
-               e->result->nll / (done > 0 ? done : 1), p.rate, p.seconds_left > 0 ? p.seconds_left : 0);
+    pha__print_number(loss, sizeof loss, e->result->nll / (done > 0 ? done : 1), 4);
+    pha__print(line, sizeof line, "eval %3.0f%%  loss %s  %.0f tokens/s  %.0f s left", 100 * done / total, loss, p.rate,
+               p.seconds_left > 0 ? p.seconds_left : 0);
     e->run->progress(e->run->user, &p);
 }
 
@@ -170,29 +174,42 @@ static pha_status score(evaluation *e)
     for (uint64_t window = 0; left > 0;) {
         int32_t T = 1;
         int n;
-        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop");
+        if (pha__stop_requested())
+            FAIL(STOPPED, "asked to stop with %llu of %llu tokens evaluated", (unsigned long long)e->result->tokens,
+                 (unsigned long long)e->wanted);
         TRY(read_windows(e, window, &left, &n, &T));
         pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
         TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
         TRY(pha__exec_output(e->exec, "loss", (int64_t)n * T, e->loss));
         for (int64_t i = 0; i < (int64_t)n * T; i++)
             if (e->targets[i] >= 0)
-                TRY(add_row(e, e->loss + PHA__LOSS_WIDTH * i, (int32_t)(i % T), window + (uint64_t)(i / T)));
+                TRY(add_row(e, e->loss + PHA__LOSS_WIDTH * i, e->targets[i], (int32_t)(i % T),
+                            window + (uint64_t)(i / T)));
         window += (uint64_t)n;
         report(e, left == 0);
     }
     return PHA_OK;
 }
 
-static void finish(evaluation *e, const pha__split_info *info)
+/* Per word and per byte: the losses of targets that are text over what those targets stand for. */
+static void finish_text(pha_eval_result *r, const pha__eval_text *text)
+{
+    const pha__split_info *info = &text->info;
+    r->words = info->words, r->bytes = info->bytes;
+    r->scored_words = info->words - info->first_words, r->scored_bytes = info->bytes - info->first_bytes;
+    r->published_words = pha__wikitext_words(text);
+    if (r->scored_words) r->word_ppl = exp(r->text_nll / (double)r->scored_words);
+    if (r->scored_bytes) r->bits_per_byte = r->text_nll / (log(2) * (double)r->scored_bytes);
+}
+
+static void finish(evaluation *e)
 {
     pha_eval_result *r = e->result;
     bool whole = r->tokens == pha__tokens_count(e->cursor.tokens) - 1;
     double n = (double)r->tokens;
-    if (whole && info) r->words = info->words, r->bytes = info->bytes;
     r->token_ppl = exp(r->nll / n);
-    r->word_ppl = r->words ? exp(r->nll / (double)r->words) : NAN;
-    r->bits_per_byte = r->bytes ? r->nll / (log(2) * (double)r->bytes) : NAN;
+    r->word_ppl = r->bits_per_byte = NAN;
+    if (whole && e->text) finish_text(r, e->text);
     r->accuracy = e->hits / n;
     for (int i = 0; i < PHA_EVAL_BUCKETS; i++)
         r->bucket_loss[i] = r->bucket_tokens[i] ? e->bucket_sum[i] / (double)r->bucket_tokens[i] : NAN;
@@ -201,14 +218,14 @@ static void finish(evaluation *e, const pha__split_info *info)
 }
 
 pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
-                          const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result)
+                          const pha__eval_text *text, const pha__eval_run *run, pha_eval_result *result)
 {
-    evaluation e = {.weights = weights, .run = run, .result = result, .begin = pha__seconds()};
+    evaluation e = {.weights = weights, .run = run, .text = text, .result = result, .begin = pha__seconds()};
     *result = (pha_eval_result){0};
     pha_status status = open_cursor(&e, tokens);
     if (!status) status = open_program(&e);
     if (!status) status = score(&e);
-    if (!status) finish(&e, info);
+    if (!status) finish(&e);
     pha__exec_close(e.exec);
     pha__program_close(e.program);
     pha__device_free(weights->device, e.state);
@@ -230,21 +247,34 @@ static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens,
          (unsigned long long)pha__tokenizer_hash(m->tokenizer), m->folder);
 }
 
+/* A folder of an older version does not name its end token; the model's tokenizer does. */
+static pha_status text_of(pha__eval_text *text, const pha_model *m, const char *folder, const char *split)
+{
+    pha__data data;
+    TRY(pha__data_info(&text->info, folder, split));
+    TRY(pha__data_read(&data, folder));
+    text->end_token = data.end_token;
+    if (data.end_token < 0 && strcmp(data.joined, "none") != 0 && m->tokenizer)
+        text->end_token = pha__tokenizer_eot(m->tokenizer);
+    return PHA_OK;
+}
+
 static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_eval_options *o,
                              pha_eval_result *result)
 {
     const char *split = o->split ? o->split : "valid";
     pha__device *device;
     pha__weights weights = {0};
-    pha__split_info info = {0};
+    pha__eval_text text = {0};
     TRY(check_tokenizer(m, tokens, o->data));
-    TRY(pha__data_info(&info, o->data, split));
+    TRY(pha__model_verify(m));
+    TRY(text_of(&text, m, o->data, split));
     TRY(pha__device_open(&device, NULL, o->threads));
     pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;
     pha_status status = pha__weights_place(&weights, &m->config, m->store, device, dtype);
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
                          .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
-    if (!status) status = pha__eval_core(&weights, tokens, &info, &run, result);
+    if (!status) status = pha__eval_core(&weights, tokens, &text, &run, result);
     pha__weights_close(&weights);
     pha__device_close(device);
     return status;
@@ -254,7 +284,10 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
     pha_model *model = NULL;
     pha__tokens *tokens = NULL;
+    pha_eval_result unused;
+    if (!result) result = &unused;
     *result = (pha_eval_result){0};
+    NEED(o, "options");
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
     TRY(pha_model_open(&model, o->model));
     pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);

@@ -15,11 +15,20 @@ typedef struct pha__eval_run {
     void *user;
 } pha__eval_run;
 
-/* Opens a loss program over the weights, scores the split with it and closes it again. `info` (may be NULL) is what
- * data.json says of the split: words and bytes for the numbers per word and per byte, which only a split that is scored
- * to its end has. Everything in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to
- * stop, PHA_NUMERIC if a loss is not finite. */
+/* What data.json says of the text behind the tokens. */
+typedef struct pha__eval_text {
+    pha__split_info info;
+    int32_t end_token; /* put behind documents; -1: none */
+} pha__eval_text;
+
+/* Opens a loss program over the weights, scores the split with it and closes it again. `text` (may be NULL) has the
+ * words and bytes for the numbers per word and per byte, which only a split that is scored to its end has. Everything
+ * in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to stop, PHA_NUMERIC if a loss is
+ * not finite. */
 pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
-                          const pha__split_info *info, const pha__eval_run *run, pha_eval_result *result);
+                          const pha__eval_text *text, const pha__eval_run *run, pha_eval_result *result);
+/* The number of words that is published of the split of WikiText that this text is, however it was brought into files;
+ * 0: it is none. */
+uint64_t pha__wikitext_words(const pha__eval_text *text);
 
 #endif

@@ -96,7 +96,7 @@ static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
     int32_t end = pha__tokenizer_eot(g->tokenizer);
     if (n == 0 && g->session->position == 0) {
         if (end < 0)
-            FAIL(USAGE, "the prompt is empty and the tokenizer has no <|endoftext|> to begin with; give a prompt");
+            FAIL(USAGE, "the prompt is empty and no end token is known in the tokenizer to begin with; give a prompt");
         ids = &end, n = 1;
     }
     if (n == 0 && !g->session->ready)
@@ -117,7 +117,7 @@ static pha_status read_prompt(generation *g, const char *prompt, size_t size)
     g->recent_capacity = PHA__RECENT;
     g->n_recent = pha__session_recent(g->session, g->recent, PHA__RECENT);
     TRY(pha__encoder_open(&encoder, g->tokenizer));
-    pha_status status = size ? pha__encode(encoder, prompt, size, true, &ids, &n) : PHA_OK;
+    pha_status status = size ? pha__encode(encoder, prompt, size, !g->o->plain_prompt, &ids, &n) : PHA_OK;
     if (!status) status = read_ids(g, ids, n);
     pha__encoder_close(encoder);
     g->result->prompt_seconds = pha__seconds() - begin;
@@ -176,6 +176,7 @@ static pha_status check(const pha_session *s, const char *prompt, size_t size, c
         FAIL(USAGE, "%s: the model has no tokenizer.json, so it can't read or write text", s->engine->model->folder);
     if (!prompt && size) FAIL(USAGE, "the prompt is missing");
     if (o->max_tokens < 0) FAIL(USAGE, "max_tokens is %lld, below 0", (long long)o->max_tokens);
+    if (o->n_stop && !o->stop) FAIL(USAGE, "%zu stop strings are missing", o->n_stop);
     for (size_t i = 0; i < o->n_stop; i++)
         if (!o->stop[i] || !*o->stop[i]) FAIL(USAGE, "stop string %zu is empty", i + 1);
     return pha__sample_check(&o->sample);

@@ -7,17 +7,18 @@
 
 #include <math.h>
 
+#include "base/range.h"
 #include "base/rng.h"
 #include "base/status.h"
 
 pha_status pha__sample_check(const pha_sample_options *o)
 {
-    if (!(o->temperature >= 0 && o->temperature <= 1e6))
+    if (!pha__in_range(o->temperature, 0, 1e6))
         FAIL(USAGE, "temperature is %g, not in 0 to 1e6", o->temperature);
     if (o->top_k < 0) FAIL(USAGE, "top_k is %d; 0 switches it off", o->top_k);
-    if (!(o->top_p >= 0 && o->top_p <= 1)) FAIL(USAGE, "top_p is %g, not in 0 to 1", o->top_p);
-    if (!(o->min_p >= 0 && o->min_p <= 1)) FAIL(USAGE, "min_p is %g, not in 0 to 1", o->min_p);
-    if (!(o->repetition_penalty >= 0 && o->repetition_penalty <= 1e6))
+    if (!pha__in_range(o->top_p, 0, 1)) FAIL(USAGE, "top_p is %g, not in 0 to 1", o->top_p);
+    if (!pha__in_range(o->min_p, 0, 1)) FAIL(USAGE, "min_p is %g, not in 0 to 1", o->min_p);
+    if (!pha__in_range(o->repetition_penalty, 0, 1e6))
         FAIL(USAGE, "repetition_penalty is %g, not above 0", o->repetition_penalty);
     if (o->repetition_window < 0) FAIL(USAGE, "repetition_window is %d, below 0", o->repetition_window);
     return PHA_OK;

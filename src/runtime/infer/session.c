@@ -42,6 +42,7 @@ static pha_status open_parts(pha_session *s)
 
 pha_status pha_engine_session(pha_engine *e, pha_session **out)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!e) FAIL(USAGE, "a session needs an engine");
     pha_session *s = pha__alloc_zero(1, sizeof *s);
@@ -60,6 +61,7 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
 {
     pha_engine_options o = {.batch = 1};
     pha_engine *e;
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!model) FAIL(USAGE, "a session needs a model");
     if (options) o.max_context = options->max_context, o.chunk = options->chunk, o.threads = options->threads;
@@ -99,13 +101,21 @@ pha_status pha__session_clear(pha_session *s)
 
 void pha_session_reset(pha_session *s)
 {
+    if (!s) return;
     pthread_mutex_lock(&s->engine->lock);
     pha__session_clear(s);
     pthread_mutex_unlock(&s->engine->lock);
 }
 
-void pha_session_request_stop(pha_session *s) { atomic_store(&s->stop, true); }
-void pha_session_clear_stop(pha_session *s) { atomic_store(&s->stop, false); }
+void pha_session_request_stop(pha_session *s)
+{
+    if (s) atomic_store(&s->stop, true);
+}
+
+void pha_session_clear_stop(pha_session *s)
+{
+    if (s) atomic_store(&s->stop, false);
+}
 
 /* ---- reading -------------------------------------------------------------------------------------------- */
 
@@ -218,8 +228,8 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
     return PHA_OK;
 }
 
-int64_t pha_session_position(const pha_session *s) { return s->position; }
-size_t pha_session_state_bytes(const pha_session *s) { return s->engine->state.bytes; }
+int64_t pha_session_position(const pha_session *s) { return s ? s->position : 0; }
+size_t pha_session_state_bytes(const pha_session *s) { return s ? s->engine->state.bytes : 0; }
 
 size_t pha__session_recent(const pha_session *s, int32_t *out, size_t n)
 {

@@ -101,6 +101,7 @@ pha_status pha_session_copy(pha_session *to, const pha_session *from)
 
 pha_status pha_session_fork(pha_session **out, const pha_session *from)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
     if (!from) FAIL(USAGE, "a fork needs a session");
     TRY(pha_engine_session(from->engine, out));

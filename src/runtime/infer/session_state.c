@@ -47,13 +47,28 @@ static void get_header(pha__state_header *h, uint32_t *version, const unsigned c
                              (int64_t)get(p + 40), get(p + 48), get(p + 56), get(p + 64)};
 }
 
+static pha_status check_sum(const pha__map *map)
+{
+    pha__hasher *hasher = pha__hasher_open();
+    if (!hasher) return PHA_NO_MEMORY;
+    pha__hasher_add(hasher, map->data, PHA__STATE_CHECKED);
+    pha__hasher_add(hasher, map->data + PHA__STATE_HEADER, map->size - PHA__STATE_HEADER);
+    uint64_t sum = pha__hasher_value(hasher);
+    pha__hasher_close(hasher);
+    if (sum != get(map->data + PHA__STATE_CHECKED))
+        FAIL(BAD_INPUT, "%s: the checksum is wrong: the file is damaged", map->path);
+    return PHA_OK;
+}
+
 static pha_status check_header(const pha__state_header *h, uint32_t version, const pha__state_header *mine,
                                bool rolling, const pha__map *map)
 {
     uint64_t recent = (uint64_t)h->position;
     if (version != VERSION || h->ready > 1)
         FAIL(BAD_INPUT, "%s: a session file of version %u, this program reads %d", map->path, version, VERSION);
-    if (h->fingerprint != mine->fingerprint || h->vocab != mine->vocab)
+    bool another = h->fingerprint != mine->fingerprint || h->vocab != mine->vocab;
+    if (another) TRY(check_sum(map)); /* or it is damaged there */
+    if (another)
         FAIL(BAD_INPUT, "%s: the session of another model; open that model", map->path);
     if (h->max_context != mine->max_context || h->state_bytes != mine->state_bytes)
         FAIL(BAD_INPUT, "%s: a session with max_context %" PRId64 ", but this one has %" PRId64 "; open it with that",
@@ -74,19 +89,6 @@ static pha_status check_ids(const unsigned char *ids, const pha__state_header *h
         memcpy(&id, ids + 4 * i, 4);
         if (id < 0 || (uint64_t)id >= h->vocab) FAIL(BAD_INPUT, "%s: %d is not the id of a token", path, id);
     }
-    return PHA_OK;
-}
-
-static pha_status check_sum(const pha__map *map)
-{
-    pha__hasher *hasher = pha__hasher_open();
-    if (!hasher) return PHA_NO_MEMORY;
-    pha__hasher_add(hasher, map->data, PHA__STATE_CHECKED);
-    pha__hasher_add(hasher, map->data + PHA__STATE_HEADER, map->size - PHA__STATE_HEADER);
-    uint64_t sum = pha__hasher_value(hasher);
-    pha__hasher_close(hasher);
-    if (sum != get(map->data + PHA__STATE_CHECKED))
-        FAIL(BAD_INPUT, "%s: the checksum is wrong: the file is damaged", map->path);
     return PHA_OK;
 }
 

@@ -240,57 +240,72 @@ static void text_ops(pha__str *out, const pha__bench *b)
 
 static json_t *cells_json(const pha__bench *b)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     for (int i = 0; i < b->n_cells; i++) {
         const pha__bench_cell *c = &b->cells[i];
-        json_t *o = json_pack("{s:s,s:i,s:i,s:o}", "what", c->what, "context", c->context, "batch", b->o.batch,
-                              "memory_bytes", pha__memory_json(&c->memory));
-        if (!c->runs) json_object_set_new(o, "skipped", json_string(*c->skipped ? c->skipped : "skipped"));
+        json_t *o = pha__json_object();
+        pha__json_set(&o, "what", pha__json_text(c->what));
+        pha__json_set(&o, "context", pha__json_number(c->context));
+        pha__json_set(&o, "batch", pha__json_number(b->o.batch));
+        pha__json_set(&o, "memory_bytes", pha__memory_json(&c->memory));
+        if (!c->runs) pha__json_set(&o, "skipped", pha__json_text(*c->skipped ? c->skipped : "skipped"));
         else {
-            json_object_set_new(o, "runs", json_integer(c->runs));
-            json_object_set_new(o, "seconds", json_real(c->seconds));
-            json_object_set_new(o, "tokens_per_second", json_real(c->tokens / c->seconds));
-            json_object_set_new(o, "flops", json_real(c->flops));
-            json_object_set_new(o, "gflops_per_second", json_real(c->flops / c->seconds / 1e9));
-            json_object_set_new(o, "share_of_peak", json_real(c->flops / c->seconds / b->peak));
+            pha__json_set(&o, "runs", pha__json_number(c->runs));
+            pha__json_set(&o, "seconds", pha__json_decimal(c->seconds));
+            pha__json_set(&o, "tokens_per_second", pha__json_decimal(c->tokens / c->seconds));
+            pha__json_set(&o, "flops", pha__json_decimal(c->flops));
+            pha__json_set(&o, "gflops_per_second", pha__json_decimal(c->flops / c->seconds / 1e9));
+            pha__json_set(&o, "share_of_peak", pha__json_decimal(c->flops / c->seconds / b->peak));
         }
         if (c->runs && c->bytes > 0) {
-            json_object_set_new(o, "gbytes_per_second", json_real(c->bytes / c->seconds / 1e9));
-            json_object_set_new(o, "share_of_copy", json_real(c->bytes / c->seconds / b->copy));
+            pha__json_set(&o, "gbytes_per_second", pha__json_decimal(c->bytes / c->seconds / 1e9));
+            pha__json_set(&o, "share_of_copy", pha__json_decimal(c->bytes / c->seconds / b->copy));
         }
-        json_array_append_new(list, o);
+        pha__json_add(&list, o);
     }
     return list;
 }
 
 static json_t *ops_json(const pha__bench *b)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     double sum = sum_of_ops(b);
     for (int i = 0; i < b->n_op; i++) {
         const pha__bench_op *r = &b->op[i];
         double s = r->seconds > 0 ? r->seconds : 1e-9;
-        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:f,s:f,s:f,s:f,s:f,s:f}", "op", r->op, "pass", r->pass,
-                                              "steps", r->steps, "seconds", r->seconds, "flops", r->flops, "bytes",
-                                              r->bytes, "gflops_per_second", r->flops / s / 1e9, "gbytes_per_second",
-                                              r->bytes / s / 1e9, "share_of_step", r->seconds / sum));
+        json_t *o = pha__json_object();
+        pha__json_set(&o, "op", pha__json_text(r->op));
+        pha__json_set(&o, "pass", pha__json_text(r->pass));
+        pha__json_set(&o, "steps", pha__json_number(r->steps));
+        pha__json_set(&o, "seconds", pha__json_decimal(r->seconds));
+        pha__json_set(&o, "flops", pha__json_decimal(r->flops));
+        pha__json_set(&o, "bytes", pha__json_decimal(r->bytes));
+        pha__json_set(&o, "gflops_per_second", pha__json_decimal(r->flops / s / 1e9));
+        pha__json_set(&o, "gbytes_per_second", pha__json_decimal(r->bytes / s / 1e9));
+        pha__json_set(&o, "share_of_step", pha__json_decimal(r->seconds / sum));
+        pha__json_add(&list, o);
     }
     return list;
 }
 
 static json_t *as_json(const pha__bench *b)
 {
-    json_t *o =
-        json_pack("{s:s,s:s,s:I,s:s,s:i,s:s,s:i,s:f,s:f,s:f}", "model", b->o.model ? b->o.model : "pha-125m", "arch",
-                  b->config.arch, "parameters", (json_int_t)b->names->parameters, "isa", pha_isa(), "threads",
-                  pha__device_units(b->device), "precision", b->o.precision == PHA_BF16 ? "bf16" : "fp32", "batch",
-                  b->o.batch, "peak_gflops", b->peak / 1e9, "product_gflops", b->product / 1e9,
-                  "copy_gbytes", b->copy / 1e9);
-    if (b->n_cells) json_object_set_new(o, "results", cells_json(b));
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "model", pha__json_text(b->o.model ? b->o.model : "pha-125m"));
+    pha__json_set(&o, "arch", pha__json_text(b->config.arch));
+    pha__json_set(&o, "parameters", pha__json_number((int64_t)b->names->parameters));
+    pha__json_set(&o, "isa", pha__json_text(pha_isa()));
+    pha__json_set(&o, "threads", pha__json_number(pha__device_units(b->device)));
+    pha__json_set(&o, "precision", pha__json_text(b->o.precision == PHA_BF16 ? "bf16" : "fp32"));
+    pha__json_set(&o, "batch", pha__json_number(b->o.batch));
+    pha__json_set(&o, "peak_gflops", pha__json_decimal(b->peak / 1e9));
+    pha__json_set(&o, "product_gflops", pha__json_decimal(b->product / 1e9));
+    pha__json_set(&o, "copy_gbytes", pha__json_decimal(b->copy / 1e9));
+    if (b->n_cells) pha__json_set(&o, "results", cells_json(b));
     if (b->n_op) {
-        json_object_set_new(o, "ops", ops_json(b));
-        json_object_set_new(o, "ops_context", json_integer(b->op_context));
-        json_object_set_new(o, "ops_step_seconds", json_real(b->op_step));
+        pha__json_set(&o, "ops", ops_json(b));
+        pha__json_set(&o, "ops_context", pha__json_number(b->op_context));
+        pha__json_set(&o, "ops_step_seconds", pha__json_decimal(b->op_step));
     }
     return o;
 }
@@ -313,7 +328,9 @@ static pha_status write_results(const pha__bench *b, char **text)
 
 pha_status pha_bench(const pha_bench_options *options, char **text)
 {
+    NEED(text, "a place for the text");
     *text = NULL;
+    NEED(options, "options");
     pha__bench *b = pha__alloc_zero(1, sizeof *b);
     if (!b) return PHA_NO_MEMORY;
     pha_status status = read_options(b, options);

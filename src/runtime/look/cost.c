@@ -1,6 +1,8 @@
 /* cost.c -- what a model costs: operations, traffic, memory, from a recorded program */
 #include "runtime/look/cost.h"
 
+#include "base/json.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -151,13 +153,13 @@ pha_status pha__memory_of(pha__memory *m, pha__program *p, pha__device *device)
 
 json_t *pha__memory_json(const pha__memory *m)
 {
-    json_t *o = json_object();
+    json_t *o = pha__json_object();
     for (int k = 0; k < PHA__MEM_KINDS; k++)
-        json_object_set_new(o, pha__memory_keys[k], json_integer((json_int_t)m->kind[k]));
-    json_object_set_new(o, "block", json_integer((json_int_t)m->block));
-    json_object_set_new(o, "naive", json_integer((json_int_t)m->naive));
-    json_object_set_new(o, "saved", json_integer((json_int_t)(m->naive - m->block)));
-    json_object_set_new(o, "total", json_integer((json_int_t)m->total));
+        pha__json_set(&o, pha__memory_keys[k], pha__json_number((int64_t)m->kind[k]));
+    pha__json_set(&o, "block", pha__json_number((int64_t)m->block));
+    pha__json_set(&o, "naive", pha__json_number((int64_t)m->naive));
+    pha__json_set(&o, "saved", pha__json_number((int64_t)(m->naive - m->block)));
+    pha__json_set(&o, "total", pha__json_number((int64_t)m->total));
     return o;
 }
 

@@ -1,6 +1,7 @@
 /* inspect.c -- pha_inspect: the views of the program and of its memory (others: inspect_mixing.c, inspect_summary.c) */
 #include "runtime/look/inspect.h"
 
+#include "base/json.h"
 #include "runtime/look/cost.h"
 
 #define CHUNK 256 /* tokens per run while a session reads a prompt */
@@ -26,28 +27,37 @@ static pha_status record(pha__program **p, const pha__subject *s, const pha_insp
                                      : PHA__HEAD_NONE);
 }
 
+static json_t *step_json(const pha__program *p, const pha__plan_step *s)
+{
+    const pha__op *op = s->node->op;
+    const char *pass = s->repeat ? "repeat" : s->pass == PHA__FORWARD ? "forward" : "backward";
+    pha__shape shape;
+    pha__shape_of(p, s->node, &shape);
+    double values, weights, flops = op->flops ? op->flops(&shape, s->pass, 0) : 0;
+    pha__step_traffic(p, s, &values, &weights);
+    json_t *o = pha__json_object(), *inputs = pha__json_list();
+    for (int k = 0; k < s->node->n_in; k++)
+        if (s->node->in[k]) pha__json_add(&inputs, pha__json_text(s->node->in[k]->path));
+    pha__json_set(&o, "pass", pha__json_text(pass));
+    pha__json_set(&o, "path", pha__json_text(s->node->path));
+    pha__json_set(&o, "op", pha__json_text(op->name));
+    pha__json_set(&o, "inputs", inputs);
+    pha__json_set(&o, "width", pha__json_number(s->node->width));
+    pha__json_set(&o, "flops", pha__json_decimal(flops));
+    pha__json_set(&o, "bytes", pha__json_decimal(values + weights));
+    pha__json_set(&o, "file", pha__json_text(s->node->file));
+    pha__json_set(&o, "line", pha__json_number(s->node->line));
+    return o;
+}
+
 static json_t *program_json(const pha__program *p)
 {
-    json_t *steps = json_array();
-    for (int i = 0; i < p->n_steps; i++) {
-        const pha__plan_step *s = &p->steps[i];
-        const pha__op *op = s->node->op;
-        pha__shape shape;
-        pha__shape_of(p, s->node, &shape);
-        double values, weights, flops = op->flops ? op->flops(&shape, s->pass, 0) : 0;
-        pha__step_traffic(p, s, &values, &weights);
-        json_t *inputs = json_array();
-        for (int k = 0; k < s->node->n_in; k++)
-            if (s->node->in[k]) json_array_append_new(inputs, json_string(s->node->in[k]->path));
-        json_array_append_new(steps, json_pack("{s:s,s:s,s:s,s:o,s:i,s:f,s:f,s:s,s:i}", "pass",
-                                               s->repeat                 ? "repeat"
-                                               : s->pass == PHA__FORWARD ? "forward"
-                                                                         : "backward",
-                                               "path", s->node->path, "op", op->name, "inputs", inputs, "width",
-                                               (int)s->node->width, "flops", flops, "bytes", values + weights, "file",
-                                               s->node->file, "line", s->node->line));
-    }
-    return json_pack("{s:i,s:i,s:o}", "batch", p->options.B, "context", p->options.T, "steps", steps);
+    json_t *o = pha__json_object(), *steps = pha__json_list();
+    for (int i = 0; i < p->n_steps; i++) pha__json_add(&steps, step_json(p, &p->steps[i]));
+    pha__json_set(&o, "batch", pha__json_number(p->options.B));
+    pha__json_set(&o, "context", pha__json_number(p->options.T));
+    pha__json_set(&o, "steps", steps);
+    return o;
 }
 
 static void memory_text(pha__str *out, const pha__memory *m, const pha__program *p, const pha_inspect_options *o,
@@ -97,10 +107,10 @@ static pha_status show_memory(pha__str *out, pha__program *p, pha__program *step
     TRY(status);
     if (!o->json) return memory_text(out, &m, p, o, threads), PHA_OK;
     json_t *j = pha__memory_json(&m);
-    json_object_set_new(j, "context", json_integer(o->context));
-    json_object_set_new(j, "batch", json_integer(o->batch));
-    json_object_set_new(j, "threads", json_integer(threads));
-    json_object_set_new(j, "program", json_string(o->inference ? "session" : "training"));
+    pha__json_set(&j, "context", pha__json_number(o->context));
+    pha__json_set(&j, "batch", pha__json_number(o->batch));
+    pha__json_set(&j, "threads", pha__json_number(threads));
+    pha__json_set(&j, "program", pha__json_text(o->inference ? "session" : "training"));
     return pha__add_json(out, j);
 }
 
@@ -109,7 +119,7 @@ static pha_status show_steps(pha__str *out, const pha__program *p, const pha__pr
 {
     if (o->json) {
         json_t *j = program_json(p);
-        if (step) json_object_set_new(j, "step_program", program_json(step));
+        if (step) pha__json_set(&j, "step_program", program_json(step));
         return pha__add_json(out, j);
     }
     if (step) pha__str_printf(out, "Reading a prompt, %d tokens a run\n", p->options.T);
@@ -132,7 +142,10 @@ static pha_status show_program(pha__str *out, const pha__subject *s, const pha_i
 
 pha_status pha_inspect(const pha_inspect_options *options, char **text)
 {
+    NEED(text, "a place for the text");
     *text = NULL;
+    NEED(options, "options");
+    NEED(options->model, "a model");
     pha_inspect_options o = *options;
     o.context = o.context ? o.context : 1024, o.batch = o.batch ? o.batch : 1;
     if (o.context < 1 || o.batch < 1) FAIL(USAGE, "context %d and batch %d must be positive", o.context, o.batch);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/print.h"
 #include "nn/shown.h"
 #include "runtime/look/inspect.h"
@@ -108,23 +109,28 @@ static void as_text(pha__str *out, const pha__subject *s, const mix_row *rows, i
 static json_t *row_json(const mix_row *row, bool with_layer)
 {
     static const char *const keys[SIDES] = {"raw", "scaled"};
-    json_t *o = json_object();
-    if (with_layer) json_object_set_new(o, "layer", json_integer(row->layer));
+    json_t *o = pha__json_object();
+    if (with_layer) pha__json_set(&o, "layer", pha__json_number(row->layer));
     for (int side = 0; side < SIDES; side++) {
-        json_t *shares = json_object();
-        for (int k = 0; k < row->n; k++) json_object_set_new(shares, row->branch[k], json_real(row->share[side][k]));
-        json_object_set_new(o, keys[side], shares);
+        json_t *shares = pha__json_object();
+        for (int k = 0; k < row->n; k++) pha__json_set(&shares, row->branch[k], pha__json_decimal(row->share[side][k]));
+        pha__json_set(&o, keys[side], shares);
     }
     return o;
 }
 
 static json_t *as_json(const pha__subject *s, const mix_row *rows, int n)
 {
-    json_t *layers = json_array();
-    for (int i = 0; i < n; i++) json_array_append_new(layers, row_json(&rows[i], true));
+    json_t *layers = pha__json_list();
+    for (int i = 0; i < n; i++) pha__json_add(&layers, row_json(&rows[i], true));
     mix_row mean = mean_of(rows, n);
-    return json_pack("{s:s,s:s,s:b,s:o,s:o}", "model", s->path, "mix", mode_of(s), "trained", s->model != NULL,
-                     "layers", layers, "mean", row_json(&mean, false));
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "model", pha__json_text(s->path));
+    pha__json_set(&o, "mix", pha__json_text(mode_of(s)));
+    pha__json_set(&o, "trained", json_boolean(s->model != NULL));
+    pha__json_set(&o, "layers", layers);
+    pha__json_set(&o, "mean", row_json(&mean, false));
+    return o;
 }
 
 /* One figure of shares; side 0: raw, 1: scaled. Adds its height to *below. */

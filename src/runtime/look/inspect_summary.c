@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "nn/shown.h"
 #include "runtime/look/cost.h"
 #include "runtime/look/inspect.h"
@@ -109,7 +110,7 @@ static pha_status gather(summary *m, const pha__subject *s, int context)
     m->weights = (size_t)s->names->weights * sizeof(float);
     m->gradients = (size_t)s->names->trainable * sizeof(float);
     m->moments = 2 * m->gradients;
-    if (s->model) m->file_size = pha__file_size(pha__safetensors_path(s->model->file));
+    if (s->model) m->file_size = (int64_t)pha__safetensors_bytes(s->model->file);
     return PHA_OK;
 }
 
@@ -121,6 +122,17 @@ static double decode_bytes(const summary *m, int i)
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
+static void text_tokenizer(pha__str *out, const pha__tokenizer *t)
+{
+    size_t size;
+    const unsigned char *end = pha__tokenizer_bytes(t, pha__tokenizer_eot(t), &size);
+    pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 ", ", "tokenizer", pha__tokenizer_size(t),
+                    pha__tokenizer_hash(t));
+    if (end) pha__str_printf(out, "documents end with %.*s (id %d, by %s)\n", (int)size, (const char *)end,
+                             pha__tokenizer_eot(t), pha__tokenizer_end_from(t));
+    else pha__str_puts(out, "no end token\n");
+}
+
 static void text_config(pha__str *out, const pha__subject *s, const summary *m)
 {
     const pha__model_row *row = pha__model_find(s->config.arch);
@@ -131,15 +143,14 @@ static void text_config(pha__str *out, const pha__subject *s, const summary *m)
     const char *key;
     json_t *value;
     json_object_foreach(s->as_json, key, value) {
-        char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8));
-        pha__str_printf(out, "  %-14s %s\n", key, text ? text : "?");
-        free(text);
+        pha__str_printf(out, "  %-14s ", key);
+        pha__json_print(out, value, JSON_REAL_PRECISION(8));
+        pha__str_puts(out, "\n");
     }
     if (!s->model) return;
     pha__str_printf(out, "  %-14s %.2f MB\n", "file", (double)m->file_size / 1e6);
     if (s->model->tokenizer)
-        pha__str_printf(out, "  %-14s %d tokens, hash %016" PRIx64 "\n", "tokenizer",
-                        pha__tokenizer_size(s->model->tokenizer), pha__tokenizer_hash(s->model->tokenizer));
+        text_tokenizer(out, s->model->tokenizer);
     else pha__str_printf(out, "  %-14s none\n", "tokenizer");
 }
 
@@ -200,48 +211,82 @@ static void text_state(pha__str *out, const summary *m)
 
 static json_t *cost_json(const pha__cost *c)
 {
-    return json_pack("{s:f,s:f,s:f,s:f,s:f}", "products", c->linear, "head", c->head, "attention", c->attention,
-                     "total", pha__cost_total(c), "elementwise", c->other);
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "products", pha__json_decimal(c->linear));
+    pha__json_set(&o, "head", pha__json_decimal(c->head));
+    pha__json_set(&o, "attention", pha__json_decimal(c->attention));
+    pha__json_set(&o, "total", pha__json_decimal(pha__cost_total(c)));
+    pha__json_set(&o, "elementwise", pha__json_decimal(c->other));
+    return o;
+}
+
+static json_t *state_json(const pha__state_size *s)
+{
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "cache", pha__json_number((int64_t)s->cache));
+    pha__json_set(&o, "recurrent", pha__json_number((int64_t)s->recurrent));
+    pha__json_set(&o, "other", pha__json_number((int64_t)s->other));
+    pha__json_set(&o, "total", pha__json_number((int64_t)s->total));
+    return o;
 }
 
 static json_t *contexts_json(const summary *m)
 {
-    json_t *list = json_array();
+    json_t *list = pha__json_list();
     for (int i = 0; i < m->n_contexts; i++) {
-        const pha__state_size *s = &m->state[i];
-        json_t *state =
-            json_pack("{s:I,s:I,s:I,s:I}", "cache", (json_int_t)s->cache, "recurrent", (json_int_t)s->recurrent,
-                      "other", (json_int_t)s->other, "total", (json_int_t)s->total);
-        json_array_append_new(list, json_pack("{s:i,s:o,s:o,s:o,s:f}", "context", m->contexts[i],
-                                              "forward_flops_per_token", cost_json(&m->forward[i]),
-                                              "training_flops_per_token", cost_json(&m->training[i]), "state_bytes",
-                                              state, "decode_bytes_per_token", decode_bytes(m, i)));
+        json_t *o = pha__json_object();
+        pha__json_set(&o, "context", pha__json_number(m->contexts[i]));
+        pha__json_set(&o, "forward_flops_per_token", cost_json(&m->forward[i]));
+        pha__json_set(&o, "training_flops_per_token", cost_json(&m->training[i]));
+        pha__json_set(&o, "state_bytes", state_json(&m->state[i]));
+        pha__json_set(&o, "decode_bytes_per_token", pha__json_decimal(decode_bytes(m, i)));
+        pha__json_add(&list, o);
     }
     return list;
 }
 
+static json_t *parameters_json(const summary *m)
+{
+    json_t *o = pha__json_object();
+    for (int k = 0; k < m->n_parts; k++)
+        pha__json_set(&o, m->parts[k].name, pha__json_number((int64_t)m->parts[k].parameters));
+    pha__json_set(&o, "total", pha__json_number((int64_t)m->total));
+    return o;
+}
+
+static json_t *bytes_json(const summary *m, int context)
+{
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "context", pha__json_number(context));
+    pha__json_set(&o, "forward_values", pha__json_decimal(m->values[0]));
+    pha__json_set(&o, "training_values", pha__json_decimal(m->values[1]));
+    pha__json_set(&o, "weights_per_pass", pha__json_decimal(m->pass_weights));
+    return o;
+}
+
+static json_t *memory_json(const summary *m)
+{
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "weights", pha__json_number((int64_t)m->weights));
+    pha__json_set(&o, "gradients", pha__json_number((int64_t)m->gradients));
+    pha__json_set(&o, "moments", pha__json_number((int64_t)m->moments));
+    return o;
+}
+
 static json_t *as_json(const pha__subject *s, const summary *m, int context)
 {
-    json_t *o = json_object(), *parameters = json_object();
-    for (int k = 0; k < m->n_parts; k++)
-        json_object_set_new(parameters, m->parts[k].name, json_integer((json_int_t)m->parts[k].parameters));
-    json_object_set_new(parameters, "total", json_integer((json_int_t)m->total));
-    json_object_set_new(o, "model", json_string(s->path));
-    json_object_set(o, "config", s->as_json);
-    json_object_set_new(o, "parameters", parameters);
-    json_object_set_new(o, "contexts", contexts_json(m));
-    json_object_set_new(o, "bytes_per_token",
-                        json_pack("{s:i,s:f,s:f,s:f}", "context", context, "forward_values", m->values[0],
-                                  "training_values", m->values[1], "weights_per_pass", m->pass_weights));
-    json_object_set_new(o, "memory_bytes", json_pack("{s:I,s:I,s:I}", "weights", (json_int_t)m->weights, "gradients",
-                        (json_int_t)m->gradients, "moments", (json_int_t)m->moments));
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "model", pha__json_text(s->path));
+    pha__json_set(&o, "config", json_incref(s->as_json));
+    pha__json_set(&o, "parameters", parameters_json(m));
+    pha__json_set(&o, "contexts", contexts_json(m));
+    pha__json_set(&o, "bytes_per_token", bytes_json(m, context));
+    pha__json_set(&o, "memory_bytes", memory_json(m));
     if (!s->model) return o;
-    json_object_set_new(o, "file_bytes", json_integer(m->file_size));
+    pha__json_set(&o, "file_bytes", pha__json_number(m->file_size));
     if (s->model->tokenizer) {
-        pha__str hash = {0};
-        pha__str_printf(&hash, "%016" PRIx64, pha__tokenizer_hash(s->model->tokenizer));
-        json_object_set_new(o, "tokenizer_hash", json_string(hash.data));
-        pha__str_free(&hash);
+        pha__json_set(&o, "tokenizer_hash", pha__json_hex(pha__tokenizer_hash(s->model->tokenizer)));
+        pha__json_set(&o, "end_id", pha__json_number(pha__tokenizer_eot(s->model->tokenizer)));
     }
     return o;
 }

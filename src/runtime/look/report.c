@@ -49,9 +49,11 @@ static void value(pha__str *out, const json_t *json)
     } else if (json_is_boolean(json)) {
         pha__str_puts(out, json_is_true(json) ? "yes" : "no");
     } else {
-        char *dump = json_dumps(json, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
-        text(out, dump ? dump : "?");
-        free(dump);
+        pha__str plain = {0};
+        pha__json_print(&plain, json, JSON_COMPACT | JSON_REAL_PRECISION(6));
+        if (plain.failed) out->failed = 1;
+        else text(out, plain.data);
+        pha__str_free(&plain);
     }
 }
 
@@ -81,7 +83,7 @@ static void tile(pha__str *out, const char *name, double v, const char *format)
     char number[64];
     if (!isfinite(v)) return;
     int n = pha__print(number, sizeof number, format, v);
-    if (n >= (int)sizeof number) n = pha__print(number, sizeof number, "%.6g", v); /* hundreds of digits */
+    if (fabs(v) >= 1e15) n = pha__print(number, sizeof number, "%.6g", v); /* up to hundreds of digits */
     pha__str_printf(out, "<div>%s<b>", name);
     for (int i = 0; i < n; i++) { /* thousands apart, in whole numbers */
         if (i && !strpbrk(number, ". e") && (n - i) % 3 == 0) pha__str_puts(out, "&#8239;");
@@ -285,7 +287,9 @@ static pha_status write_report(const char *folder, const char *run_path, const c
 pha_status pha_report(const char *run_folder, const char *const *samples, size_t n_samples)
 {
     if (!run_folder) FAIL(USAGE, "pha_report: the run folder is missing");
-    if (!pha__is_dir(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    if (n_samples && !samples) FAIL(USAGE, "pha_report: %zu samples are missing", n_samples);
+    if (!pha__exists(run_folder)) FAIL(BAD_INPUT, "%s: no such folder", run_folder);
+    TRY(pha__need_dir(run_folder, "a report is made of the folder of a run"));
     char *run = pha__path_join(run_folder, "run.json"), *log = pha__path_join(run_folder, "log.jsonl");
     char *out = pha__path_join(run_folder, "report.html");
     pha_status status = write_report(run_folder, run, log, out, samples, n_samples);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/mem.h"
 #include "base/print.h"
 #include "nn/shown.h"
@@ -154,7 +155,8 @@ static pha_status add_line(pha__report_log *log, json_t *line)
             TRY(add(&log->series[i], step, json_object_get(line, columns[i].key)));
     if (strcmp(event, "detail") == 0) return add_detail(log, step, line);
     if (strcmp(event, "skip") == 0) log->skips++;
-    if (strcmp(event, "sample") == 0 && json_array_append(log->samples, line) != 0) return PHA_NO_MEMORY;
+    if (strcmp(event, "sample") == 0) pha__json_add(&log->samples, json_incref(line));
+    if (!log->samples) FAIL(NO_MEMORY, "no memory for the samples of a run");
     if (strcmp(event, "end") == 0) {
         json_decref(log->end);
         log->end = json_incref(line);
@@ -162,18 +164,26 @@ static pha_status add_line(pha__report_log *log, json_t *line)
     return PHA_OK;
 }
 
+static pha_status read_line(pha__report_log *log, const char *text, size_t size)
+{
+    json_t *line;
+    json_error_t error;
+    pha_status status = pha__json_parse_line(&line, text, size, 0, &error);
+    if (status == PHA_NO_MEMORY) return status;
+    status = PHA_OK;
+    log->lines++;
+    if (json_is_object(line)) status = add_line(log, line);
+    else log->bad_lines++;
+    json_decref(line);
+    return status;
+}
+
 static pha_status read_lines(pha__report_log *log, const char *text, size_t size)
 {
     for (const char *end = text + size; text < end;) {
         const char *newline = memchr(text, '\n', (size_t)(end - text));
         size_t n = (size_t)((newline ? newline : end) - text);
-        json_t *line = n ? json_loadb(text, n, 0, NULL) : NULL;
-        pha_status status = PHA_OK;
-        if (n) log->lines++;
-        if (json_is_object(line)) status = add_line(log, line);
-        else if (n) log->bad_lines++;
-        json_decref(line);
-        if (status) return status;
+        if (n) TRY(read_line(log, text, n));
         text += n + 1;
     }
     return PHA_OK;
@@ -183,7 +193,7 @@ pha_status pha__report_log_read(pha__report_log *log, const char *path)
 {
     pha__map map = {0};
     memset(log, 0, sizeof *log);
-    log->samples = json_array();
+    log->samples = pha__json_list();
     if (!log->samples) FAIL(NO_MEMORY, "%s: no memory for the log", path);
     if (!pha__exists(path)) return PHA_OK;
     pha_status status = pha__map_open(&map, path);

@@ -40,6 +40,7 @@ static pha_status find_model(pha__subject *s, const char *path)
     TRY(status);
     if (!is_run) return PHA_OK;
     if (!(s->inner = pha__path_join(path, "model"))) return PHA_NO_MEMORY;
+    TRY(pha__settle(s->inner, false));
     if (!pha__is_dir(s->inner))
         FAIL(BAD_INPUT,
              "%s: is a run without a model yet; inspect one of the snapshots in %s/best, or its configuration "
@@ -54,6 +55,7 @@ pha_status pha__subject_open(pha__subject *s, const char *path)
 {
     *s = (pha__subject){.path = path};
     if (!path) FAIL(USAGE, "no model and no configuration was given");
+    TRY(pha__settle(path, false));
     bool folder = pha__is_dir(path);
     pha_status status = folder ? find_model(s, path) : PHA_OK;
     if (!status) status = folder ? open_folder(s, s->path) : open_config(s, path);
@@ -74,18 +76,12 @@ void pha__subject_close(pha__subject *s)
 
 /* ---- text --------------------------------------------------------------------------------------------- */
 
-static int add_piece(const char *text, size_t size, void *out)
-{
-    pha__str_add(out, text, size);
-    return ((pha__str *)out)->failed;
-}
-
 pha_status pha__add_json(pha__str *out, json_t *value)
 {
-    int bad = !value || json_dump_callback(value, add_piece, out, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
+    pha__json_print(out, value, JSON_INDENT(2) | JSON_REAL_PRECISION(10));
     json_decref(value);
-    if (bad) FAIL(NO_MEMORY, "no memory for a report");
     pha__str_puts(out, "\n");
+    if (out->failed) FAIL(NO_MEMORY, "no memory for a report");
     return PHA_OK;
 }
 

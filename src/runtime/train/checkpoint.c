@@ -14,17 +14,13 @@
 #include "base/fs.h"
 #include "base/hash.h"
 #include "base/json.h"
-#include "base/place.h"
-#include "base/str.h"
 #include "runtime/tensors.h"
 #include "runtime/train/origin.h"
+#include "runtime/train/run_folder.h"
 
 #define state_name "trainer.json"
 static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
 static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
-
-/* JSON has no infinity and no NaN. */
-static json_t *real(double x) { return isfinite(x) ? json_real(x) : json_null(); }
 
 static double get_real(const json_t *object, const char *key, double missing)
 {
@@ -43,46 +39,71 @@ static pha_status file_hash(const char *path, uint64_t *out)
 
 static json_t *state_json(const pha_trainer *t)
 {
-    json_t *o = json_object(), *best = json_array();
-    json_object_set_new(o, "version", json_integer(1));
-    pha__origin_write(t, o);
-    json_object_set_new(o, "step", json_integer(t->step));
-    json_object_set_new(o, "updates", json_integer((json_int_t)t->optimizer.updates));
-    json_object_set_new(o, "skipped", json_integer(t->skipped));
-    json_object_set_new(o, "skipped_in_row", json_integer(t->skipped_in_row));
-    json_object_set_new(o, "mean_loss", real(t->mean_loss));
-    json_object_set_new(o, "last_valid", real(t->last_valid));
-    json_object_set_new(o, "eval_due", json_boolean(t->eval_due));
-    json_object_set_new(o, "plateau_best", real(t->schedule.best));
-    json_object_set_new(o, "plateau_scale", json_real(t->schedule.scale));
-    json_object_set_new(o, "plateau_bad", json_integer(t->schedule.bad));
+    json_t *o = pha__json_object(), *best = pha__json_list();
+    pha__json_set(&o, "version", pha__json_number(1));
+    pha__origin_write(t, &o);
+    pha__json_set(&o, "step", pha__json_number(t->step));
+    pha__json_set(&o, "updates", pha__json_number((int64_t)t->optimizer.updates));
+    pha__json_set(&o, "skipped", pha__json_number(t->skipped));
+    pha__json_set(&o, "skipped_in_row", pha__json_number(t->skipped_in_row));
+    pha__json_set(&o, "guard_seen", pha__json_number(t->guard.seen));
+    pha__json_set(&o, "loss_mean", pha__json_decimal(t->guard.loss.mean));
+    pha__json_set(&o, "loss_variance", pha__json_decimal(t->guard.loss.variance));
+    pha__json_set(&o, "norm_mean", pha__json_decimal(t->guard.norm.mean));
+    pha__json_set(&o, "norm_variance", pha__json_decimal(t->guard.norm.variance));
+    pha__json_set(&o, "last_valid", pha__json_decimal(t->last_valid));
+    pha__json_set(&o, "eval_due", json_boolean(t->eval_due));
+    pha__json_set(&o, "plateau_best", pha__json_decimal(t->schedule.best));
+    pha__json_set(&o, "plateau_scale", pha__json_decimal(t->schedule.scale));
+    pha__json_set(&o, "plateau_bad", pha__json_number(t->schedule.bad));
     for (int i = 0; i < t->n_best; i++) {
-        json_t *entry = json_object();
-        json_object_set_new(entry, "step", json_integer(t->best[i].step));
-        json_object_set_new(entry, "loss", json_real(t->best[i].loss));
-        json_array_append_new(best, entry);
+        json_t *entry = pha__json_object();
+        pha__json_set(&entry, "step", pha__json_number(t->best[i].step));
+        pha__json_set(&entry, "loss", pha__json_decimal(t->best[i].loss));
+        pha__json_add(&best, entry);
     }
-    json_object_set_new(o, "best", best);
+    pha__json_set(&o, "best", best);
     return o;
 }
 
-static pha_status write_files(const pha_trainer *t, const char *folder, json_t *json)
+/* What is on the disk now, before it takes the place of the last good one: the numbers are those of the memory. */
+static pha_status read_back(const char *path)
 {
-    json_t *sums = json_object();
-    json_object_set_new(json, "checksums", sums);
-    for (int i = 0; i < 3; i++) {
+    pha__safetensors *file;
+    pha_status status = pha__safetensors_open(&file, path);
+    if (!status) status = pha__safetensors_verify(file);
+    pha__safetensors_close(file);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
+static pha_status read_back_state(const char *path)
+{
+    json_t *json;
+    pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
+    json_decref(json);
+    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
+}
+
+static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
+{
+    json_t *sums = pha__json_object();
+    pha_status status = PHA_OK;
+    for (int i = 0; i < 3 && !status; i++) {
         char *path = pha__path_join(folder, files[i]);
-        if (!path) return PHA_NO_MEMORY;
         uint64_t hash = 0;
-        pha_status status = pha__tensors_write(path, t->store, roles[i], false, NULL);
+        status = path ? pha__tensors_write(path, t->store, roles[i], false, NULL) : PHA_NO_MEMORY;
+        if (!status) status = read_back(path);
         if (!status) status = file_hash(path, &hash);
+        if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
         pha__free(path);
-        TRY(status);
-        json_object_set_new(sums, files[i], pha__json_hex(hash));
     }
+    pha__json_set(json, "checksums", sums);
+    pha__json_seal(json);
     char *path = pha__path_join(folder, state_name);
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha__json_save(json, path);
+    if (!path) status = PHA_NO_MEMORY;
+    if (!status) status = pha__json_save(*json, path);
+    if (!status) status = read_back_state(path);
     pha__free(path);
     return status;
 }
@@ -92,28 +113,25 @@ static bool is_part(const char *name)
     return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
 }
 
-static const pha__kind checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
+const pha__kind pha__checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
 
-static pha_status write_beside(const pha_trainer *t, const char *beside, const char *folder)
+static pha_status write_to(const pha_trainer *t, pha__claim *claim)
 {
-    TRY(pha__may_replace(folder, &checkpoint_kind, false));
-    TRY(pha__may_replace(beside, &checkpoint_kind, true));
-    TRY(pha__remove_tree(beside)); /* what a killed run left */
     json_t *json = state_json(t);
-    pha_status status = pha__mkdirs(beside);
-    if (!status) status = write_files(t, beside, json);
+    pha_status status = pha__mkdirs(claim->beside);
+    if (!status) status = write_files(t, claim->beside, &json);
     json_decref(json);
-    if (!status) return pha__replace_dir(beside, folder);
-    pha__remove_tree(beside);
-    return status;
+    return status ? status : pha__claim_commit(claim);
 }
 
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
-    pha__str beside = {0};
-    pha__str_printf(&beside, "%s.writing", folder);
-    pha_status status = beside.failed ? PHA_NO_MEMORY : write_beside(t, beside.data, folder);
-    pha__str_free(&beside);
+    pha__claim claim;
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
+    TRY(pha__claim_open(&claim, folder, &pha__checkpoint_kind));
+    pha_status status = write_to(t, &claim);
+    pha__claim_close(&claim);
     return status;
 }
 
@@ -143,6 +161,18 @@ static pha_status read_best(pha_trainer *t, const json_t *list, const char *path
     return PHA_OK;
 }
 
+/* A checkpoint of an earlier build has a mean of the loss alone: the guard begins anew. */
+static pha_status read_guard(pha__guard *g, const json_t *json, int64_t step, const char *path)
+{
+    *g = (pha__guard){0};
+    if (!json_object_get(json, "guard_seen")) return PHA_OK;
+    TRY(pha__json_int(&g->seen, json, "guard_seen", 0, step, path));
+    TRY(pha__json_real(&g->loss.mean, json, "loss_mean", path));
+    TRY(pha__json_real(&g->loss.variance, json, "loss_variance", path));
+    TRY(pha__json_real(&g->norm.mean, json, "norm_mean", path));
+    return pha__json_real(&g->norm.variance, json, "norm_variance", path);
+}
+
 static pha_status read_state(pha_trainer *t, const json_t *json, const char *path)
 {
     int64_t step, updates, skipped, in_row, bad;
@@ -152,12 +182,12 @@ static pha_status read_state(pha_trainer *t, const json_t *json, const char *pat
     TRY(pha__json_int(&in_row, json, "skipped_in_row", 0, step, path));
     TRY(pha__json_int(&bad, json, "plateau_bad", 0, INT32_MAX, path));
     TRY(pha__json_real(&t->schedule.scale, json, "plateau_scale", path));
+    TRY(read_guard(&t->guard, json, step, path));
     TRY(read_best(t, json_object_get(json, "best"), path));
     t->step = step, t->skipped = skipped, t->skipped_in_row = in_row;
     t->optimizer.updates = (uint64_t)updates;
     t->schedule.bad = (int32_t)bad;
     t->schedule.best = get_real(json, "plateau_best", INFINITY);
-    t->mean_loss = get_real(json, "mean_loss", 0);
     t->last_valid = get_real(json, "last_valid", NAN);
     t->eval_due = json_is_true(json_object_get(json, "eval_due"));
     return PHA_OK;
@@ -173,10 +203,14 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
 
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
+    TRY(pha__settle(folder, false));
     char *path = pha__path_join(folder, state_name);
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__json_load(&json, path, 1 << 20);
+    if (!status) status = pha__json_check_seal(json, path);
     if (!status) status = check_json(t, json, path);
     for (int i = 0; i < 3 && !status; i++) {
         char *file = pha__path_join(folder, files[i]);

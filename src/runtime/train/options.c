@@ -6,6 +6,7 @@
 
 #include "base/json.h"
 #include "base/print.h"
+#include "base/range.h"
 
 /* ---- the table ------------------------------------------------------------------------------------------- */
 
@@ -59,27 +60,35 @@ static const char *choice(const pha__option *row, int64_t value, int *size)
     return s;
 }
 
+bool pha__option_has(const pha__option *row, const pha_train_options *o)
+{
+    int size;
+    if (row->kind == PHA__OPTION_PATH) return *(const char *const *)at(row, o) != NULL;
+    if (row->kind == PHA__OPTION_ENUM) return choice(row, whole(row, o), &size) != NULL;
+    return row->kind != PHA__OPTION_INT || number(row, o) >= row->low;
+}
+
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
 {
     int size;
     const char *text;
     switch (row->kind) {
-    case PHA__OPTION_PATH: return (text = *(const char *const *)at(row, o)) ? json_string(text) : NULL;
+    case PHA__OPTION_PATH: return pha__json_path(*(const char *const *)at(row, o));
     case PHA__OPTION_FLAG: return json_boolean(whole(row, o));
-    case PHA__OPTION_INT: return number(row, o) < row->low ? NULL : json_integer(whole(row, o));
-    case PHA__OPTION_NATURAL: return json_integer(*(const int64_t *)at(row, o));
-    case PHA__OPTION_REAL: return json_real(number(row, o));
+    case PHA__OPTION_INT: return pha__json_number(whole(row, o));
+    case PHA__OPTION_NATURAL: return pha__json_number(*(const int64_t *)at(row, o));
+    case PHA__OPTION_REAL: return pha__json_decimal(number(row, o));
     case PHA__OPTION_ENUM:
         text = choice(row, whole(row, o), &size);
-        return text ? json_stringn(text, (size_t)size) : NULL;
+        return pha__json_text_of(text, (size_t)size);
     }
     return NULL;
 }
 
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o)
 {
-    if (row->kind == PHA__OPTION_REAL) return json_real(number(row, o));
-    if (row->kind != PHA__OPTION_NATURAL) return json_integer(whole(row, o));
+    if (row->kind == PHA__OPTION_REAL) return pha__json_decimal(number(row, o));
+    if (row->kind != PHA__OPTION_NATURAL) return pha__json_number(whole(row, o));
     return pha__json_hex(*(const uint64_t *)at(row, o));
 }
 
@@ -98,17 +107,18 @@ void pha__option_text(const pha__option *row, const json_t *stored, char *text, 
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-/* "from 1 to 64", "above 0, at most 10", "above 0, below 1" */
+/* "from 1 to 64", "above 0, at most 10", "above 0, below 1"; "or 0 for the default" where 0 itself is out of it. */
 static void range_text(const pha__option *row, char *text, size_t size)
 {
     const char *low = row->above ? "above" : "from", *high = row->below ? ", below" : row->above ? ", at most" : " to";
-    pha__print(text, size, "%s %.15g%s %.15g", low, row->low, high, row->high);
+    const char *zero = row->low > 0 || row->above ? ", or 0 for the default" : "";
+    pha__print(text, size, "%s %.15g%s %.15g%s", low, row->low, high, row->high, zero);
 }
 
 static bool in_range(const pha__option *row, double x)
 {
     bool may_be_off = row->zero_off || (row->low == 0 && !row->above);
-    if (isnan(x)) return false; /* GCC 12 takes it for in range otherwise, at -O3 -fno-trapping-math */
+    if (!pha__in_range(x, -INFINITY, INFINITY)) return false;
     if (x == 0 || (x < 0 && may_be_off)) return true;
     return (row->above ? x > row->low : x >= row->low) && (row->below ? x < row->high : x <= row->high);
 }

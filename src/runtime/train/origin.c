@@ -5,6 +5,7 @@
  */
 #include "runtime/train/origin.h"
 
+#include <string.h>
 
 #include "backend/backend.h"
 #include "base/json.h"
@@ -20,29 +21,49 @@ static json_t *config(const pha_trainer *t)
     return pha__config_to_json(&t->config, &rules);
 }
 
-static json_t *tokens(const pha_trainer *t) { return json_integer((json_int_t)pha__tokens_count(t->data)); }
+static json_t *tokens(const pha_trainer *t) { return pha__json_number((int64_t)pha__tokens_count(t->data)); }
 
 static json_t *tokenizer_hash(const pha_trainer *t) { return pha__json_hex(pha__tokens_tokenizer_hash(t->data)); }
 
 static json_t *isa(const pha_trainer *t)
 {
     (void)t;
-    return json_string(pha_isa());
+    return pha__json_text(pha_isa());
 }
 
 static json_t *kernels(const pha_trainer *t)
 {
     (void)t;
-    return json_integer(PHA__KERNELS);
+    return pha__json_number(PHA__KERNELS);
+}
+
+static json_t *train_data(const pha_trainer *t) { return pha__json_hex(pha__tokens_identity(t->data)); }
+
+static json_t *valid_data(const pha_trainer *t) { return pha__json_hex(t->valid ? pha__tokens_identity(t->valid) : 0); }
+
+/* The rules of a course: 1, windows on one grid in every epoch, a cosine that ends above its last rate, a guard that
+ * compares with a multiple of the mean loss; 2, as now. */
+static json_t *rules(const pha_trainer *t)
+{
+    (void)t;
+    return pha__json_number(2);
 }
 
 static const struct fact {
     const char *key;
     pha__option_role role;
     json_t *(*value)(const pha_trainer *t);
+    bool data;        /* may be another on request */
+    const char *once; /* what a checkpoint of before this key was written with, if it was something else */
 } facts[] = {
-    {"config", PHA__FIXED, config}, {"tokens", PHA__FIXED, tokens}, {"tokenizer_hash", PHA__FIXED, tokenizer_hash},
-    {"isa", PHA__IDENTITY, isa},    {"kernels", PHA__IDENTITY, kernels},
+    {.key = "config", PHA__FIXED, config},
+    {.key = "tokenizer_hash", PHA__FIXED, tokenizer_hash},
+    {.key = "tokens", PHA__FIXED, tokens, .data = true},
+    {.key = "train_data", PHA__FIXED, train_data, .data = true},
+    {.key = "valid_data", PHA__FIXED, valid_data, .data = true},
+    {.key = "rules", PHA__IDENTITY, rules, .once = "1"},
+    {.key = "isa", PHA__IDENTITY, isa},
+    {.key = "kernels", PHA__IDENTITY, kernels},
 };
 
 enum { FACTS = sizeof facts / sizeof *facts };
@@ -52,32 +73,35 @@ enum { FACTS = sizeof facts / sizeof *facts };
 typedef struct entry {
     const char *key;
     pha__option_role role;
-    const pha__option *row; /* NULL: a fact */
-    json_t *now;            /* to be released */
+    const pha__option *row;  /* NULL: a fact, */
+    const struct fact *fact; /* this one */
+    bool kept;               /* in the checkpoint; else now is NULL */
+    json_t *now;             /* to be released; NULL of what is kept: no memory */
 } entry;
 
 /* The i-th entry; false: there are no more. */
 static bool get(const pha_trainer *t, size_t i, entry *e)
 {
     if (i < FACTS) {
-        *e = (entry){.key = facts[i].key, .role = facts[i].role, .now = facts[i].value(t)};
+        const struct fact *f = &facts[i];
+        *e = (entry){.key = f->key, .role = f->role, .fact = f, .kept = true, .now = f->value(t)};
         return true;
     }
     if (i - FACTS >= pha__n_train_options) return false;
     const pha__option *row = &pha__train_options[i - FACTS];
     bool kept = row->role != PHA__FREE && row->role != PHA__CALL;
-    *e = (entry){.key = row->key, .role = row->role, .row = row, .now = kept ? pha__option_stored(row, &t->o) : NULL};
+    *e = (entry){row->key, row->role, row, NULL, kept, kept ? pha__option_stored(row, &t->o) : NULL};
     return true;
 }
 
-void pha__origin_write(const pha_trainer *t, json_t *json)
+void pha__origin_write(const pha_trainer *t, json_t **json)
 {
-    json_t *identity = json_object(), *course = json_object();
+    json_t *identity = pha__json_object(), *course = pha__json_object();
     entry e;
     for (size_t i = 0; get(t, i, &e); i++)
-        if (e.now) json_object_set_new(e.role == PHA__FIXED ? identity : course, e.key, e.now);
-    json_object_set_new(json, "identity", identity);
-    json_object_set_new(json, "course", course);
+        if (e.kept) pha__json_set(e.role == PHA__FIXED ? &identity : &course, e.key, e.now);
+    pha__json_set(json, "identity", identity);
+    pha__json_set(json, "course", course);
 }
 
 /* Wherever it stands, so that an option may change its role. */
@@ -95,40 +119,63 @@ static bool same(const json_t *was, const json_t *now)
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const char *path)
-{
-    const char *other = NULL;
-    entry e;
-    for (size_t i = 0; get(t, i, &e); i++) {
-        const json_t *was = before(json, e.key);
-        if (!other && e.role == PHA__FIXED && !(was && same(was, e.now))) other = e.key;
-        json_decref(e.now);
-    }
-    if (other)
-        FAIL(BAD_INPUT,
-             "%s: was written with another '%s'; resume with the options of the run (they are in run.json), or train "
-             "into a new folder with --init-from",
-             path, other);
-    return PHA_OK;
-}
-
 static void text_of(const entry *e, const json_t *value, char *text, size_t size)
 {
     if (e->row) pha__option_text(e->row, value, text, size);
     else if (json_is_string(value)) pha__print(text, size, "%s", json_string_value(value));
-    else pha__print(text, size, "%lld", (long long)json_integer_value(value));
+    else if (json_is_integer(value)) pha__print(text, size, "%lld", (long long)json_integer_value(value));
+    else pha__print(text, size, "something else");
 }
 
-static void tell(const entry *e, const json_t *was, const char *path)
+static bool is_data(const entry *e) { return e->fact && e->fact->data; }
+
+/* Is it another that has to be the same? What checkpoints say of the data began with the number of tokens. */
+static bool refused(const pha_trainer *t, const entry *e, const json_t *was)
+{
+    if (e->role != PHA__FIXED || (is_data(e) && t->o.other_data)) return false;
+    if (!was) return !is_data(e) || !strcmp(e->key, "tokens");
+    return !same(was, e->now);
+}
+
+static pha_status refuse(const pha_trainer *t, const entry *e, const json_t *was, const char *path)
 {
     char a[64], b[64];
     text_of(e, was, a, sizeof a);
     text_of(e, e->now, b, sizeof b);
-    if (e->role == PHA__IDENTITY)
+    if (is_data(e))
+        FAIL(BAD_INPUT,
+             "%s: the run was trained on other data than %s has now (%s = %s, here %s): other text, another order or "
+             "another split; give the run its data again, or go on over this with --other-data",
+             path, t->o.data, e->key, a, b);
+    FAIL(BAD_INPUT,
+         "%s: was written with another '%s' (%s, now %s); resume with the options of the run (they are in run.json), "
+         "or train into a new folder with --init-from",
+         path, e->key, a, b);
+}
+
+pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const char *path)
+{
+    pha_status status = PHA_OK;
+    entry e;
+    for (size_t i = 0; get(t, i, &e); i++) {
+        const json_t *was = before(json, e.key);
+        if (!status && e.kept && !e.now)
+            status = pha__fail(PHA_NO_MEMORY, "%s: no memory to compare it with this run", path);
+        if (!status && refused(t, &e, was)) status = refuse(t, &e, was, path);
+        json_decref(e.now);
+    }
+    return status;
+}
+
+static void tell(const entry *e, const char *was, const char *path)
+{
+    char now[64];
+    text_of(e, e->now, now, sizeof now);
+    if (e->role != PHA__COURSE)
         pha__log(PHA__LOG_WARN, "%s: the run had %s = %s and goes on with %s; from here it is another run", path,
-                 e->key, a, b);
+                 e->key, was, now);
     else
-        pha__log(PHA__LOG_NOTE, "%s: the run had %s = %s and goes on with %s", path, e->key, a, b);
+        pha__log(PHA__LOG_NOTE, "%s: the run had %s = %s and goes on with %s", path, e->key, was, now);
 }
 
 void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path)
@@ -136,7 +183,13 @@ void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path
     entry e;
     for (size_t i = 0; get(t, i, &e); i++) {
         const json_t *was = before(json, e.key);
-        if (e.now && was && !same(was, e.now)) tell(&e, was, path);
+        char text[64];
+        if (e.now && was && !same(was, e.now)) {
+            text_of(&e, was, text, sizeof text);
+            tell(&e, text, path);
+        } else if (!was && e.fact && e.fact->once) {
+            tell(&e, e.fact->once, path);
+        }
         json_decref(e.now);
     }
 }

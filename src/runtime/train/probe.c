@@ -6,6 +6,7 @@
  */
 #include <math.h>
 
+#include "base/json.h"
 #include "program/watch.h"
 #include "runtime/train/trainer.h"
 
@@ -29,54 +30,67 @@ static pha_status run_probe(pha_trainer *t, int T)
 }
 
 /* The numbers of a watch in the object of its layer: alone, in a list, or by name. */
-static void add_numbers(json_t *layer, const pha__watching *w, const double *x)
+static void add_numbers(json_t **layer, const pha__watching *w, const double *x)
 {
     const char *name = w->row->name;
-    json_t *all = json_object_get(layer, name);
     if (w->row->form == PHA__WATCH_NUMBER) {
-        json_object_set_new(layer, name, json_real(x[0]));
+        pha__json_set(layer, name, pha__json_decimal(x[0]));
         return;
     }
-    if (!all) json_object_set_new(layer, name, all = w->labels ? json_object() : json_array());
+    json_t *all = json_incref(json_object_get(*layer, name)); /* of an earlier watch of this name */
+    if (!all) all = w->labels ? pha__json_object() : pha__json_list();
     for (int i = 0; i < w->n; i++)
-        if (w->labels) json_object_set_new(all, w->labels[i], json_real(x[i]));
-        else json_array_append_new(all, json_real(x[i]));
+        if (w->labels) pha__json_set(&all, w->labels[i], pha__json_decimal(x[i]));
+        else pha__json_add(&all, pha__json_decimal(x[i]));
+    pha__json_set(layer, name, all);
 }
 
-static pha_status add_watch(const pha_trainer *t, json_t *layers, const pha__watching *w)
+static pha_status add_watch(const pha_trainer *t, json_t **layer, const pha__watching *w)
 {
     double *x = pha__alloc((size_t)w->n, sizeof *x);
     if (!x) return PHA_NO_MEMORY;
     pha_status status = pha__watch_read(w, t->probe, t->store, t->probe_program->options.T, x);
-    if (!status) add_numbers(json_array_get(layers, (size_t)w->layer), w, x);
+    if (!status) add_numbers(layer, w, x);
     pha__free(x);
     return status;
 }
 
 static json_t *gradient_norms(const pha_trainer *t)
 {
-    json_t *norms = json_object();
+    json_t *norms = pha__json_object();
     for (int i = 0; i < t->program->n_params; i++) {
         double norm = t->optimizer.norms[i];
         if (!pha__learned(t->program->params[i])) continue;
-        json_object_set_new(norms, t->program->params[i]->path, isfinite(norm) ? json_real(norm) : json_null());
+        pha__json_set(&norms, t->program->params[i]->path, pha__json_decimal(norm));
     }
     return norms;
+}
+
+/* What each layer shows. */
+static pha_status layers_json(pha_trainer *t, json_t **out)
+{
+    const pha__program *p = t->probe_program;
+    pha_status status = PHA_OK;
+    *out = pha__json_list();
+    for (int layer = 0; layer < t->config.n_layer && !status; layer++) {
+        json_t *one = pha__json_object();
+        for (int i = 0; i < p->n_watches && !status; i++)
+            if (p->watches[i].layer == layer) status = add_watch(t, &one, &p->watches[i]);
+        pha__json_add(out, one);
+    }
+    return status;
 }
 
 pha_status pha__probe(pha_trainer *t, json_t **out)
 {
     TRY(open_probe(t));
     TRY(run_probe(t, t->probe_program->options.T));
-    json_t *line = json_object(), *layers = json_array();
-    json_object_set_new(line, "event", json_string("detail"));
-    json_object_set_new(line, "step", json_integer(t->step));
-    json_object_set_new(line, "layers", layers);
-    for (int layer = 0; layer < t->config.n_layer; layer++) json_array_append_new(layers, json_object());
-    pha_status status = PHA_OK;
-    for (int i = 0; i < t->probe_program->n_watches && !status; i++)
-        status = add_watch(t, layers, &t->probe_program->watches[i]);
-    json_object_set_new(line, "gradient_norms", gradient_norms(t));
+    json_t *line = pha__json_object(), *layers;
+    pha_status status = layers_json(t, &layers);
+    pha__json_set(&line, "event", pha__json_text("detail"));
+    pha__json_set(&line, "step", pha__json_number(t->step));
+    pha__json_set(&line, "layers", layers);
+    pha__json_set(&line, "gradient_norms", gradient_norms(t));
     if (status) json_decref(line);
     else *out = line;
     return status;

@@ -15,7 +15,9 @@ typedef struct pha__schedule { /* plain data; the last four are the plateau's st
     double best, scale;
 } pha__schedule;
 
-/* Rate of update `step`, from 0. */
+/* Rate of update `step`, from 0. The warm-up begins with a part of the peak and ends at it, in update warmup - 1;
+ * without one the first update has the peak. The last update of a cosine (total - 1), and what is made beyond it, has
+ * min_ratio times the peak, unless it is the one at the peak. */
 double pha__schedule_lr(const pha__schedule *s, int64_t step);
 /* Tells the plateau a validation loss: better means below best (1 - 1e-4); the (patience + 1)-th bad value in a row
  * cuts the rate. */

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/print.h"
 #include "base/str.h"
@@ -13,9 +14,7 @@
 static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
     pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens};
-    pha__split_info info;
-    TRY(pha__data_info(&info, t->o.data, "valid"));
-    return pha__eval_core(w, t->valid, &info, &run, out);
+    return pha__eval_core(w, t->valid, NULL, &run, out);
 }
 
 static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *out)
@@ -24,41 +23,18 @@ static pha_status snapshot_path(const pha_trainer *t, int64_t step, pha__str *ou
     return out->failed ? PHA_NO_MEMORY : PHA_OK;
 }
 
-/* A snapshot that fell out of the list is removed only after a checkpoint has been written that does not name it: a
- * crash in between must leave all that the last checkpoint relies on. */
-pha_status pha__prune_snapshots(const pha_trainer *t)
-{
-    char *folder = pha__path_join(t->o.out, "best"), **names = NULL;
-    size_t n = 0;
-    if (!folder) return PHA_NO_MEMORY;
-    pha_status status = pha__is_dir(folder) ? pha__list_dir(&names, &n, folder) : PHA_OK;
-    for (size_t i = 0; i < n && !status; i++) {
-        bool named = false;
-        for (int k = 0; k < t->n_best; k++) {
-            char name[40];
-            pha__print(name, sizeof name, "step-%lld", (long long)t->best[k].step);
-            named = named || !strcmp(name, names[i]);
-        }
-        char *path = named ? NULL : pha__path_join(folder, names[i]);
-        if (path) status = pha__remove_tree(path);
-        pha__free(path);
-    }
-    pha__free_list(names, n);
-    pha__free(folder);
-    return status;
-}
-
 /* Keeps `best` sorted by loss, and the new model on disk if it is among them. */
 static pha_status keep(pha_trainer *t, double loss)
 {
     int limit = t->o.keep_best, at = t->n_best;
+    if (!isfinite(loss)) return PHA_OK;
     while (at > 0 && t->best[at - 1].loss > loss) at--;
     if (at >= limit) return PHA_OK;
     pha__str path = {0};
     pha_status status = snapshot_path(t, t->step, &path);
     if (!status) {
         char card[96];
-        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.5f.\n", (long long)t->step, loss);
+        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.8g.\n", (long long)t->step, loss);
         status = pha__trainer_write_model(t, path.data, card);
     }
     pha__str_free(&path);
@@ -72,15 +48,15 @@ static pha_status keep(pha_trainer *t, double loss)
 
 static pha_status log_eval(pha__training *r, const pha_eval_result *e, const char *event)
 {
-    json_t *line = json_object();
+    json_t *line = pha__json_object();
     double loss = e->nll / (double)e->tokens;
-    json_object_set_new(line, "event", json_string(event));
-    json_object_set_new(line, "step", json_integer(r->t->step));
-    json_object_set_new(line, "valid_loss", pha__runlog_real(loss));
-    json_object_set_new(line, "valid_ppl", pha__runlog_real(e->token_ppl));
-    json_object_set_new(line, "accuracy", pha__runlog_real(e->accuracy));
-    json_object_set_new(line, "tokens_scored", json_integer((json_int_t)e->tokens));
-    json_object_set_new(line, "time", json_integer((json_int_t)time(NULL)));
+    pha__json_set(&line, "event", pha__json_text(event));
+    pha__json_set(&line, "step", pha__json_number(r->t->step));
+    pha__json_set(&line, "valid_loss", pha__json_decimal(loss));
+    pha__json_set(&line, "valid_ppl", pha__json_decimal(e->token_ppl));
+    pha__json_set(&line, "accuracy", pha__json_decimal(e->accuracy));
+    pha__json_set(&line, "tokens_scored", pha__json_number((int64_t)e->tokens));
+    pha__json_set(&line, "time", pha__json_number((int64_t)time(NULL)));
     TRY(pha__runlog_add(r->log, line));
     if (strcmp(event, "eval") != 0) return PHA_OK; /* a curve has points of one kind */
     double now = (double)time(NULL);
@@ -105,6 +81,20 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
     return t->o.keep_best > 0 ? keep(t, loss) : PHA_OK;
 }
 
+/* Somebody removed it, or a part of it. */
+static pha_status check_there(const char *snapshot)
+{
+    static const char *const parts[] = {"config.json", "model.safetensors"};
+    for (int i = 0; i < 2; i++) {
+        char *path = pha__path_join(snapshot, parts[i]);
+        if (!path) return PHA_NO_MEMORY;
+        bool there = pha__exists(path);
+        pha__free(path);
+        if (!there) FAIL(BAD_INPUT, "%s: this snapshot is not whole: it has no %s", snapshot, parts[i]);
+    }
+    return PHA_OK;
+}
+
 /* Mean of the best snapshots as a model folder. */
 static pha_status write_average(const pha_trainer *t, int n, const char *folder)
 {
@@ -114,6 +104,7 @@ static pha_status write_average(const pha_trainer *t, int n, const char *folder)
     for (int i = 0; i < n && !status; i++) {
         status = snapshot_path(t, t->best[i].step, &paths[i]);
         names[i] = paths[i].data;
+        if (!status) status = check_there(names[i]);
     }
     if (!status) status = pha_model_average(names, (size_t)n, folder);
     for (int i = 0; i < n; i++) pha__str_free(&paths[i]);
@@ -140,8 +131,17 @@ static pha_status write_last(const pha_trainer *t, const char *folder)
 {
     char card[128];
     int n = pha__print(card, sizeof card, "The weights after step %lld", (long long)t->step);
-    if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.5f", t->last_valid);
+    if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.8g", t->last_valid);
     return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
+}
+
+static pha_status take_place(const char *beside, const char *model)
+{
+    pha__claim claim;
+    TRY(pha__model_claim(&claim, model));
+    pha_status status = pha__replace_dir(beside, claim.to);
+    pha__claim_close(&claim);
+    return status;
 }
 
 /* The mean is written beside model/ and takes its place only if it is better, so model/ is never the worse one. */
@@ -154,17 +154,21 @@ static pha_status choose(pha__training *r, const char *model, const char *beside
     pha_status status = pha__remove_tree(beside);
     if (!status) status = write_average(t, n, beside);
     if (!status) status = average_loss(r, beside, &averaged);
-    if (!status && averaged < t->last_valid) return pha__replace_dir(beside, model);
-    if (status == PHA_STOPPED || status == PHA_NO_MEMORY) return status;
+    if (!status && averaged < t->last_valid) return take_place(beside, model);
+    if (status && status != PHA_BAD_INPUT) return status; /* the model stays as it was, and --resume tries again */
     if (status) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
     TRY(write_last(t, model));
     return pha__remove_tree(beside);
 }
 
+/* The mean lies as .model.average where the model goes, which may be behind a link. */
 pha_status pha__finish_model(pha__training *r)
 {
-    char *model = pha__path_join(r->t->o.out, "model"), *beside = pha__path_join(r->t->o.out, "model.average");
-    pha_status status = model && beside ? choose(r, model, beside) : PHA_NO_MEMORY;
+    char *inside = pha__path_join(r->t->o.out, "model"), *model = NULL, *beside = NULL;
+    pha_status status = inside ? pha__resolve(&model, inside) : PHA_NO_MEMORY;
+    if (!status) status = pha__beside(&beside, model, "average");
+    if (!status) status = choose(r, model, beside);
+    pha__free(inside);
     pha__free(model);
     pha__free(beside);
     return status;

@@ -1,7 +1,7 @@
 /* train.c -- pha_train: steps, a log line per step, evaluations, checkpoints, and a clean end
  *
  *   run.json log.jsonl events.out.tfevents.* config.json   what was asked for and what happened
- *   checkpoint/                                             resuming is bit-identical
+ *   checkpoint/ checkpoint.previous/                        resuming is bit-identical (generations.c)
  *   best/step-N/                                            models with the lowest validation loss
  *   model/                                                  the result
  */
@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/print.h"
 #include "runtime/stop.h"
+#include "runtime/train/run_folder.h"
 
 /* ---- the folder ------------------------------------------------------------------------------------------ */
 
@@ -29,64 +30,6 @@ static pha_status write_config(const pha_trainer *t)
     pha_status status = pha__config_save(&t->config, path, &rules);
     pha__free(path);
     return status;
-}
-
-static bool is_run(const char *folder)
-{
-    char *path = pha__path_join(folder, "run.json");
-    bool yes = path && pha__exists(path);
-    pha__free(path);
-    return yes;
-}
-
-/* A new run may start in an empty or absent folder only; a resumed one goes on where it was. */
-static pha_status check_folder(const pha_train_options *o)
-{
-    if (!o->out) FAIL(USAGE, "training needs a run folder to write to");
-    if (!pha__exists(o->out)) return PHA_OK;
-    if (!pha__is_dir(o->out)) FAIL(USAGE, "%s: exists and is not a folder", o->out);
-    if (o->resume) return PHA_OK;
-    if (is_run(o->out)) FAIL(USAGE, "%s: holds a run; resume it with --resume, or choose another folder", o->out);
-    char **names;
-    size_t n, others = 0;
-    TRY(pha__list_dir(&names, &n, o->out));
-    for (size_t i = 0; i < n; i++) others += strcmp(names[i], "lock") != 0; /* left by a start that was killed */
-    pha__free_list(names, n);
-    if (others) FAIL(USAGE, "%s: is not empty and not a run; choose another folder", o->out);
-    return PHA_OK;
-}
-
-/* One process per run folder. */
-static pha_status lock_folder(const char *folder, pha__lock *lock)
-{
-    char *path = pha__path_join(folder, "lock");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha__lock_open(lock, path);
-    pha__free(path);
-    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is training into this folder", folder);
-    return status;
-}
-
-static pha_status load_checkpoint(pha_trainer *t)
-{
-    char *path = pha__path_join(t->o.out, "checkpoint");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = PHA_OK;
-    if (pha__exists(path))
-        status = pha_trainer_load(t, path);
-    else
-        pha__log(PHA__LOG_NOTE, "%s: has no checkpoint yet; the run starts from the beginning", t->o.out);
-    pha__free(path);
-    return status;
-}
-
-static pha_status save_checkpoint(pha_trainer *t)
-{
-    char *path = pha__path_join(t->o.out, "checkpoint");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha_trainer_save(t, path);
-    pha__free(path);
-    return status ? status : pha__prune_snapshots(t);
 }
 
 /* ---- what is said on the way ----------------------------------------------------------------------------- */
@@ -113,31 +56,30 @@ static pha_status events_of(pha__training *r, const char *tag, const json_t *val
     return PHA_OK;
 }
 
-/* Where several make up the loss: each by name; else NULL. */
+/* Where several make up the loss: each by name. */
 static json_t *losses_json(const pha_trainer *t)
 {
-    json_t *o = t->program->n_outputs > 1 ? json_object() : NULL;
-    for (int i = 0; o && i < t->program->n_outputs; i++)
+    json_t *o = pha__json_object();
+    for (int i = 0; i < t->program->n_outputs; i++)
         if (t->program->outputs[i].loss)
-            json_object_set_new(o, t->program->outputs[i].name, pha__runlog_real(t->parts[i]));
+            pha__json_set(&o, t->program->outputs[i].name, pha__json_decimal(t->parts[i]));
     return o;
 }
 
 static pha_status log_step(pha__training *r, const pha_step *s)
 {
     double rate = s->seconds > 0 ? (double)s->tokens / s->seconds : 0, now = (double)time(NULL);
-    json_t *line = json_object();
-    json_object_set_new(line, "event", json_string(s->skipped ? "skip" : "step"));
-    json_object_set_new(line, "step", json_integer(s->step));
-    json_object_set_new(line, "tokens", json_integer(s->step * s->tokens));
-    json_object_set_new(line, "loss", pha__runlog_real(s->loss));
-    json_t *losses = losses_json(r->t);
-    pha_status status = losses ? events_of(r, "train/losses", losses) : PHA_OK;
-    if (losses) json_object_set_new(line, "losses", losses);
-    json_object_set_new(line, "lr", pha__runlog_real(s->lr));
-    json_object_set_new(line, "gradient_norm", pha__runlog_real(s->gradient_norm));
-    json_object_set_new(line, "tokens_per_second", pha__runlog_real(rate));
-    json_object_set_new(line, "time", json_integer((json_int_t)now));
+    json_t *line = pha__json_object();
+    pha__json_set(&line, "event", pha__json_text(s->skipped ? "skip" : "step"));
+    pha__json_set(&line, "step", pha__json_number(s->step));
+    pha__json_set(&line, "tokens", pha__json_number(s->step * s->tokens));
+    pha__json_set(&line, "loss", pha__json_decimal(s->loss));
+    if (r->t->program->n_outputs > 1) pha__json_set(&line, "losses", losses_json(r->t));
+    pha_status status = events_of(r, "train/losses", json_object_get(line, "losses"));
+    pha__json_set(&line, "lr", pha__json_decimal(s->lr));
+    pha__json_set(&line, "gradient_norm", pha__json_decimal(s->gradient_norm));
+    pha__json_set(&line, "tokens_per_second", pha__json_decimal(rate));
+    pha__json_set(&line, "time", pha__json_number((int64_t)now));
     if (status) json_decref(line);
     TRY(status);
     TRY(pha__runlog_add(r->log, line));
@@ -176,11 +118,16 @@ static void say_progress(pha__training *r, const pha_step *s)
     int64_t done = s->step - r->first_step;
     double elapsed = pha__seconds() - r->began, left = elapsed / (double)done * (double)(o->steps - s->step);
     double rate = (double)done * (double)s->tokens / elapsed;
-    char line[200], valid[40] = "", time_left[24];
-    if (isfinite(r->t->last_valid)) pha__print(valid, sizeof valid, "  valid ppl %.2f", exp(r->t->last_valid));
+    char line[200], valid[40] = "", time_left[24], number[24], norm[24];
+    if (isfinite(r->t->last_valid)) {
+        pha__print_number(number, sizeof number, exp(r->t->last_valid), 2);
+        pha__print(valid, sizeof valid, "  valid ppl %s", number);
+    }
+    pha__print_number(number, sizeof number, s->loss, 4);
+    pha__print_number(norm, sizeof norm, s->gradient_norm, 2);
     clock_text(left, time_left, sizeof time_left);
-    pha__print(line, sizeof line, "step %lld/%lld  loss %.4f%s  lr %.2e  norm %.2f  %.0f tokens/s  %s left%s",
-               (long long)s->step, (long long)o->steps, s->loss, valid, s->lr, s->gradient_norm, rate, time_left,
+    pha__print(line, sizeof line, "step %lld/%lld  loss %s%s  lr %.2e  norm %s  %.0f tokens/s  %s left%s",
+               (long long)s->step, (long long)o->steps, number, valid, s->lr, norm, rate, time_left,
                s->skipped ? "  (skipped)" : "");
     pha_progress p = {"train", "steps", line, (double)s->step, (double)o->steps, rate, left};
     o->progress(o->user, &p);
@@ -195,17 +142,18 @@ static pha_status after_step(pha__training *r, const pha_step *s)
 {
     pha_trainer *t = r->t;
     bool last = t->step == t->o.steps, epoch = pha__at_epoch_end(t);
+    t->eval_due = due(t->step, t->o.eval_every) || last || epoch; /* also if what comes first fails */
     TRY(log_step(r, s));
     if (s->skipped)
         pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
                  s->gradient_norm);
     say_progress(r, s);
     if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
-    t->eval_due = due(t->step, t->o.eval_every) || last || epoch;
     if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */
     if (t->eval_due) TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
+    if (t->eval_due && t->valid) say_progress(r, s); /* again: with what the evaluation found */
     t->eval_due = false;
-    return due(t->step, t->o.checkpoint_every) || last || epoch ? save_checkpoint(t) : PHA_OK;
+    return due(t->step, t->o.checkpoint_every) || last || epoch ? pha__checkpoint_save(t) : PHA_OK;
 }
 
 /* A run that was stopped in an evaluation makes it before it goes on: the plateau and the snapshots depend on it. */
@@ -214,14 +162,27 @@ static pha_status evaluate_what_was_due(pha__training *r)
     if (!r->t->eval_due) return PHA_OK;
     TRY(pha__evaluate_now(r, r->t->o.eval_tokens, false));
     r->t->eval_due = false;
-    return save_checkpoint(r->t);
+    return pha__checkpoint_save(r->t);
 }
 
+/* What was interrupted, a step or an evaluation, is in the message so far. */
 static pha_status stop_here(pha_trainer *t)
 {
-    TRY(save_checkpoint(t));
+    pha__log(PHA__LOG_NOTE, "%s; writing the checkpoint of step %lld", pha_errmsg(), (long long)t->step);
+    TRY(pha__checkpoint_save(t));
     return pha__fail(PHA_STOPPED, "%s: stopped after step %lld of %lld; go on with --resume", t->o.out,
                      (long long)t->step, (long long)t->o.steps);
+}
+
+/* What failed was beside the training: a full disk under the log, say. The steps made so far are worth a checkpoint. */
+static pha_status rescue(pha_trainer *t, pha_status status)
+{
+    pha__message first = pha__message_keep();
+    if (!pha__checkpoint_save(t))
+        pha__log(PHA__LOG_NOTE, "%s: step %lld is in the checkpoint; --resume goes on from there", t->o.out,
+                 (long long)t->step);
+    pha__message_restore(&first);
+    return status;
 }
 
 static pha_status loop(pha__training *r)
@@ -230,13 +191,17 @@ static pha_status loop(pha__training *r)
     pha_status status = evaluate_what_was_due(r);
     while (!status && t->step < t->o.steps) {
         pha_step s;
-        TRY(pha_trainer_step(t, &s));
+        status = pha_trainer_step(t, &s);
+        if (status == PHA_STOPPED) break;
+        TRY(status);
         if (!s.skipped) r->last_loss = s.loss;
         r->step_seconds += s.seconds;
         status = after_step(r, &s);
-        if (!status && pha__stop_requested() && t->step < t->o.steps) status = PHA_STOPPED;
+        if (!status && pha__stop_requested() && t->step < t->o.steps)
+            status = pha__fail(PHA_STOPPED, "asked to stop after step %lld", (long long)t->step);
     }
-    return status == PHA_STOPPED ? stop_here(t) : status;
+    if (status == PHA_STOPPED) return stop_here(t);
+    return status ? rescue(t, status) : PHA_OK;
 }
 
 static void fill_result(pha__training *r)
@@ -248,64 +213,134 @@ static void fill_result(pha__training *r)
     r->result->seconds = pha__seconds() - r->began;
     r->result->tokens_per_second = r->step_seconds > 0 ? (double)(done * per_step) / r->step_seconds : NAN;
     r->result->peak_bytes = pha__mem_peak();
+    r->result->refused = r->t->skipped;
 }
 
 static pha_status log_end(pha__training *r)
 {
     const pha_train_result *x = r->result;
-    json_t *line = json_object();
-    json_object_set_new(line, "event", json_string("end"));
-    json_object_set_new(line, "step", json_integer(x->steps));
-    json_object_set_new(line, "tokens", json_integer(x->tokens));
-    json_object_set_new(line, "train_loss", pha__runlog_real(x->train_loss));
-    json_object_set_new(line, "valid_loss", pha__runlog_real(x->valid_loss));
-    json_object_set_new(line, "valid_ppl", pha__runlog_real(x->valid_ppl));
-    json_object_set_new(line, "averaged_valid_ppl", pha__runlog_real(x->averaged_valid_ppl));
-    json_object_set_new(line, "seconds", pha__runlog_real(x->seconds));
-    json_object_set_new(line, "tokens_per_second", pha__runlog_real(x->tokens_per_second));
-    json_object_set_new(line, "peak_bytes", json_integer((json_int_t)x->peak_bytes));
+    json_t *line = pha__json_object();
+    pha__json_set(&line, "event", pha__json_text("end"));
+    pha__json_set(&line, "step", pha__json_number(x->steps));
+    pha__json_set(&line, "tokens", pha__json_number(x->tokens));
+    pha__json_set(&line, "refused", pha__json_number(x->refused));
+    pha__json_set(&line, "train_loss", pha__json_decimal(x->train_loss));
+    pha__json_set(&line, "valid_loss", pha__json_decimal(x->valid_loss));
+    pha__json_set(&line, "valid_ppl", pha__json_decimal(x->valid_ppl));
+    pha__json_set(&line, "averaged_valid_ppl", pha__json_decimal(x->averaged_valid_ppl));
+    pha__json_set(&line, "seconds", pha__json_decimal(x->seconds));
+    pha__json_set(&line, "tokens_per_second", pha__json_decimal(x->tokens_per_second));
+    pha__json_set(&line, "peak_bytes", pha__json_number((int64_t)x->peak_bytes));
     return pha__runlog_add(r->log, line);
+}
+
+/* A share above this means that the guard filters the data, or that the run is ill. */
+static const double MANY_REFUSED = 0.02;
+
+static void warn_of_refused(const pha_trainer *t)
+{
+    double share = t->step > 0 ? (double)t->skipped / (double)t->step : 0;
+    if (share > MANY_REFUSED)
+        pha__log(PHA__LOG_WARN,
+                 "%lld of %lld steps were refused (%.1f %%), so that what they read was not learned; see the skip "
+                 "lines of log.jsonl. A lower learning rate may help; --spike 0 lets everything pass that is finite",
+                 (long long)t->skipped, (long long)t->step, 100 * share);
+}
+
+static double real_of(const json_t *line, const char *key)
+{
+    const json_t *value = json_object_get(line, key);
+    return json_is_number(value) ? json_number_value(value) : NAN;
+}
+
+/* Has this run come to its end before, so that the log's last line says so and model/ is there? Then its result. */
+static pha_status is_complete(pha__training *r, bool *yes)
+{
+    pha_trainer *t = r->t;
+    json_t *line;
+    char *model = pha__path_join(t->o.out, "model");
+    if (!model) return PHA_NO_MEMORY;
+    bool done = t->step >= t->o.steps && !t->eval_due && pha__is_dir(model);
+    pha__free(model);
+    *yes = false;
+    if (!done) return PHA_OK;
+    TRY(pha__runlog_last(&line, t->o.out));
+    const char *event = json_string_value(json_object_get(line, "event"));
+    *yes = event && !strcmp(event, "end") && json_integer_value(json_object_get(line, "step")) == t->step;
+    if (*yes) {
+        r->last_loss = real_of(line, "train_loss");
+        r->result->averaged_valid_ppl = real_of(line, "averaged_valid_ppl");
+        pha__log(PHA__LOG_NOTE, "%s: the run is complete, with step %lld of %lld; --steps N goes on", t->o.out,
+                 (long long)t->step, (long long)t->o.steps);
+    }
+    json_decref(line);
+    return PHA_OK;
 }
 
 static pha_status run(pha__training *r)
 {
     pha_trainer *t = r->t;
-    if (t->o.resume) TRY(load_checkpoint(t));
-    TRY(pha__run_json_write(t));
-    TRY(write_config(t));
-    TRY(pha__runlog_open(&r->log, t->o.out));
-    TRY(pha__events_open(&r->events, t->o.out));
+    bool loaded = false, complete = false;
+    if (t->o.resume) TRY(pha__checkpoint_load(t, &loaded));
     r->first_step = t->step, r->began = pha__seconds();
     r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
+    if (t->o.resume) TRY(is_complete(r, &complete));
+    if (complete) fill_result(r);
+    if (complete) return PHA_OK;
+    if (t->step == 0) TRY(pha__advise(t));
+    TRY(pha__run_json_write(t));
+    TRY(write_config(t));
+    if (!loaded) TRY(pha__checkpoint_save(t)); /* from here on there is one: a run without has lost it */
+    TRY(pha__runlog_open(&r->log, t->o.out));
+    TRY(pha__events_open(&r->events, t->o.out));
     pha_status status = loop(r);
     fill_result(r);
+    warn_of_refused(t);
     if (status) return status;
-    TRY(pha__finish_model(r));
+    status = pha__finish_model(r);
     fill_result(r);
+    if (status == PHA_STOPPED)
+        FAIL(STOPPED, "%s: stopped behind the last step, before model/ was written; go on with --resume", t->o.out);
+    TRY(status);
     return log_end(r);
+}
+
+/* The first failure is the one that is told. */
+static pha_status end_events(pha__training *r, pha_status status)
+{
+    pha__message first = pha__message_keep();
+    pha_status last = pha__events_close(r->events);
+    if (!status) return last;
+    pha__message_restore(&first);
+    return status;
 }
 
 pha_status pha_train(const pha_train_options *options, pha_train_result *result)
 {
+    pha_train_result unused;
+    if (!result) result = &unused;
     *result = (pha_train_result){.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
     pha__training r = {.result = result, .last_loss = NAN};
+    NEED(options, "options");
     pha_train_options o = *options;
-    TRY(check_folder(&o));
+    TRY(pha__run_check(&o));
     bool made = !pha__exists(o.out);
     TRY(pha__mkdirs(o.out));
     pha__lock lock = {0};
     char *config = NULL;
-    pha_status status = lock_folder(o.out, &lock);
+    pha_status status = pha__run_lock(&lock, o.out);
+    if (!status) pha__run_sweep(o.out);
     if (!status && o.resume && !o.config && !o.init_from) {
         config = pha__path_join(o.out, "config.json");
         o.config = config;
     }
     if (!status) status = pha_trainer_open(&r.t, &o);
     if (!status) status = run(&r);
-    pha__events_close(r.events);
+    status = end_events(&r, status);
     pha__runlog_close(r.log);
     pha_trainer_close(r.t);
     pha__free(config);
+    if (lock.path) pha__run_sweep(o.out);
     pha__lock_close(&lock);
     if (status && made) rmdir(o.out); /* if nothing was written: a start that failed leaves nothing behind */
     return status;

@@ -18,10 +18,12 @@ typedef struct pha__training {
     pha_train_result *result;
 } pha__training;
 
+/* advice.c: tells the log what is odd about the run, before its first step; refuses nothing. */
+pha_status pha__advise(const pha_trainer *t);
+
 /* snapshots.c */
 /* Evaluates, logs, steps the plateau, and keeps the weights as best/step-N if they are among the best. */
 pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early);
-pha_status pha__prune_snapshots(const pha_trainer *t);
 /* model/: the mean of the best snapshots if that is better on the validation split than the last weights, else these.
  */
 pha_status pha__finish_model(pha__training *r);

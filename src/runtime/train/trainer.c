@@ -12,6 +12,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "ops/lm_loss/lm_loss.h"
+#include "runtime/stop.h"
 #include "runtime/train/options.h"
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
@@ -22,7 +23,7 @@ static pha_status open_valid(pha_trainer *t)
     TRY(pha__data_read(&data, t->o.data));
     for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
         if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
-            return pha__tokens_open(&t->valid, t->o.data, "valid", false);
+            return pha__tokens_open(&t->valid, t->o.data, "valid", true);
     pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
              t->o.data);
     return PHA_OK;
@@ -41,7 +42,7 @@ static pha_status open_tokenizer(pha_trainer *t)
 
 static pha_status open_data(pha_trainer *t)
 {
-    TRY(pha__tokens_open(&t->data, t->o.data, "train", false));
+    TRY(pha__tokens_open(&t->data, t->o.data, "train", true));
     if (!t->o.context) {
         uint64_t count = pha__tokens_count(t->data);
         t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
@@ -55,6 +56,7 @@ static pha_status open_config(pha_trainer *t)
 {
     const char *path = t->o.config;
     char *inside = NULL;
+    if (!path) TRY(pha__settle(t->o.init_from, false));
     if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
     if (!path) return PHA_NO_MEMORY;
     pha__config_rules rules = pha__rules();
@@ -83,7 +85,8 @@ static pha_status initial_weights(pha_trainer *t)
              "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
              t->o.data, t->o.init_from);
     }
-    pha_status status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
+    pha_status status = pha__model_verify(model);
+    if (!status) status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
     pha_model_close(model);
     return status;
 }
@@ -157,12 +160,15 @@ static pha_status open_parts(pha_trainer *t)
 
 pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
 {
+    NEED(out, "a place for its result");
     *out = NULL;
+    NEED(options, "options");
     pha_trainer *t = pha__alloc_zero(1, sizeof *t);
     if (!t) return PHA_NO_MEMORY;
     t->o = *options;
     t->last_valid = NAN;
     pha_status status = pha__options_open(&t->o, &t->strings);
+    if (options->spike == 0 && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8; /* a negative number is 0 by now */
     if (!status) status = open_parts(t);
     if (status)
         pha_trainer_close(t);
@@ -225,12 +231,16 @@ static double mean_losses(pha_trainer *t, double n)
     return sum;
 }
 
-/* Forward and backward of all microbatches; the loss in double. */
+/* Forward and backward of all microbatches; the loss in double. What a stop leaves of it (gradients, sums) the next
+ * step writes over. */
 static pha_status run_batch(pha_trainer *t, double *loss)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
     memset(t->parts, 0, sizeof t->parts);
     for (int32_t i = 0; i < t->o.batch; i += micro) {
+        if (pha__stop_requested())
+            FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
+                 (long long)t->step + 1, i, t->o.batch);
         size_t at = (size_t)i * (size_t)T;
         pha__run run = {.tokens = t->ids + at,
                         .targets = t->targets + at,
@@ -246,28 +256,22 @@ static pha_status run_batch(pha_trainer *t, double *loss)
     return PHA_OK;
 }
 
-/* Refuses an update that would spoil the weights: a value that is not finite, or a loss far above its running mean. */
-static bool refuse(const pha_trainer *t, double loss, double norm)
-{
-    if (!isfinite(loss) || !isfinite(norm)) return true;
-    return t->o.spike > 0 && t->mean_loss > 0 && t->step >= 50 && loss > t->o.spike * t->mean_loss;
-}
-
 enum { MAX_SKIPS = 20 };
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
-    double begin = pha__seconds(), loss, norm, lr = pha__schedule_lr(&t->schedule, t->step);
+    NEED(t, "a trainer");
+    double begin = pha__seconds(), loss = NAN, norm, lr = pha__schedule_lr(&t->schedule, t->step);
     TRY(load_batch(t));
     TRY(run_batch(t, &loss));
     TRY(pha__gradient_norm(&t->optimizer, &norm));
-    bool skip = refuse(t, loss, norm);
+    bool skip = pha__guard_refuses(&t->guard, t->o.spike, loss, norm); /* it would spoil the weights */
     if (!skip) {
         double scale = t->o.clip > 0 ? fmin(1.0, t->o.clip / (norm + 1e-6)) : 1.0;
         pha__adam adam = {lr, t->o.beta1, t->o.beta2, t->o.eps, t->o.weight_decay, t->o.decay_all};
         TRY(pha__adam_step(&t->optimizer, &adam, scale));
-        t->mean_loss = t->mean_loss > 0 ? 0.98 * t->mean_loss + 0.02 * loss : loss;
     }
+    pha__guard_see(&t->guard, t->o.spike, loss, norm);
     t->step++;
     t->skipped += skip;
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
@@ -288,5 +292,7 @@ pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, co
 
 pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)
 {
+    NEED(t, "a trainer");
+    NEED(folder, "a folder");
     return pha__trainer_write_model(t, folder, NULL);
 }

@@ -8,6 +8,7 @@
 
 #include "io/loader.h"
 #include "runtime/model.h"
+#include "runtime/train/guard.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/train/schedule.h"
 
@@ -40,7 +41,7 @@ struct pha_trainer {
     int64_t step; /* steps made; the data's position is step * batch sequences */
     int64_t skipped, skipped_in_row;
     double parts[PHA__MAX_OUTPUT];  /* of the step just made, by output of the program, without weights */
-    double mean_loss; /* running mean for the spike guard, 0: none yet */
+    pha__guard guard;
     pha__schedule schedule;
     pha__best best[PHA__MAX_BEST];
     int n_best;

@@ -1,0 +1,152 @@
+/* run_folder.c -- who may train into a folder, and what a killed run left in it */
+#include "runtime/train/run_folder.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fault.h"
+#include "base/inside.h"
+#include "base/json.h"
+
+static bool has(const char *folder, const char *name)
+{
+    char *path = pha__path_join(folder, name);
+    bool yes = !path || pha__exists(path); /* without memory nothing is taken to be absent */
+    pha__free(path);
+    return yes;
+}
+
+/* ---- may a run begin here? ------------------------------------------------------------------------------- */
+
+/* What is there before the first checkpoint is. */
+static bool of_a_start(const char *name, bool is_run)
+{
+    static const char *const always[] = {"lock", "run.json.tmp"}, *const then[] = {
+        "run.json", "config.json", "config.json.tmp", "checkpoint.new.writing", ".checkpoint.new.lock"};
+    for (size_t i = 0; i < sizeof always / sizeof *always; i++)
+        if (!strcmp(name, always[i])) return true;
+    for (size_t i = 0; is_run && i < sizeof then / sizeof *then; i++)
+        if (!strcmp(name, then[i])) return true;
+    return false;
+}
+
+/* Is run.json that of the same command? */
+static bool same_command(const pha_train_options *o)
+{
+    char *path = pha__path_join(o->out, "run.json");
+    json_t *json = NULL, *now = o->command ? pha__json_text(o->command) : NULL;
+    bool same = path && now && !pha__json_load(&json, path, 1 << 24) &&
+                json_equal(json_object_get(json, "command"), now);
+    json_decref(json);
+    json_decref(now);
+    pha__free(path);
+    return same;
+}
+
+pha_status pha__run_check(const pha_train_options *o)
+{
+    if (!o->out) FAIL(USAGE, "training needs a run folder to write to");
+    if (!pha__exists(o->out)) return PHA_OK;
+    TRY(pha__need_dir(o->out, "choose another name for the run folder"));
+    if (o->init_from && pha__is_inside(o->init_from, o->out))
+        FAIL(USAGE, "%s: is a part of the run in %s and would be replaced; copy it to another place first",
+             o->init_from, o->out);
+    if (o->resume) return PHA_OK;
+    char **names;
+    size_t n, others = 0;
+    TRY(pha__list_dir(&names, &n, o->out));
+    bool is_run = has(o->out, "run.json");
+    for (size_t i = 0; i < n; i++) others += !of_a_start(names[i], is_run);
+    pha__free_list(names, n);
+    if (is_run && (others || !same_command(o)))
+        FAIL(USAGE, "%s: holds a run; resume it with --resume, or choose another folder", o->out);
+    if (others) FAIL(USAGE, "%s: is not empty and not a run; choose another folder", o->out);
+    return PHA_OK;
+}
+
+pha_status pha__run_lock(pha__lock *lock, const char *folder)
+{
+    char *path = pha__path_join(folder, "lock");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = pha__lock_open(lock, path);
+    pha__free(path);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is training into this folder", folder);
+    return status;
+}
+
+pha_status pha__run_has_history(const char *folder, const char **what)
+{
+    char *log = pha__path_join(folder, "log.jsonl");
+    if (!log) return PHA_NO_MEMORY;
+    bool logged = pha__exists(log) && pha__file_size(log) != 0;
+    pha__free(log);
+    *what = logged ? "a log of steps" : has(folder, "best") ? "a best/" : has(folder, "model") ? "a model/" : NULL;
+    return PHA_OK;
+}
+
+/* ---- sweeping -------------------------------------------------------------------------------------------- */
+
+typedef void sweep(const char *path);
+
+static void sweep_model(const char *path) { pha__sweep(path, &pha__model_kind); }
+static void sweep_checkpoint(const char *path) { pha__sweep(path, &pha__checkpoint_kind); }
+
+static void sweep_file(const char *path)
+{
+    struct stat info;
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode)) pha__sys_remove(path);
+}
+
+/* Taken and left, unless somebody has it. */
+static void sweep_lock(const char *path)
+{
+    pha__lock lock;
+    if (pha__file_size(path) == 0 && !pha__lock_open(&lock, path)) pha__lock_close(&lock);
+}
+
+static const struct {
+    const char *begin, *end;
+    sweep *sweep;
+} in_run[] = {{"checkpoint.new.writing", "", sweep_checkpoint}, {"checkpoint.writing", "", sweep_checkpoint},
+              {"model.writing", "", sweep_model},               {".model.average", "", sweep_model},
+              {".model.average.writing", "", sweep_model},      {"model.average.writing", "", sweep_model},
+              {"run.json.tmp", "", sweep_file},                 {"config.json.tmp", "", sweep_file},
+              {".", ".lock", sweep_lock}},
+  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".lock", sweep_lock}};
+
+static bool matches(const char *name, const char *begin, const char *end)
+{
+    size_t n = strlen(name), a = strlen(begin), b = strlen(end);
+    if (!b) return !strcmp(name, begin);
+    return n > a + b && !strncmp(name, begin, a) && !strcmp(name + n - b, end);
+}
+
+static void sweep_name(const char *folder, const char *name, bool best)
+{
+    size_t n = best ? sizeof in_best / sizeof *in_best : sizeof in_run / sizeof *in_run;
+    char *path = pha__path_join(folder, name);
+    for (size_t i = 0; i < n && path; i++)
+        if (best ? matches(name, in_best[i].begin, in_best[i].end) : matches(name, in_run[i].begin, in_run[i].end))
+            (best ? in_best : in_run)[i].sweep(path);
+    pha__free(path);
+}
+
+static void sweep_folder(const char *folder, bool best)
+{
+    char **names;
+    size_t n;
+    if (!pha__is_dir(folder) || pha__list_dir(&names, &n, folder)) return;
+    for (size_t i = 0; i < n; i++) sweep_name(folder, names[i], best);
+    pha__free_list(names, n);
+}
+
+void pha__run_sweep(const char *folder)
+{
+    pha__message first = pha__message_keep();
+    char *best = pha__path_join(folder, "best");
+    sweep_folder(folder, false);
+    if (best && pha__is_own_dir(best)) sweep_folder(best, true);
+    pha__free(best);
+    pha__message_restore(&first);
+}

@@ -62,15 +62,16 @@ pha_status pha__gpt2_config(json_t **out, const json_t *config, const char *wher
     TRY(size_of(&positions, config, "n_positions", "n_ctx", where));
     if (is_null(json_object_get(config, "n_inner"))) F = D > 0 && D < 1 << 20 ? 4 * D : 0;
     else TRY(size_of(&F, config, "n_inner", NULL, where));
-    *out = pha__json_object();
-    pha__json_set(out, "arch", pha__json_text("gpt2"));
-    pha__json_set(out, "vocab_size", pha__json_number(V));
-    pha__json_set(out, "d_model", pha__json_number(D));
-    pha__json_set(out, "n_layer", pha__json_number(L));
-    pha__json_set(out, "n_head", pha__json_number(heads));
-    pha__json_set(out, "n_positions", pha__json_number(positions));
-    pha__json_set(out, "d_ffn", pha__json_number(F));
-    return *out ? PHA_OK : pha__fail(PHA_NO_MEMORY, "%s: no memory for a configuration", where);
+    json_t *o = pha__json_object();
+    pha__json_set(&o, "arch", pha__json_text("gpt2"));
+    pha__json_set(&o, "vocab_size", pha__json_number(V));
+    pha__json_set(&o, "d_model", pha__json_number(D));
+    pha__json_set(&o, "n_layer", pha__json_number(L));
+    pha__json_set(&o, "n_head", pha__json_number(heads));
+    pha__json_set(&o, "n_positions", pha__json_number(positions));
+    pha__json_set(&o, "d_ffn", pha__json_number(F));
+    *out = o;
+    return o ? PHA_OK : pha__fail(PHA_NO_MEMORY, "%s: no memory for a configuration", where);
 }
 
 /* ---- tensors --------------------------------------------------------------------------------------------- */

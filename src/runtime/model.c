@@ -112,6 +112,19 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
+/* Ours, or that of a folder of GPT-2. */
+static pha_status read_config(pha_model *m, const char *path, const pha__config_rules *rules)
+{
+    json_t *object, *ours = NULL;
+    TRY(pha__json_load(&object, path, (size_t)1 << 20));
+    m->gpt2 = pha__gpt2_is(object);
+    pha_status status = m->gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
+    if (!status) status = pha__config_parse(&m->config, m->gpt2 ? ours : object, path, rules);
+    json_decref(ours);
+    json_decref(object);
+    return status;
+}
+
 /* In one file, or in several with an index. */
 static pha_status open_weights(pha_model *m)
 {
@@ -131,19 +144,6 @@ static pha_status check_config(const pha_model *m)
     TRY(in_folder(&path, m->folder, "config.json"));
     pha_status status = pha__model_check_config(m, path);
     pha__free(path);
-    return status;
-}
-
-/* Ours, or that of a folder of GPT-2. */
-static pha_status read_config(pha_model *m, const char *path, const pha__config_rules *rules)
-{
-    json_t *object, *ours = NULL;
-    TRY(pha__json_load(&object, path, (size_t)1 << 20));
-    m->gpt2 = pha__gpt2_is(object);
-    pha_status status = m->gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
-    if (!status) status = pha__config_parse(&m->config, m->gpt2 ? ours : object, path, rules);
-    json_decref(ours);
-    json_decref(object);
     return status;
 }
 

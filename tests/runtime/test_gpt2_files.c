@@ -182,6 +182,11 @@ static void longest(void **state)
     OK(pha_session_feed(s, ids, LONGEST, &logits));
     FAILS(USAGE, "the 40 positions of the model", pha_session_feed(s, ids, 1, &logits));
     pha_session_close(s);
+    pha__program *p;
+    FAILS(BAD_INPUT, "has at most 40 tokens, not 41",
+          pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 1, .max_context = 41}, PHA__HEAD_LOGITS));
+    FAILS(BAD_INPUT, "40 learned positions, fewer than a length of 41",
+          pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 41}, PHA__HEAD_LOSS));
     pha_model_close(m);
     OK(pha__remove_tree(theirs));
 }

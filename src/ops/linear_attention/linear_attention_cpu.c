@@ -128,14 +128,16 @@ static void load_token(const sweep *s, block *b, int i, int64_t row, float *room
     if (s->e) b->more_x[i] = s->e_in_x ? s->e[at] : 1, b->more_q[i] = s->e_in_x ? 1 : s->e[at];
     float widened[COLUMNS];
     const float *from = pha__row_in(s->y, row, (int64_t)s->head * s->y_width + s->first, s->columns, widened);
-    float r = s->scale_y ? s->r[at] : 1;
-    for (int j = 0; j < COLUMNS; j++) y[j] = j < s->columns ? r * from[j] : 0;
+    vf r = vf_set1(s->scale_y ? s->r[at] : 1);
+    for (int j = 0; j < COLUMNS; j += VF)
+        vf_store(y + j, j < s->columns ? r * pha__load(from + j, s->columns - j) : vf_zero());
 }
 
 static void store_token(const sweep *s, block *b, int i, int64_t row)
 {
-    float *out = b->out + i * COLUMNS, r = s->r[row * attr_of(s->a)->n_head + s->head];
-    for (int j = 0; s->scale_out && j < s->columns; j++) out[j] *= r;
+    float *out = b->out + i * COLUMNS;
+    vf r = vf_set1(s->r[row * attr_of(s->a)->n_head + s->head]);
+    for (int j = 0; s->scale_out && j < COLUMNS; j += VF) vf_store(out + j, r * vf_load(out + j));
     int64_t column = (int64_t)s->head * s->y_width + s->first;
     pha__row_grad(s->out, row, column, s->columns, out, s->add);
     if (s->copy) pha__row_grad(s->copy, row, column, s->columns, out, false);

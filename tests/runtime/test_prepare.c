@@ -50,45 +50,6 @@ static char *read_split(const char *split, size_t *size)
     return text;
 }
 
-/* The tokenizer of bytes with another normal form: a ligature becomes 18 characters, more tokens than it has bytes. */
-static void more_tokens_than_bytes(void **state)
-{
-    (void)state;
-    pha__tokenizer *bytes;
-    char folder[320], path[400], *text, *at;
-    size_t size;
-    snprintf(folder, sizeof folder, "%s/nfkd", root);
-    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-    OK(pha__mkdirs(folder));
-    OK(pha__tokenizer_open(&bytes, "bytes"));
-    OK(pha__tokenizer_save(bytes, path));
-    pha__tokenizer_close(bytes);
-    OK(pha__read_file(&text, &size, path, 1 << 20));
-    at = strstr(text, "\"normalizer\": null");
-    assert_non_null(at);
-    pha__str s = {0};
-    pha__str_printf(&s, "%.*s\"normalizer\": {\"type\": \"NFKD\"}%s", (int)(at - text), text, at + 18);
-    OK(pha__write_file(path, s.data, s.size));
-    pha__free(text);
-    pha__str_clear(&s);
-    pha__str_puts(&s, "{\"text\": \"");
-    for (int i = 0; i < 3000; i++) pha__str_puts(&s, i % 50 ? "\xef\xb7\xba" : "\xef\xb7\xba and ");
-    pha__str_puts(&s, "\"}");
-    OK(pha__write_file(input, s.data, s.size));
-    pha__str_free(&s);
-    pha__prepare_options o = defaults();
-    pha__prepare_result r;
-    o.tokenizer = folder, o.valid_fraction = o.test_fraction = 0;
-    OK(pha__prepare(&o, &r));
-    text = read_split("train", &size);
-    assert_int_equal(size, 3000 * 33 + 60 * 5 + 1);
-    assert_memory_equal(text, "\xd8\xb5\xd9\x84\xd9\x89 \xd8\xa7", 9);
-    assert_int_equal(text[size - 1], '|');
-    pha__free(text);
-    OK(pha__remove_tree(out));
-    OK(pha__remove_tree(folder));
-}
-
 static void by_document(void **state)
 {
     (void)state;
@@ -470,7 +431,6 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(more_tokens_than_bytes),
         cmocka_unit_test(by_document), cmocka_unit_test(by_position),   cmocka_unit_test(given_splits),
         cmocka_unit_test(vocabulary),  cmocka_unit_test(refusals),      cmocka_unit_test(stopped),
         cmocka_unit_test(one_at_a_time), cmocka_unit_test(progress),

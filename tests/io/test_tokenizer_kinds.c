@@ -426,6 +426,7 @@ static void cut_anywhere_allowed(void **state)
 {
     (void)state;
     static const char *const whole[] = {"bloom", "roberta", "previous", "next", "inverted", "removed", "none"};
+    static const char rare[] = "a.\n/'s1 a\n\302\240\na 1\n\343\200\200 \n B";
     char text[600];
     for (size_t i = 0; i < N_KINDS; i++) {
         pha__tokenizer *t;
@@ -435,6 +436,7 @@ static void cut_anywhere_allowed(void **state)
         int tried = 0;
         bool wanted = true;
         uint32_t x = 7;
+        tried += try_all_cuts(&kinds[i], t, e, rare, strlen(rare));
         for (int round = 0; round < 8; round++)
             tried += try_all_cuts(&kinds[i], t, e, text, hard_text(text, sizeof text, &x));
         for (size_t k = 0; k < sizeof whole / sizeof *whole; k++) wanted &= strcmp(kinds[i].name, whole[k]) != 0;

@@ -3,6 +3,8 @@
  * Every block carries one aligned head in front of the caller's bytes:
  *
  *     raw ... | head (64 bytes: size, raw) | the caller's bytes (64-byte aligned)
+ *
+ * Under the address sanitizer whatever lies around the caller's bytes may not be touched, though it is ours.
  */
 #include "base/mem.h"
 
@@ -13,6 +15,20 @@
 #include <sys/mman.h>
 
 #include "base/print.h"
+
+#ifdef __has_feature
+#if __has_feature(address_sanitizer) && !defined(__SANITIZE_ADDRESS__)
+#define __SANITIZE_ADDRESS__ 1
+#endif
+#endif
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#define FORBID(p, size) __asan_poison_memory_region(p, size)
+#define PERMIT(p, size) __asan_unpoison_memory_region(p, size)
+#else
+#define FORBID(p, size) ((void)(p), (void)(size))
+#define PERMIT(p, size) ((void)(p), (void)(size))
+#endif
 
 typedef struct head {
     size_t size;
@@ -95,6 +111,8 @@ void *pha__alloc(size_t n, size_t size)
     if (!raw) return no_memory(n, size), NULL;
     char *p = (char *)(((uintptr_t)raw + EXTRA) / PHA__ALIGN * PHA__ALIGN);
     *(head *)(void *)(p - PHA__ALIGN) = (head){ bytes, raw };
+    FORBID(p - PHA__ALIGN + sizeof(head), PHA__ALIGN - sizeof(head));
+    FORBID(p + bytes, (size_t)((char *)raw + bytes + EXTRA - (p + bytes)));
     if (bytes >= HUGE_MIN && allocator.alloc == default_alloc) advise_huge(p, bytes);
     count_bytes(bytes);
     return p;
@@ -124,6 +142,7 @@ void pha__free(void *p)
     if (!p) return;
     head h = *head_of(p);
     atomic_fetch_sub(&held, h.size);
+    PERMIT(h.raw, h.size + EXTRA);
     allocator.free(allocator.context, h.raw);
 }
 

@@ -97,6 +97,9 @@ static pha_status read_splits(pha__data *data, json_t *splits, const char *where
     return PHA_OK;
 }
 
+/* Digits only, of which sscanf would make the highest number. */
+static bool is_beyond(const char *digits) { return strlen(digits) == 20 && strcmp(digits, "18446744073709551615") > 0; }
+
 static pha_status read_data(pha__data *data, const json_t *json, const char *where)
 {
     const char *format, *hash, *seed, *joined;
@@ -115,11 +118,12 @@ static pha_status read_data(pha__data *data, const json_t *json, const char *whe
     int64_t end_token = -1;
     if (json_object_get(json, "end_token")) TRY(pha__json_int(&end_token, json, "end_token", -1, vocab - 1, where));
     data->end_token = (int32_t)end_token;
-    int end = 0;
-    if (strlen(hash) != 16 || sscanf(hash, "%16" SCNx64 "%n", &data->tokenizer_hash, &end) != 1 || end != 16)
+    if (strlen(hash) != 16 || strspn(hash, "0123456789abcdefABCDEF") != 16 ||
+        sscanf(hash, "%16" SCNx64, &data->tokenizer_hash) != 1)
         FAIL(BAD_INPUT, "%s: tokenizer_hash is not 16 hexadecimal digits", where);
-    if (strlen(seed) > 20 || sscanf(seed, "%" SCNu64, &data->seed) != 1)
-        FAIL(BAD_INPUT, "%s: seed is not a number", where);
+    if (!*seed || strspn(seed, "0123456789") != strlen(seed) || strlen(seed) > 20 || is_beyond(seed) ||
+        sscanf(seed, "%" SCNu64, &data->seed) != 1)
+        FAIL(BAD_INPUT, "%s: seed is not a whole number of 64 bits", where);
     if ((size_t)pha__print(data->joined, sizeof data->joined, "%s", joined) >= sizeof data->joined)
         FAIL(BAD_INPUT, "%s: 'joined' is '%s'", where, joined);
     json_t *splits = json_object_get(json, "splits");

@@ -20,7 +20,8 @@ static void parse(const uint8_t *data, size_t size, bool rolling)
     }
     if (p.header.position < 0 || (!rolling && p.header.position > mine.max_context)) abort();
     if (p.header.recent > PHA__RECENT || p.ids + 4 * p.header.recent != data + size) abort();
-    if (p.logits != p.state + mine.state_bytes || p.ids != p.logits + 4 * mine.vocab) abort();
+    if (p.header.stored > mine.state_bytes || p.logits != p.state + p.header.stored) abort();
+    if (p.ids != p.logits + 4 * mine.vocab) abort();
     for (size_t i = 0; i < p.header.recent; i++) {
         int32_t id;
         memcpy(&id, p.ids + 4 * i, 4);

@@ -1,17 +1,9 @@
 /* Any bytes as a tokenizer.json (or, before and after a zero byte, merges and a vocabulary): an error, or a tokenizer
  * that encodes text and gives it back. */
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/log.h"
+#include "input.h"
 #include "io/tokenizer/tokenizer_impl.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void quiet(void *context, pha__log_level level, const char *message)
-{
-    (void)context, (void)level, (void)message;
-}
 
 static const char sample[] = "the theme, they'll 1234567\n\n  \t caf\xc3\xa9 "
                              "\xe4\xbd\xa0\xff<|endoftext|>aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
@@ -38,7 +30,6 @@ static void use(const pha__tokenizer *t, bool special)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    pha__log_to(quiet, NULL);
     const char *text = (const char *)data, *zero = size ? memchr(text, 0, size) : NULL;
     pha__tokenizer *t;
     pha_status status = zero ? pha__tokenizer_parse_gpt2(&t, text, (size_t)(zero - text), "merges", zero + 1,

@@ -1,35 +1,15 @@
 /* Any bytes as a token shard: an error, or a stream that can be read to its end without leaving the file */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/hash.h"
-#include "base/mem.h"
+#include "input.h"
 #include "io/loader.h"
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static char folder[] = "/tmp/pha-fuzz-XXXXXX", path[64];
-
-static void clean_up(void)
-{
-    unlink(path);
-    rmdir(folder);
-}
-
-static void set_up(void)
-{
-    if (path[0]) return;
-    if (!mkdtemp(folder)) abort();
-    snprintf(path, sizeof path, "%s/t-00000.tok", folder);
-    atexit(clean_up);
-}
+static const char *folder, *path;
 
 static void try_shard(const uint8_t *data, size_t size)
 {
-    FILE *f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, size, f) != size || fclose(f) != 0) abort();
+    fuzz_write(path, data, size);
     pha__tokens *t;
     if (pha__tokens_open(&t, folder, "t", size % 2) != PHA_OK) {
         if (t || !*pha_errmsg()) abort();
@@ -51,7 +31,7 @@ static void try_shard(const uint8_t *data, size_t size)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    set_up();
+    if (!folder) folder = fuzz_path(""), path = fuzz_path("t-00000.tok");
     try_shard(data, size);
     if (size >= PHA__SHARD_HEADER && size < 1 << 20) { /* once more with a header whose own checksum is right */
         uint8_t *copy = malloc(size);

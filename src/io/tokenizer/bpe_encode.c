@@ -1,7 +1,8 @@
 /* bpe_encode.c -- text to ids: sections between added tokens, their normal form, words of a section, a cache of words
  *
  * The text is read where it lies. Most words of real text are in the cache, whose entries take one cache line each; the
- * cache is direct-mapped, so its memory and time are bounded on any text.
+ * cache is direct-mapped, so its memory and time are bounded on any text. It begins small: a short text is encoded in
+ * less time than it takes to clear a large one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +12,8 @@
 #include "io/tokenizer/bpe_merge.h"
 #include "io/tokenizer/tokenizer_impl.h"
 
-enum { KEY_WORDS = 3, KEY_BYTES = 8 * KEY_WORDS, ENTRY_IDS = 9, CACHE_BITS = 15 };
+enum { KEY_WORDS = 3, KEY_BYTES = 8 * KEY_WORDS, ENTRY_IDS = 9 };
+enum { FIRST_BITS = 6, CACHE_BITS = 15, GROW_BITS = 3 }; /* log2 of the cache's entries */
 
 typedef struct entry {
     uint64_t key[KEY_WORDS]; /* the word, padded with zeros */
@@ -26,6 +28,8 @@ struct pha__encoder {
     int32_t *ids;
     size_t n, capacity;
     entry *cache;
+    int cache_bits;
+    size_t fresh; /* words put into it since it has this size */
     pha__merge_space space;
     unsigned char *prefixed; /* a section with a space put in front */
     size_t prefixed_capacity;
@@ -43,7 +47,8 @@ pha_status pha__encoder_open(pha__encoder **out, const pha__tokenizer *t)
     e->t = t;
     e->capacity = 4096;
     e->ids = pha__alloc(e->capacity, sizeof *e->ids);
-    e->cache = pha__alloc_zero((size_t)1 << CACHE_BITS, sizeof *e->cache);
+    e->cache_bits = FIRST_BITS;
+    e->cache = pha__alloc_zero((size_t)1 << FIRST_BITS, sizeof *e->cache);
     if (!e->ids || !e->cache || (t->pipeline.regex && pha__matcher_open(&e->matcher))) {
         pha__encoder_close(e);
         return PHA_NO_MEMORY;
@@ -107,13 +112,24 @@ static inline void load_key(uint64_t key[KEY_WORDS], const unsigned char *word, 
     }
 }
 
+/* Once as many words as it has room for were put into it, it is too small. What was in it is soon there again. */
+static pha_status grow_cache(pha__encoder *e)
+{
+    if (e->cache_bits == CACHE_BITS || ++e->fresh < (size_t)1 << e->cache_bits) return PHA_OK;
+    entry *cache = pha__alloc_zero((size_t)1 << (e->cache_bits + GROW_BITS), sizeof *cache);
+    if (!cache) return PHA_NO_MEMORY;
+    pha__free(e->cache);
+    e->cache = cache, e->cache_bits += GROW_BITS, e->fresh = 0;
+    return PHA_OK;
+}
+
 /* A word of 2 to KEY_BYTES bytes. */
 static pha_status encode_cached(pha__encoder *e, const unsigned char *word, size_t size, size_t left)
 {
     uint64_t key[KEY_WORDS];
     load_key(key, word, size, left);
     uint64_t hash = pha__mix64((key[0] ^ key[1] * 0xA24BAED4963EE407u ^ key[2] * 0x9FB21C651E98DF25u) + size);
-    entry *c = &e->cache[hash >> (64 - CACHE_BITS)];
+    entry *c = &e->cache[hash >> (64 - e->cache_bits)];
     if (c->key[0] == key[0] && c->key[1] == key[1] && c->key[2] == key[2] && c->size == size) {
         memcpy(e->ids + e->n, c->ids, sizeof c->ids);
         e->n += c->n;
@@ -128,7 +144,7 @@ static pha_status encode_cached(pha__encoder *e, const unsigned char *word, size
         c->n = (uint8_t)n;
     }
     e->n += n;
-    return PHA_OK;
+    return n <= ENTRY_IDS ? grow_cache(e) : PHA_OK;
 }
 
 /* A word behind which `left - n` more bytes may be read. */

@@ -230,7 +230,8 @@ typedef struct pha_session pha_session;
 
 typedef struct pha_engine_options {
     int64_t max_context; /* tokens of a session; 0: 4096. With a window in every layer the caches are rings and text may
-                            be longer */
+                            be longer. A model with learned positions has no more than those (n_positions): what is
+                            larger counts as that many */
     int32_t chunk;       /* tokens per run while a prompt is read; 0: 256 */
     int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */

@@ -49,9 +49,16 @@ typedef struct pha__config {
     double rope_theta;
     int32_t rope;
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
+    uint64_t attn_layers[PHA__MAX_LAYER / 64]; /* bit l: layer l is attention, where others are not */
+    int32_t n_positions;          /* learned positions: the longest text */
     double dropout;               /* of training, not a key of config.json */
     _Alignas(8) unsigned char own[PHA__OWN]; /* keys that belong to one architecture: a struct of its file */
 } pha__config;
+
+static inline bool pha__is_attn_layer(const pha__config *c, int layer)
+{
+    return c->attn_layers[layer / 64] >> layer % 64 & 1;
+}
 
 /* ---- keys of config.json ---- */
 
@@ -60,7 +67,7 @@ typedef enum pha__key_kind {
     PHA__KEY_REAL,                /* double */
     PHA__KEY_BOOL,                /* bool */
     PHA__KEY_NAME,                /* int32_t, one of names */
-    PHA__KEY_TEXT, PHA__KEY_BRANCHES, PHA__KEY_WINDOW /* for the keys of io/config.c only */
+    PHA__KEY_TEXT, PHA__KEY_BRANCHES, PHA__KEY_WINDOW, PHA__KEY_LAYERS /* for the keys of io/config.c only */
 } pha__key_kind;
 
 typedef struct pha__config_key {

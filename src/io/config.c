@@ -49,6 +49,8 @@ static const row rows[] = {
     { "rope", PHA__KEY_NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
     { "gss_filter", PHA__KEY_NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU,
       NAMES("silu", "none", "norm", "conv4"), GSS },
+    { "attn_layers", PHA__KEY_LAYERS, AT(attn_layers), false, 0, 0, 0, NULL, 0 },
+    { "n_positions", PHA__KEY_INT, AT(n_positions), false, 1, 1 << 20, 1024, NULL, 0 },
 };
 
 #define N_ROWS (sizeof rows / sizeof *rows)
@@ -88,7 +90,8 @@ static void set_default(pha__config *c, const row *r)
     char *at = (char *)c + r->offset;
     if (r->kind == PHA__KEY_REAL) *(double *)(void *)at = r->init;
     else if (r->kind == PHA__KEY_BOOL) *(bool *)at = r->init != 0;
-    else if (r->kind != PHA__KEY_TEXT && r->kind != PHA__KEY_WINDOW) *(int32_t *)(void *)at = (int32_t)r->init;
+    else if (r->kind != PHA__KEY_TEXT && r->kind != PHA__KEY_WINDOW && r->kind != PHA__KEY_LAYERS)
+        *(int32_t *)(void *)at = (int32_t)r->init;
 }
 
 static pha_status read_int(int32_t *out, const row *r, const json_t *value, const char *where)
@@ -160,6 +163,24 @@ static pha_status read_window(pha__config *c, const row *r, const json_t *value,
     return PHA_OK;
 }
 
+/* Indices of layers, from 0. */
+static pha_status read_layers(pha__config *c, const row *r, const json_t *value, const char *where)
+{
+    if (!json_is_array(value)) FAIL(BAD_INPUT, "%s: %s is not a list of layers, like [1, 8]", where, r->key);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        const json_t *one = json_array_get(value, i);
+        json_int_t n = json_integer_value(one);
+        if (!json_is_integer(one)) FAIL(BAD_INPUT, "%s: %s has an entry that is no whole number", where, r->key);
+        if (n < 0 || n >= c->n_layer)
+            FAIL(BAD_INPUT, "%s: %s names layer %lld, but n_layer = %d: there are 0 to %d (nearest: %d)", where, r->key,
+                 (long long)n, c->n_layer, c->n_layer - 1, n < 0 ? 0 : c->n_layer - 1);
+        if (pha__is_attn_layer(c, (int)n))
+            FAIL(BAD_INPUT, "%s: %s names layer %lld twice", where, r->key, (long long)n);
+        c->attn_layers[n / 64] |= (uint64_t)1 << n % 64;
+    }
+    return PHA_OK;
+}
+
 static pha_status read_value(pha__config *c, const row *r, const json_t *value, const char *where)
 {
     void *at = (char *)c + r->offset;
@@ -170,6 +191,7 @@ static pha_status read_value(pha__config *c, const row *r, const json_t *value, 
     case PHA__KEY_NAME: return find_name(at, r, value, where);
     case PHA__KEY_BRANCHES: return read_branches(at, r, value, where);
     case PHA__KEY_WINDOW: return read_window(c, r, value, where);
+    case PHA__KEY_LAYERS: return read_layers(c, r, value, where);
     case PHA__KEY_TEXT: return PHA_OK; /* arch, read first */
     }
     return PHA_OK;
@@ -201,10 +223,13 @@ static pha_status read_arch(pha__config *c, const char *const **keys, const json
     return PHA_OK;
 }
 
-/* The branches of an architecture without that key follow from the sizes it has. */
-static int32_t implied_branches(const char *const *keys)
+/* The branches of an architecture without that key follow from the sizes it has; attention of some layers only is there
+ * if there are some. */
+static int32_t implied_branches(const char *const *keys, const pha__config *c)
 {
-    return (listed(keys, "n_head") ? PHA__BRANCH_ATTN : 0) | (listed(keys, "d_state") ? PHA__BRANCH_GSS : 0) |
+    bool none = listed(keys, "attn_layers");
+    for (int layer = 0; layer < c->n_layer; layer++) none = none && !pha__is_attn_layer(c, layer);
+    return (listed(keys, "n_head") && !none ? PHA__BRANCH_ATTN : 0) | (listed(keys, "d_state") ? PHA__BRANCH_GSS : 0) |
            (listed(keys, "d_aux") ? PHA__BRANCH_AUX : 0);
 }
 
@@ -223,6 +248,9 @@ static pha_status check_unused(const pha__config *c, const json_t *object, const
         pha__print(branches + strlen(branches), sizeof branches - strlen(branches), "%s%s", *branches ? ", " : "",
                    branch_names[i]);
     }
+    if (!c->branches)
+        FAIL(BAD_INPUT, "%s: %s %s not used where no layer is attention; remove %s, or name layers in attn_layers",
+             where, found, n == 1 ? "is" : "are", n == 1 ? "it" : "them");
     FAIL(BAD_INPUT, "%s: %s %s not used with branches = [%s]; remove %s", where, found, n == 1 ? "is" : "are", branches,
          n == 1 ? "it" : "them");
 }
@@ -246,7 +274,7 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
         if (value) TRY(read_value(c, r, value, where));
         else if (r->required && uses(r, keys)) FAIL(BAD_INPUT, "%s: '%s' is missing", where, r->key);
     }
-    if (!listed(keys, "branches")) c->branches = implied_branches(keys);
+    if (!listed(keys, "branches")) c->branches = implied_branches(keys, c);
     TRY(check_unused(c, object, where));
     TRY(pha__config_check(c, where));
     return pha__config_hub_check(c, object, where);
@@ -270,6 +298,14 @@ static json_t *window_json(const pha__config *c)
     json_t *list = pha__json_list();
     for (int i = 0; i < c->n_layer; i++)
         pha__json_add(&list, c->window[i] ? pha__json_number(c->window[i]) : json_null());
+    return list;
+}
+
+static json_t *layers_json(const pha__config *c)
+{
+    json_t *list = pha__json_list();
+    for (int layer = 0; layer < c->n_layer; layer++)
+        if (pha__is_attn_layer(c, layer)) pha__json_add(&list, pha__json_number(layer));
     return list;
 }
 
@@ -300,6 +336,7 @@ static json_t *value_json(const pha__config *c, const row *r)
     case PHA__KEY_TEXT: return pha__json_text(at);
     case PHA__KEY_BRANCHES: return branches_json(c);
     case PHA__KEY_WINDOW: return window_json(c);
+    case PHA__KEY_LAYERS: return layers_json(c);
     }
     return NULL;
 }

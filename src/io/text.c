@@ -71,9 +71,13 @@ static void emit(pha__text *t, size_t n, bool ends, pha__piece *piece)
 size_t pha__text_cut_anywhere(pha__text *t, const char *text, size_t size)
 {
     if (!t->noted && !t->options.quiet)
-        pha__log(PHA__LOG_NOTE, "%s: %zu bytes without a place between a word and white space; cut there all the same "
-                                "(no byte is lost, one token may differ)", t->path, size);
+        pha__log(PHA__LOG_NOTE,
+                 "%s: %zu bytes without a place where a word of this tokenizer surely ends; cut there all the same (no "
+                 "byte is lost, one token may differ)",
+                 t->path, size);
     t->noted = true;
+    size_t likely = pha__text_cut(text, 0, size, PHA__CUT_BLANK | PHA__CUT_LINE_END);
+    if (likely) return likely;
     size_t whole = pha__utf8_whole((const unsigned char *)text, size);
     return whole ? whole : size;
 }
@@ -129,7 +133,7 @@ static pha_status next_text(pha__text *t, pha__piece *piece)
         if (heading) return emit(t, heading, true, piece), PHA_OK;
         if (available <= want) return emit(t, available, true, piece), PHA_OK;
         const char *s = t->buffer + t->begin;
-        size_t cut = pha__text_cut(s, low, want);
+        size_t cut = pha__text_cut(s, low, want, t->options.cuts);
         if (!cut && want >= t->hard) cut = pha__text_cut_anywhere(t, s, want);
         if (cut) return emit(t, cut, false, piece), PHA_OK;
         low = want;
@@ -163,7 +167,7 @@ static pha_status open_text(pha__text *t, const char *const *paths, size_t n_pat
     if (!t->options.text_key) t->options.text_key = "text";
     if (t->options.piece == 0) t->options.piece = 1 << 20;
     if (t->options.max_line == 0) t->options.max_line = 1 << 30;
-    t->hard = t->options.piece * 16;
+    t->hard = t->options.piece * 64;
     for (size_t i = 0; i < n_paths; i++) TRY(pha__text_list_add(&t->own, paths[i], NULL));
     t->stats.bytes_total = t->list->bytes;
     t->capacity = 2 * (t->options.piece + HEADING + 1) + 16384;

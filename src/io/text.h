@@ -15,13 +15,15 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "io/cuts.h"
 
 typedef struct pha__text_options {
     const char *text_key; /* of JSON, json_text.h; NULL: "text" */
     bool skip_bad;        /* bad lines of JSON are counted and skipped (else they are errors) */
     bool quiet;           /* no notes: an earlier reader has made them */
     bool check;           /* count what is not UTF-8, and say it at the end of a file */
-    size_t piece;    /* wanted bytes per piece; 0: 1 MB. A piece without a place to cut may grow to 16 times that */
+    pha__cuts cuts;       /* the places between pieces; none: documents stay whole */
+    size_t piece;         /* wanted bytes per piece; 0: 1 MB. One without a place to cut may grow to 64 times that */
     size_t max_line; /* of JSON, in bytes; 0: 1 GB */
 } pha__text_options;
 
@@ -75,9 +77,9 @@ void pha__text_close(pha__text *t); /* NULL is allowed */
 pha_status pha__text_next(pha__text *t, pha__piece *piece);
 void pha__text_get_stats(const pha__text *t, pha__text_stats *out);
 
-/* The largest p in (low, high] such that cutting before text[p] cannot change its encoding; 0: there is none.
- * text[high] must exist. */
-size_t pha__text_cut(const char *text, size_t low, size_t high);
+/* The largest p in (low, high] such that the place before text[p] is one of `cuts`, behind a letter or a digit where
+ * that can be; 0: there is none. text[high] must exist. */
+size_t pha__text_cut(const char *text, size_t low, size_t high, pha__cuts cuts);
 
 /* Counts words (runs of bytes that are not ASCII white space) and newlines. `before` is the byte before the text, or
  * '\n' at the beginning. */

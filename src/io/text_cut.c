@@ -2,7 +2,7 @@
  *
  * Byte-level BPE first splits text by a pattern (GPT-2's: 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|
  * \s+(?!\S)|\s+) and then merges inside each part, so a cut is safe where it falls between two parts and where neither
- * side looks across it.
+ * side looks across it. Which places are such is said by the tokenizer (tokenizer/cuts.c). For GPT-2's pattern:
  *
  * Safe: before a white-space character that follows a character which is not white space.
  *  - It is a boundary of the whole: no alternative has white space after something else, so a match that holds the left
@@ -13,9 +13,11 @@
  * leaves the last character of a run to what follows (" \n x" is " \n" and " x", but a text that ends in " \n " keeps
  * the run whole), so where a run ends depends on what comes after it.
  *
- * Patterns of later models (cl100k and its kin) take newlines together with punctuation before them, but never with a
- * letter or digit; so those places are preferred. All bytes are fine: the byte on the right is ASCII, so the characters
- * on the left are decoded alike in the whole and in the part, also where they are not valid UTF-8.
+ * Patterns of later models (cl100k and its kin) take newlines together with punctuation before them: there a blank is
+ * such a place, and the beginning of a line, for a run of white space always ends behind its last newline.
+ *
+ * All bytes are fine: the byte on one side is ASCII white space, so the characters on the left are decoded alike in the
+ * whole and in the part, also where they are not valid UTF-8.
  */
 #include "base/utf8.h"
 #include "io/text.h"
@@ -47,14 +49,31 @@ static bool solid_before(const unsigned char *text, size_t low, size_t p)
     return false; /* not UTF-8: some other place will be found */
 }
 
-size_t pha__text_cut(const char *text, size_t low, size_t high)
+/* Does text[p..high] begin with a character that is surely no white space? Nor a slash: some patterns take those
+ * together with the ends of lines before them. */
+static bool solid_at(const unsigned char *text, size_t p, size_t high)
+{
+    int32_t code;
+    if (text[p] < 0x80) return text[p] > ' ' && text[p] != '/' && text[p] != 0x7f;
+    pha__utf8_decode(text + p, high + 1 - p, &code);
+    return code >= 0 && !is_wide_space(code);
+}
+
+static bool may_cut(const unsigned char *text, size_t low, size_t p, size_t high, pha__cuts cuts)
+{
+    if (is_space(text[p]))
+        return cuts & (text[p] == ' ' ? PHA__CUT_BLANK : PHA__CUT_LINE_END) && solid_before(text, low, p);
+    return cuts & PHA__CUT_LINE && text[p - 1] == '\n' && solid_at(text, p, high);
+}
+
+size_t pha__text_cut(const char *text, size_t low, size_t high, pha__cuts cuts)
 {
     const unsigned char *s = (const unsigned char *)text;
     size_t other = 0;
-    for (size_t p = high; p > low; p--) {
-        if (!is_space(s[p])) continue;
+    for (size_t p = high; p > low && cuts; p--) {
+        if (!may_cut(s, low, p, high, cuts)) continue;
         if (is_alnum(s[p - 1])) return p;
-        if (!other && solid_before(s, low, p)) other = p;
+        if (!other) other = p;
     }
     return other;
 }

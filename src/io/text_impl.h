@@ -45,7 +45,8 @@ struct pha__text {
 
 /* Makes at least `want` bytes available, fewer only at the end of the stream. */
 pha_status pha__text_fill(pha__text *t, size_t want);
-/* A piece had no safe place: where to cut it between two characters. Said once per file. */
+/* A piece had no safe place: where to cut it all the same, before white space or else between two characters. Said
+ * once per file. text[size] must exist. */
 size_t pha__text_cut_anywhere(pha__text *t, const char *text, size_t size);
 bool pha__text_is_blank(const char *s, size_t n);
 

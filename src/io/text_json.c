@@ -182,7 +182,7 @@ pha_status pha__text_next_json(pha__text *t, pha__piece *piece)
     if (t->document_left == 0) return PHA_OK;
     size_t n = t->document_left, low = 0, want = t->options.piece;
     while (n > want) {
-        n = pha__text_cut(t->document, low, want);
+        n = pha__text_cut(t->document, low, want, t->options.cuts);
         if (!n && want >= t->hard) n = pha__text_cut_anywhere(t, t->document, want);
         if (n) break;
         n = t->document_left, low = want;

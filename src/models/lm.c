@@ -67,18 +67,24 @@ Var pha__lm_table(Params p, const pha__config *c)
     return pha__param(p, "embed", c->vocab_size, c->d_model, PHA__MATRIX, pha__init_normal(c->embed_std));
 }
 
-Var pha__lm_embed(Params p, const pha__config *c)
+Var pha__lm_gather(Params p, const pha__config *c, double scale, double dropout)
 {
     Var E = pha__lm_table(p, c);
-    pha__embed_attr attr = {(float)sqrt(c->d_model), (float)c->dropout, dropout_site(p, 0)};
+    pha__embed_attr attr = {(float)scale, (float)dropout, dropout_site(p, 0)};
     return pha__apply(p, "embed", &pha__op_embed, &E, 1, &attr, sizeof attr);           /* (B, T, D) */
 }
 
+Var pha__lm_embed(Params p, const pha__config *c) { return pha__lm_gather(p, c, sqrt(c->d_model), c->dropout); }
+
 void pha__lm_head(Params p, Var x, const pha__config *c, pha__head head)
+{
+    pha__lm_outputs(p, rmsnorm(p, "norm", x), c, head);
+}
+
+void pha__lm_outputs(Params p, Var x, const pha__config *c, pha__head head)
 {
     static const pha__matmul_attr fp32 = {true};
     Var E = pha__lm_table(p, c);
-    x = rmsnorm(p, "norm", x);                                                          /* (B, T, D) */
     if (head == PHA__HEAD_NONE) pha__output(p, "hidden", x);
     if (head == PHA__HEAD_LOSS) cross_entropy(p, "loss", x, E, 1);                      /* (B, T, 2) */
     if (head == PHA__HEAD_LOGITS)

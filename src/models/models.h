@@ -45,6 +45,16 @@ pha_status pha__model_add(const pha__model_row *row);
 Var pha__lm_table(Params p, const pha__config *c);
 Var pha__lm_embed(Params p, const pha__config *c);
 void pha__lm_head(Params p, Var x, const pha__config *c, pha__head head);
+/* What these two are made of: drop(scale E[c]); and what is asked for, from the vectors that the table multiplies. */
+Var pha__lm_gather(Params p, const pha__config *c, double scale, double dropout);
+void pha__lm_outputs(Params p, Var x, const pha__config *c, pha__head head);
+
+/* The language model of GPT-2 around any attention (gpt2.c): the ends, and the block. */
+typedef Var pha__attend(Params p, const char *name, Var x, const pha__config *c, int layer); /* (B, T, D), as x */
+Var pha__gpt2_embed(Params p, const pha__config *c);
+Var pha__gpt2_positions(Params p, Var x, const pha__config *c);
+Var pha__gpt2_block(Params p, Var x, const pha__config *c, int layer, pha__attend *attend);
+void pha__gpt2_head(Params p, Var x, const pha__config *c, pha__head head);
 
 /* Records a whole language model: embedding, positions, blocks, head. Outputs: "logits" (B, T, V), or losses (B, T, 2:
  * nll and hit), "loss" among them, or "hidden". Ends the recording (pha__program_finish). */

@@ -9,10 +9,28 @@ static void fill_normal(float *out, int32_t rows, int32_t width, const double *a
     pha__fill_normal(out, (int64_t)rows * width, arg[0], seed, path);
 }
 
+/* arg: low, high */
+static void fill_uniform(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
+    uint64_t h = pha__hash_path(path);
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) {
+        uint32_t counter[4] = {(uint32_t)(i / 4), (uint32_t)h, (uint32_t)(h >> 32), PHA__STREAM_INIT}, word[4];
+        pha__philox(seed, counter, word);
+        out[i] = (float)(arg[0] + (arg[1] - arg[0]) * (double)pha__uniform(word[i % 4]));
+    }
+}
+
 static void fill_constant(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
 {
     (void)seed, (void)path;
     for (int64_t i = 0; i < (int64_t)rows * width; i++) out[i] = (float)arg[0];
+}
+
+static void fill_identities(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed,
+                            const char *path)
+{
+    (void)arg, (void)seed, (void)path;
+    for (int64_t i = 0; i < (int64_t)rows * width; i++) out[i] = i / width % width == i % width;
 }
 
 /* Taps (channels, n): 1 for the current token, 0 for those before it. */
@@ -75,7 +93,9 @@ static void fill_input_scaled(float *out, int32_t rows, int32_t width, const dou
 }
 
 pha__init pha__init_normal(double std) { return (pha__init){fill_normal, {std}}; }
+pha__init pha__init_uniform(double low, double high) { return (pha__init){fill_uniform, {low, high}}; }
 pha__init pha__init_constant(double value) { return (pha__init){fill_constant, {value}}; }
+pha__init pha__init_identities(void) { return (pha__init){fill_identities, {0}}; }
 pha__init pha__init_first_tap(void) { return (pha__init){fill_first_tap, {0}}; }
 pha__init pha__init_xavier(double gain) { return (pha__init){fill_xavier, {gain}}; }
 pha__init pha__init_theta(void) { return (pha__init){fill_theta, {0}}; }

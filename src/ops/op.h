@@ -140,6 +140,9 @@ typedef struct pha__op {
     /* What a session of max_context tokens keeps; NULL: nothing. */
     pha__state_layout (*state)(const pha__shape *s, int64_t max_context);
     int64_t (*lookback)(const pha__shape *s); /* tokens, the newest one included, that it reads of its lanes; NULL: 0 */
+    /* Does forward treat a sequence as a whole, so that a row is within the limits of numerics.md 2 of what it is alone
+     * or in a session, and not the same bits? Only in programs with gradients. NULL: never. */
+    bool (*apart)(const void *attr);
     /* Cost for (B, T) of s at `context` earlier tokens: useful floating-point operations of a pass. Bytes are derived
      * from the values. */
     double (*flops)(const pha__shape *s, pha__pass pass, int64_t context);

@@ -252,6 +252,37 @@ static void lifetimes(pha__program *p)
     }
 }
 
+static int64_t longest(const pha__program *p, const pha__node *n)
+{
+    pha__shape shape;
+    if (n->merged || !n->op->longest) return INT64_MAX;
+    pha__shape_of(p, n, &shape);
+    return n->op->longest(&shape);
+}
+
+int64_t pha__longest_text(const pha__program *p)
+{
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < p->n_nodes; i++) {
+        int64_t tokens = longest(p, p->nodes[i]);
+        least = tokens < least ? tokens : least;
+    }
+    return least;
+}
+
+/* No session may get to where an op has nothing. */
+static pha_status check_context(const pha__program *p)
+{
+    for (int i = 0; i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        int64_t tokens = longest(p, n);
+        if (tokens < p->options.max_context)
+            FAIL(BAD_INPUT, "%s (%s:%d): a text of this model has at most %lld tokens, not %lld", n->path, n->file,
+                 n->line, (long long)tokens, (long long)p->options.max_context);
+    }
+    return PHA_OK;
+}
+
 pha_status pha__derive(pha__program *p)
 {
     p->tail = -1;
@@ -262,16 +293,14 @@ pha_status pha__derive(pha__program *p)
         if (!n->merged) n->wants_grad = p->options.gradients && wants_grad(n);
         if (n->merged) n->wants_grad = n->merged->wants_grad;
     }
+    TRY(check_context(p));
     size_t state = 0;
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];
         if (n->merged) continue;
-        pha__shape shape;
-        pha__shape_of(p, n, &shape);
-        if (n->op->longest && n->op->longest(&shape) < p->options.max_context)
-            FAIL(BAD_INPUT, "%s (%s:%d): a text may have at most %lld tokens, not %lld", n->path, n->file, n->line,
-                 (long long)n->op->longest(&shape), (long long)p->options.max_context);
         if (n->op->state && p->options.max_context) {
+            pha__shape shape;
+            pha__shape_of(p, n, &shape);
             n->state_offset = state;
             pha__state_layout layout = n->op->state(&shape, p->options.max_context);
             size_t bytes = pha__state_bytes(&layout);

@@ -116,14 +116,15 @@ static pha_status merge(pha__program *p, Var *members, int n)
     return PHA_OK;
 }
 
-/* Matrices, vectors, then what is not learned, frozen or computed: so that each kind of learned ones is one range, and
- * gradients and moments have no room for the others. */
-enum { MATRICES, VECTORS, FROZEN, CONSTANTS, CLASSES };
+/* Matrices, vectors, dynamics, then what is not learned, frozen or computed: so that each kind of learned ones is one
+ * range, and gradients and moments have no room for the others. */
+enum { MATRICES, VECTORS, DYNAMICS, FROZEN, CONSTANTS, CLASSES };
 
 static int class_of(const pha__node *w)
 {
     if (w->kind == PHA__CONSTANT) return CONSTANTS;
-    return w->frozen ? FROZEN : w->kind == PHA__MATRIX ? MATRICES : VECTORS;
+    if (w->frozen) return FROZEN;
+    return w->kind == PHA__MATRIX ? MATRICES : w->kind == PHA__VECTOR ? VECTORS : DYNAMICS;
 }
 
 /* Stacks first, in path order of their first weight; then the rest by class. Each starts on a cache line. */
@@ -148,7 +149,8 @@ static void lay_out(pha__program *p, Var *const *stacks, const int *sizes, int n
             at += ((int64_t)w->rows * w->width + align - 1) / align * align;
         }
         if (class == MATRICES) p->matrices = at;
-        if (class == VECTORS) p->trainable = at;
+        if (class == VECTORS) p->steady = at;
+        if (class == DYNAMICS) p->trainable = at;
     }
     p->weights = at;
     for (int i = 0; i < p->n_params; i++)

@@ -37,8 +37,10 @@ typedef struct pha__init {
 typedef enum pha__param_kind {
     PHA__MATRIX,   /* decays; stored as bf16 in a bf16 program */
     PHA__VECTOR,   /* gains, biases, mixing scalars, rates: no decay, fp32 always */
+    PHA__DYNAMICS, /* a vector that says how a state moves: its learning rate is at most PHA__MOST_DYNAMICS */
     PHA__CONSTANT, /* computed, not learned, not in checkpoints */
 } pha__param_kind;
+#define PHA__MOST_DYNAMICS 1e-3 /* baselines.md 6 */
 
 typedef struct pha__node {
     const char *path;  /* layer3.gss.gate */
@@ -194,6 +196,7 @@ struct pha__program {
     int64_t weights;     /* elements of a weight block, padding included: learned matrices and vectors, then what is
                             frozen, then constants (fuse.c) */
     int64_t matrices;    /* elements before the first learned vector */
+    int64_t steady;      /* elements before the first PHA__DYNAMICS */
     int64_t trainable;   /* elements before the first that is not learned */
     uint64_t parameters; /* numbers of a model file, without padding */
     struct {
@@ -233,6 +236,7 @@ int32_t pha__rows_of(const pha__node *n, int i);  /* of input i, which is there;
 uint32_t pha__inputs_of(const pha__node *n);      /* a mask of those that are there */
 pha_status pha__unfused_by_environment(unsigned *rules); /* adds those of PHA_UNFUSED (fuse.c) */
 
+int64_t pha__longest_text(const pha__program *p); /* tokens, as op->longest says; INT64_MAX: no op sets a limit */
 Var pha__find_param(const pha__program *p, const char *path); /* NULL: none */
 Var pha__find_value(const pha__program *p, const char *path); /* the result of an op; NULL: none */
 

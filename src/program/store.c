@@ -64,8 +64,10 @@ static int unit(const layout *l, int k, int64_t *rows)
 
 static bool wanted(const pha__node *v, int which)
 {
-    static const int bit[] = {
-        [PHA__MATRIX] = PHA__ALL_MATRICES, [PHA__VECTOR] = PHA__ALL_VECTORS, [PHA__CONSTANT] = PHA__ALL_CONSTANTS};
+    static const int bit[] = {[PHA__MATRIX] = PHA__ALL_MATRICES,
+                              [PHA__VECTOR] = PHA__ALL_VECTORS,
+                              [PHA__DYNAMICS] = PHA__ALL_VECTORS,
+                              [PHA__CONSTANT] = PHA__ALL_CONSTANTS};
     return which & bit[v->kind] && (!v->frozen || which & PHA__ALL_FROZEN);
 }
 

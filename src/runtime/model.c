@@ -10,6 +10,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/print.h"
+#include "runtime/gpt2_files.h"
 #include "runtime/tensors.h"
 
 pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own}; }
@@ -72,6 +73,7 @@ static pha_status bind(pha_model *m, const pha__tensor **tensor)
 static pha_status bind_weights(pha_model *m)
 {
     TRY(pha__store_open(&m->store, m->names, NULL));
+    if (m->gpt2) return pha__gpt2_bind(m);
     const pha__tensor **tensor = pha__alloc_zero((size_t)m->names->n_params + 1, sizeof *tensor);
     pha_status status = tensor ? bind(m, tensor) : PHA_NO_MEMORY;
     pha__free(tensor);
@@ -110,6 +112,19 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
+/* Ours, or that of a folder of GPT-2. */
+static pha_status read_config(pha_model *m, const char *path, const pha__config_rules *rules)
+{
+    json_t *object, *ours = NULL;
+    TRY(pha__json_load(&object, path, (size_t)1 << 20));
+    m->gpt2 = pha__gpt2_is(object);
+    pha_status status = m->gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
+    if (!status) status = pha__config_parse(&m->config, m->gpt2 ? ours : object, path, rules);
+    json_decref(ours);
+    json_decref(object);
+    return status;
+}
+
 /* In one file, or in several with an index. */
 static pha_status open_weights(pha_model *m)
 {
@@ -137,7 +152,7 @@ static pha_status open_parts(pha_model *m)
     char *path;
     pha__config_rules r = pha__rules();
     TRY(in_folder(&path, m->folder, "config.json"));
-    pha_status status = pha__config_load(&m->config, path, &r);
+    pha_status status = read_config(m, path, &r);
     if (!status && m->config.vocab_size < 2)
         status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing", path);
     pha__free(path);
@@ -153,12 +168,14 @@ static pha_status open_parts(pha_model *m)
 /* A run folder has a config.json too; its model is one level down. */
 static pha_status check_not_a_run(const char *folder)
 {
-    char *run, *weights = NULL;
+    char *run, *weights = NULL, *index = NULL;
     TRY(in_folder(&run, folder, "run.json"));
     pha_status status = in_folder(&weights, folder, "model.safetensors");
-    bool is_run = !status && pha__exists(run) && !pha__exists(weights);
+    if (!status) status = in_folder(&index, folder, "model.safetensors.index.json");
+    bool is_run = !status && pha__exists(run) && !pha__exists(weights) && !pha__exists(index);
     pha__free(run);
     pha__free(weights);
+    pha__free(index);
     TRY(status);
     if (is_run)
         FAIL(BAD_INPUT, "%s: is a run, not a model; its model, once the run is done, is %s/model", folder, folder);

@@ -24,6 +24,7 @@ struct pha_model {
     pha__arena constants;
     pha__tokenizer *tokenizer;
     char *folder;
+    bool gpt2; /* the folder has the names of GPT-2 (gpt2_files.h) */
     _Atomic uint64_t fingerprint; /* made when it is first asked for */
     _Atomic bool has_fingerprint, verified;
 };

@@ -16,7 +16,7 @@ static pha_status list(pha__tensor *tensors, size_t *n, const pha__store *s, pha
         if (!in_file(v, role != PHA__WEIGHT)) continue;
         const float *data = pha__store_host(s, role, i);
         if (!data) TRY(pha__store_copy_out(s, role, i, staging + v->offset));
-        bool vector = flat && v->rows == 1 && v->kind == PHA__VECTOR;
+        bool vector = flat && v->rows == 1 && (v->kind == PHA__VECTOR || v->kind == PHA__DYNAMICS);
         pha__tensor t = {.name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}};
         if (vector) t.rank = 1, t.shape[0] = v->width;
         t.data = data ? data : staging + v->offset;

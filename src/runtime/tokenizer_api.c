@@ -59,7 +59,7 @@ pha_status pha_tokenizer_decode(const pha_tokenizer *t, const int32_t *ids, size
         const unsigned char *bytes = pha__tokenizer_bytes(inner(t), ids[i], &length);
         if (!bytes) {
             pha__str_free(&s);
-            FAIL(USAGE, "token %zu has the id %d, but the tokenizer's ids are 0 to %d", i, ids[i],
+            FAIL(BAD_INPUT, "token %zu has the id %d, but the tokenizer's ids are 0 to %d", i, ids[i],
                  pha_tokenizer_size(t) - 1);
         }
         pha__str_add(&s, bytes, length);

@@ -2,6 +2,7 @@
 #include "base/print.h"
 
 #include <locale.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/fs.h"
@@ -93,12 +94,30 @@ static void commas(void **state)
     remove(path);
 }
 
+/* With decimals, or in the form of huge numbers. */
+static void numbers(void **state)
+{
+    (void)state;
+    static const struct { double x; int decimals; const char *text; } all[] = {
+        {0, 2, "0.00"},           {1.23456, 4, "1.2346"},         {-17, 1, "-17.0"},
+        {999999999, 0, "999999999"}, {1e9, 4, "1.0000e+09"},      {-1e9, 4, "-1.0000e+09"},
+        {1.23456e245, 2, "1.2346e+245"}, {1.7e308, 4, "1.7000e+308"}, {INFINITY, 4, "inf"},
+    };
+    char text[32];
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        int n = pha__print_number(text, sizeof text, all[i].x, all[i].decimals);
+        assert_string_equal(text, all[i].text);
+        assert_int_equal(n, strlen(text));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(visible),
         cmocka_unit_test(messages),
         cmocka_unit_test(commas),
+        cmocka_unit_test(numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < KINDS && !path[i]; i++) path[i] = fuzz_path(names[i]);
     int kind = data[0] % KINDS;
     bool skip = data[0] & 0x80, exact = (kind == 1 || kind == 2) && !is_compressed(data + 1, size - 1);
-    pha__text_options options = { .piece = 1 + data[0] / KINDS % 8 * 5, .skip_bad = skip, .max_line = 4096 };
+    pha__text_options options = { .cuts = PHA__CUT_BLANK, .piece = 1 + data[0] / KINDS % 8 * 5,
+                                  .skip_bad = skip, .max_line = 4096 };
     data++, size--;
     check_object(data, size);
     fuzz_write(path[kind], data, size);

@@ -113,7 +113,7 @@ static void real_text(void **state)
     unsigned char *text = malloc(SIZE);
     size_t n;
     snprintf(path, sizeof path, "%s/wikitext/wiki103.valid.tokens", data);
-    OK(pha__stream_open(&stream, path));
+    OK(pha__stream_open(&stream, path, NULL));
     OK(pha__stream_read(stream, text, SIZE, &n));
     pha__stream_close(stream);
     n = pha__utf8_whole(text, n);

@@ -66,7 +66,7 @@ static void wikitext(void **state)
     for (size_t piece = 1; piece < 60; piece++) {
         pha__str text = { 0 };
         const char *one = root;
-        OK(read_all(&text, &one, 1, &(pha__text_options){ .piece = piece }, NULL));
+        OK(read_all(&text, &one, 1, &(pha__text_options){ .cuts = PHA__CUT_BLANK, .piece = piece }, NULL));
         size_t n = 0;
         for (size_t i = 0; i < text.size; i++)
             if (text.data[i] != '/') text.data[n++] = text.data[i];
@@ -114,7 +114,7 @@ static void jsonl(void **state)
     for (int i = 0; i < 100000; i++) pha__str_puts(&big, "ab ");
     pha__str_puts(&big, "\"}\n{\"text\":\"after\"}\n");
     put("c.jsonl", big.data, big.size);
-    pha__text_options few = { .max_line = 100000, .piece = 1000 };
+    pha__text_options few = { .max_line = 100000, .cuts = PHA__CUT_BLANK, .piece = 1000 };
     FAILS(BAD_INPUT, "c.jsonl:1: a line of more than 100000 bytes", read_all(&text, &one, 1, &few, NULL));
     few.skip_bad = true;
     pha__text_stats stats;
@@ -148,7 +148,7 @@ static void check_cuts(pha__encoder *e, const char *text, size_t size, int *trie
     assert_true(n <= 5000);
     memcpy(whole, ids, n * sizeof *ids);
     for (size_t high = 1; high < size; high++) {
-        size_t cut = pha__text_cut(text, 0, high);
+        size_t cut = pha__text_cut(text, 0, high, PHA__CUT_BLANK | PHA__CUT_LINE_END);
         if (!cut) continue;
         assert_true(cut <= high);
         OK(pha__encode(e, text, cut, false, &ids, &a));
@@ -231,7 +231,7 @@ static void pieces(void **state)
     for (int i = 0; i < 3000; i++) pha__str_printf(&text, "w%d%s", i, i % 7 ? " " : "\n");
     put("a.txt", text.data, text.size);
     const char *one = root;
-    OK(read_all(&got, &one, 1, &(pha__text_options){ .piece = 1000 }, NULL));
+    OK(read_all(&got, &one, 1, &(pha__text_options){ .cuts = PHA__CUT_BLANK, .piece = 1000 }, NULL));
     size_t n = 0, cut = 0;
     for (size_t i = 0; i < got.size; i++) {
         if (got.data[i] == '/') cut++, assert_true(got.data[i + 1] == ' ' || got.data[i + 1] == '\n');
@@ -240,11 +240,17 @@ static void pieces(void **state)
     assert_int_equal(n, text.size);
     assert_true(cut >= text.size / 1000 && cut < text.size / 900);
     pha__str_clear(&text);
-    for (int i = 0; i < 30001; i++) pha__str_puts(&text, "\xc3\xa9");
+    for (int i = 0; i < 90001; i++) pha__str_puts(&text, "\xc3\xa9");
     put("a.txt", text.data, text.size);
-    OK(read_all(&got, &one, 1, &(pha__text_options){ .piece = 1001 }, NULL));
-    assert_int_equal(got.size, text.size + text.size / 16016 + 1);
-    assert_int_equal(got.data[16016], '/'); /* 16 times the piece, and between two characters */
+    OK(read_all(&got, &one, 1, &(pha__text_options){ .cuts = PHA__CUT_BLANK, .piece = 1001 }, NULL));
+    assert_int_equal(got.size, text.size + text.size / 64064 + 1);
+    assert_int_equal(got.data[64064], '/'); /* 64 times the piece, and between two characters */
+    for (size_t i = 60000; i < 90000; i++) text.data[i] = "abcd "[i % 5];
+    put("a.txt", text.data, text.size);
+    pha__str_clear(&got);
+    OK(read_all(&got, &one, 1, &(pha__text_options){ .piece = 1001 }, NULL)); /* whole, as far as that goes */
+    assert_memory_equal(got.data, text.data, 64064);
+    assert_memory_equal(got.data + 64064, "/ abcd", 6);
     pha__str_free(&text);
     pha__str_free(&got);
 }

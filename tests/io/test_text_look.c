@@ -39,7 +39,7 @@ static pha_status read_file(const char *name, const void *data, size_t size, con
 
 static void expect(const char *name, const char *text, const char *want)
 {
-    pha__text_options small = { .piece = 8 };
+    pha__text_options small = { .cuts = PHA__CUT_BLANK, .piece = 8 };
     for (int i = 0; i < 2; i++) {
         OK(read_file(name, text, strlen(text), i ? &small : NULL, NULL));
         if (got.size != strlen(want) || (got.size && memcmp(got.data, want, got.size) != 0))
@@ -144,7 +144,7 @@ static void no_text(void **state)
 static void odd_text(void **state)
 {
     (void)state;
-    pha__text_options o = { .check = true, .piece = 64 };
+    pha__text_options o = { .check = true, .cuts = PHA__CUT_BLANK, .piece = 64 };
     OK(read_file("menu.txt", TEXT("caf\xe9 cr\xe8me"), &o, NULL));
     assert_memory_equal(got.data, "caf\xe9 cr\xe8me|", 11);
     assert_true(noted("menu.txt: 2 bytes are not UTF-8 (the first, 0xe9, is byte 3") && noted("iconv"));

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "io/text.h"
 #include "io/tokenizer/tokenizer_impl.h"
 #include "support/allocations.h"
 
@@ -269,6 +270,82 @@ static void saved_and_loaded(void **state)
     OK(pha__remove_tree(folder));
 }
 
+/* What a file doesn't say is as Hugging Face has it. */
+static void defaults(void **state)
+{
+    (void)state;
+    static const char *const pairs[][2] = {
+        {"{\"type\": \"ByteLevel\"}", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"use_regex\": true}"},
+        {"[{\"type\": \"Punctuation\"}, {\"type\": \"ByteLevel\"}]",
+         "[{\"type\": \"Punctuation\", \"behavior\": \"Isolated\"}, {\"type\": \"ByteLevel\"}]"},
+        {"[{\"type\": \"Digits\"}, {\"type\": \"ByteLevel\"}]",
+         "[{\"type\": \"Digits\", \"individual_digits\": false}, {\"type\": \"ByteLevel\"}]"},
+    };
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        uint64_t hash[2];
+        for (int k = 0; k < 2; k++) {
+            char pre[300];
+            pha__tokenizer *t;
+            bool list = pairs[i][k][0] == '[';
+            snprintf(pre, sizeof pre, list ? "{\"type\": \"Sequence\", \"pretokenizers\": %s}" : "%s", pairs[i][k]);
+            OK(load(&t, &(kind){.name = "k.json", .pre = pre}));
+            hash[k] = pha__tokenizer_hash(t);
+            pha__tokenizer_close(t);
+        }
+        assert_true(hash[0] == hash[1]);
+    }
+}
+
+static void same_ids(const kind *a, const char *text_a, const kind *b, const char *text_b)
+{
+    const kind *k[2] = {a, b};
+    const char *text[2] = {text_a, text_b};
+    int32_t ids[2][100];
+    size_t n[2];
+    for (int i = 0; i < 2; i++) {
+        pha__tokenizer *t;
+        pha__encoder *e;
+        const int32_t *found;
+        OK(load(&t, k[i]));
+        OK(pha__encoder_open(&e, t));
+        OK(pha__encode(e, text[i], strlen(text[i]), false, &found, &n[i]));
+        assert_in_range(n[i], 1, 100);
+        memcpy(ids[i], found, n[i] * sizeof *found);
+        pha__encoder_close(e);
+        pha__tokenizer_close(t);
+    }
+    assert_int_equal(n[0], n[1]);
+    assert_memory_equal(ids[0], ids[1], n[0] * sizeof *ids[0]);
+}
+
+#define SPLIT(pattern)                                                                                         \
+    "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": " pattern                     \
+    ", \"behavior\": \"Isolated\"}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}]}"
+
+/* A text to split at is that text, whatever it means in patterns. */
+static void literal_texts(void **state)
+{
+    (void)state;
+    const kind text = {.name = "text", .pre = SPLIT("{\"String\": \".\"}")};
+    const kind pattern = {.name = "pattern", .pre = SPLIT("{\"Regex\": \"[.]\"}")};
+    const kind longer = {.name = "longer", .pre = SPLIT("{\"String\": \"s.(a\"}")};
+    const kind its_pattern = {.name = "its pattern", .pre = SPLIT("{\"Regex\": \"[s][.][(][a]\"}")};
+    same_ids(&text, "aB..a.1sa1 .", &pattern, "aB..a.1sa1 .");
+    same_ids(&longer, "aBs.(aBaBs1(aBas.(a", &its_pattern, "aBs.(aBaBs1(aBas.(a");
+}
+
+/* Marks come into one order: those below a letter (class 220) before those above it (class 230). */
+static void marks(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"neox", "nfd"};
+    for (int i = 0; i < 2; i++) {
+        const kind *k = &kinds[1 + i];
+        assert_string_equal(k->name, names[i]);
+        same_ids(k, "x\314\207\314\243 a\314\201\314\243", k, "x\314\243\314\207 a\314\243\314\201");
+    }
+}
+
 /* Texts of one class of characters: linear time, or a message. */
 static void hostile_texts(void **state)
 {
@@ -294,6 +371,121 @@ static void hostile_texts(void **state)
         pha__tokenizer_close(t);
     }
     free(text);
+}
+
+/* ---- in pieces ------------------------------------------------------------------------------------------- */
+
+static const int32_t *encode(pha__encoder *e, const char *text, size_t size, size_t *n)
+{
+    const int32_t *ids;
+    OK(pha__encode(e, text, size, false, &ids, n));
+    return ids;
+}
+
+/* What is hard to cut: white space, punctuation, digits, marks, letters of one byte and more, bytes that are none. */
+static size_t hard_text(char *text, size_t size, uint32_t *x)
+{
+    static const char *const parts[] = {
+        "a", "B", "aBa", "1", "11", " ", " ", "  ", "\n", "\n", "\n\n", "\r\n", "\t", ".", "..", "'s", "'", "/", "$",
+        "\303\251", "\314\201", "\302\240", "\343\200\202", "\344\270\200", "\342\200\250", "\302\262", "\377", "<m>",
+        "[X]", " [X]", "\001", "\357\267\272", "\302\250", "a", "1", "a ", "a\n", ".\n"};
+    size_t n = 0;
+    while (n + 8 < size) {
+        *x = *x * 1664525u + 1013904223u;
+        const char *part = parts[(*x >> 12) % (sizeof parts / sizeof *parts)];
+        memcpy(text + n, part, strlen(part)), n += strlen(part);
+    }
+    return n;
+}
+
+/* Every place that a tokenizer allows: the ids of the parts are those of the whole. Returns how many there were. */
+static int try_all_cuts(const kind *k, const pha__tokenizer *t, pha__encoder *e, const char *text, size_t size)
+{
+    static int32_t whole[4000], parts[4000];
+    size_t n, a, b;
+    int tried = 0;
+    const int32_t *ids = encode(e, text, size, &n);
+    assert_true(n <= 4000);
+    memcpy(whole, ids, n * sizeof *ids);
+    for (size_t high = 1; high < size; high++) {
+        size_t cut = pha__text_cut(text, high - 1, high, pha__tokenizer_cuts(t));
+        if (!cut) continue;
+        tried++;
+        ids = encode(e, text, cut, &a);
+        memcpy(parts, ids, a * sizeof *ids);
+        ids = encode(e, text + cut, size - cut, &b);
+        if (a + b == n) memcpy(parts + a, ids, b * sizeof *ids);
+        if (a + b != n || memcmp(parts, whole, n * sizeof *whole) != 0)
+            fail_msg("%s: cut at %zu ('%.8s' | '%.8s') changes the ids", k->name, cut, text + (cut > 8 ? cut - 8 : 0),
+                     text + cut);
+    }
+    return tried;
+}
+
+static void cut_anywhere_allowed(void **state)
+{
+    (void)state;
+    static const char *const whole[] = {"bloom", "roberta", "previous", "next", "inverted", "removed", "none"};
+    static const char rare[] = "a.\n/'s1 a\n\302\240\na 1\n\343\200\200 \n B";
+    char text[600];
+    for (size_t i = 0; i < N_KINDS; i++) {
+        pha__tokenizer *t;
+        pha__encoder *e;
+        OK(load(&t, &kinds[i]));
+        OK(pha__encoder_open(&e, t));
+        int tried = 0;
+        bool wanted = true;
+        uint32_t x = 7;
+        tried += try_all_cuts(&kinds[i], t, e, rare, strlen(rare));
+        for (int round = 0; round < 8; round++)
+            tried += try_all_cuts(&kinds[i], t, e, text, hard_text(text, sizeof text, &x));
+        for (size_t k = 0; k < sizeof whole / sizeof *whole; k++) wanted &= strcmp(kinds[i].name, whole[k]) != 0;
+        if (wanted != (tried > 100)) fail_msg("%s: %d cuts", kinds[i].name, tried);
+        pha__encoder_close(e);
+        pha__tokenizer_close(t);
+    }
+}
+
+/* A document much longer than a piece, as a reader hands it on. */
+static void in_pieces(void **state)
+{
+    (void)state;
+    enum { SIZE = 40000, PIECE = 2000 };
+    char folder[256], path[300], *text = malloc(SIZE);
+    uint32_t x = 3;
+    size_t size = hard_text(text, SIZE, &x);
+    check_folder(folder);
+    snprintf(path, sizeof path, "%s/long.txt", folder);
+    OK(pha__write_file(path, text, size));
+    for (size_t i = 0; i < N_KINDS; i++) {
+        pha__tokenizer *t;
+        pha__encoder *e;
+        pha__text *reader;
+        pha__piece piece;
+        size_t n, m, at = 0, pieces = 0;
+        OK(load(&t, &kinds[i]));
+        OK(pha__encoder_open(&e, t));
+        const int32_t *ids = encode(e, text, size, &n);
+        int32_t *whole = malloc(n * sizeof *whole);
+        memcpy(whole, ids, n * sizeof *whole);
+        pha__text_options o = {.cuts = pha__tokenizer_cuts(t), .piece = PIECE, .quiet = true};
+        OK(pha__text_open(&reader, (const char *[]){path}, 1, &o));
+        for (;; pieces++, at += m) {
+            OK(pha__text_next(reader, &piece));
+            if (!piece.data) break;
+            ids = encode(e, piece.data, piece.size, &m);
+            if (at + m > n || memcmp(whole + at, ids, m * sizeof *ids))
+                fail_msg("%s: piece %zu differs", kinds[i].name, pieces);
+        }
+        assert_int_equal(at, n);
+        if (o.cuts ? pieces < SIZE / PIECE / 2 : pieces != 1) fail_msg("%s: %zu pieces", kinds[i].name, pieces);
+        free(whole);
+        pha__text_close(reader);
+        pha__encoder_close(e);
+        pha__tokenizer_close(t);
+    }
+    free(text);
+    OK(pha__remove_tree(folder));
 }
 
 static const kind *find_kind(const char *name)
@@ -429,7 +621,7 @@ static void end_token(void **state)
     expect_end(saved, 427, "tokenizer_config.json");
     put_file(folder, "tokenizer_config.json", "{\"eos_token\": \"<nowhere>\"}");
     put_file(folder, "special_tokens_map.json", "{");
-    put_file(folder, "generation_config.json", "{\"eos_token_id\": 99999999999}");
+    put_file(folder, "generation_config.json", "{\"eos_token_id\": 4294967723}"); /* 2^32 + 427 */
     expect_end(folder, 426, "config.json"); /* with warnings */
     OK(pha__remove_tree(folder));
 }
@@ -448,6 +640,10 @@ static void end_token_by_name(void **state)
     FAILS(USAGE, "'<eos>' is no token", pha__tokenizer_set_end(t, "<eos>", "--end-token"));
     OK(pha__tokenizer_set_end(t, "<|whatever-|>", "--end-token"));
     assert_int_equal(pha__tokenizer_eot(t), 425);
+    OK(pha__tokenizer_set_end(t, "aB", "--end-token")); /* of the vocabulary */
+    assert_int_equal(pha__tokenizer_eot(t), 257);
+    FAILS(USAGE, "valid UTF-8", pha__tokenizer_set_end(t, "\303", "--end-token"));
+    assert_int_equal(pha__tokenizer_eot(t), 257);
     pha__tokenizer_close(t);
     pha__str_free(&s);
     k.added = ", {\"id\": 426, \"content\": \"</s>\", \"special\": true}";
@@ -487,7 +683,12 @@ int main(void)
         cmocka_unit_test(as_hugging_face),
         cmocka_unit_test(hashes),
         cmocka_unit_test(saved_and_loaded),
+        cmocka_unit_test(defaults),
+        cmocka_unit_test(literal_texts),
+        cmocka_unit_test(marks),
         cmocka_unit_test(hostile_texts),
+        cmocka_unit_test(cut_anywhere_allowed),
+        cmocka_unit_test(in_pieces),
         cmocka_unit_test(refused),
         cmocka_unit_test(gaps),
         cmocka_unit_test(end_token),

@@ -50,6 +50,17 @@ const lab_variant lab_variants[] = {
     {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
     {"sequential, alpha", "seq", "\"alpha\": 1.5, \"rope_theta\": 500, \"rope\": \"interleaved\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
+    {"gpt2", "gpt2", ""},
+    {"linear attention", "linear", ""},
+    {"hedgehog", "hedgehog", ""},
+    {"hedgehog, exp", "hedgehog", "\"hedgehog_map\": \"exp\""},
+    {"gpt2, all heads", "gpt2", "\"n_kv_head\": 4, \"n_positions\": 2000, \"d_ffn\": 256, \"embed_std\": 0.05"},
+    {"gss", "gss", "\"n_mode\": 24, \"attn_layers\": [], \"n_head\": null, \"n_kv_head\": null"},
+    {"gss, hybrid", "gss", "\"n_mode\": 9, \"d_ssm\": 20, \"d_gate\": 96, \"attn_layers\": [1]"},
+    {"gss, dss", "gss", "\"ssm\": \"dss\", \"n_mode\": 3, \"n_head\": null, \"n_kv_head\": null"},
+    {"gss, s4d", "gss", "\"ssm\": \"s4d-legs\", \"n_mode\": 6, \"attn_layers\": [0]"},
+    {"h3", "h3", "\"n_shift\": 9, \"ssm_state\": 16, \"n_head\": null, \"n_kv_head\": null"},
+    {"h3, hybrid", "h3", "\"ssm_init\": \"real\", \"ssm_state\": 8, \"attn_layers\": [0], \"d_ffn\": 96"},
 };
 const int lab_n_variants = sizeof lab_variants / sizeof *lab_variants;
 
@@ -90,6 +101,12 @@ static json_t *json_of(const lab_variant *v)
     snprintf(text, sizeof text, "{%s}", v->options);
     OK(pha__json_parse(&options, text, strlen(text), v->name));
     json_object_update(base, options);
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(options, next, key, value) {
+        if (json_is_null(value) && strcmp(key, "window")) json_object_del(base, key); /* null: without it */
+    }
     drop_sizes(base, v->arch);
     json_decref(options);
     return base;
@@ -122,7 +139,7 @@ static pha_status fill(lab *l, int i)
     w->init.fill(x, w->rows, w->width, w->init.arg, 1234, w->path);
     uint64_t random = pha__hash_path(w->path);
     for (int64_t k = 0; k < (int64_t)w->rows * w->width; k++) {
-        if (w->kind == PHA__VECTOR) x[k] += (float)(0.1 * lab_normal(&random));
+        if (w->kind == PHA__VECTOR || w->kind == PHA__DYNAMICS) x[k] += (float)(0.1 * lab_normal(&random));
         if (w->kind == PHA__MATRIX) x[k] = bf16_to_f32(f32_to_bf16(x[k]));
     }
     pha_status status = pha__store_copy_in(l->store, PHA__WEIGHT, i, x);

@@ -30,7 +30,11 @@ static void presets(void **state)
         { "attn-180-l10", 180424824, 2.1147, 0.01 }, { "attn-180-l18", 181082328, 2.4495, 0.01 },
         { "attn-180-l24", 180801312, 2.6321, 0.01 }, { "attn-125", 124970896, 2.4495, 0.02 },
         { "attn-125-w768", 125330064, 2.2134, 0.01 }, { "seq-186", 186147216, 2.2134, 0.01 },
-        { "seq-125", 125072032, 2.2134, 0.02 },
+        { "seq-125", 125072032, 2.2134, 0.02 },      { "gpt2-125", 124439808, 2.2134, 0.02 },
+        { "linear-125", 124439808, 2.2134, 0.02 },   { "hedgehog-125", 125619456, 2.2134, 0.02 },
+        { "gss-125", 123444672, 2.3403, 0.02 },      { "gss-hybrid-125", 126307648, 2.3403, 0.02 },
+        { "h3-125", 126635520, 2.2134, 0.02 },       { "h3-hybrid-125", 126139392, 2.2134, 0.02 },
+        { "h3-hybrid-125-rel", 126387456, 2.2134, 0.02 },
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         char path[512];
@@ -49,6 +53,7 @@ static void presets(void **state)
 
 #define BASE "\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128"
 #define TWO BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160"
+#define HYBRID(layers) "\"arch\":\"gss\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":3,\"attn_layers\":" layers
 #define FULL TWO ",\"d_aux\":64"
 
 /* As the hub has it: what changes nothing is passed over, what is said twice must agree. */
@@ -64,6 +69,36 @@ static void hub_keys(void **state)
                  "\"rms_norm_eps\":1e-06,\"rope_scaling\":null,\"attention_bias\":false,\"attention_dropout\":0.0,"
                  "\"tie_word_embeddings\":true,\"max_position_embeddings\":2048}"));
     assert_true(c.embed_std == 0.02);
+}
+
+/* Another value of such a key is another model. */
+static void hub_values(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *good, *bad, *message;
+    } all[] = {
+        {"\"tie_word_embeddings\":true", "\"tie_word_embeddings\":false", "must be true or absent"},
+        {"\"attention_bias\":false", "\"attention_bias\":true", "must be false or absent"},
+        {"\"mlp_bias\":false", "\"mlp_bias\":null", "must be false or absent"},
+        {"\"resid_pdrop\":0", "\"resid_pdrop\":0.1", "must be 0 or absent"},
+        {"\"attn_pdrop\":0.0", "\"attn_pdrop\":\"0\"", "must be 0 or absent"},
+        {"\"rope_scaling\":null", "\"rope_scaling\":{\"factor\":2}", "must be null or absent"},
+        {"\"hidden_act\":\"swish\"", "\"hidden_act\":\"gelu\"", "must be \"silu\" or absent"},
+        {"\"rms_norm_eps\":1e-6", "\"rms_norm_eps\":1e-5", "must be 1e-6 or absent"},
+        {"\"n_embd\":64", "\"n_embd\":63", "means d_model, which is 64"},
+        {"\"num_key_value_heads\":2", "\"num_key_value_heads\":4", "means n_kv_head, which is 2"},
+        {"\"n_inner\":null", "\"n_inner\":64", "means d_ffn, which is 128"},
+        {"\"n_inner\":128", "\"n_inner\":\"128\"", "means d_ffn, which is 128"},
+    };
+    pha__config c;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[600];
+        snprintf(text, sizeof text, "{" FULL ",%s}", all[i].good);
+        OK(parse(&c, text));
+        snprintf(text, sizeof text, "{" FULL ",%s}", all[i].bad);
+        FAILS(BAD_INPUT, all[i].message, parse(&c, text));
+    }
 }
 
 static void defaults(void **state)
@@ -153,57 +188,73 @@ static void written_keys(void **state)
     }
 }
 
+/* What a file may have wrong, and what is said of it. */
+static const struct {
+    const char *message, *text;
+} wrong[] = {
+    { "not a JSON object", "[]" },
+    { "'arch' is missing", "{}" },
+    { "arch 'phb' is not one of pha, seq, gpt2, linear, hedgehog, gss, h3", "{\"arch\":\"phb\"}" },
+    { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
+    { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
+    { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
+    { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
+    { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },
+    { "x.json: d_aux is not used with branches = [attn, gss]; remove it",
+      "{" FULL ",\"branches\":[\"attn\",\"gss\"]}" },
+    { "x.json: d_state, gate_bias, mix are not used with branches = [attn]; remove them",
+      "{" TWO ",\"branches\":[\"attn\"],\"gate_bias\":\"none\",\"mix\":\"dynamic\"}" },
+    { "n_head, n_kv_head, window, qk are not used with branches = [gss]; remove them",
+      "{" TWO ",\"branches\":[\"gss\"],\"window\":null,\"qk\":\"cosine\"}" },
+    { "n_layer = 257 is out of range (1 to 256)",
+      "{\"arch\":\"pha\",\"vocab_size\":1,\"d_model\":2,\"n_layer\":257}" },
+    { "vocab_size = 16777217 is out of range", "{\"arch\":\"pha\",\"vocab_size\":16777217}" },
+    { "vocab_size is not a whole number", "{\"arch\":\"pha\",\"vocab_size\":2.5}" },
+    { "residual: 'psot' is not one of post, post_raw", "{" FULL ",\"residual\":\"psot\"}" },
+    { "gss_filter: 'conv' is not one of silu, none, norm, conv4", "{" FULL ",\"gss_filter\":\"conv\"}" },
+    { "mix: the value is not one of learned", "{" FULL ",\"mix\":1}" },
+    { "branches names gss twice", "{" FULL ",\"branches\":[\"gss\",\"gss\"]}" },
+    { "at least one", "{" FULL ",\"branches\":[]}" },
+    { "branches: 'ffn' is not one of attn, gss, aux", "{" FULL ",\"branches\":[\"ffn\"]}" },
+    { "attn_layers names layer 3, but n_layer = 3: there are 0 to 2 (nearest: 2)",
+      "{" HYBRID("[1, 3]") ",\"n_head\":4}" },
+    { "attn_layers names layer -1, but n_layer = 3: there are 0 to 2 (nearest: 0)", "{" HYBRID("[-1]") "}" },
+    { "attn_layers names layer 1 twice", "{" HYBRID("[1, 1]") ",\"n_head\":4}" },
+    { "attn_layers is not a list of layers, like [1, 8]", "{" HYBRID("1") "}" },
+    { "attn_layers has an entry that is no whole number", "{" HYBRID("[0.5]") "}" },
+    { "n_head is not used where no layer is attention; remove it, or name layers in attn_layers",
+      "{" HYBRID("[]") ",\"n_head\":4}" },
+    { "'n_head' is missing", "{" HYBRID("[0]") "}" },
+    { "attn_layers is not used by arch 'pha'", "{" FULL ",\"attn_layers\":[1]}" },
+    { "ssm: 's4d' is not one of gss, dss, s4d-lin, s4d-inv, s4d-real, s4d-legs",
+      "{" HYBRID("[]") ",\"ssm\":\"s4d\"}" },
+    { "n_mode = 0 is out of range (1 to 16384)", "{" HYBRID("[]") ",\"n_mode\":0}" },
+    { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
+    { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
+    { "branch_gain is neither true nor false", "{" FULL ",\"branch_gain\":2}" },
+    { "rope_theta = 0 is out of range", "{" FULL ",\"rope_theta\":0}" },
+    { "embed_std is not a number", "{" FULL ",\"embed_std\":\"x\"}" },
+    { "d_state = 40 is not a multiple of 16 (nearest: 32, 48)",
+      "{" BASE ",\"n_head\":4,\"d_state\":40,\"d_aux\":1}" },
+    { "d_state = 16 is out of range (32 to", "{" BASE ",\"n_head\":4,\"d_state\":16,\"d_aux\":1}" },
+    { "'d_state' is missing", "{" BASE ",\"n_head\":4,\"d_aux\":1}" },
+    { "'d_aux' is missing", "{" BASE ",\"n_head\":4,\"d_state\":32}" },
+    { "'n_head' is missing", "{" BASE ",\"d_state\":32,\"d_aux\":1}" },
+    { "d_model = 64 is not a multiple of n_head = 7 (nearest: 56, 70)",
+      "{" BASE ",\"n_head\":7,\"d_state\":32,\"d_aux\":1}" },
+    { "64 / 64 = 1 is odd (nearest d_model: 128)", "{" BASE ",\"n_head\":64,\"d_state\":32,\"d_aux\":1}" },
+    { "n_head = 4 is not a multiple of n_kv_head = 3",
+      "{" BASE ",\"n_head\":4,\"n_kv_head\":3,\"d_state\":32,\"d_aux\":1}" },
+    { "n_head = 4 is not a multiple of n_kv_head = 8",
+      "{" BASE ",\"n_head\":4,\"n_kv_head\":8,\"d_state\":32,\"d_aux\":1}" },
+};
+
 static void messages(void **state)
 {
     (void)state;
-    static const struct { const char *message, *text;
-    } cases[] = {
-        { "not a JSON object", "[]" },
-        { "'arch' is missing", "{}" },
-        { "arch 'phb' is not one of pha, seq", "{\"arch\":\"phb\"}" },
-        { "arch 'a-name-that-is-longer-than-sixteen' is not", "{\"arch\":\"a-name-that-is-longer-than-sixteen\"}" },
-        { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
-        { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
-        { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
-        { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },
-        { "x.json: d_aux is not used with branches = [attn, gss]; remove it",
-          "{" FULL ",\"branches\":[\"attn\",\"gss\"]}" },
-        { "x.json: d_state, gate_bias, mix are not used with branches = [attn]; remove them",
-          "{" TWO ",\"branches\":[\"attn\"],\"gate_bias\":\"none\",\"mix\":\"dynamic\"}" },
-        { "n_head, n_kv_head, window, qk are not used with branches = [gss]; remove them",
-          "{" TWO ",\"branches\":[\"gss\"],\"window\":null,\"qk\":\"cosine\"}" },
-        { "n_layer = 257 is out of range (1 to 256)",
-          "{\"arch\":\"pha\",\"vocab_size\":1,\"d_model\":2,\"n_layer\":257}" },
-        { "vocab_size = 16777217 is out of range", "{\"arch\":\"pha\",\"vocab_size\":16777217}" },
-        { "vocab_size is not a whole number", "{\"arch\":\"pha\",\"vocab_size\":2.5}" },
-        { "residual: 'psot' is not one of post, post_raw", "{" FULL ",\"residual\":\"psot\"}" },
-        { "gss_filter: 'conv' is not one of silu, none, norm, conv4", "{" FULL ",\"gss_filter\":\"conv\"}" },
-        { "mix: the value is not one of learned", "{" FULL ",\"mix\":1}" },
-        { "branches names gss twice", "{" FULL ",\"branches\":[\"gss\",\"gss\"]}" },
-        { "at least one", "{" FULL ",\"branches\":[]}" },
-        { "branches: 'ffn' is not one of attn, gss, aux", "{" FULL ",\"branches\":[\"ffn\"]}" },
-        { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
-        { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
-        { "branch_gain is neither true nor false", "{" FULL ",\"branch_gain\":2}" },
-        { "rope_theta = 0 is out of range", "{" FULL ",\"rope_theta\":0}" },
-        { "embed_std is not a number", "{" FULL ",\"embed_std\":\"x\"}" },
-        { "d_state = 40 is not a multiple of 16 (nearest: 32, 48)",
-          "{" BASE ",\"n_head\":4,\"d_state\":40,\"d_aux\":1}" },
-        { "d_state = 16 is out of range (32 to", "{" BASE ",\"n_head\":4,\"d_state\":16,\"d_aux\":1}" },
-        { "'d_state' is missing", "{" BASE ",\"n_head\":4,\"d_aux\":1}" },
-        { "'d_aux' is missing", "{" BASE ",\"n_head\":4,\"d_state\":32}" },
-        { "'n_head' is missing", "{" BASE ",\"d_state\":32,\"d_aux\":1}" },
-        { "d_model = 64 is not a multiple of n_head = 7 (nearest: 56, 70)",
-          "{" BASE ",\"n_head\":7,\"d_state\":32,\"d_aux\":1}" },
-        { "64 / 64 = 1 is odd (nearest d_model: 128)", "{" BASE ",\"n_head\":64,\"d_state\":32,\"d_aux\":1}" },
-        { "n_head = 4 is not a multiple of n_kv_head = 3",
-          "{" BASE ",\"n_head\":4,\"n_kv_head\":3,\"d_state\":32,\"d_aux\":1}" },
-        { "n_head = 4 is not a multiple of n_kv_head = 8",
-          "{" BASE ",\"n_head\":4,\"n_kv_head\":8,\"d_state\":32,\"d_aux\":1}" },
-    };
     pha__config c;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-        FAILS(BAD_INPUT, cases[i].message, parse(&c, cases[i].text));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        FAILS(BAD_INPUT, wrong[i].message, parse(&c, wrong[i].text));
     FAILS(IO, "/nowhere.json", pha__config_load(&c, "/nowhere.json", &rules));
     assert_int_equal(pha__mem_now(), 0);
 }
@@ -241,6 +292,7 @@ int main(void)
     rules = pha__rules();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(hub_keys),
+        cmocka_unit_test(hub_values),
         cmocka_unit_test(contradictions), cmocka_unit_test(switches),
         cmocka_unit_test(written_keys), cmocka_unit_test(messages),
     };

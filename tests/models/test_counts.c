@@ -20,6 +20,9 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"tiny", 197966},
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
+    {"gpt2-125", 124439808}, {"linear-125", 124439808}, {"hedgehog-125", 125619456},
+    {"gss-125", 123444672}, {"gss-hybrid-125", 126307648}, {"h3-125", 126635520},
+    {"h3-hybrid-125", 126139392}, {"h3-hybrid-125-rel", 126387456},
 };
 
 static void test_configurations(void **state)
@@ -110,6 +113,24 @@ static void test_names(void **state)
         {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64},
         {"sequential", "layer1.gss_norm", 1, 64}, {"sequential", "layer1.ffn_norm", 1, 64},
         {"sequential", "layer1.attn_out_norm", 1, 64}, {"sequential", "layer1.gss_out_norm", 1, 64},
+        {"gpt2", "pos", 1024, 64}, {"gpt2", "norm.gain", 1, 64}, {"gpt2", "norm.bias", 1, 64},
+        {"gpt2", "layer0.norm.gain", 1, 64}, {"gpt2", "layer1.mlp_norm.bias", 1, 64},
+        {"gpt2", "layer0.attn.k", 32, 64}, {"gpt2", "layer0.attn.k_bias", 1, 32}, {"gpt2", "layer0.attn.out", 64, 64},
+        {"gpt2", "layer0.attn.out_bias", 1, 64}, {"gpt2", "layer0.mlp.up", 128, 64},
+        {"gpt2", "layer0.mlp.up_bias", 1, 128}, {"gpt2", "layer0.mlp.down", 64, 128},
+        {"gpt2", "layer0.mlp.down_bias", 1, 64}, {"linear attention", "layer1.attn.k", 64, 64},
+        {"hedgehog", "layer1.attn.map_q", 64, 16}, {"hedgehog", "layer1.attn.map_k", 64, 16},
+        {"gss", "layer0.norm.gain", 1, 64}, {"gss", "layer1.gss.u", 256, 64}, {"gss", "layer1.gss.v", 16, 64},
+        {"gss", "layer1.gss.c", 256, 16}, {"gss", "layer1.gss.out", 64, 256}, {"gss", "layer1.gss.out_bias", 1, 64},
+        {"gss", "layer0.gss.norm.bias", 1, 16}, {"gss", "layer0.gss.C_im", 16, 24}, {"gss", "layer0.gss.rho", 1, 24},
+        {"gss", "layer0.gss.nu", 1, 24}, {"gss", "layer0.gss.d", 1, 16}, {"gss, dss", "layer0.gss.log_dt", 1, 16},
+        {"gss, s4d", "layer1.gss.log_neg_re", 16, 6}, {"gss, s4d", "layer1.gss.im", 16, 6},
+        {"gss, hybrid", "layer1.attn.q_bias", 1, 64}, {"gss, hybrid", "layer1.mlp.up", 256, 64},
+        {"h3", "layer0.norm.bias", 1, 64}, {"h3", "layer0.h3.q", 64, 64}, {"h3", "layer0.h3.k_bias", 1, 64},
+        {"h3", "layer1.h3.out", 64, 64}, {"h3", "layer1.h3.shift_B", 64, 9}, {"h3", "layer1.h3.shift_C", 64, 9},
+        {"h3", "layer1.h3.shift_d", 1, 64}, {"h3", "layer1.h3.C_re", 64, 8}, {"h3", "layer1.h3.B_im", 64, 8},
+        {"h3", "layer1.h3.log_neg_re", 64, 8}, {"h3", "layer1.h3.im", 64, 8}, {"h3", "layer1.h3.log_dt", 1, 64},
+        {"h3", "layer1.h3.d", 1, 64}, {"h3", "layer1.mlp_norm.gain", 1, 64}, {"h3, hybrid", "layer0.attn.v", 32, 64},
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         pha__config c;
@@ -246,6 +267,32 @@ static void test_gains(void **state)
         }
 }
 
+/* baselines.md 1 */
+static void test_gpt2(void **state)
+{
+    (void)state;
+    initial w;
+    open_initial(&w, "gpt2", 1);
+    check_std(&w, "embed", 0.02);
+    check_std(&w, "pos", 0.02);
+    check_std(&w, "layer0.attn.q", 0.02);
+    check_std(&w, "layer0.attn.v", 0.02);
+    check_std(&w, "layer1.attn.out", 0.02 / 2); /* sqrt(2 L) = 2 */
+    check_std(&w, "layer0.mlp.up", 0.02);
+    check_std(&w, "layer1.mlp.down", 0.02 / 2);
+    check_constant(&w, "layer0.attn.q_bias", 0);
+    check_constant(&w, "layer0.mlp.down_bias", 0);
+    check_constant(&w, "layer0.norm.gain", 1);
+    check_constant(&w, "norm.gain", 1);
+    check_constant(&w, "norm.bias", 0);
+    close_initial(&w);
+    open_initial(&w, "hedgehog", 1);
+    Var v;
+    const float *map = find(&w, "layer1.attn.map_k", &v);
+    for (int i = 0; i < 64 * 16; i++) assert_true(map[i] == (i / 16 % 16 == i % 16)); /* the identity, per head */
+    close_initial(&w);
+}
+
 enum { S = 160 };
 static double rate(int c) { return pow(10, -3 + 2 * (c / 16) / (double)(S / 16 - 1)) * (c % 16 + 1); }
 static double scale(int c, double g) { return sqrt(1 - g * exp(-rate(c)) * g * exp(-rate(c))) / g; }
@@ -319,8 +366,8 @@ static void test_initial_loss(void **state)
 {
     (void)state;
     enum { N = 64 };
-    static const char *const names[] = {"default", "sequential", "attention"};
-    for (int i = 0; i < 3; i++) {
+    static const char *const names[] = {"default", "sequential", "attention", "gpt2", "linear attention", "hedgehog"};
+    for (int i = 0; i < 6; i++) {
         pha__config c;
         lab_config(&c, lab_find(names[i]));
         int32_t tokens[N], targets[N];
@@ -345,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_names),
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_gains),
+        cmocka_unit_test(test_gpt2),
         cmocka_unit_test(test_state_space),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_initial_loss),

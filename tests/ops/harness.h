@@ -14,6 +14,7 @@
  *     causality            changing row t leaves every output before t the same bits
  *     rows                 alone or beside others, as sequences, as tokens or as sessions: the same bits
  *     cuts in time         ops with state: any cut of T into pieces gives the bits that the whole gives
+ *                          (an op that is `apart` in programs with gradients: within the limits of its output there)
  *     formats              a weight in any format gives the bits that its numbers give as floats
  */
 #ifndef PHA__HARNESS_H
@@ -70,6 +71,7 @@ typedef struct pha__op_case {
     int unscored;           /* percentage of targets that are -1 */
     bool dropout;           /* with the rate and site of attr */
     int max_context;        /* ops with state: tokens a session may have, 0: T */
+    bool forward_only;      /* attr is that of a program without gradients */
     bool differences;       /* small enough to check the reference by central differences */
     bool big;               /* against the reference, by threads and by cuts only, not the other contract checks */
     pha__limits out, grad[PHA__MAX_IN]; /* replace those of the test if not all zero */

@@ -39,7 +39,8 @@ static void check_part(const pha__problem *p, const pha__kernel *kernel, const f
     float *out = forward(&part, kernel, p, NULL);
     bool same = true;
     for (int i = 0; i < B; i++)
-        same &= !memcmp(out + (size_t)i * n, whole + ((size_t)(b + i) * (size_t)p->ref.T + (size_t)t) * W, n * 4);
+        same &= pha__same_rows(p, out + (size_t)i * n, whole + ((size_t)(b + i) * (size_t)p->ref.T + (size_t)t) * W,
+                               (int64_t)n);
     pha__check(same, "%d x %d of %d x %d rows, from sequence %d and token %d, have other bits", B, T, p->ref.B,
                p->ref.T, b, t);
     free(out);
@@ -105,8 +106,8 @@ static void check_step(const pha__problem *p, const pha__kernel *kernel, const f
     float *out = forward(&part, kernel, p, state);
     for (int b = 0; b < B; b++) {
         const float *want = whole + ((size_t)b * (size_t)p->ref.T + (size_t)position_of(b)) * W;
-        pha__check(!memcmp(out + (size_t)b * W, want, W * 4), "session %d, at token %d, has other bits among %d", b,
-                   position_of(b), B);
+        pha__check(pha__same_rows(p, out + (size_t)b * W, want, (int64_t)W),
+                   "session %d, at token %d, has other bits among %d", b, position_of(b), B);
     }
     free(out);
     pha__problem_close(&part);
@@ -171,8 +172,9 @@ static void check_cut(const pha__problem *p, const pha__kernel *kernel, const fl
     float *x = in_pieces(p, kernel, pieces);
     int64_t n = (int64_t)p->ref.B * p->ref.T * p->ref.out_width, k = 0;
     while (k < n && !memcmp(x + k, whole + k, sizeof *x)) k++;
-    pha__check(k == n, "cut into %d, %d and so on: row %lld of %d x %d is the first with other bits", pieces[0],
-               pieces[1], (long long)(k / p->ref.out_width), p->ref.B, p->ref.T);
+    pha__check(pha__same_rows(p, x, whole, n),
+               "cut into %d, %d and so on: row %lld of %d x %d is the first with other bits", pieces[0], pieces[1],
+               (long long)(k / p->ref.out_width), p->ref.B, p->ref.T);
     free(x);
 }
 

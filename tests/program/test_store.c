@@ -120,8 +120,9 @@ static void test_places(void **state)
         assert_int_equal(gradient.data != NULL, w->kind != PHA__CONSTANT);
         assert_int_equal(copy.data != NULL, w->kind == PHA__MATRIX);
         assert_ptr_equal(read.data, copy.data ? copy.data : weight.data);
-        int64_t begin = w->kind == PHA__MATRIX ? 0 : w->kind == PHA__VECTOR ? p->matrices : p->trainable;
-        int64_t end = w->kind == PHA__MATRIX ? p->matrices : w->kind == PHA__VECTOR ? p->trainable : p->weights;
+        const int64_t from_[] = {0, p->matrices, p->steady, p->trainable}, to[] = {p->matrices, p->steady, p->trainable,
+                                                                                   p->weights};
+        int64_t begin = from_[w->kind], end = to[w->kind];
         assert_in_range(w->offset, begin, end - 1); /* each kind is a range */
         size_t n = (size_t)pha__param_size(p, i);
         float *x = malloc(n * sizeof *x), *y = malloc(n * sizeof *y);

@@ -231,6 +231,28 @@ static void tokens(void **state)
     close_script(&x);
 }
 
+/* The text of a special token in a prompt is that token, or, on request, text like any other. */
+static void special_tokens(void **state)
+{
+    (void)state;
+    static const char prompt[] = "a<|endoftext|>b";
+    const int n = sizeof prompt - 1;
+    pha_model *m = tiny_model("special", lab_find("default"), V, "bytes");
+    text t = {.most = 0};
+    pha_session *s = open_session(m, 64, 16);
+    pha_generate_result r = run(s, prompt, (pha_generate_options){.max_tokens = 1}, &t);
+    assert_int_equal(r.prompt_tokens, 3);
+    assert_int_equal(s->ids[0], 'a');
+    assert_int_equal(s->ids[1], END);
+    assert_int_equal(s->ids[2], 'b');
+    pha_session_reset(s);
+    r = run(s, prompt, (pha_generate_options){.max_tokens = 1, .plain_prompt = true}, &t);
+    assert_int_equal(r.prompt_tokens, n);
+    for (int i = 0; i < n; i++) assert_int_equal(s->ids[i], prompt[i]);
+    pha_session_close(s);
+    pha_model_close(m);
+}
+
 static bool ask_to_stop(void *user, const char *piece, size_t size)
 {
     (void)piece, (void)size;
@@ -298,7 +320,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(same_again), cmocka_unit_test(continued), cmocka_unit_test(ends),
         cmocka_unit_test(characters), cmocka_unit_test(limits),    cmocka_unit_test(refusals),
-        cmocka_unit_test(tokens),
+        cmocka_unit_test(tokens),     cmocka_unit_test(special_tokens),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

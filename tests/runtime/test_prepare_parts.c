@@ -3,8 +3,10 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/str.h"
+#include "io/tokens.h"
 #include "runtime/data/prepare_impl.h"
-#include "support/check.h"
+#include "support/root.h"
 
 /* One large document, thousands of small ones, and both: the sample has the size that was asked for, and comes from
  * everywhere. */
@@ -69,8 +71,55 @@ static void many_copies(void **state)
     pha__copies_close(c);
 }
 
+/* The tokenizer of bytes with another normal form: a ligature becomes 18 characters, more tokens than it has bytes. */
+static void more_tokens_than_bytes(void **state)
+{
+    (void)state;
+    pha__tokenizer *bytes;
+    char folder[320], path[400], input[320], out[320], *text, *at;
+    size_t size;
+    snprintf(folder, sizeof folder, "%s/nfkd", root);
+    snprintf(input, sizeof input, "%s/in.jsonl", root);
+    snprintf(out, sizeof out, "%s/out", root);
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    OK(pha__mkdirs(folder));
+    OK(pha__tokenizer_open(&bytes, "bytes"));
+    OK(pha__tokenizer_save(bytes, path));
+    pha__tokenizer_close(bytes);
+    OK(pha__read_file(&text, &size, path, 1 << 20));
+    at = strstr(text, "\"normalizer\": null");
+    assert_non_null(at);
+    pha__str s = {0};
+    pha__str_printf(&s, "%.*s\"normalizer\": {\"type\": \"NFKD\"}%s", (int)(at - text), text, at + 18);
+    OK(pha__write_file(path, s.data, s.size));
+    pha__free(text);
+    pha__str_clear(&s);
+    pha__str_puts(&s, "{\"text\": \"");
+    for (int i = 0; i < 3000; i++) pha__str_puts(&s, i % 50 ? "\xef\xb7\xba" : "\xef\xb7\xba and ");
+    pha__str_puts(&s, "\"}");
+    OK(pha__write_file(input, s.data, s.size));
+    pha__str_free(&s);
+    pha__prepare_options o;
+    pha__prepare_result r;
+    pha__tokens *t;
+    pha__prepare_defaults(&o);
+    o.inputs = (const char *[]){input}, o.n_inputs = 1, o.out = out, o.tokenizer = folder, o.threads = 2;
+    o.valid_fraction = o.test_fraction = 0;
+    OK(pha__prepare(&o, &r));
+    OK(pha__tokens_open(&t, out, "train", true));
+    int32_t first[9], last;
+    uint64_t n = pha__tokens_count(t);
+    assert_int_equal(n, 3000 * 33 + 60 * 5 + 1);
+    OK(pha__tokens_read(t, 0, 9, first));
+    OK(pha__tokens_read(t, n - 1, 1, &last));
+    for (int i = 0; i < 9; i++) assert_int_equal(first[i], (unsigned char)"\xd8\xb5\xd9\x84\xd9\x89 \xd8\xa7"[i]);
+    assert_int_equal(last, 256);
+    pha__tokens_close(t);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(sample), cmocka_unit_test(many_copies)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(sample), cmocka_unit_test(many_copies),
+                                       cmocka_unit_test(more_tokens_than_bytes)};
+    return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -32,8 +32,14 @@ static void tokenizer(void **state)
     assert_string_equal(back, "");
     pha_free(ids);
     pha_free(back);
-    FAILS(USAGE, "token 1 has the id 257", pha_tokenizer_decode(t, (int32_t[]){1, 257}, 2, &back, &back_size));
-    assert_null(back);
+    static const int32_t outside[] = {257, -1, INT32_MAX, INT32_MIN};
+    for (size_t i = 0; i < sizeof outside / sizeof *outside; i++) {
+        char message[40];
+        snprintf(message, sizeof message, "token 1 has the id %d", (int)outside[i]);
+        FAILS(BAD_INPUT, message, pha_tokenizer_decode(t, (int32_t[]){1, outside[i]}, 2, &back, &back_size));
+        assert_null(back);
+        assert_int_equal(back_size, 0);
+    }
     FAILS(USAGE, "no text", pha_tokenizer_encode(t, NULL, 1, false, &ids, &n));
     pha_tokenizer_close(t);
     pha_tokenizer_close(NULL);

@@ -48,6 +48,24 @@ static void same_file(const char *a, const char *b, const char *name)
     pha__free(y);
 }
 
+/* Steps times batch beyond 64 bits: the run is of many epochs, and says so nowhere by a number that went around. */
+static void test_an_absurd_course(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.steps = 1000000000000000;
+    pha_trainer *t = open_trainer(&o);
+    assert_true(pha__many_epochs(t) && t->o.eval_every == o.steps);
+    t->o.steps = (int64_t)1 << 44, t->o.batch = 1 << 20; /* a product of 2^64 */
+    assert_true(pha__sequences(&t->o) == UINT64_MAX);
+    assert_true(pha__many_epochs(t));
+    t->o.batch = 1 << 19;
+    assert_true(pha__sequences(&t->o) == (uint64_t)1 << 63);
+    t->o.steps = 1, t->o.batch = 1;
+    assert_false(pha__many_epochs(t));
+    pha_trainer_close(t);
+}
+
 /* ---- stopping -------------------------------------------------------------------------------------------- */
 
 static atomic_bool in_a_step;
@@ -268,7 +286,7 @@ static void test_hard_text_is_learned(void **state)
     unsigned x = 1;
     for (int i = 0; i < SIZE; i++) {
         x = x * 1664525u + 1013904223u;
-        text[i] = (char)(i / STRETCH % 5 == 4 ? 'a' + (x >> 20) % 26 : "all rights reserved.\n"[i % 21]);
+        text[i] = i / STRETCH % 5 == 4 ? (char)('a' + (x >> 20) % 26) : "all rights reserved.\n"[i % 21];
     }
     OK(pha__write_file(in_root("text.txt"), text, SIZE));
     free(text);
@@ -392,6 +410,7 @@ static void test_an_older_checkpoint(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_absurd_course),
         cmocka_unit_test(test_a_step_is_left_undone),
         cmocka_unit_test(test_a_run_stops_in_a_step),
         cmocka_unit_test(test_an_evaluation_stops),

@@ -77,6 +77,7 @@ static pha_status read_split(pha__pipeline *p, const json_t *json, const char *n
         FAIL(BAD_INPUT, "%s: pre_tokenizer Split without a pattern {\"Regex\": ...} or {\"String\": ...}", name);
     TRY(read_cut(&step.cut, json, "", name));
     step.split = regex ? known_split(regex) : PHA__SPLIT_NONE;
+    if (regex) step.ends = pha__word_ends_of(regex);
     if (step.split)
         step.kind = PHA__STEP_KNOWN;
     else if (regex)

@@ -35,12 +35,21 @@ typedef enum pha__step_kind {
 /* What becomes of the matches of a cut. */
 typedef enum pha__cut { PHA__ISOLATED, PHA__REMOVED, PHA__CONTIGUOUS, PHA__WITH_PREVIOUS, PHA__WITH_NEXT } pha__cut;
 
+/* What is known of the words of a pattern: cuts.c. */
+typedef enum pha__word_ends {
+    PHA__ENDS_UNKNOWN,
+    PHA__ENDS_KNOWN,   /* they are all of the text and end where those of a known split do */
+    PHA__ENDS_INERT /* they have no white space and depend on nothing around them */
+} pha__word_ends;
+pha__word_ends pha__word_ends_of(const char *pattern);
+
 typedef struct pha__step {
     pha__step_kind kind;
     pha__split split;
     pha__regex *regex;
     pha__cut cut;
-    bool invert; /* what lies between the matches is taken for the matches */
+    bool invert;      /* what lies between the matches is taken for the matches */
+    pha__word_ends ends; /* of a REGEX */
 } pha__step;
 
 #define PHA__STEPS 24

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "io/cuts.h"
 
 typedef struct pha__tokenizer pha__tokenizer;
 
@@ -32,6 +33,8 @@ uint64_t pha__tokenizer_hash(const pha__tokenizer *t); /* of vocabulary, merges,
 /* The bytes of one token (special tokens: their text; an id without a token: none). NULL for an id out of range. Not
  * zero-terminated. */
 const unsigned char *pha__tokenizer_bytes(const pha__tokenizer *t, int32_t id, size_t *size);
+/* Where a text may be cut so that encoding the parts one by one equals encoding it whole (special tokens as text). */
+pha__cuts pha__tokenizer_cuts(const pha__tokenizer *t);
 int32_t pha__tokenizer_special(const pha__tokenizer *t, const char *text); /* id, -1: no such special token */
 
 /* Another token ends documents. `from` (constant text) says where that was said. USAGE: no such token. Before the

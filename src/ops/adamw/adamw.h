@@ -14,6 +14,7 @@
 
 typedef struct pha__adamw_attr {
     float beta1, beta2, eps, decay;
+    float most; /* lr is at most this */
 } pha__adamw_attr;
 
 #endif

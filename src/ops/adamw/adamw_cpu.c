@@ -19,7 +19,7 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     const float *g = a->in[1].data;
     vf b1 = vf_set1(t->beta1), b2 = vf_set1(t->beta2);
     vf one_b1 = vf_set1((float)(1.0 - (double)t->beta1)), one_b2 = vf_set1((float)(1.0 - (double)t->beta2));
-    float lr = a->run->update.lr;
+    float lr = a->run->update.lr < t->most ? a->run->update.lr : t->most;
     vf shrink = vf_set1(lr * t->decay), rate = vf_set1(lr / a->run->update.c1), c2 = vf_set1(1.0f / a->run->update.c2);
     vf eps = vf_set1(t->eps), scale = vf_set1(a->run->update.scale);
     int64_t last = end * BLOCK < size(a) ? end * BLOCK : size(a);

@@ -46,7 +46,7 @@ static void step(const pha__kernel *kernel, parameter *x, const pha__adamw_attr 
 
 static void reference(parameter *x, const pha__adamw_attr *t, const pha__run *run)
 {
-    double lr = run->update.lr;
+    double lr = fmin(run->update.lr, t->most);
     for (int64_t i = 0; i < size(x); i++) {
         double g = (double)run->update.scale * x->g[i];
         double before = x->rp[i];
@@ -66,7 +66,8 @@ static void check_size(const pha__kernel *kernel, int rows, int width)
     static const pha__limits limits = PHA__LIMITS(1e-6, 1e-5, 0, 0);
     pha__random r = 5;
     for (int k = 1; k <= 3; k++) {
-        pha__adamw_attr attr = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = k == 2 ? 0 : 0.1f};
+        pha__adamw_attr attr = {.beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = k == 2 ? 0 : 0.1f,
+                                .most = k == 1 ? INFINITY : 3e-2f};
         pha__run now = {.update = {.lr = 5e-2f, .scale = 0.7f, .c1 = (float)(1 - pow(0.9, k)),
                                    .c2 = (float)(1 - pow(0.999, k))}};
         for (int64_t i = 0; i < size(&x); i++) x.g[i] = y.g[i] = i % 7 ? pha__random_normal(&r) : 0;

@@ -27,6 +27,7 @@ typedef struct prepare {
     pha__splitter splitter;
     pha__pool *pool;
     pha__tokenizer *tokenizer;
+    pha__cuts cuts; /* where its words end; those of GPT-2 while it is being trained */
     pha__bpe_trainer *trainer;
     pha__tokens_writer *writers[PHA__DATA_SPLITS];
     pha__batcher *batcher;
@@ -106,8 +107,12 @@ static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *
 
 static pha_status walk(prepare *p, int source, segment_fn *fn)
 {
-    pha__text_options options = {.text_key = p->o->text_key, .skip_bad = p->o->skip_bad, .piece = PIECE,
-                                 .quiet = p->told, .check = !p->told};
+    pha__text_options options = {.text_key = p->o->text_key,
+                                 .skip_bad = p->o->skip_bad,
+                                 .piece = PIECE,
+                                 .cuts = p->cuts,
+                                 .quiet = p->told,
+                                 .check = !p->told};
     pha__text *text;
     if (p->inputs.list[source].n == 0) return PHA_OK;
     TRY(pha__text_open_list(&text, &p->inputs.list[source], &options));
@@ -369,6 +374,7 @@ static pha_status run(prepare *p)
     p->splitter.fraction[PHA__SPLIT_VALID] = o->n_valid || !o->n_inputs ? 0 : o->valid_fraction;
     p->splitter.fraction[PHA__SPLIT_TEST] = o->n_test || !o->n_inputs ? 0 : o->test_fraction;
     if (!train) TRY(open_tokenizer(p));
+    p->cuts = train ? PHA__CUT_BLANK | PHA__CUT_LINE_END : pha__tokenizer_cuts(p->tokenizer);
     TRY(pha__pool_open(&p->pool, o->threads));
     TRY(open_inputs(p));
     TRY(pha__copies_open(&p->copies));

@@ -13,7 +13,9 @@ enum { BATCH_PER_THREAD = 2 << 20, BATCH_LEAST = 4 << 20, MAX_SEGMENTS = 65536 }
 
 typedef struct task {
     size_t offset, size; /* of the text in the batch */
-    size_t n;            /* tokens, at ids + offset + 2 * the task's number */
+    int32_t *ids;        /* in the batch, at offset + 2 * the task's number, or its own */
+    int32_t *own;        /* there were more than bytes: a normal form, or spaces put in front of words */
+    size_t n;
     uint64_t words, lines;
     int split;
     bool begins, ends, eot;
@@ -29,7 +31,7 @@ struct pha__batcher {
     pha__encoder **encoders; /* one per thread */
     pha_status *status;      /* one per task: written by one thread each */
     char *text;
-    int32_t *ids; /* a token is at least one byte; two more per task: a prefix space, <|endoftext|> */
+    int32_t *ids; /* most tokens are at least one byte; two more per task: a prefix space, <|endoftext|> */
     size_t used, capacity;
     task *tasks;
     size_t n;
@@ -75,9 +77,16 @@ pha_status pha__batcher_open(pha__batcher **out, const pha__tokenizer *tokenizer
     return PHA_OK;
 }
 
+static void forget(pha__batcher *b)
+{
+    for (size_t i = 0; i < b->n; i++) pha__free(b->tasks[i].own);
+    b->n = b->used = 0;
+}
+
 void pha__batcher_close(pha__batcher *b)
 {
     if (!b) return;
+    forget(b);
     for (int i = 0; b->encoders && i < pha__pool_threads(b->pool); i++) pha__encoder_close(b->encoders[i]);
     pha__free(b->encoders);
     pha__free(b->tasks);
@@ -95,12 +104,12 @@ void pha__batcher_joined(const pha__batcher *b, uint64_t *with, uint64_t *withou
 static pha_status encode(pha__batcher *b, size_t i, int worker)
 {
     task *t = &b->tasks[i];
-    int32_t *ids = b->ids + t->offset + 2 * i;
     const int32_t *from;
     TRY(pha__encode(b->encoders[worker], b->text + t->offset, t->size, false, &from, &t->n));
-    if (t->n > t->size + 1) FAIL(FAILED, "the tokenizer makes %zu tokens of %zu bytes", t->n, t->size);
-    memcpy(ids, from, t->n * sizeof *ids);
-    if (t->eot) ids[t->n++] = pha__tokenizer_eot(b->tokenizer);
+    if (t->n > t->size + 1 && !(t->own = pha__alloc(t->n + 1, sizeof *t->own))) return PHA_NO_MEMORY;
+    t->ids = t->own ? t->own : b->ids + t->offset + 2 * i;
+    memcpy(t->ids, from, t->n * sizeof *from);
+    if (t->eot) t->ids[t->n++] = pha__tokenizer_eot(b->tokenizer);
     pha__text_count(b->text + t->offset, t->size, t->before, &t->words, &t->lines);
     return PHA_OK;
 }
@@ -136,15 +145,15 @@ pha_status pha__batcher_flush(pha__batcher *b)
         if (b->status[i] != PHA_OK) /* the message is another thread's */
             return pha__fail(b->status[i], "encoding failed: %s", pha_status_text(b->status[i]));
         pha__split_info *info = &b->infos[t->split];
-        if (info->tokens == 0 && t->n > 0) look_at_first(b, t, b->ids[t->offset + 2 * i], info);
+        if (info->tokens == 0 && t->n > 0) look_at_first(b, t, t->ids[0], info);
         info->tokens += t->n, info->bytes += t->size, info->lines += t->lines;
         info->words += t->words + t->lines; /* a line's end counts as a word: see docs/format.md */
         info->documents += t->begins;
         b->with += t->ends && t->eot;
         b->without += t->ends && !t->eot;
-        TRY(pha__tokens_writer_add(b->writers[t->split], b->ids + t->offset + 2 * i, t->n));
+        TRY(pha__tokens_writer_add(b->writers[t->split], t->ids, t->n));
     }
-    b->n = b->used = 0;
+    forget(b);
     return PHA_OK;
 }
 

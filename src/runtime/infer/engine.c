@@ -12,6 +12,7 @@ static const int64_t MOST_CONTEXT = (int64_t)1 << 40;
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 static int32_t least(int32_t a, int32_t b) { return a < b ? a : b; }
+static int64_t within(int64_t n, int64_t most) { return n < most ? n : most; }
 
 static pha_status record(pha_engine *e, pha__reading which)
 {
@@ -46,7 +47,7 @@ static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
     TRY(pha__engine_reading(e, PHA__CHUNK));
     TRY(pha__state_measure(&e->state, e->program[PHA__CHUNK]));
     TRY(pha__engine_reading(e, PHA__STEP));
-    e->rolling = pha__state_rolls(&e->state);
+    e->rolling = e->longest == INT64_MAX && pha__state_rolls(&e->state);
     size_t n = (size_t)e->batch, V = (size_t)e->model->config.vocab_size;
     e->ids = pha__alloc(n, sizeof *e->ids);
     e->states = pha__alloc(n, sizeof *e->states);
@@ -75,8 +76,9 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
     if (!e) return PHA_NO_MEMORY;
     pthread_mutex_init(&e->lock, NULL);
     e->model = model, e->users = 1;
-    e->max_context = o->max_context ? o->max_context : 4096;
-    e->chunk = o->chunk ? o->chunk : 256;
+    e->longest = pha__longest_text(model->names);
+    e->max_context = within(o->max_context ? o->max_context : 4096, e->longest);
+    e->chunk = (int32_t)within(o->chunk ? o->chunk : 256, e->longest);
     e->batch = o->batch ? o->batch : 16;
     pha_status status = open_parts(e, o);
     if (status) pha__engine_release(e);

@@ -26,9 +26,10 @@ struct pha_engine {
     pha__exec *exec[PHA__READINGS];
     pha__state state;     /* the layout of a session's state, that of all programs */
     uint64_t fingerprint; /* of the model */
-    int64_t max_context;
+    int64_t max_context, longest; /* no text of the model is longer than `longest`, so max_context isn't either */
     int32_t chunk, batch;
-    bool rolling;         /* no layer looks back further than its ring: the text may be longer than max_context */
+    bool rolling;         /* no layer looks back further than its ring or knows only so many places: the text may be
+                             longer than max_context */
 
     pthread_mutex_t lock; /* of everything below, and of all use of the device */
     int users;            /* sessions, and the caller until it closes the engine */

@@ -132,6 +132,10 @@ pha_status pha__session_check(const pha_session *s, const int32_t *ids, size_t n
         if (ids[i] < 0 || (size_t)ids[i] >= vocabulary(s))
             FAIL(USAGE, "token %zu has the id %d, but the model's vocabulary is 0 to %d", i, ids[i],
                  (int)vocabulary(s) - 1);
+    bool all = s->engine->max_context == s->engine->longest;
+    if (n > (uint64_t)pha__session_room(s) && all)
+        FAIL(USAGE, "%zu tokens after the %" PRId64 " read so far exceed the %" PRId64 " positions of the model; reset "
+             "the session", n, s->position, s->engine->longest);
     if (n > (uint64_t)pha__session_room(s))
         FAIL(USAGE, "%zu tokens after the %" PRId64 " read so far exceed the context of %" PRId64 " tokens; open the "
              "session with a larger max_context, or reset it", n, s->position, s->engine->max_context);

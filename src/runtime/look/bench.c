@@ -42,7 +42,8 @@ static pha_status read_contexts(pha__bench *b)
     static const int32_t usual[] = {1024, 2048, 4096, 8192, 16384};
     if (b->o.n_contexts > PHA__BENCH_CONTEXTS) FAIL(USAGE, "more than %d contexts", PHA__BENCH_CONTEXTS);
     if (b->o.n_contexts && !b->o.contexts) FAIL(USAGE, "contexts is NULL");
-    if (!b->o.n_contexts) memcpy(b->contexts, usual, sizeof usual);
+    b->usual = !b->o.n_contexts;
+    if (b->usual) memcpy(b->contexts, usual, sizeof usual);
     else memcpy(b->contexts, b->o.contexts, b->o.n_contexts * sizeof *b->contexts);
     b->op_context = b->o.n_contexts ? b->contexts[0] : 1024;
     b->o.n_contexts = b->o.n_contexts ? b->o.n_contexts : sizeof usual / sizeof *usual;
@@ -115,9 +116,19 @@ static pha_status fill_tokens(pha__bench *b)
     return PHA_OK;
 }
 
+/* Of the usual contexts those behind which the model still knows places for tokens; else half of what it knows. */
+static void choose_contexts(pha__bench *b)
+{
+    int64_t longest = pha__longest_text(b->names);
+    while (b->usual && b->o.n_contexts > 1 && b->contexts[b->o.n_contexts - 1] > longest / 2) b->o.n_contexts--;
+    if (b->usual && b->contexts[0] > longest / 2) b->contexts[0] = longest > 1 ? (int32_t)(longest / 2) : 1;
+    if (b->usual && b->op_context > longest) b->op_context = (int32_t)longest;
+}
+
 static pha_status open_bench(pha__bench *b)
 {
     TRY(open_config(b));
+    choose_contexts(b);
     TRY(pha__device_open(&b->device, NULL, b->o.threads));
     TRY(pha__bench_machine(b));
     return fill_tokens(b);

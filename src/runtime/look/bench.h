@@ -43,6 +43,7 @@ typedef struct pha__bench {
     int n_cells;
     pha__bench_op op[PHA__BENCH_OPS];
     int n_op;
+    bool usual;            /* the contexts are not the caller's */
     int32_t op_context;
     double op_step;        /* seconds of the whole step whose ops are listed */
 } pha__bench;

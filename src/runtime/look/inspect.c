@@ -153,6 +153,8 @@ pha_status pha_inspect(const pha_inspect_options *options, char **text)
         FAIL(USAGE, "context %d times batch %d is too much for one program", o.context, o.batch);
     pha__subject s;
     TRY(pha__subject_open(&s, o.model));
+    int64_t longest = pha__longest_text(s.names);
+    o.context = o.context < longest ? o.context : (int)longest; /* all that the model knows */
     pha__str out = {0};
     pha_status status = o.what == PHA_INSPECT_MIXING    ? pha__inspect_mixing(&out, &s, &o)
                         : o.what == PHA_INSPECT_SUMMARY ? pha__inspect_summary(&out, &s, &o)

@@ -10,8 +10,8 @@
 #include "runtime/look/cost.h"
 #include "runtime/look/inspect.h"
 
-static const int32_t contexts[] = {1024, 2048, 4096, 8192, 16384};
-#define N_CONTEXTS ((int)(sizeof contexts / sizeof *contexts))
+enum { N_CONTEXTS = 5 };
+static const int32_t usual[N_CONTEXTS] = {1024, 2048, 4096, 8192, 16384};
 
 /* Parameters that count under one part: those of the house, in its order, then others, then what has none. */
 #define MAX_PARTS 32
@@ -25,6 +25,8 @@ typedef struct summary {
     component parts[MAX_PARTS];
     int n_parts, layers;
     uint64_t total;
+    int32_t contexts[N_CONTEXTS];      /* those that the model knows, n of them */
+    int n_contexts;
     pha__cost forward[N_CONTEXTS], training[N_CONTEXTS];
     double values[2], pass_weights;    /* bytes per token, forward and training; bytes of weights read in one pass */
     pha__state_size state[N_CONTEXTS];
@@ -76,11 +78,19 @@ static pha_status count_traffic(summary *m, const pha__config *c, int context)
     return PHA_OK;
 }
 
+/* Of a model that knows fewer tokens than all of them: as many as it knows. */
+static void choose_contexts(summary *m, int64_t longest)
+{
+    while (m->n_contexts < N_CONTEXTS && usual[m->n_contexts] <= longest)
+        m->contexts[m->n_contexts] = usual[m->n_contexts], m->n_contexts++;
+    if (!m->n_contexts) m->contexts[m->n_contexts++] = (int32_t)longest;
+}
+
 static pha_status count_state(summary *m, const pha__config *c)
 {
-    for (int i = 0; i < N_CONTEXTS; i++) {
+    for (int i = 0; i < m->n_contexts; i++) {
         pha__program *p;
-        pha__program_options options = {.B = 1, .T = 1, .max_context = contexts[i]};
+        pha__program_options options = {.B = 1, .T = 1, .max_context = m->contexts[i]};
         TRY(pha__record(&p, c, &options, PHA__HEAD_LOGITS));
         m->state[i] = pha__state_size_of(p);
         pha__program_close(p);
@@ -91,9 +101,10 @@ static pha_status count_state(summary *m, const pha__config *c)
 static pha_status gather(summary *m, const pha__subject *s, int context)
 {
     *m = (summary){.file_size = -1, .layers = s->config.n_layer};
+    choose_contexts(m, pha__longest_text(s->names));
     count_parameters(m, s->names);
-    for (int i = 0; i < N_CONTEXTS; i++)
-        TRY(pha__cost_per_token(&s->config, contexts[i], &m->forward[i], &m->training[i]));
+    for (int i = 0; i < m->n_contexts; i++)
+        TRY(pha__cost_per_token(&s->config, m->contexts[i], &m->forward[i], &m->training[i]));
     TRY(count_traffic(m, &s->config, context));
     TRY(count_state(m, &s->config));
     m->weights = (size_t)s->names->weights * sizeof(float);
@@ -164,8 +175,8 @@ static void text_operations(pha__str *out, const summary *m)
         "\nMFLOP per token (2 per multiply-add; useful work: causal pairs only, backward attention 2.5 times)\n"
         "  %7s %10s %10s %10s %10s %10s   %s\n",
         "context", "products", "head", "attention", "forward", "training", "elementwise besides (forward, training)");
-    for (int i = 0; i < N_CONTEXTS; i++)
-        pha__str_printf(out, "  %7d %10.1f %10.1f %10.1f %10.1f %10.1f   %.2f, %.2f\n", contexts[i],
+    for (int i = 0; i < m->n_contexts; i++)
+        pha__str_printf(out, "  %7d %10.1f %10.1f %10.1f %10.1f %10.1f   %.2f, %.2f\n", m->contexts[i],
                         m->forward[i].linear / 1e6, m->forward[i].head / 1e6, m->forward[i].attention / 1e6,
                         pha__cost_total(&m->forward[i]) / 1e6, pha__cost_total(&m->training[i]) / 1e6,
                         m->forward[i].other / 1e6, m->training[i].other / 1e6);
@@ -189,8 +200,9 @@ static void text_state(pha__str *out, const summary *m)
     pha__str_printf(
         out, "\nState of one session, fp32 (a cache in bf16 would be half as large)\n  %7s %14s %14s %14s %14s  %s\n",
         "context", "cache", "recurrent", "other", "total bytes", "bytes moved per generated token");
-    for (int i = 0; i < N_CONTEXTS; i++)
-        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", contexts[i], pha__digits(m->state[i].cache).text,
+    for (int i = 0; i < m->n_contexts; i++)
+        pha__str_printf(out, "  %7d %14s %14s %14s %14s  %.1f MB\n", m->contexts[i],
+                        pha__digits(m->state[i].cache).text,
                         pha__digits(m->state[i].recurrent).text, pha__digits(m->state[i].other).text,
                         pha__digits(m->state[i].total).text, decode_bytes(m, i) / 1e6);
 }
@@ -221,9 +233,9 @@ static json_t *state_json(const pha__state_size *s)
 static json_t *contexts_json(const summary *m)
 {
     json_t *list = pha__json_list();
-    for (int i = 0; i < N_CONTEXTS; i++) {
+    for (int i = 0; i < m->n_contexts; i++) {
         json_t *o = pha__json_object();
-        pha__json_set(&o, "context", pha__json_number(contexts[i]));
+        pha__json_set(&o, "context", pha__json_number(m->contexts[i]));
         pha__json_set(&o, "forward_flops_per_token", cost_json(&m->forward[i]));
         pha__json_set(&o, "training_flops_per_token", cost_json(&m->training[i]));
         pha__json_set(&o, "state_bytes", state_json(&m->state[i]));

@@ -9,10 +9,11 @@ static const pha__role roles[] = {PHA__WEIGHT, PHA__GRADIENT, PHA__MOMENT_1, PHA
 enum { WIDTH = PHA__ALIGN / 2 };
 
 /* The learned parameters of one kind as a view of dense rows (units begin at multiples of 32 elements). */
-static pha__view range(const pha__store *s, pha__role role, bool matrices)
+static pha__view range(const pha__store *s, pha__role role, pha__param_kind kind)
 {
     const pha__program *p = s->names;
-    int64_t begin = matrices ? 0 : p->matrices, end = matrices ? p->matrices : p->trainable;
+    int64_t begin = kind == PHA__MATRIX ? 0 : kind == PHA__VECTOR ? p->matrices : p->steady;
+    int64_t end = kind == PHA__MATRIX ? p->matrices : kind == PHA__VECTOR ? p->steady : p->trainable;
     pha__dtype type = role == PHA__WORKING ? PHA__BF16 : PHA__F32;
     void *data = s->block[role] ? (char *)s->block[role] + (size_t)begin * pha__dtype_size(type) : NULL;
     return (pha__view){data, WIDTH, (int32_t)((end - begin) / WIDTH), WIDTH, type};
@@ -36,8 +37,8 @@ static pha_status open_sums(pha__optimizer *o)
         if (pha__learned(p->params[i]))
             pha__add_segment(&o->sums_attr, o->segments, p->params[i]->offset, pha__param_size(p, i));
     o->sums = (pha__args){.B = 1, .T = 1, .n_in = 1, .attr = &o->sums_attr};
-    o->sums.in[0] = range(o->store, PHA__GRADIENT, true);
-    o->sums.in[0].rows = (int32_t)(p->trainable / WIDTH); /* the vectors too */
+    o->sums.in[0] = range(o->store, PHA__GRADIENT, PHA__MATRIX);
+    o->sums.in[0].rows = (int32_t)(p->trainable / WIDTH); /* all others too */
     pha__needs needs;
     TRY(d->backend->needs(d, d->backend->kernel(d, "sum_squares"), &o->sums, PHA__FORWARD, &needs));
     o->sums.saved = pha__device_alloc(d, (size_t)o->sums_attr.n * sizeof(double));
@@ -111,17 +112,19 @@ pha_status pha__gradient_norm(pha__optimizer *o, double *norm)
     return PHA_OK;
 }
 
-static pha_status update(pha__optimizer *o, const pha__adam *adam, bool matrices, const pha__run *there)
+static pha_status update(pha__optimizer *o, const pha__adam *adam, pha__param_kind kind, const pha__run *there)
 {
+    bool decays = kind == PHA__MATRIX || (kind == PHA__VECTOR && adam->decay_all);
     pha__adamw_attr attr = {.beta1 = (float)adam->beta1,
                             .beta2 = (float)adam->beta2,
                             .eps = (float)adam->eps,
-                            .decay = matrices || adam->decay_all ? (float)adam->decay : 0};
+                            .decay = decays ? (float)adam->decay : 0,
+                            .most = kind == PHA__DYNAMICS ? (float)PHA__MOST_DYNAMICS : INFINITY};
     pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr, .run = there};
-    for (int r = 0; r < 4; r++) a.in[r] = range(o->store, roles[r], matrices);
+    for (int r = 0; r < 4; r++) a.in[r] = range(o->store, roles[r], kind);
     a.out = a.in[0];
     a.out.data = NULL;
-    if (matrices) a.out = range(o->store, PHA__WORKING, true);
+    if (kind == PHA__MATRIX) a.out = range(o->store, PHA__WORKING, kind);
     return a.in[0].rows ? run(o->store->device, "adamw", &a, NULL) : PHA_OK;
 }
 
@@ -135,6 +138,7 @@ pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale
     const pha__run *there;
     char *const *none;
     TRY(pha__run_block_fill(&o->run, 1, 1, &now, NULL, &there, &none));
-    TRY(update(o, adam, true, there));
-    return update(o, adam, false, there);
+    TRY(update(o, adam, PHA__MATRIX, there));
+    TRY(update(o, adam, PHA__VECTOR, there));
+    return update(o, adam, PHA__DYNAMICS, there);
 }

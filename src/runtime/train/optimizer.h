@@ -1,6 +1,7 @@
 /* optimizer.h -- AdamW and the gradient norm over the parameters of a store: a few launches on its device
  *
- * The store lays parameters out by kind (program/store.h), so that all matrices are one range and all vectors another.
+ * The store lays parameters out by kind (program/store.h), so that all matrices are one range, all
+ * vectors another, and those that say how a state moves a third.
  */
 #ifndef PHA__OPTIMIZER_H
 #define PHA__OPTIMIZER_H

@@ -97,10 +97,13 @@ bool pha__at_epoch_end(const pha_trainer *t)
     return step > 0 && step * batch / windows != (step - 1) * batch / windows;
 }
 
-bool pha__many_epochs(const pha_trainer *t)
+uint64_t pha__sequences(const pha_train_options *o)
 {
-    return (uint64_t)t->o.steps * (uint64_t)t->o.batch > pha__loader_windows(&t->loader);
+    uint64_t n;
+    return __builtin_mul_overflow((uint64_t)o->steps, (uint64_t)o->batch, &n) ? UINT64_MAX : n;
 }
+
+bool pha__many_epochs(const pha_trainer *t) { return pha__sequences(&t->o) > pha__loader_windows(&t->loader); }
 
 static void open_schedule(pha_trainer *t)
 {
@@ -111,7 +114,7 @@ static void open_schedule(pha_trainer *t)
         if (o->steps < 1) o->steps = 1;
     }
     int64_t quarter = o->steps / 4 > 0 ? o->steps / 4 : 1; /* the end of an epoch is a time for it anyway */
-    bool four = (uint64_t)o->steps * (uint64_t)o->batch >= 4 * pha__loader_windows(&t->loader);
+    bool four = pha__sequences(o) / 4 >= pha__loader_windows(&t->loader);
     if (o->eval_every <= 0) o->eval_every = four ? o->steps : quarter;
     if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
     t->schedule = (pha__schedule){.kind = o->schedule,

@@ -49,6 +49,8 @@ struct pha_trainer {
     bool eval_due;     /* the evaluation that belongs to `step` has not been finished */
 };
 
+/* Sequences of a whole run; UINT64_MAX: more than that. */
+uint64_t pha__sequences(const pha_train_options *o);
 /* Did the step just made complete a pass over the data? (A pass need not be a whole number of steps.) */
 bool pha__at_epoch_end(const pha_trainer *t);
 /* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */

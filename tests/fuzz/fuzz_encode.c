@@ -5,7 +5,7 @@
 #include "input.h"
 #include "io/tokenizer/tokenizer_impl.h"
 
-enum { VOCAB = 288, LEARN = 256 }; /* more only takes longer */
+enum { VOCAB = 272, LEARN = 128 }; /* more only takes longer */
 
 static pha__tokenizer *train(const void *text, size_t size)
 {

@@ -163,6 +163,12 @@ static int converse(Call *call, Options *a, pha_session *session)
     return code;
 }
 
+/* Text that is not typed: it may say <|endoftext|> without meaning it. */
+static bool is_from_elsewhere(const Options *a)
+{
+    return !a->prompt && !(a->interactive && isatty(STDIN_FILENO));
+}
+
 static int run(Call *call, void *options)
 {
     Options *a = options;
@@ -172,6 +178,7 @@ static int run(Call *call, void *options)
     if (a->interactive && (a->prompt || a->prompt_file || a->json))
         return usage_error(call, "--interactive reads lines from stdin: no --prompt, --prompt-file or --json with it");
     a->o.stop = a->stop.items, a->o.n_stop = a->stop.n;
+    if (!option_given(call, "special")) a->o.plain_prompt = is_from_elsewhere(a);
     signals_install(a->interactive);
     pha_status status = pha_model_open(&model, a->model);
     if (!status) status = pha_session_open(&session, model, &a->session);
@@ -194,7 +201,8 @@ static const Option table[] = {
     {.name = "interactive", .letter = 'i', .kind = OPTION_FLAG, FIELD(Options, interactive), .also = "chat",
      .help = "read lines and go on from each; /reset, /quit, ctrl-C stops a text"},
     {.name = "special", .kind = OPTION_FLAG, FIELD(Options, o.plain_prompt), .invert = true, .also = "parse-special",
-     .help = "special tokens in the prompt become their ids (off: plain text)"},
+     .help = "special tokens in the prompt become their ids, not plain text; unless given: on for what is typed, off "
+             "for a file and standard input"},
     {.name = "echo", .kind = OPTION_FLAG, FIELD(Options, echo), .help = "print the prompt too"},
 
     {.group = "Choice of the next token", .name = "temperature", .letter = 't', .kind = OPTION_REAL,

@@ -13,7 +13,7 @@ typedef enum pha__stream { /* word 3 of the counter */
     PHA__STREAM_INIT = 1,
     PHA__STREAM_SHUFFLE,
     PHA__STREAM_DROPOUT,
-    PHA__STREAM_MQAR,
+    PHA__STREAM_TASK,
     PHA__STREAM_DOCUMENT,
     PHA__STREAM_SAMPLE,
 } pha__stream;

@@ -152,11 +152,14 @@ static void resolve(const pha__option *row, pha_train_options *o, pha__arena *me
     }
 }
 
-/* What no range of one option says. */
-static pha_status check_together(const pha_train_options *o)
+pha_status pha__options_values(pha_train_options *o, pha__arena *memory)
 {
-    if (!o->data) FAIL(USAGE, "training needs a data folder (written by pha prepare)");
-    if (!o->config == !o->init_from) FAIL(USAGE, "training needs either a configuration or a model to start from");
+    if (o->command) o->command = pha__arena_strdup(memory, o->command);
+    for (size_t i = 0; i < pha__n_train_options; i++) {
+        TRY(check(&pha__train_options[i], o));
+        resolve(&pha__train_options[i], o, memory);
+    }
+    if (memory->failed) return PHA_NO_MEMORY;
     if (o->batch % o->micro_batch)
         FAIL(USAGE, "batch = %d must be a multiple of micro_batch = %d", o->batch, o->micro_batch);
     return PHA_OK;
@@ -164,10 +167,8 @@ static pha_status check_together(const pha_train_options *o)
 
 pha_status pha__options_open(pha_train_options *o, pha__arena *memory)
 {
-    if (o->command) o->command = pha__arena_strdup(memory, o->command);
-    for (size_t i = 0; i < pha__n_train_options; i++) {
-        TRY(check(&pha__train_options[i], o));
-        resolve(&pha__train_options[i], o, memory);
-    }
-    return memory->failed ? PHA_NO_MEMORY : check_together(o);
+    TRY(pha__options_values(o, memory));
+    if (!o->data) FAIL(USAGE, "training needs a data folder (written by pha prepare)");
+    if (!o->config == !o->init_from) FAIL(USAGE, "training needs either a configuration or a model to start from");
+    return PHA_OK;
 }

@@ -34,6 +34,8 @@ extern const pha__option pha__train_options[];
 extern const size_t pha__n_train_options;
 
 /* Checks the ranges, fills in the defaults (0 becomes the default, a negative number 0), copies the strings. */
+pha_status pha__options_values(pha_train_options *o, pha__arena *memory);
+/* The same for a run that reads: it needs data, and a model of one kind. */
 pha_status pha__options_open(pha_train_options *o, pha__arena *memory);
 
 bool pha__option_has(const pha__option *row, const pha_train_options *o); /* a value that run.json tells */

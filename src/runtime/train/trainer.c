@@ -40,6 +40,11 @@ static pha_status open_tokenizer(pha_trainer *t)
     return status;
 }
 
+static pha_status read_sequence(void *loader, uint64_t index, int32_t *inputs, int32_t *targets)
+{
+    return pha__loader_get(loader, index, inputs, targets);
+}
+
 static pha_status open_data(pha_trainer *t)
 {
     TRY(pha__tokens_open(&t->data, t->o.data, "train", true));
@@ -48,6 +53,7 @@ static pha_status open_data(pha_trainer *t)
         t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
     }
     TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
+    t->source = (pha__source){read_sequence, &t->loader};
     TRY(open_valid(t));
     return open_tokenizer(t);
 }
@@ -105,7 +111,8 @@ uint64_t pha__sequences(const pha_train_options *o)
 
 bool pha__many_epochs(const pha_trainer *t) { return pha__sequences(&t->o) > pha__loader_windows(&t->loader); }
 
-static void open_schedule(pha_trainer *t)
+/* How long the run is, and when it is looked at, by its data. */
+static void open_cadences(pha_trainer *t)
 {
     pha_train_options *o = &t->o;
     double epochs = o->epochs > 0 ? o->epochs : 1;
@@ -117,6 +124,11 @@ static void open_schedule(pha_trainer *t)
     bool four = pha__sequences(o) / 4 >= pha__loader_windows(&t->loader);
     if (o->eval_every <= 0) o->eval_every = four ? o->steps : quarter;
     if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
+}
+
+static void open_schedule(pha_trainer *t)
+{
+    const pha_train_options *o = &t->o;
     t->schedule = (pha__schedule){.kind = o->schedule,
                                   .lr = o->lr,
                                   .min_ratio = o->lr_min_ratio,
@@ -153,12 +165,46 @@ static pha_status open_program(pha_trainer *t)
     return t->ids && t->targets && t->losses ? PHA_OK : PHA_NO_MEMORY;
 }
 
+static pha_status open_options(pha_trainer *t, bool reads)
+{
+    bool guarded = t->o.spike == 0; /* a negative number is 0 from here on */
+    TRY(reads ? pha__options_open(&t->o, &t->strings) : pha__options_values(&t->o, &t->strings));
+    if (guarded && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8;
+    return PHA_OK;
+}
+
 static pha_status open_parts(pha_trainer *t)
 {
+    TRY(open_options(t, true));
     TRY(open_data(t));
     TRY(open_config(t));
+    open_cadences(t);
     open_schedule(t);
     return open_program(t);
+}
+
+static pha_status open_made(pha_trainer *t)
+{
+    TRY(open_options(t, false));
+    t->config.dropout = t->o.dropout;
+    open_schedule(t);
+    return open_program(t);
+}
+
+static pha_status finish_open(pha_trainer **out, pha_trainer *t, pha_status status)
+{
+    if (status) pha_trainer_close(t);
+    else *out = t;
+    return status;
+}
+
+static pha_trainer *new_trainer(const pha_train_options *options)
+{
+    pha_trainer *t = pha__alloc_zero(1, sizeof *t);
+    if (!t) return NULL;
+    t->o = *options;
+    t->last_valid = NAN;
+    return t;
 }
 
 pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
@@ -166,18 +212,19 @@ pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
     NEED(out, "a place for its result");
     *out = NULL;
     NEED(options, "options");
-    pha_trainer *t = pha__alloc_zero(1, sizeof *t);
+    pha_trainer *t = new_trainer(options);
+    return t ? finish_open(out, t, open_parts(t)) : PHA_NO_MEMORY;
+}
+
+pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *options, const pha__config *config,
+                                  const pha__source *source)
+{
+    *out = NULL;
+    pha_trainer *t = new_trainer(options);
     if (!t) return PHA_NO_MEMORY;
-    t->o = *options;
-    t->last_valid = NAN;
-    pha_status status = pha__options_open(&t->o, &t->strings);
-    if (options->spike == 0 && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8; /* a negative number is 0 by now */
-    if (!status) status = open_parts(t);
-    if (status)
-        pha_trainer_close(t);
-    else
-        *out = t;
-    return status;
+    t->config = *config, t->source = *source;
+    t->o.config = t->o.init_from = t->o.data = NULL;
+    return finish_open(out, t, open_made(t));
 }
 
 void pha_trainer_close(pha_trainer *t)
@@ -204,10 +251,12 @@ void pha_trainer_close(pha_trainer *t)
 
 static pha_status load_batch(pha_trainer *t)
 {
+    t->scored = 0;
     for (int32_t i = 0; i < t->o.batch; i++) {
         uint64_t sequence = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)i;
         size_t at = (size_t)i * (size_t)t->o.context;
-        TRY(pha__loader_get(&t->loader, sequence, t->ids + at, t->targets + at));
+        TRY(t->source.get(t->source.self, sequence, t->ids + at, t->targets + at));
+        for (int32_t k = 0; k < t->o.context; k++) t->scored += t->targets[at + (size_t)k] >= 0;
     }
     return PHA_OK;
 }
@@ -249,13 +298,13 @@ static pha_status run_batch(pha_trainer *t, double *loss)
                         .targets = t->targets + at,
                         .dropout = t->o.dropout > 0,
                         .seed = t->o.seed,
-                        .loss_scale = (float)(1.0 / ((double)t->o.batch * T)),
+                        .loss_scale = (float)(1.0 / (double)t->scored),
                         .step = (uint64_t)t->step,
                         .row0 = (int64_t)at};
         TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
         TRY(add_losses(t, (int64_t)micro * T));
     }
-    *loss = mean_losses(t, (double)t->o.batch * T);
+    *loss = mean_losses(t, (double)t->scored);
     return PHA_OK;
 }
 

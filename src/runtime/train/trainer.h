@@ -14,6 +14,13 @@
 
 #define PHA__MAX_BEST 64
 
+/* Where sequences come from: number `index` of a run, T inputs and their targets, -1 for what is not scored (something
+ * is, in each). The same number has the same sequence. */
+typedef struct pha__source {
+    pha_status (*get)(void *self, uint64_t index, int32_t *inputs, int32_t *targets);
+    void *self;
+} pha__source;
+
 typedef struct pha__best { /* a model snapshot in the run folder: best/step-N */
     int64_t step;
     double loss;
@@ -25,6 +32,7 @@ struct pha_trainer {
     pha__config config;
     pha__tokens *data, *valid; /* valid: NULL if the folder has none */
     pha__loader loader;
+    pha__source source;        /* the loader, unless sequences are made; then data and tokenizer are NULL */
     pha__tokenizer *tokenizer;
     pha__device *device;
     pha__program *program;
@@ -35,6 +43,7 @@ struct pha_trainer {
     pha__program *probe_program;
     pha__exec *probe;
     int32_t *ids, *targets; /* (batch, T) */
+    int64_t scored;         /* targets of them that count */
     float *losses;          /* (micro_batch T, 2) */
 
     /* what a checkpoint holds besides weights and moments */
@@ -48,6 +57,12 @@ struct pha_trainer {
     double last_valid; /* loss, NaN: none yet */
     bool eval_due;     /* the evaluation that belongs to `step` has not been finished */
 };
+
+/* A trainer over sequences that are made, and a configuration in memory. It makes steps; what concerns data
+ * (checkpoints, runs, probes) is not for it. Of the options, config, init_from and data are not used, and steps and
+ * context are set. What `source` points to outlives it. */
+pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *options, const pha__config *config,
+                                  const pha__source *source);
 
 /* Sequences of a whole run; UINT64_MAX: more than that. */
 uint64_t pha__sequences(const pha_train_options *o);

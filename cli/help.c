@@ -22,7 +22,8 @@ static bool has_common(const Command *c, const Option *o)
 
 static const char *argument(const Option *o)
 {
-    static const char *const names[] = {"", "N", "NUMBER", "TEXT", "PATH", "", "TEXT", "N,N,..."};
+    static const char *const names[] = {"", "N", "NUMBER", "TEXT", "PATH", "", "TEXT", "N,N,...",
+                                        "X,X,..."};
     if (o->kind == OPTION_ENUM) return o->choices;
     return o->arg ? o->arg : names[o->kind];
 }

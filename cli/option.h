@@ -24,6 +24,7 @@ typedef enum option_kind {
     OPTION_ENUM,   /* int: the number of the choice, from .base */
     OPTION_LIST,   /* List: one more string each time it is given */
     OPTION_INTS,   /* Ints: numbers with commas between */
+    OPTION_REALS,  /* Reals: likewise */
 } option_kind;
 
 typedef struct List {
@@ -35,6 +36,11 @@ typedef struct Ints {
     int32_t *items;
     size_t n;
 } Ints;
+
+typedef struct Reals {
+    double *items;
+    size_t n;
+} Reals;
 
 typedef struct Option {
     const char *name;       /* without dashes; NULL ends the table */

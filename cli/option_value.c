@@ -182,20 +182,38 @@ void option_append(Call *call, List *l, const char *text)
     l->items = items;
 }
 
-static int set_ints(Call *call, Ints *out, const Option *o, const char *text, const char *where)
+/* Numbers with commas between, into fresh memory. */
+static int set_numbers(Call *call, void **items, size_t *found, const Option *o, const char *text, const char *where)
 {
-    size_t n = 1;
+    size_t n = 1, size = o->kind == OPTION_INTS ? sizeof(int32_t) : sizeof(double);
     for (const char *s = text; *s; s++) n += *s == ',';
     Option one = *o;
-    one.size = sizeof(int32_t);
-    out->items = option_take(call, n * sizeof *out->items);
-    out->n = 0;
+    one.size = size;
+    char *out = option_take(call, n * size);
+    *items = out, *found = 0;
     for (const char *s = text; n-- > 0; s += strcspn(s, ",") + (n > 0)) {
-        char *number = option_copy(call, s, strcspn(s, ","));
-        int bad = set_int(call, &out->items[out->n++], &one, number, where);
+        char *number = option_copy(call, s, strcspn(s, ",")), *at = out + size * (*found)++;
+        int bad = o->kind == OPTION_INTS ? set_int(call, at, &one, number, where)
+                                         : set_real(call, at, &one, number, where);
         if (bad) return bad;
     }
     return 0;
+}
+
+static int set_ints(Call *call, Ints *out, const Option *o, const char *text, const char *where)
+{
+    void *items = NULL;
+    int bad = set_numbers(call, &items, &out->n, o, text, where);
+    out->items = items;
+    return bad;
+}
+
+static int set_reals(Call *call, Reals *out, const Option *o, const char *text, const char *where)
+{
+    void *items = NULL;
+    int bad = set_numbers(call, &items, &out->n, o, text, where);
+    out->items = items;
+    return bad;
 }
 
 /* where: how the person wrote the name, for messages. */
@@ -211,6 +229,7 @@ int option_set(Call *call, void *options, size_t i, const char *text, option_sou
     case OPTION_REAL: bad = set_real(call, at, o, text, where); break;
     case OPTION_ENUM: bad = set_enum(call, at, o, text, where); break;
     case OPTION_INTS: bad = set_ints(call, at, o, text, where); break;
+    case OPTION_REALS: bad = set_reals(call, at, o, text, where); break;
     case OPTION_LIST: option_append(call, at, text); break;
     case OPTION_STRING:
     case OPTION_PATH: *(const char **)at = text; break;

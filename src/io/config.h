@@ -23,6 +23,9 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
 /* All keys that the architecture uses with these branches, so that a later change of a default changes no model. NULL:
  * out of memory or an unknown architecture; json_decref the result. */
 json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules);
+/* As pha__config_to_json, with another width and number of layers (0: as it is), and all that goes with them
+ * (config_resize.c). What comes of it is to be parsed: not every width fits every architecture. */
+json_t *pha__config_resized(const pha__config *c, const pha__config_rules *rules, int32_t d_model, int32_t n_layer);
 pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules);
 
 #endif

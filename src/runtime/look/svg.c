@@ -55,7 +55,7 @@ static void escaped(pha__str *out, const char *text)
     pha__xml_escape(out, text, strlen(text));
 }
 
-static void open_svg(pha__str *out, const char *title, int width, int height, bool standalone)
+void pha__svg_open(pha__str *out, const char *title, int width, int height, bool standalone)
 {
     pha__str_printf(out, "<svg class=\"pha\" xmlns=\"http://www.w3.org/2000/svg\" role=\"img\" viewBox=\"0 0 %d %d\" "
                          "width=\"%d\" height=\"%d\">", width, height, width, height);
@@ -233,7 +233,7 @@ void pha__svg_lines(pha__str *out, const pha__svg_chart *c)
     axis y = {.log = c->log_y, .at = height - BOTTOM, .length = -(height - TOP - BOTTOM)};
     fit(&x, c, true);
     fit(&y, c, false);
-    open_svg(out, c->title, width, height, c->standalone);
+    pha__svg_open(out, c->title, width, height, c->standalone);
     draw_axis(out, &x, &y, true);
     draw_axis(out, &x, &y, false);
     if (c->x_label) {
@@ -286,7 +286,7 @@ void pha__svg_stacked(pha__str *out, const pha__svg_bars *b)
     pha__svg_series names[8] = {{0}};
     pha__svg_chart legend = {.series = names, .n_series = b->n_parts < 8 ? b->n_parts : 8};
     for (size_t i = 0; i < legend.n_series; i++) names[i].name = b->parts[i];
-    open_svg(out, b->title, width, height, b->standalone);
+    pha__svg_open(out, b->title, width, height, b->standalone);
     draw_legend(out, &legend, width);
     for (size_t i = 0; i < b->n_rows; i++) draw_row(out, b, i, TOP + 6 + 24 * (double)i, width - LEFT - RIGHT);
     pha__str_puts(out, "</svg>\n");

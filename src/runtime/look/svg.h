@@ -1,4 +1,4 @@
-/* svg.h -- small figures: line charts and stacked bars, written as SVG text
+/* svg.h -- small figures: line charts, stacked bars and heat maps, written as SVG text
  *
  * Colours follow the reader's light or dark setting through CSS and are told apart by colour-blind readers (Okabe-Ito).
  * A figure inside HTML takes its rules from pha__svg_style, written once; a standalone file carries them itself.
@@ -40,6 +40,19 @@ typedef struct pha__svg_bars {
 
 void pha__svg_stacked(pha__str *out, const pha__svg_bars *bars);
 
+/* A share in each place of a table, as a number and as a shade (svg_heat.c). */
+typedef struct pha__svg_heat {
+    const char *title;
+    const char *const *rows, *const *columns; /* names */
+    const double *values;                     /* (n_rows, n_columns), 0 to 1; what is not finite is left empty */
+    size_t n_rows, n_columns;
+    bool standalone;
+} pha__svg_heat;
+
+void pha__svg_heat_map(pha__str *out, const pha__svg_heat *map);
+
+/* What every figure begins with: <svg>, its style if it stands alone, its paper and its title. */
+void pha__svg_open(pha__str *out, const char *title, int width, int height, bool standalone);
 void pha__svg_style(pha__str *out); /* CSS rules, without <style> */
 /* Text with & < > " ' escaped; control characters that XML forbids become U+FFFD, as do bytes that are not UTF-8. */
 void pha__xml_escape(pha__str *out, const char *text, size_t size);

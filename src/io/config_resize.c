@@ -23,11 +23,9 @@ static int32_t in_proportion(int64_t x, int32_t to, int32_t from)
 /* What was a multiple of 16 is one, at least 32 if it was. */
 static int32_t width_of(const resizing *r, int64_t old)
 {
-    int32_t new = in_proportion(old, r->width, r->from->d_model);
-    if (old % 16) return new;
-    int32_t least = old < 32 ? (int32_t)old : 32;
-    new = (int32_t)((((int64_t)new + 8) / 16) * 16);
-    return new < least ? least : new;
+    if (old % 16) return in_proportion(old, r->width, r->from->d_model);
+    int64_t least = old < 32 ? old : 32, new = 16 * (int64_t)in_proportion(old / 16, r->width, r->from->d_model);
+    return new < least ? (int32_t)least : new > INT32_MAX ? INT32_MAX : (int32_t)new;
 }
 
 /* The largest number up to `most` that divides n. */

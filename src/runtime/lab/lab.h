@@ -3,8 +3,8 @@
  * plan.c makes the cells of a call, cell.c runs one, score.c counts what a model recalls, results.c keeps what is known
  * in lab.json, show.c makes the table and the figure.
  */
-#ifndef PHA__LAB_H
-#define PHA__LAB_H
+#ifndef PHA__LABORATORY_H
+#define PHA__LABORATORY_H
 
 #include <jansson.h>
 

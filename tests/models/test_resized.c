@@ -68,6 +68,17 @@ static void as_it_is(void **state)
     json_decref(o);
 }
 
+/* Heads that share keys and values are as many to one as they were. */
+static void groups(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"arch\": \"pha\", \"d_model\": 60, \"n_layer\": 2, \"n_head\": 10, "
+                               "\"n_kv_head\": 5, \"d_ffn\": 60, \"branches\": [\"attn\"]}";
+    json_t *o = resized(text, 44, 2);
+    assert_true(whole(o, "n_head") == 2 && whole(o, "n_kv_head") == 1);
+    json_decref(o);
+}
+
 /* Layers that are named stay where they are left, the last takes their place where none is; windows go with them. */
 static void layers(void **state)
 {
@@ -104,6 +115,7 @@ static void layers(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(widths), cmocka_unit_test(as_it_is), cmocka_unit_test(layers)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(widths), cmocka_unit_test(as_it_is), cmocka_unit_test(groups),
+                                       cmocka_unit_test(layers)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,6 +61,35 @@ static void known_again(void **state)
     json_decref(third);
 }
 
+/* Whatever a result depends on makes another cell; what it does not depend on does not. */
+static void settings(void **state)
+{
+    (void)state;
+    const char *models[] = {feed_forward()}, *out = in_root("settings");
+    pha_lab_options plain = sweep(models, out);
+    plain.n_lengths = plain.n_pairs = 1;
+    json_decref(cells_of(&plain));
+    for (int k = 0; k < 10; k++) {
+        pha_lab_options o = plain;
+        if (k == 1) o.rates = (double[]){2e-3}, o.n_rates = 1;
+        if (k == 2) o.batch = 3;
+        if (k == 3) o.weight_decay = 0.2;
+        if (k == 4) o.examples = 50;
+        if (k == 5) o.tests = 11;
+        if (k == 6) o.seed = 1;
+        if (k == 7) o.vocab_size = 18;
+        if (k == 8) o.layers = 1;
+        if (k == 9) o.set = (const char *[]){"embed_std=0.03"}, o.n_set = 1;
+        if (k == 0) o.threads = 1;
+        reports = 0;
+        json_decref(cells_of(&o));
+        assert_int_equal(reports > 0, k > 0);
+    }
+    json_t *file = saved(out);
+    assert_int_equal(json_array_size(file), 10);
+    json_decref(file);
+}
+
 /* The content of a configuration counts, not its name. */
 static void content_counts(void **state)
 {
@@ -272,7 +301,8 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_again), cmocka_unit_test(content_counts), cmocka_unit_test(stopped),
+        cmocka_unit_test(known_again), cmocka_unit_test(settings), cmocka_unit_test(content_counts),
+        cmocka_unit_test(stopped),
         cmocka_unit_test(damaged),     cmocka_unit_test(locked),         cmocka_unit_test(shown),
         cmocka_unit_test(left_out),    cmocka_unit_test(impossible),     cmocka_unit_test(no_memory),
     };

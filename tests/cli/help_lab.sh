@@ -1,0 +1,1 @@
+pha lab --help

@@ -113,7 +113,8 @@ pha__segment pha__splitter_next(pha__splitter *s, pha__piece *piece)
     s->document += piece->begins;
     size_t n = s->by_position ? stay(s, piece, &last) : piece->size;
     bool whole = n == piece->size, begins = piece->begins || s->switched;
-    pha__segment segment = { piece->data, n, s->now, begins, whole && piece->ends, piece->wikitext };
+    pha__segment segment = { piece->data, n, s->now, begins, whole && piece->ends, piece->wikitext,
+                             piece->path };
     s->switched = last && !segment.ends; /* what is left of the document is one of the next split */
     if (last) s->now = following(s);
     s->position += n;

@@ -3,7 +3,6 @@
  * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and
  * the tokens do not depend on how the text was cut or who encoded which segment.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -154,8 +153,8 @@ static void look_at_first(const pha__batcher *b, const task *t, int32_t id, pha_
     if (!bytes || n > t->size) return;
     uint64_t words = 0, lines = 0;
     pha__text_count(text, n, '\n', &words, &lines);
-    bool inside = n > 0 && !isspace((unsigned char)text[n - 1]);
-    bool ends = n < t->size ? isspace((unsigned char)text[n]) : t->ends;
+    bool inside = n > 0 && !pha__text_is_space(text[n - 1]);
+    bool ends = n < t->size ? pha__text_is_space(text[n]) : t->ends;
     info->first_bytes = n;
     info->first_words = lines + words - (inside && !ends);
 }

@@ -8,7 +8,7 @@
  *
  * with dk per block in `work`, summed over the blocks by phase 1; the first block adds the rows before the first token.
  */
-#include "backend/cpu/rows.h"
+#include "backend/cpu/history.h"
 #include "ops/conv/conv.h"
 
 enum { U, TAPS }; /* inputs */
@@ -142,36 +142,14 @@ static void run(const pha__args *a, int64_t task, lanes *l, void (*block)(const 
     }
 }
 
-/* What stands before the first token, for backward. */
-static void save(const pha__args *a, int b)
-{
-    float *out = a->saved + (size_t)b * carried(a);
-    if (a->state) memcpy(out, pha__slot(a, b), carried(a) * sizeof *out);
-    else memset(out, 0, carried(a) * sizeof *out);
-}
-
-/* The last n - 1 rows; where the run was shorter, older ones move up. */
-static void carry(const pha__args *a, int b)
-{
-    pha__sequence tokens = pha__sequence_of(a, b);
-    int64_t S = a->out.width, rows = n_taps(a) - 1;
-    float *state = pha__slot(a, b);
-    for (int64_t k = 0; k < rows; k++) {
-        int64_t t = tokens.n - rows + k;
-        float *to = state + k * S;
-        const float *from = t < 0 ? state + (t + rows) * S : pha__row_in(&a->in[U], tokens.row + t, 0, S, to);
-        if (from != to) memcpy(to, from, (size_t)S * sizeof *to);
-    }
-}
-
 static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
 {
     lanes *l = memory;
     memset(l->zero, 0, sizeof l->zero);
     for (int64_t k = begin; k < end; k++) {
-        if (phase == 1) carry(a, (int)k);
+        if (phase == 1) pha__history_carry(a, (int)k, n_taps(a) - 1);
         else run(a, k, l, forward_block);
-        if (phase == 0 && a->saved && k % blocks(a) == 0) save(a, (int)(k / blocks(a)));
+        if (phase == 0 && a->saved && k % blocks(a) == 0) pha__history_save(a, (int)(k / blocks(a)), n_taps(a) - 1);
     }
 }
 

@@ -35,9 +35,9 @@ static pha_status check_file(const char *folder, const char *name)
 static pha_status look(const char *folder, const pha__kind *kind, bool unfinished, char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *end = strrchr(names[i], '.');
-        bool half = unfinished && end && !strcmp(end, ".tmp");
-        if (!half && !kind->part(names[i]))
+        char whole[256];
+        pha__whole_name(whole, names[i]);
+        if (!kind->part(unfinished ? whole : names[i]))
             FAIL(USAGE, "%s: holds '%s', which is no part of %s; choose another folder or remove it", folder, names[i],
                  kind->what);
         TRY(check_file(folder, names[i]));

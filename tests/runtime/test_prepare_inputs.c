@@ -387,8 +387,11 @@ static void foreign(void **state)
     OK(run(o, file, NULL, NULL, &r));
     OK(pha__mkdirs(in_root(".out.partial")));
     puts_file(".out.partial/prepare.partial", "");
-    puts_file(".out.partial/input-0.spool.tmp", "half");
-    puts_file(".out.partial/train-00000.tok.tmp", "half");
+    puts_file(".out.partial/.input-0.spool.pha-tmp", "half");
+    puts_file(".out.partial/.train-00000.tok.pha-tmp", "half");
+    OK(run(o, file, NULL, NULL, &r));
+    OK(pha__mkdirs(in_root(".out.partial")));
+    puts_file(".out.partial/.prepare.partial.pha-tmp", ""); /* killed at its first file */
     OK(run(o, file, NULL, NULL, &r));
     OK(pha__mkdirs(in_root(".out.partial")));
     OK(run(o, file, NULL, NULL, &r));

@@ -29,15 +29,10 @@ static bool is_part(const char *name)
 
 static const pha__kind data_kind = {"a data folder", (const char *const[]){"data.json", NULL}, is_part};
 
-/* A file of an unfinished folder, or one that was being written. */
+/* A file of an unfinished folder. */
 static bool is_part_of_partial(const char *name)
 {
-    char whole[64];
-    size_t n = strlen(name);
-    if (n >= sizeof whole) return false;
-    memcpy(whole, name, n + 1);
-    if (n > 4 && !strcmp(whole + n - 4, ".tmp")) whole[n - 4] = 0;
-    return is_part(whole) || pha__inputs_is_spool(whole) || !strcmp(whole, marker);
+    return is_part(name) || pha__inputs_is_spool(name) || !strcmp(name, marker);
 }
 
 /* Did pha write this file? What is left of a folder that was being removed has no marker. */
@@ -59,9 +54,10 @@ static bool is_left_over(const char *folder, char *const *names, size_t n)
 {
     bool ours = n == 0, parts = true;
     for (size_t i = 0; i < n; i++) {
-        parts = parts && is_part_of_partial(names[i]);
-        ours = ours || !strncmp(names[i], marker, sizeof marker - 1) || !strcmp(names[i], "data.json") ||
-               is_written_by_us(folder, names[i]);
+        char whole[256];
+        pha__whole_name(whole, names[i]);
+        parts = parts && is_part_of_partial(whole);
+        ours = ours || !strcmp(whole, marker) || !strcmp(names[i], "data.json") || is_written_by_us(folder, names[i]);
     }
     return ours && parts;
 }

@@ -1,4 +1,4 @@
-/* The writer: nothing is half there, nothing of anybody else's is touched, and a kill or a full disk at every system call
+/* The writer: nothing is half there, nothing of anybody else's is touched; a kill or a full disk at every system call
  * leaves the old file or the new one whole */
 #include <sys/stat.h>
 
@@ -205,8 +205,11 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(commit_and_abort),        cmocka_unit_test(foreign),      cmocka_unit_test(killed_while_writing),
-        cmocka_unit_test(full_disk_while_writing), cmocka_unit_test(out_of_memory),
+        cmocka_unit_test(commit_and_abort),
+        cmocka_unit_test(foreign),
+        cmocka_unit_test(killed_while_writing),
+        cmocka_unit_test(full_disk_while_writing),
+        cmocka_unit_test(out_of_memory),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

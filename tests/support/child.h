@@ -9,8 +9,8 @@
 
 #include "support/check.h"
 
-/* Calls act(context) in a child with the environment variable = n, one of those of faults.c. What act returned, or -1 if
- * it was killed. */
+/* Calls act(context) in a child with the environment variable = n, one of those of faults.c. What act returned, or -1
+ * if it was killed. */
 static inline int in_child(const char *variable, int n, int (*act)(void *context), void *context)
 {
     fflush(NULL);

@@ -69,8 +69,8 @@ static int find_models(Call *call, Options *a)
     for (size_t i = 0; i < a->models.n; i++)
         for (const char *at = a->models.items[i]; at;) {
             size_t n = access(at, F_OK) == 0 ? strlen(at) : strcspn(at, ",");
-            const char *path;
-            int bad = find_config(call, option_copy(call, at, n), &path);
+            const char *path = option_copy(call, at, n);
+            int bad = a->o.test_only ? PHA_OK : find_config(call, path, &path);
             if (bad) return bad;
             option_append(call, &found, path);
             at = at[n] ? at + n + 1 : NULL;

@@ -290,7 +290,8 @@ static int check_present(const Call *call, const void *options)
     }
     const List *operands = c->operand ? (const List *)((const char *)options + c->operands_offset) : NULL;
     if (operands && operands->n < c->operands_min)
-        return usage_error(call, "%s is missing; usage: pha %s %.200s", c->operand, c->name, c->usage);
+        return usage_error(call, "%s is missing; usage: pha %s %.*s", c->operand, c->name,
+                           (int)strcspn(c->usage, "\n"), c->usage);
     return 0;
 }
 

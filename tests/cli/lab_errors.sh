@@ -1,3 +1,4 @@
+{
 pha lab mqra --show 1; echo $?
 pha lab sorting --model tiny; echo $?
 pha lab mqar; echo $?
@@ -15,3 +16,4 @@ pha lab mqar --model tiny --lr 0.1,0; echo $?
 pha lab mqar --model tiny --set n_heat=2; echo $?
 pha lab mqar --model tiny --test-only --steps 5; echo $?
 pha lab mqar --model nowhere --test-only; echo $?
+} 2>&1 | sed 's|/[^ ]*configs/|configs/|'

@@ -24,8 +24,9 @@ static void recalls(void **state)
     json_decref(cells);
 }
 
-/* A model as it is, on more examples than run at once, against its logits: the share of targets that are the first of the largest. (Without a residual,
- * since one that has learned nothing says else what it has just read, which is never right.) */
+/* A model as it is, on more examples than run at once, against its logits: the share of targets that are the first of
+ * the largest. (Without a residual, since one that has learned nothing says else what it has just read, which is never
+ * right.) */
 static void test_only(void **state)
 {
     (void)state;

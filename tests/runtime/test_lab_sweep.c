@@ -66,12 +66,14 @@ static void settings(void **state)
 {
     (void)state;
     const char *models[] = {feed_forward()}, *out = in_root("settings");
+    const double rates[] = {2e-3};
+    const char *set[] = {"embed_std=0.03"};
     pha_lab_options plain = sweep(models, out);
     plain.n_lengths = plain.n_pairs = 1;
     json_decref(cells_of(&plain));
     for (int k = 0; k < 10; k++) {
         pha_lab_options o = plain;
-        if (k == 1) o.rates = (double[]){2e-3}, o.n_rates = 1;
+        if (k == 1) o.rates = rates, o.n_rates = 1;
         if (k == 2) o.batch = 3;
         if (k == 3) o.weight_decay = 0.2;
         if (k == 4) o.examples = 50;
@@ -79,7 +81,7 @@ static void settings(void **state)
         if (k == 6) o.seed = 1;
         if (k == 7) o.vocab_size = 18;
         if (k == 8) o.layers = 1;
-        if (k == 9) o.set = (const char *[]){"embed_std=0.03"}, o.n_set = 1;
+        if (k == 9) o.set = set, o.n_set = 1;
         if (k == 0) o.threads = 1;
         reports = 0;
         json_decref(cells_of(&o));
@@ -275,7 +277,7 @@ static void impossible(void **state)
     o = plain, o.set = (const char *[]){"n_heat=1"}, o.n_set = 1, refused(o, PHA_BAD_INPUT, "did you mean n_head?");
     const char *gpt2[] = {write_config("gpt2.json", "\"arch\": \"gpt2\", \"d_model\": 32, \"n_layer\": 4, "
                                                     "\"n_head\": 2, \"d_ffn\": 32, \"n_positions\": 32")};
-    o = plain, o.models = gpt2, refused(o, PHA_USAGE, "at most 32 tokens, not of 64; set n_positions");
+    o = plain, o.models = gpt2, refused(o, PHA_USAGE, "at most 32 tokens, not of 64; set n_positions=64");
     o.set = (const char *[]){"n_positions=64"}, o.n_set = 1, o.steps = o.batch = 1, o.tests = 1, o.vocab_size = 64;
     json_decref(cells_of(&o));
 }

@@ -134,8 +134,9 @@ static pha_status check_length(const pha__config *c, int32_t T, const char *mode
     int64_t longest = pha__longest_text(names);
     pha__program_close(names);
     if (T <= longest) return PHA_OK;
-    FAIL(USAGE, "%s: reads texts of at most %lld tokens, not of %d%s", model, (long long)longest, T,
-         trained ? "" : "; set n_positions to change that");
+    if (trained) FAIL(USAGE, "%s: reads texts of at most %lld tokens, not of %d", model, (long long)longest, T);
+    FAIL(USAGE, "%s: reads texts of at most %lld tokens, not of %d; set n_positions=%d to change that", model,
+         (long long)longest, T, T);
 }
 
 /* ---- cells ----------------------------------------------------------------------------------------------- */

@@ -211,6 +211,14 @@ static void test_the_rest(void **state)
     REFUSED(pha_inspect(&(pha_inspect_options){.model = folder}, NULL));
     REFUSED(pha_bench(NULL, &text));
     REFUSED(pha_bench(&(pha_bench_options){.what = "ops"}, NULL));
+    REFUSED(pha_lab(NULL, &text));
+    REFUSED(pha_lab(&(pha_lab_options){.task = "mqar"}, NULL));
+    REFUSED(pha_lab(&(pha_lab_options){0}, &text));
+    REFUSED(pha_lab(&(pha_lab_options){.task = "mqar", .n_models = 1}, &text));
+    REFUSED(pha_lab(&(pha_lab_options){.task = "mqar", .models = &(const char *){NULL}, .n_models = 1}, &text));
+    REFUSED(pha_lab_examples(NULL, false, 0, 0, NULL, NULL, NULL, NULL));
+    REFUSED(pha_lab_examples(&(pha_lab_options){0}, false, 0, 0, NULL, NULL, NULL, NULL));
+    REFUSED(pha_lab_examples(&(pha_lab_options){.task = "mqar"}, false, 0, 1, NULL, NULL, NULL, NULL));
     REFUSED(pha_report(NULL, NULL, 0));
     REFUSED(pha_report(folder, NULL, 1));
     pha_set_allocator(NULL);

@@ -74,6 +74,7 @@ pha_status pha_lab_examples(const pha_lab_options *o, bool test, uint64_t first,
     if (first >> 63 || n > ((uint64_t)1 << 63) - first) FAIL(USAGE, "there is no example beyond number 2^63");
     const pha__lab_row *row;
     pha__lab_task task;
+    if ((o->n_lengths && !o->lengths) || (o->n_pairs && !o->pairs)) FAIL(USAGE, "a list of the task is NULL");
     pha__lab_sizes sizes = pha__lab_first(o, o->vocab_size, -1);
     if (o->n_depths && o->depths) sizes.depth = o->depths[0];
     TRY(pha__lab_find(&row, o->task));

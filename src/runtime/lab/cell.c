@@ -23,22 +23,37 @@ static pha_status next_example(void *self, uint64_t index, int32_t *inputs, int3
     return PHA_OK;
 }
 
-/* ---- training -------------------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------------------- */
 
-static void report(const pha__lab *l, const pha__lab_cell *cell, size_t number, const pha_step *step, double begin)
+typedef struct telling {
+    const pha__lab *l;
+    const pha__lab_cell *cell;
+    size_t number;
+    double began, told;
+} telling;
+
+/* Not more than five times a second, and at the end. */
+static void report(telling *to, const char *unit, int64_t done, int64_t total, double loss)
 {
-    char line[200], loss[24];
-    double spent = pha__seconds() - begin, done = (double)step->step, total = (double)l->o.steps;
-    if (!l->o.progress) return;
-    pha_progress p = {.phase = "lab", .unit = "steps", .line = line, .done = done, .total = total};
-    p.rate = spent > 0 ? done / spent : 0;
-    p.seconds_left = p.rate > 0 ? (total - done) / p.rate : -1;
-    pha__print_number(loss, sizeof loss, step->loss, 4);
-    pha__print(line, sizeof line, "%s %zu of %zu: length %d, %d %s, step %lld of %lld  loss %s  %.0f s left",
-               l->row->name, number + 1, l->n_cells, cell->s.T, cell->s.n, l->row->things, (long long)step->step,
-               (long long)l->o.steps, loss, p.seconds_left > 0 ? p.seconds_left : 0);
-    l->o.progress(l->o.user, &p);
+    char line[200], number[24], at[40] = "";
+    const pha_lab_options *o = &to->l->o;
+    double now = pha__seconds(), spent = now - to->began;
+    if (!o->progress || (now - to->told < 0.2 && done < total)) return;
+    to->told = now;
+    pha_progress p = {.phase = "lab", .unit = unit, .line = line, .done = (double)done, .total = (double)total};
+    p.rate = spent > 0 ? p.done / spent : 0;
+    p.seconds_left = p.rate > 0 ? (p.total - p.done) / p.rate : -1;
+    pha__print_number(number, sizeof number, loss, 4);
+    if (isfinite(loss)) pha__print(at, sizeof at, "  loss %s", number);
+    pha__print(line, sizeof line, "%s %zu of %zu: length %d, %d %s, %s %lld of %lld%s  %.0f s left", to->l->row->name,
+               to->number + 1, to->l->n_cells, to->cell->s.T, to->cell->s.n, to->l->row->things, unit, (long long)done,
+               (long long)total, at, p.seconds_left > 0 ? p.seconds_left : 0);
+    o->progress(o->user, &p);
 }
+
+static void report_test(void *to, int64_t done) { report(to, "tests", done, ((telling *)to)->l->o.tests, NAN); }
+
+/* ---- training -------------------------------------------------------------------------------------------- */
 
 static pha_status train(pha_trainer **out, const pha__lab *l, const pha__lab_cell *cell, lesson *of, size_t number)
 {
@@ -47,14 +62,12 @@ static pha_status train(pha_trainer **out, const pha__lab *l, const pha__lab_cel
                            .weight_decay = l->o.weight_decay > 0 ? l->o.weight_decay : -1, .spike = -1,
                            .seed = l->o.seed, .threads = l->o.threads};
     pha__source source = {next_example, of};
-    double begin = pha__seconds(), told = begin;
+    telling to = {l, cell, number, pha__seconds(), 0};
     TRY(pha__trainer_open_made(out, &o, &cell->config, &source));
     for (int64_t i = 0; i < o.steps; i++) {
         pha_step step;
         TRY(pha_trainer_step(*out, &step));
-        if (pha__seconds() - told < 0.2 && i + 1 < o.steps) continue;
-        told = pha__seconds();
-        report(l, cell, number, &step, begin);
+        report(&to, "steps", step.step, o.steps, step.loss);
     }
     return PHA_OK;
 }
@@ -69,25 +82,27 @@ static void set_score(json_t **to, const pha__lab_score *s)
 }
 
 static pha_status test_at(pha__lab_score *out, const pha__lab *l, const pha__lab_cell *cell, const pha__weights *w,
-                          int32_t depth)
+                          int32_t depth, size_t number)
 {
+    telling to = {l, cell, number, pha__seconds(), pha__seconds()};
     pha__lab_task task;
     pha__lab_sizes sizes = cell->s;
     sizes.depth = depth;
     TRY(pha__lab_open(&task, l->row, &sizes, l->o.seed));
-    pha_status status = pha__lab_test(out, w, &task, l->o.tests);
+    pha_status status = pha__lab_test(out, w, &task, l->o.tests, report_test, &to);
     pha__lab_close(&task);
     return status;
 }
 
 /* At each depth that was asked for, and the mean of them; or anywhere. */
-static pha_status test(json_t **result, const pha__lab *l, const pha__lab_cell *cell, const pha__weights *w)
+static pha_status test(json_t **result, const pha__lab *l, const pha__lab_cell *cell, const pha__weights *w,
+                       size_t number)
 {
     pha__lab_score all = {0}, one;
     json_t *depths = pha__json_list();
-    pha_status status = l->o.n_depths ? PHA_OK : test_at(&all, l, cell, w, PHA__LAB_ANY_DEPTH);
+    pha_status status = l->o.n_depths ? PHA_OK : test_at(&all, l, cell, w, PHA__LAB_ANY_DEPTH, number);
     for (size_t i = 0; i < l->o.n_depths && !status; i++) {
-        if ((status = test_at(&one, l, cell, w, l->o.depths[i]))) break;
+        if ((status = test_at(&one, l, cell, w, l->o.depths[i], number))) break;
         json_t *at = pha__json_object();
         pha__json_set(&at, "depth", pha__json_number(l->o.depths[i]));
         set_score(&at, &one);
@@ -109,20 +124,20 @@ static pha_status run_new(json_t **result, const pha__lab *l, const pha__lab_cel
     pha_trainer *trainer = NULL;
     TRY(pha__lab_open(&of.task, l->row, &cell->s, l->o.seed));
     pha_status status = train(&trainer, l, cell, &of, number);
-    if (!status) status = test(result, l, cell, &trainer->weights);
+    if (!status) status = test(result, l, cell, &trainer->weights, number);
     if (trainer) pha__json_set(result, "parameters", pha__json_number((int64_t)trainer->program->parameters));
     pha_trainer_close(trainer);
     pha__lab_close(&of.task);
     return status;
 }
 
-static pha_status run_trained(json_t **result, const pha__lab *l, const pha__lab_cell *cell)
+static pha_status run_trained(json_t **result, const pha__lab *l, const pha__lab_cell *cell, size_t number)
 {
     pha__device *device;
     pha__weights weights = {0};
     TRY(pha__device_open(&device, NULL, l->o.threads));
     pha_status status = pha__weights_place(&weights, &cell->config, cell->trained->store, device, PHA__F32);
-    if (!status) status = test(result, l, cell, &weights);
+    if (!status) status = test(result, l, cell, &weights, number);
     pha__weights_close(&weights);
     pha__device_close(device);
     pha__json_set(result, "parameters", pha__json_number((int64_t)cell->trained->names->parameters));
@@ -133,7 +148,7 @@ pha_status pha__lab_run(const pha__lab *l, pha__lab_cell *cell, size_t number)
 {
     double begin = pha__seconds();
     json_t *result = pha__json_object();
-    pha_status status = cell->trained ? run_trained(&result, l, cell) : run_new(&result, l, cell, number);
+    pha_status status = cell->trained ? run_trained(&result, l, cell, number) : run_new(&result, l, cell, number);
     bool diverged = status == PHA_NUMERIC && !cell->trained; /* which is what the cell has to say */
     if (diverged) pha__json_set(&result, "accuracy", json_null());
     if (diverged) status = PHA_OK;

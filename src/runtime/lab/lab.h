@@ -43,8 +43,11 @@ typedef struct pha__lab_score {
     double scored, hits, nll; /* targets; those that are the argmax; nats */
     double examples, whole;   /* those of which every target is */
 } pha__lab_score;
-/* NUMERIC: a loss is not finite. STOPPED: on a stop request. */
-pha_status pha__lab_test(pha__lab_score *out, const pha__weights *weights, pha__lab_task *task, int64_t tests);
+/* tell, which may be NULL, is told now and then how many examples are done. NUMERIC: a loss is not finite. STOPPED: on
+ * a stop request. */
+typedef void pha__lab_tell(void *to, int64_t done);
+pha_status pha__lab_test(pha__lab_score *out, const pha__weights *weights, pha__lab_task *task, int64_t tests,
+                         pha__lab_tell *tell, void *to);
 int32_t pha__lab_together(int32_t batch, int32_t T); /* examples that run at once: a divisor of the batch */
 
 /* cell.c: the result of a cell. number: which of all, for progress. */

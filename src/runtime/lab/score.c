@@ -66,7 +66,7 @@ static pha_status count(pha__lab_score *out, const testing *t, int32_t i)
     return PHA_OK;
 }
 
-static pha_status test(pha__lab_score *out, testing *t, int64_t tests)
+static pha_status test(pha__lab_score *out, testing *t, int64_t tests, pha__lab_tell *tell, void *to)
 {
     size_t T = (size_t)t->task->s.T;
     for (int64_t first = 0; first < tests; first += t->B) {
@@ -79,16 +79,18 @@ static pha_status test(pha__lab_score *out, testing *t, int64_t tests)
         TRY(pha__exec_run(t->exec, n, (int)T, &run, NULL, false));
         TRY(pha__exec_output(t->exec, "loss", (int64_t)n * (int64_t)T, t->loss));
         for (int32_t i = 0; i < n; i++) TRY(count(out, t, i));
+        if (tell) tell(to, first + n);
     }
     return PHA_OK;
 }
 
-pha_status pha__lab_test(pha__lab_score *out, const pha__weights *weights, pha__lab_task *task, int64_t tests)
+pha_status pha__lab_test(pha__lab_score *out, const pha__weights *weights, pha__lab_task *task, int64_t tests,
+                         pha__lab_tell *tell, void *to)
 {
     testing t = {.weights = weights, .task = task};
     *out = (pha__lab_score){0};
     pha_status status = open_testing(&t, tests);
-    if (!status) status = test(out, &t, tests);
+    if (!status) status = test(out, &t, tests, tell, to);
     close_testing(&t);
     return status;
 }

@@ -4,8 +4,8 @@
  *
  * in[0] h (B, T, D), in[1] E (V, D), a parameter. out (B, T, 2) fp32: nll, and a hit: 1 if c is the argmax (the lowest
  * index wins a tie) else 0; a row with target -1 is not scored and yields 0, 0 and no gradient. Tokens are done in
- * blocks with a workspace of block x V logits. Backward computes out too, and the gradients of
- * run->loss_scale * weight * sum nll. */
+ * blocks with a workspace of block x V logits; where at most half of them are scored, a kernel may do those alone.
+ * Backward computes out too, and the gradients of run->loss_scale * weight * sum nll. */
 #ifndef PHA__LM_LOSS_H
 #define PHA__LM_LOSS_H
 

@@ -1,5 +1,8 @@
 /* lm_loss_cpu.c -- blocks of tokens; for each the phases logits, softmax (loss, and the gradient of the logits in their
- * place), and in backward dh = dlogits E together with dE (+)= dlogits^T h */
+ * place), and in backward dh = dlogits E together with dE (+)= dlogits^T h
+ *
+ * Where at most half of the tokens are scored, blocks are of those alone: their h is gathered before, their dh is
+ * scattered after. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -8,7 +11,7 @@
 #include "backend/cpu/rows.h"
 #include "ops/lm_loss/lm_loss.h"
 
-enum { BLOCK = 1024, BLOCK_BYTES = 64 << 20, SOFTMAX_ROWS = 4, CHUNK = 64 };
+enum { BLOCK = 1024, BLOCK_BYTES = 64 << 20, SOFTMAX_ROWS = 4, CHUNK = 64, LEAST_GATHERED = 64 };
 
 static int64_t n_rows(const pha__args *a)
 {
@@ -26,64 +29,118 @@ static int64_t most_tokens(const pha__args *a)
     return n < 8 ? 8 : n > BLOCK ? BLOCK : n;
 }
 
+static int64_t tokens_of_block(const pha__args *a)
+{
+    int64_t rows = n_rows(a), most = most_tokens(a);
+    return rows < most ? rows : most;
+}
+
+static bool is_scored(const pha__args *a, int64_t row) { return a->run->targets && a->run->targets[row] >= 0; }
+
+static int64_t n_scored(const pha__args *a)
+{
+    int64_t n = 0;
+    for (int64_t row = 0; row < n_rows(a); row++) n += is_scored(a, row);
+    return n;
+}
+
+/* Columns of a row of gathered h or dh, a whole number of cache lines in any format. */
+static int64_t gathered_ld(const pha__args *a) { return ((int64_t)a->in[0].width + 31) / 32 * 32; }
+
+/* Tokens for whose logits, dh and h there is room where those of a block of all tokens have it. */
+static int64_t most_gathered(const pha__args *a)
+{
+    int64_t row = logits_ld(a) * 4 + gathered_ld(a) * (4 + (int64_t)pha__dtype_size(a->in[0].dtype));
+    return tokens_of_block(a) * logits_ld(a) * 4 / row;
+}
+
 typedef struct part { /* the tokens of one block */
-    int64_t first, n;
-    bool earlier; /* an earlier block has written dE */
+    int64_t first, n; /* by their number among all, or, if gathered, among those that are scored */
+    bool earlier;     /* an earlier block has written dE */
+    bool gathered;
+    pha__view h, dh;  /* of the block, which begins at row 0 */
 } part;
+
+static pha__view from_row(pha__view v, int64_t row)
+{
+    if (v.data) v.data = pha__at(&v, row, 0);
+    return v;
+}
 
 /* Equal blocks. Returns false if there is no block b. */
 static bool part_of(const pha__args *a, int64_t b, part *p)
 {
-    int64_t rows = n_rows(a), most = most_tokens(a), blocks = (rows + most - 1) / most;
+    int64_t rows = n_rows(a), scored = n_scored(a), most = most_tokens(a), room = most_gathered(a), ld = gathered_ld(a);
+    p->gathered = scored > 0 && 2 * scored <= rows && room >= (scored < LEAST_GATHERED ? scored : LEAST_GATHERED);
+    if (p->gathered) rows = scored, most = room < BLOCK ? room : BLOCK;
+    int64_t blocks = (rows + most - 1) / most;
     if (b >= blocks) return false;
     int64_t size = (rows + blocks - 1) / blocks;
     p->first = b * size;
     p->n = rows - p->first < size ? rows - p->first : size;
     p->earlier = b > 0;
+    if (p->gathered) { /* behind the logits */
+        char *dh = (char *)a->work + p->n * logits_ld(a) * 4;
+        p->dh = (pha__view){a->d_in[0].data ? dh : NULL, ld, 0, a->in[0].width, PHA__F32};
+        p->h = (pha__view){dh + p->n * ld * 4, ld, 0, a->in[0].width, a->in[0].dtype};
+    } else {
+        p->h = from_row(a->in[0], p->first);
+        p->dh = from_row(a->d_in[0], p->first);
+    }
     return p->n > 0;
 }
 
 static pha__gemm product_logits(const pha__args *a, const part *p) /* (n, V) = (n, D) (D, V) */
 {
-    const pha__view *h = &a->in[0], *e = &a->in[1];
-    return (pha__gemm){.m = p->n, .n = e->rows, .k = e->width, .a = h->data ? pha__at(h, p->first, 0) : NULL,
-                       .a_row = h->ld, .a_col = 1, .a_type = h->dtype, .b = e->data, .b_row = 1, .b_col = e->ld,
-                       .b_type = e->dtype, .c = a->work, .c_row = logits_ld(a), .c_type = PHA__F32};
+    const pha__view *h = &p->h, *e = &a->in[1];
+    return (pha__gemm){.m = p->n, .n = e->rows, .k = e->width, .a = h->data, .a_row = h->ld, .a_col = 1,
+                       .a_type = h->dtype, .b = e->data, .b_row = 1, .b_col = e->ld, .b_type = e->dtype,
+                       .c = a->work, .c_row = logits_ld(a), .c_type = PHA__F32};
 }
 
 static pha__gemm product_dh(const pha__args *a, const part *p) /* (n, D) = (n, V) (V, D) */
 {
-    const pha__view *e = &a->in[1], *dh = &a->d_in[0];
+    const pha__view *e = &a->in[1], *dh = &p->dh;
     return (pha__gemm){.m = p->n, .n = e->width, .k = e->rows, .a = a->work, .a_row = logits_ld(a), .a_col = 1,
                        .a_type = PHA__F32, .b = e->data, .b_row = e->ld, .b_col = 1, .b_type = e->dtype,
-                       .c = dh->data ? pha__at(dh, p->first, 0) : NULL, .c_row = dh->ld, .c_type = dh->dtype,
-                       .add = a->add & PHA__IN(0)};
+                       .c = dh->data, .c_row = dh->ld, .c_type = dh->dtype,
+                       .add = !p->gathered && (a->add & PHA__IN(0))};
 }
 
 static pha__gemm product_de(const pha__args *a, const part *p) /* (V, D) = (V, n) (n, D) */
 {
-    const pha__view *h = &a->in[0], *e = &a->in[1], *de = &a->d_in[1];
+    const pha__view *h = &p->h, *e = &a->in[1], *de = &a->d_in[1];
     return (pha__gemm){.m = e->rows, .n = e->width, .k = p->n, .a = a->work, .a_row = 1, .a_col = logits_ld(a),
-                       .a_type = PHA__F32, .b = h->data ? pha__at(h, p->first, 0) : NULL, .b_row = h->ld, .b_col = 1,
+                       .a_type = PHA__F32, .b = h->data, .b_row = h->ld, .b_col = 1,
                        .b_type = h->dtype, .c = de->data, .c_row = de->ld, .c_type = de->dtype,
                        .add = p->earlier || (a->add & PHA__IN(1))};
 }
 
-/* Phases of a block: 0 logits, 1 softmax, 2 gradients (if one is wanted). */
-static int phases(const pha__args *a, pha__pass pass)
+typedef enum stage { GATHER, LOGITS, SOFTMAX, GRADIENTS, SCATTER } stage;
+
+/* What a phase is, and of which block; false: there is no such phase. */
+static bool stage_of(const pha__args *a, pha__pass pass, int phase, stage *what, part *p)
 {
-    return pass == PHA__BACKWARD && (a->d_in[0].data || a->d_in[1].data) ? 3 : 2;
+    bool gradient = pass == PHA__BACKWARD && (a->d_in[0].data || a->d_in[1].data);
+    part_of(a, 0, p);
+    int first = p->gathered ? GATHER : LOGITS, last = !gradient ? SOFTMAX : p->gathered ? SCATTER : GRADIENTS;
+    int n = last - first + 1;
+    *what = (stage)(first + phase % n);
+    return part_of(a, phase / n, p);
 }
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
     part p;
-    int n = phases(a, pass);
-    if (!part_of(a, phase / n, &p)) return 0;
+    stage what;
+    if (!stage_of(a, pass, phase, &what, &p)) return 0;
     pha__gemm y = product_logits(a, &p), dh = product_dh(a, &p), de = product_de(a, &p);
-    if (phase % n == 0) return pha__gemm_tasks(&y);
-    if (phase % n == 1) return (p.n + SOFTMAX_ROWS - 1) / SOFTMAX_ROWS;
-    return (dh.c ? pha__gemm_tasks(&dh) : 0) + (de.c ? pha__gemm_tasks(&de) : 0);
+    switch (what) {
+    case LOGITS: return pha__gemm_tasks(&y);
+    case SOFTMAX: return (p.n + SOFTMAX_ROWS - 1) / SOFTMAX_ROWS;
+    case GRADIENTS: return (dh.c ? pha__gemm_tasks(&dh) : 0) + (de.c ? pha__gemm_tasks(&de) : 0);
+    default: return 1;
+    }
 }
 
 static float row_max(const float *x, int64_t n)
@@ -158,23 +215,67 @@ static void softmax_row(const pha__args *a, int64_t row, float *x, bool gradient
     x[c] -= scale;
 }
 
+/* The row of the k-th scored token, or the k-th row. */
+static int64_t row_of(const pha__args *a, const part *p, int64_t k)
+{
+    int64_t row = 0;
+    if (!p->gathered) return k;
+    for (;; row++)
+        if (is_scored(a, row) && k-- == 0) return row;
+}
+
+static int64_t next_row(const part *p, const pha__args *a, int64_t row)
+{
+    do row++;
+    while (p->gathered && row < n_rows(a) && !is_scored(a, row));
+    return row;
+}
+
+/* Before the first block, all rows are what those that are not scored are. */
+static void gather(const pha__args *a, const part *p, bool gradient)
+{
+    for (int64_t row = 0; row < n_rows(a) && p->first == 0; row++) {
+        float *out = pha__at(&a->out, row, 0);
+        out[PHA__NLL] = out[PHA__HIT] = 0;
+        if (gradient && a->d_in[0].data && !(a->add & PHA__IN(0)))
+            memset(pha__at(&a->d_in[0], row, 0), 0, (size_t)a->in[0].width * pha__dtype_size(a->d_in[0].dtype));
+    }
+    int64_t row = row_of(a, p, p->first);
+    for (int64_t k = 0; k < p->n; k++, row = next_row(p, a, row))
+        memcpy(pha__at(&p->h, k, 0), pha__at(&a->in[0], row, 0),
+               (size_t)a->in[0].width * pha__dtype_size(a->in[0].dtype));
+}
+
+static void scatter(const pha__args *a, const part *p)
+{
+    int64_t row = row_of(a, p, p->first);
+    for (int64_t k = 0; k < p->n && p->dh.data; k++, row = next_row(p, a, row))
+        pha__row_grad(&a->d_in[0], row, 0, a->in[0].width, pha__at(&p->dh, k, 0), a->add & PHA__IN(0));
+}
+
+static void softmax(const pha__args *a, const part *p, int64_t begin, int64_t end, bool gradient)
+{
+    int64_t first = begin * SOFTMAX_ROWS, last = end * SOFTMAX_ROWS < p->n ? end * SOFTMAX_ROWS : p->n;
+    int64_t row = row_of(a, p, p->first + first);
+    for (int64_t i = first; i < last; i++, row = next_row(p, a, row))
+        softmax_row(a, row, (float *)a->work + i * logits_ld(a), gradient);
+}
+
 static void run(const pha__args *a, pha__pass pass, int phase, int64_t begin, int64_t end, void *scratch)
 {
     part p;
-    int n = phases(a, pass);
-    if (!part_of(a, phase / n, &p)) return;
+    stage what;
+    if (!stage_of(a, pass, phase, &what, &p)) return;
+    bool gradient = pass == PHA__BACKWARD && (a->d_in[0].data || a->d_in[1].data);
     pha__gemm y = product_logits(a, &p), dh = product_dh(a, &p), de = product_de(a, &p);
-    if (phase % n == 0) {
-        pha__gemm_run(&y, begin, end, scratch);
-    } else if (phase % n == 1) {
-        int64_t last = end * SOFTMAX_ROWS < p.n ? end * SOFTMAX_ROWS : p.n;
-        for (int64_t i = begin * SOFTMAX_ROWS; i < last; i++)
-            softmax_row(a, p.first + i, (float *)a->work + i * logits_ld(a), n == 3);
-    } else {
-        int64_t split = dh.c ? pha__gemm_tasks(&dh) : 0; /* tasks of dh, then those of dE */
-        if (begin < split) pha__gemm_run(&dh, begin, end < split ? end : split, scratch);
-        if (end > split) pha__gemm_run(&de, begin > split ? begin - split : 0, end - split, scratch);
-    }
+    if (what == GATHER) gather(a, &p, gradient);
+    if (what == LOGITS) pha__gemm_run(&y, begin, end, scratch);
+    if (what == SOFTMAX) softmax(a, &p, begin, end, gradient);
+    if (what == SCATTER) scatter(a, &p);
+    if (what != GRADIENTS) return;
+    int64_t split = dh.c ? pha__gemm_tasks(&dh) : 0; /* tasks of dh, then those of dE */
+    if (begin < split) pha__gemm_run(&dh, begin, end < split ? end : split, scratch);
+    if (end > split) pha__gemm_run(&de, begin > split ? begin - split : 0, end - split, scratch);
 }
 
 static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
@@ -185,12 +286,6 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
 {
     run(a, PHA__BACKWARD, phase, begin, end, scratch);
-}
-
-static int64_t tokens_of_block(const pha__args *a)
-{
-    int64_t rows = n_rows(a), most = most_tokens(a);
-    return rows < most ? rows : most;
 }
 
 static size_t work(const pha__args *a, pha__pass pass)

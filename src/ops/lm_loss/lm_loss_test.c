@@ -117,6 +117,9 @@ static const pha__op_case cases[] = {
      .grad = {{1e-5, 1e-4, 1e-2, 1e-1, .floor = 0.02}, GRADIENT}}, /* dh is 0 */
     {CASE("T 2, D 768", 3, 2, 100, 768, 0.03)},
     {CASE("several blocks", 2, 600, 70, 20, 0.2), .big = true, .unscored = 10},
+    {CASE("a third scored", 3, 7, 40, 24, 0.3), .unscored = 70}, /* gathered */
+    {CASE("gathered, several blocks", 2, 900, 70, 20, 0.2), .big = true, .unscored = 60},
+    {CASE("gathered, weight", 2, 65, 300, 33, 0.1), .attr = &quarter, .unscored = 90},
     {CASE("blocks by memory", 1, 370, 50257, 8, 0.4), .big = true, .unscored = 5},
 };
 

@@ -13,7 +13,10 @@
 #include "runtime/gpt2_files.h"
 #include "runtime/tensors.h"
 
-pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own}; }
+pha__config_rules pha__rules(void)
+{
+    return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own, pha__model_check};
+}
 
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
 {

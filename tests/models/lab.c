@@ -44,6 +44,8 @@ const lab_variant lab_variants[] = {
     {"attention, state space", "pha", "\"branches\": [\"attn\", \"gss\"]"},
     {"attention, feed-forward", "pha", "\"branches\": [\"attn\", \"aux\"]"},
     {"state space, feed-forward", "pha", "\"branches\": [\"gss\", \"aux\"], \"mix\": \"dynamic\""},
+    {"state space, feed-forward, learned", "pha", "\"branches\": [\"gss\", \"aux\"]"},
+    {"two branches, uniform", "pha", "\"branches\": [\"attn\", \"gss\"], \"mix\": \"uniform\""},
     {"sequential", "seq", ""},
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},

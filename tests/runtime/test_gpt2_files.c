@@ -185,7 +185,7 @@ static void longest(void **state)
     pha__program *p;
     FAILS(BAD_INPUT, "has at most 40 tokens, not 41",
           pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 1, .max_context = 41}, PHA__HEAD_LOGITS));
-    FAILS(BAD_INPUT, "40 learned positions, fewer than a length of 41",
+    FAILS(BAD_INPUT, "40 learned positions, fewer than a length of 41 tokens (nearest: 40)",
           pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 41}, PHA__HEAD_LOSS));
     pha_model_close(m);
     OK(pha__remove_tree(theirs));

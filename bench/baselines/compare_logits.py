@@ -31,6 +31,7 @@ VARIANTS = {
     "odd-sizes": dict(SMALL, d_model=76, n_head=2, n_kv_head=1, d_state=176, d_ffn=100, d_aux=36),
     "window": dict(SMALL, window=9),
     "window-per-layer": dict(SMALL, window=[5, None, 17]),
+    "local": dict(SMALL, local=9),
     "mix-uniform": dict(SMALL, mix="uniform"),
     "mix-dynamic": dict(SMALL, mix="dynamic"),
     "qk-rms": dict(SMALL, qk="rms"),
@@ -63,6 +64,7 @@ VARIANTS = {
     "seq-conv4": dict(SEQ, gss_filter="conv4", wb_scale="fixed"),
     "seq-pre": dict(SEQ, residual="pre"),
     "seq-pre-inv": dict(SEQ, residual="pre_inv"),
+    "seq-local": dict(SEQ, local=64),
     "seq-window-rms": dict(SEQ, window=7, qk="rms"),
 }
 

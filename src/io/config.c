@@ -42,6 +42,7 @@ static const row rows[] = {
     { "wb_scale", PHA__KEY_NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
     { "seq_norm", PHA__KEY_BOOL, AT(seq_norm), false, 0, 0, true, NULL, 0 },
     { "window", PHA__KEY_WINDOW, AT(window), false, 1, 1 << 24, 0, NULL, ATTN },
+    { "local", PHA__KEY_INT, AT(local), false, 1, 1 << 24, 0, NULL, ATTN },
     { "mix", PHA__KEY_NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic"), TWO },
     { "qk", PHA__KEY_NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot"), ATTN },
     { "branch_gain", PHA__KEY_BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },

@@ -50,7 +50,7 @@ static pha_status check(const pha__config *c, const char *where)
     return PHA_OK;
 }
 
-static const char *const keys[] = {"n_head", "n_kv_head", "attn_layers", "embed_std", NULL};
+static const char *const keys[] = {"n_head", "n_kv_head", "attn_layers", "local", "embed_std", NULL};
 static const char *const kinds[] = {"gss", "dss", "s4d-lin", "s4d-inv", "s4d-real", "s4d-legs", NULL};
 static const pha__config_key own[] = {
     {PHA__OWN_KEY(gss_keys, d_gate), .kind = PHA__KEY_INT, .low = 1, .high = 1 << 20},

@@ -54,7 +54,7 @@ static pha_status check(const pha__config *c, const char *where)
     return PHA_OK;
 }
 
-static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "attn_layers", "embed_std", NULL};
+static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "attn_layers", "local", "embed_std", NULL};
 static const pha__config_key own[] = {
     {PHA__OWN_KEY(h3_keys, n_shift), .kind = PHA__KEY_INT, .low = 2, .high = 64, .init = 64},
     {PHA__OWN_KEY(h3_keys, ssm_state), .kind = PHA__KEY_INT, .low = 2, .high = 1 << 14, .init = 64},

@@ -33,6 +33,7 @@ static void presets(void **state)
         { "seq-125", 125072032, 2.2134, 0.02 },      { "gpt2-125", 124439808, 2.2134, 0.02 },
         { "linear-125", 124439808, 2.2134, 0.02 },   { "hedgehog-125", 125619456, 2.2134, 0.02 },
         { "gss-125", 123444672, 2.3403, 0.02 },      { "gss-hybrid-125", 126307648, 2.3403, 0.02 },
+        { "gss-hybrid-125-local", 126307648, 2.3403, 0.02 },
         { "h3-125", 126635520, 2.2134, 0.02 },       { "h3-hybrid-125", 126139392, 2.2134, 0.02 },
         { "h3-hybrid-125-rel", 126387456, 2.2134, 0.02 },
         { "pha-180-nogss", 180432524, 2.1147, 0.01 }, { "pha-180-noaux", 180717324, 2.1147, 0.01 },
@@ -122,6 +123,7 @@ static void defaults(void **state)
     assert_true(c.alpha == pow(6, 0.25));
     assert_int_equal(c.branches, 7);
     assert_int_equal(c.window[0], 0);
+    assert_int_equal(c.local, 0);
     OK(parse(&c, "{\"arch\":\"seq\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128,\"n_head\":4,\"d_"
                  "state\":32}"));
     assert_int_equal(c.branches, PHA__BRANCH_ATTN | PHA__BRANCH_GSS);
@@ -154,6 +156,11 @@ static void switches(void **state)
     assert_memory_equal(&c, &again, sizeof c);
     OK(parse(&c, "{" FULL ",\"gss_filter\":\"conv4\"}"));
     assert_int_equal(c.gss_filter, PHA__FILTER_CONV4);
+    OK(parse(&c, "{" FULL ",\"local\":128,\"window\":null}"));
+    assert_int_equal(c.local, 128);
+    OK(pha__config_save(&c, file, &rules));
+    OK(pha__config_load(&again, file, &rules));
+    assert_memory_equal(&c, &again, sizeof c);
     OK(parse(&c, "{" FULL ",\"window\":128,\"alpha\":null}"));
     assert_int_equal(c.window[2], 128);
     assert_int_equal(c.window[3], 0);
@@ -244,6 +251,13 @@ static const struct {
       "{" H3 ",\"ssm_state\":514,\"ssm_init\":\"legs\"}" },
     { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
     { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
+    { "local = 0 is out of range (1 to", "{" FULL ",\"local\":0}" },
+    { "local is not a whole number", "{" FULL ",\"local\":[7]}" },
+    { "layer 1 has a window of 5 and local = 7, two ways to cut attention short; remove one",
+      "{" FULL ",\"local\":7,\"window\":[null,5,null]}" },
+    { "local is not used where no layer is attention; remove it", "{" HYBRID("[]") ",\"local\":4}" },
+    { "local is not used by arch 'linear' but by pha, seq, gpt2, gss, h3",
+      "{\"arch\":\"linear\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":1,\"local\":4}" },
     { "branch_gain is neither true nor false", "{" FULL ",\"branch_gain\":2}" },
     { "rope_theta = 0 is out of range", "{" FULL ",\"rope_theta\":0}" },
     { "embed_std is not a number", "{" FULL ",\"embed_std\":\"x\"}" },

@@ -21,7 +21,7 @@ heads heads_of(const pha__args *a, int64_t index)
     heads x = {.a = a, .c = c, .b = (int)(index / c->n_kv_head), .h = (int)(index % c->n_kv_head)};
     x.dh = c->head_width, x.group = group_of(a), x.tokens = pha__sequence_of(a, x.b);
     x.rows = x.tokens.n * x.group;
-    x.window = c->window ? c->window : INT32_MAX;
+    x.window = c->window ? c->window : INT32_MAX, x.local = c->local;
     if (a->state) {
         x.count = *count_of(a, x.b), x.capacity = capacity_of(a);
         x.cached = x.count < x.capacity ? x.count : x.capacity;
@@ -62,9 +62,11 @@ void to_lanes(float *dst, const float *rows, int lanes, int count, int dh)
         for (int i = count; i < lanes; i++) dst[d * lanes + i] = 0;
 }
 
-void mask(int lanes, float *x, const int32_t *token, int64_t key, int count, int64_t window)
+void mask(int lanes, const heads *x, float *logits, const int32_t *token, int64_t key, int count)
 {
+    int64_t first[LANES_MANY];
+    for (int i = 0; i < lanes; i++) first[i] = first_key(x, token[i]);
     for (int j = 0; j < count; j++)
         for (int i = 0; i < lanes; i++)
-            if (key + j > token[i] || token[i] - (key + j) >= window) x[j * lanes + i] = -INFINITY;
+            if (key + j > token[i] || key + j < first[i]) logits[j * lanes + i] = -INFINITY;
 }

@@ -358,6 +358,7 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
+    double attn_dropout;      /* of the weights of softmax attention [0] */
     double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above the
                                  running mean [8; off if batch < 8, as hard text looks like a fault]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */

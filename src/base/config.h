@@ -52,7 +52,7 @@ typedef struct pha__config {
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
     uint64_t attn_layers[PHA__MAX_LAYER / 64]; /* bit l: layer l is attention, where others are not */
     int32_t n_positions;          /* learned positions: the longest text */
-    double dropout;               /* of training, not a key of config.json */
+    double dropout, attn_dropout; /* of training, not keys of config.json */
     _Alignas(8) unsigned char own[PHA__OWN]; /* keys that belong to one architecture: a struct of its file */
 } pha__config;
 

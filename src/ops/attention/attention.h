@@ -3,6 +3,9 @@
  *   X_ts = scale * q_t . k_s     for s <= t (and t - s < window, or in one chunk of `local` tokens with t), else -inf
  *   o_t  = sum_s softmax_s(X_t.) v_s          head i of q reads kv head floor(i Hkv / Hq)      pha.md 2.2
  *
+ * In training a share `dropout` of the weights softmax(X) is set to zero and the others grow by 1 / (1 - dropout)
+ * (masks by counter: backend/cpu/dropout.h).
+ *
  * in[0] q (B, T, Hq dh) with rope and its scale applied; in[1] k, in[2] v (B, T, Hkv dh). out (B, T, Hq dh).
  * Flash form (algorithms.md 3): tiles with an online softmax, never a T x T matrix. Saved: lse (B, T, Hq).
  * State: a ring of the keys and values that can still be seen (window, local or max_context of them), and the count of
@@ -17,6 +20,8 @@ typedef struct pha__attention_attr {
     int32_t window; /* 0: unlimited */
     float scale;
     int32_t local;  /* 0: no chunks; not with a window */
+    float dropout;
+    uint32_t site;  /* of the masks */
 } pha__attention_attr;
 
 /* The state: an int64 count of the tokens seen, then, PHA__ATTENTION_HEADER bytes from the start, a ring of keys and a

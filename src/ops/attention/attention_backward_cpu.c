@@ -71,6 +71,7 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
         mul_many(dp, v, dh, g, count, dh, false);
         if (key + count - 1 > token[0] || key < first_key(&x, token[LANES - 1]))
             mask(LANES, &x, p, token, key, count);
+        if (x.drop) drop_rows(LANES, &x, dp, n, token, key, count);
         for (int j = 0; j < count; j++)
             for (int i = 0; i < LANES; i += VF) {
                 float *at = p + j * LANES + i;
@@ -84,7 +85,8 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
                       a->add & PHA__IN(0));
 }
 
-/* p (count, LANES) = weights of rows [n, n+count) for keys [key, key+LANES), dp = their gradient. Lanes are keys. */
+/* p (count, LANES) = what rows [n, n+count) weigh keys [key, key+LANES) with, dropped or not, dp = the gradient of the
+ * logits. Lanes are keys. */
 static void key_weights(const heads *x, float *p, float *dp, int64_t n, int count, int64_t key)
 {
     const float *dl = delta_of(x) + n;
@@ -97,11 +99,13 @@ static void key_weights(const heads *x, float *p, float *dp, int64_t n, int coun
         bool edge = key + LANES - 1 > token || key < first;
         int32_t high = (int32_t)least(token - key, LANES), low = (int32_t)most(first - 1 - key, -1);
         vf lse = vf_set1(lse_of(x, n + i)), delta_i = vf_set1(dl[i]);
+        float factor[LANES];
+        if (x->drop) drop_keys(x, factor, n + i, key);
         for (int j = 0; j < LANES; j += VF) {
-            vf e = vf_exp(vf_load(p + j) - lse);
+            vf e = vf_exp(vf_load(p + j) - lse), g = vf_load(dp + j);
             if (edge) e = vf_select((index + j <= high) & (index + j > low), e, vf_zero());
-            vf_store(p + j, e);
-            vf_store(dp + j, e * (vf_load(dp + j) - delta_i));
+            vf_store(p + j, x->drop ? e * vf_load(factor + j) : e);
+            vf_store(dp + j, e * ((x->drop ? g * vf_load(factor + j) : g) - delta_i));
         }
     }
 }

@@ -69,7 +69,7 @@ static pha_status open_config(pha_trainer *t)
                            "data's",
                            path, t->config.vocab_size, V, t->o.data);
     pha__free(inside);
-    t->config.dropout = t->o.dropout;
+    t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
     return status;
 }
 
@@ -144,7 +144,7 @@ static pha_status open_program(pha_trainer *t)
     TRY(initial_weights(t));
     TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
-    t->weights.config.dropout = 0;
+    t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
     size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
     t->ids = pha__alloc(tokens, sizeof *t->ids);
@@ -247,7 +247,7 @@ static pha_status run_batch(pha_trainer *t, double *loss)
         size_t at = (size_t)i * (size_t)T;
         pha__run run = {.tokens = t->ids + at,
                         .targets = t->targets + at,
-                        .dropout = t->o.dropout > 0,
+                        .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
                         .seed = t->o.seed,
                         .loss_scale = (float)(1.0 / ((double)t->o.batch * T)),
                         .step = (uint64_t)t->step,

@@ -244,7 +244,7 @@ class RowsLoss(torch.autograd.Function):
 
 
 def rmsnorm(x, gain=None):
-    return F.rms_norm(x, (x.shape[-1],), gain, RMS_EPS)
+    return F.rms_norm(x, (x.shape[-1],), gain if gain is None else gain.to(x.dtype), RMS_EPS)  # mixed types are not fused
 
 
 def silu_mul(a, b):

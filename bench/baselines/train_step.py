@@ -54,7 +54,10 @@ def main():
     model, config = open_model(a.model, device=a.device, scan=a.scan)
     if a.compile:
         pha_torch.compile_pieces()
-    loss_of = torch.compile(model.loss) if a.compile_all else model.loss
+    if a.compile_all:
+        torch._dynamo.config.recompile_limit = 1000  # one shape per layer's name, not per call
+        torch._dynamo.config.accumulated_recompile_limit = 10000
+    loss_of = torch.compile(model.loss, dynamic=False) if a.compile_all else model.loss
     matrices = [p for p in model.parameters() if p.dim() > 1]
     vectors = [p for p in model.parameters() if p.dim() == 1]
     groups = [{"params": matrices, "weight_decay": 0.1}, {"params": vectors, "weight_decay": 0.0}]

@@ -1,4 +1,4 @@
-// measure.cuh -- what the benchmarks of a GPU share: errors that end the program, times by events, numbers as JSON lines
+// measure.cuh -- what the benchmarks of a GPU share: errors that end the program, random operands, times by events
 #ifndef PHA_BENCH_MEASURE_CUH
 #define PHA_BENCH_MEASURE_CUH
 #include <cuda_runtime.h>
@@ -17,8 +17,8 @@ static inline void check_cuda(cudaError_t e, const char *call, const char *file,
     exit(1);
 }
 
-// Random bf16 values of about normal distribution (a sum of four uniform ones): real products draw more power than those
-// of zeros and are slower for it.
+// Random bf16 values of about normal distribution (a sum of four uniform ones): real products draw more power than
+// those of zeros and are slower for it.
 static __global__ void fill_random(uint16_t *x, size_t n, uint32_t seed, float scale) {
     for (size_t i = blockIdx.x * (size_t)blockDim.x + threadIdx.x; i < n; i += (size_t)gridDim.x * blockDim.x) {
         uint64_t z = (i + 1) * 0x9e3779b97f4a7c15ull + seed * 0xbf58476d1ce4e5b9ull;

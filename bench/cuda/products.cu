@@ -2,9 +2,9 @@
 //
 //   nvcc -std=c++17 -O3 -arch=sm_80 -o products products.cu -ldl && ./products [TOKENS] [MODEL ...]
 //
-// Per product: time of the algorithm that the library would choose and of the best among those that it offers, whether two
-// runs of that one have equal bits, and the error against double sums of 64 elements. cuBLASLt is looked up at run time
-// ($PHA_CUBLASLT first), as a program would that must also start without it. Row-major operands are column-major
+// Per product: time of the algorithm that the library would choose and of the best among those that it offers, whether
+// two runs of that one have equal bits, and the error against double sums of 64 elements. cuBLASLt is looked up at run
+// time ($PHA_CUBLASLT first), as a program would that must also start without it. Row-major operands are column-major
 // transposes: Y = X W^T is m = out, n = tokens, k = in, with A = W transposed and B = X.
 #include <cublasLt.h>
 #include <dlfcn.h>
@@ -198,8 +198,8 @@ static double measure(const model &M, const product &p, int pass, int tokens) {
     OK(cudaMemcpy(ha.data(), A[0], na * 2, cudaMemcpyDeviceToHost));
     OK(cudaMemcpy(hb.data(), B[0], nb * 2, cudaMemcpyDeviceToHost));
     printf("{\"model\": \"%s\", \"product\": \"%s\", \"pass\": \"%s\", \"m\": %d, \"n\": %d, \"k\": %d, "
-           "\"offered\": %d, \"first_us\": %.1f, \"best_us\": %.1f, \"best\": %d, \"tflops\": %.0f, \"same_bits\": %s, \"error\": %.2e, "
-           "\"algorithm\": \"%s\"}\n",
+           "\"offered\": %d, \"first_us\": %.1f, \"best_us\": %.1f, \"best\": %d, \"tflops\": %.0f, \"same_bits\": %s, "
+           "\"error\": %.2e, \"algorithm\": \"%s\"}\n",
            M.name, p.name, pass_name[pass], q.m, q.n, q.k, n, first * 1e6, best * 1e6, best_at, flops / best * 1e-12,
            memcmp(one_run.data(), other.data(), size) ? "false" : "true", error_of(q, ha, hb, one_run),
            describe(&offered[best_at].algo).c_str());

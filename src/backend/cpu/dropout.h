@@ -22,7 +22,7 @@ PHA__INLINE bool pha__dropout_on(const pha__run *run, float rate) { return run &
 enum { PHA__DROPOUT_LANES = 16, PHA__DROPOUT_SITES = 1 << 12 }; /* sites are below */
 typedef uint32_t pha__dropout_words[4][PHA__DROPOUT_LANES];
 
-/* The words of counters that lie side by side, of which words 0 and 2 are given. The loops over l become vector code. */
+/* The words of counters side by side, of which words 0 and 2 are given. The loops over l become vector code. */
 static inline void pha__dropout_draw(pha__dropout_words c, const pha__run *run)
 {
     enum { LANES = PHA__DROPOUT_LANES };

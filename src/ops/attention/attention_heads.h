@@ -94,7 +94,7 @@ void to_lanes(float *dst, const float *rows, int lanes, int count, int dh);
 /* Logits x (count, lanes) of keys from `key` that a lane does not see become -inf. Lanes are queries. */
 void mask(int lanes, const heads *x, float *logits, const int32_t *token, int64_t key, int count);
 
-/* x (count, lanes), for keys from `key`, times the masks of rows [n, n+lanes), whose tokens are given: lanes are queries.
+/* p (count, lanes), for keys from `key`, times the masks of rows [n, n+lanes) of the tokens given: lanes are queries.
  * The masks of row n for LANES_MANY keys from `key`, a multiple of that: lanes are keys. */
 void drop_rows(int lanes, const heads *x, float *p, int64_t n, const int32_t *token, int64_t key, int count);
 void drop_keys(const heads *x, float *factor, int64_t n, int64_t key);

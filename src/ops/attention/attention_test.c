@@ -127,8 +127,8 @@ static void zero_rows(float *x, int rows, int width, pha__random *r)
 /* name, B, T, query heads, kv heads, head width, window, scale: logits of size scale sqrt(dh) */
 #define CASE(n, b, t, hq, hkv, dh, w, s)                                                                               \
     .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s, .local = 0), .in = IN(hq, hkv, dh)
-#define FILLED(n, b, t, hq, hkv, dh, w, s, fq, fk)                                                                  \
-    .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s, .local = 0),                                                     \
+#define FILLED(n, b, t, hq, hkv, dh, w, s, fq, fk)                                                                     \
+    .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s, .local = 0),                                            \
     .in = {X((hq) * (dh), fq), X((hkv) * (dh), fk), X((hkv) * (dh), NULL)}
 /* in chunks of l tokens */
 #define LOCAL(n, b, t, hq, hkv, dh, l, s)                                                                              \

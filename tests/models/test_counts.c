@@ -20,7 +20,8 @@ static const struct { const char *name; uint64_t parameters; } published[] = { /
     {"tiny", 197966},
     {"attn-180", 180586176}, {"attn-180-l10", 180424824}, {"attn-180-l18", 181082328}, {"attn-180-l24", 180801312},
     {"attn-125", 124970896}, {"attn-125-w768", 125330064}, {"seq-186", 186147216}, {"seq-125", 125072032},
-    {"gpt2-125", 124439808}, {"linear-125", 124439808}, {"hedgehog-125", 125619456},
+    {"gpt2-125", 124439808}, {"gpt2-medium", 354823168},
+    {"gpt2-large", 774030080}, {"gpt2-xl", 1557611200}, {"linear-125", 124439808}, {"hedgehog-125", 125619456},
     {"gss-125", 123444672}, {"gss-hybrid-125", 126307648}, {"gss-hybrid-125-local", 126307648}, {"h3-125", 126635520},
     {"h3-hybrid-125", 126139392}, {"h3-hybrid-125-rel", 126387456},
     /* baselines.md 3: with the budget restored, and without */

@@ -224,6 +224,27 @@ static void test_small_corpus(void **state)
     assert_non_null(strstr(pha_errmsg(), "tokenizer"));
 }
 
+/* A folder of GPT-2 is a place to start from, as one of ours is. */
+static void test_from_the_hub(void **state)
+{
+    (void)state;
+    char ours[300], theirs[300], file[300];
+    snprintf(ours, sizeof ours, "%s", in_root("gpt2"));
+    snprintf(theirs, sizeof theirs, "%s", in_root("gpt2-hub"));
+    snprintf(file, sizeof file, "%s", in_root("gpt2.json"));
+    lab_write_config(file, &(lab_variant){"hub", "gpt2", "\"d_model\": 32, \"n_kv_head\": 4, \"d_ffn\": 128"}, 257);
+    OK(pha_model_init(file, 5, "bytes", ours));
+    OK(pha_model_export(ours, PHA_EXPORT_GPT2, theirs));
+    pha_train_options o = options();
+    o.config = NULL, o.init_from = ours;
+    pha_trainer *a = open_trainer(&o);
+    o.init_from = theirs;
+    pha_trainer *b = open_trainer(&o);
+    steps(a, 2), steps(b, 2);
+    same_training(a, b);
+    pha_trainer_close(a), pha_trainer_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +259,7 @@ int main(void)
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_small_corpus),
+        cmocka_unit_test(test_from_the_hub),
     };
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

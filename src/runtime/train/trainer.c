@@ -59,8 +59,8 @@ static pha_status open_config(pha_trainer *t)
     if (!path) TRY(pha__settle(t->o.init_from, false));
     if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
     if (!path) return PHA_NO_MEMORY;
-    pha__config_rules rules = pha__rules();
-    pha_status status = pha__config_load(&t->config, path, &rules);
+    bool gpt2;
+    pha_status status = pha__model_config(&t->config, &gpt2, path);
     int32_t V = pha__tokens_vocab(t->data);
     if (!status && !t->config.vocab_size) t->config.vocab_size = V;
     if (!status && t->config.vocab_size < V)

@@ -337,6 +337,7 @@ typedef enum pha_schedule {
     PHA_SCHEDULE_COSINE,
     PHA_SCHEDULE_PLATEAU
 } pha_schedule;
+typedef enum pha_optimizer { PHA_OPTIMIZER_DEFAULT, PHA_OPTIMIZER_ADAMW, PHA_OPTIMIZER_MUON } pha_optimizer;
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. pha_train.def has a
@@ -355,6 +356,7 @@ typedef struct pha_train_options {
     int64_t steps;            /* of the whole run; or */
     double epochs;            /* passes over the data [1] */
     double lr;                /* peak [4.5e-4] */
+    pha_optimizer optimizer;  /* muon: of the matrices that are multiplied; all else stays with AdamW [adamw] */
     pha_schedule schedule;    /* [cosine] */
     int64_t warmup;           /* steps [0] */
     double lr_min_ratio;      /* of cosine [0.1] */

@@ -15,8 +15,8 @@ static pha_status check_fits(const pha_model *m)
     if (strcmp(c->arch, "gpt2"))
         FAIL(BAD_INPUT, "%s: is of arch '%s'; the files of GPT-2 have a place for arch gpt2 only", m->folder, c->arch);
     if (c->n_kv_head != c->n_head)
-        FAIL(BAD_INPUT, "%s: has n_kv_head = %d for n_head = %d, but in GPT-2 every head has keys of its own", m->folder,
-             c->n_kv_head, c->n_head);
+        FAIL(BAD_INPUT, "%s: has n_kv_head = %d for n_head = %d, but in GPT-2 every head has keys of its own",
+             m->folder, c->n_kv_head, c->n_head);
     if (c->local) FAIL(BAD_INPUT, "%s: has local = %d, but GPT-2 attends to all of the past", m->folder, c->local);
     return PHA_OK;
 }

@@ -141,6 +141,7 @@ static pha_status open_program(pha_trainer *t)
     TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__store_open(&t->store, t->program, t->device));
     TRY(pha__optimizer_open(&t->optimizer, t->store, half));
+    if (t->o.optimizer == PHA_OPTIMIZER_MUON) TRY(pha__optimizer_muon(&t->optimizer));
     TRY(initial_weights(t));
     TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};

@@ -210,6 +210,13 @@ PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const 
  * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
+/* Writes a model folder as other programs read it. PHA_EXPORT_GPT2: as the Hugging Face hub has GPT-2 (config.json and
+ * model.safetensors of GPT2LMHeadModel, fp32, the head tied), which pha_model_open reads too, to the same numbers; of
+ * arch gpt2 with a key and value per head and without local only, anything else is BAD_INPUT. out_folder: as for
+ * pha_model_init. USAGE: the model lies in it. */
+typedef enum pha_export_format { PHA_EXPORT_GPT2 } pha_export_format;
+PHA_API pha_status pha_model_export(const char *folder, pha_export_format format, const char *out_folder);
+
 typedef struct pha_model_info {
     char arch[16];
     int32_t vocab_size, d_model, n_layer;
@@ -330,6 +337,7 @@ typedef enum pha_schedule {
     PHA_SCHEDULE_COSINE,
     PHA_SCHEDULE_PLATEAU
 } pha_schedule;
+typedef enum pha_optimizer { PHA_OPTIMIZER_DEFAULT, PHA_OPTIMIZER_ADAMW, PHA_OPTIMIZER_MUON } pha_optimizer;
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. pha_train.def has a
@@ -348,6 +356,7 @@ typedef struct pha_train_options {
     int64_t steps;            /* of the whole run; or */
     double epochs;            /* passes over the data [1] */
     double lr;                /* peak [4.5e-4] */
+    pha_optimizer optimizer;  /* muon: of the matrices that are multiplied; all else stays with AdamW [adamw] */
     pha_schedule schedule;    /* [cosine] */
     int64_t warmup;           /* steps [0] */
     double lr_min_ratio;      /* of cosine [0.1] */
@@ -358,6 +367,7 @@ typedef struct pha_train_options {
     bool decay_all;           /* decay gains and vectors too */
     double clip;              /* global norm [1.0] */
     double dropout;           /* [0] */
+    double attn_dropout;      /* of the weights of softmax attention [0] */
     double spike;             /* a step is refused if its loss or gradient is more than `spike` deviations above the
                                  running mean [8; off if batch < 8, as hard text looks like a fault]; negative: off */
     pha_precision precision;  /* storage of weights' working copies and activations [fp32] */

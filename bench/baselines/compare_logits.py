@@ -1,11 +1,12 @@
-"""compare_logits.py -- logits of pha against the PyTorch model, for every option of the configuration
+"""compare_logits.py -- logits of pha against models of their own, for every option of the configuration
 
     compare_logits.py --pha build/pha [--only NAME ...] [--tokens 150] [--batch 2] [--keep DIR]
     compare_logits.py --files A.npy B.npy
 
 For each variant it makes a small model with `pha init`, shakes every tensor (so that no gain is 1 and no bias 0), runs
-`pha eval --model DIR --tokens in.npy --logits out.npy` and the PyTorch model in double, and prints
-E2 = |a - b| / |b| and max |a - b| / max |b|. Ends with status 1 if an E2 exceeds --limit.
+`pha eval --model DIR --tokens in.npy --logits out.npy` and, in double, the PyTorch model (pha_torch.py; of arch gss and h3
+that in NumPy, ssm_numpy.py), and prints E2 = |a - b| / |b| and max |a - b| / max |b|. Ends with status 1 if an E2 exceeds
+--limit.
 """
 import argparse
 import json
@@ -24,6 +25,8 @@ del ATTN["d_state"], ATTN["d_aux"]
 GSS = dict(SMALL, branches=["gss"])
 for key in ("n_head", "n_kv_head", "d_aux"):
     del GSS[key]
+STATE = dict(arch="gss", vocab_size=199, d_model=64, n_layer=3, n_mode=24)
+H3 = dict(arch="h3", vocab_size=199, d_model=64, n_layer=3, d_ffn=96)
 
 VARIANTS = {
     "default": SMALL,
@@ -31,6 +34,7 @@ VARIANTS = {
     "odd-sizes": dict(SMALL, d_model=76, n_head=2, n_kv_head=1, d_state=176, d_ffn=100, d_aux=36),
     "window": dict(SMALL, window=9),
     "window-per-layer": dict(SMALL, window=[5, None, 17]),
+    "local": dict(SMALL, local=9),
     "mix-uniform": dict(SMALL, mix="uniform"),
     "mix-dynamic": dict(SMALL, mix="dynamic"),
     "qk-rms": dict(SMALL, qk="rms"),
@@ -63,7 +67,19 @@ VARIANTS = {
     "seq-conv4": dict(SEQ, gss_filter="conv4", wb_scale="fixed"),
     "seq-pre": dict(SEQ, residual="pre"),
     "seq-pre-inv": dict(SEQ, residual="pre_inv"),
+    "seq-local": dict(SEQ, local=64),
     "seq-window-rms": dict(SEQ, window=7, qk="rms"),
+    "gss": STATE,
+    "gss-sizes": dict(STATE, d_gate=100, d_ssm=20, n_mode=7),
+    "gss-hybrid": dict(STATE, attn_layers=[1], n_head=4),
+    "gss-hybrid-local": dict(STATE, attn_layers=[0, 2], n_head=4, n_kv_head=2, local=32),
+    "gss-dss": dict(STATE, ssm="dss"),
+    "gss-s4d-lin": dict(STATE, ssm="s4d-lin", n_mode=8),
+    "gss-s4d-legs": dict(STATE, ssm="s4d-legs", n_mode=8),
+    "h3": H3,
+    "h3-sizes": dict(H3, n_shift=5, ssm_state=12),
+    "h3-real": dict(H3, ssm_init="real", ssm_state=16),
+    "h3-hybrid": dict(H3, attn_layers=[1], n_head=4, n_kv_head=2),
 }
 
 
@@ -121,19 +137,29 @@ def make_model(pha, name, work):
     return folder
 
 
-def compare(pha, name, work, batch, length):
-    import torch
-
+def reference(folder, c, tokens):
+    """Logits of the model that is not pha's, in double."""
     import pha_torch
 
+    if c["arch"] in ("gss", "h3"):
+        import ssm_numpy
+
+        return ssm_numpy.logits(pha_torch.read_safetensors(os.path.join(folder, "model.safetensors")), c, tokens)
+    import torch
+
+    model = pha_torch.Model.open(folder, dtype=torch.float64, scan="loop")
+    with torch.no_grad():
+        return model.logits(torch.from_numpy(tokens.astype(np.int64))).numpy()
+
+
+def compare(pha, name, work, batch, length):
     folder = make_model(pha, name, work)
     tokens = np.random.default_rng(7).integers(0, VARIANTS[name]["vocab_size"], (batch, length), dtype=np.int32)
     given, out = os.path.join(work, name + ".in.npy"), os.path.join(work, name + ".out.npy")
     np.save(given, tokens)
     run([pha, "eval", "--model", folder, "--tokens", given, "--logits", out])
-    model = pha_torch.Model.open(folder, dtype=torch.float64, scan="loop")
-    with torch.no_grad():
-        return errors(np.load(out), model.logits(torch.from_numpy(tokens.astype(np.int64))).numpy())
+    want = reference(folder, VARIANTS[name], tokens)
+    return errors(np.load(out).reshape(want.shape), want)
 
 
 def main():

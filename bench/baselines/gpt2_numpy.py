@@ -24,6 +24,7 @@ VARIANTS = {
     "gpt2": SMALL,
     "gpt2-shared-heads": dict(SMALL, n_kv_head=2),
     "gpt2-odd-sizes": dict(SMALL, d_model=76, n_head=2, d_ffn=100, n_positions=151),
+    "gpt2-local": dict(SMALL, local=32, n_kv_head=4),
     "linear": dict(SMALL, arch="linear"),
     "linear-odd-sizes": dict(SMALL, arch="linear", d_model=76, n_head=2, d_ffn=100),
     "hedgehog": dict(SMALL, arch="hedgehog"),
@@ -77,6 +78,9 @@ def attention(w, at, u, c):
     q, k, v = project("q", heads), project("k", kv), project("v", kv)
     k, v = np.repeat(k, heads // kv, 1), np.repeat(v, heads // kv, 1)
     past = np.tril(np.ones((T, T), bool))
+    if c.get("local"):
+        chunk = np.arange(T) // c["local"]
+        past &= chunk[:, None] == chunk
     if c["arch"] == "gpt2":
         a = softmax(np.where(past, q @ k.transpose(0, 1, 3, 2) / np.sqrt(dh), -np.inf))
     else:

@@ -23,8 +23,8 @@ RMS_EPS = 1e-6
 # ---- configuration and weights ---------------------------------------------------------------------------------------
 
 DEFAULTS = dict(branches=["attn", "gss", "aux"], residual="post", main_residual=True, alpha=None, embed_std=0.02,
-                gate_bias="zero", wb_scale="init", seq_norm=True, window=None, mix="learned", qk="cosine",
-                branch_gain=True, rope_theta=10000.0, rope="half", gss_filter="silu")
+                gate_bias="zero", wb_scale="init", seq_norm=True, window=None, local=None, mix="learned",
+                qk="cosine", branch_gain=True, rope_theta=10000.0, rope="half", gss_filter="silu")
 
 
 def read_config(path):
@@ -355,9 +355,11 @@ class Model:
         if state:
             k, v = state.append(layer, k, v)
         mask, keys = None, k.shape[2]
-        if (window and window < keys) or (at and T > 1):
-            age = torch.arange(at, keys)[:, None] - torch.arange(keys)[None]
-            mask = (age >= 0) & (age < (window or keys))
+        if (window and window < keys) or (at and T > 1) or c["local"]:
+            query, key = torch.arange(at, keys)[:, None], torch.arange(keys)[None]
+            mask = (query >= key) & (query - key < (window or keys))
+            if c["local"]:
+                mask &= query // c["local"] == key // c["local"]
         o = F.scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None and T == keys, scale=scale,
                                            enable_gqa=True)
         return o.transpose(1, 2).reshape(B, T, D) @ w[p + "out"].T

@@ -44,6 +44,7 @@ typedef struct pha__config {
     int32_t gate_bias, wb_scale;
     bool seq_norm;
     int32_t window[PHA__MAX_LAYER]; /* per layer, 0: unlimited */
+    int32_t local;                /* attention within chunks of so many tokens; 0: no chunks */
     int32_t mix, qk;
     bool branch_gain;
     double rope_theta;
@@ -51,13 +52,19 @@ typedef struct pha__config {
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
     uint64_t attn_layers[PHA__MAX_LAYER / 64]; /* bit l: layer l is attention, where others are not */
     int32_t n_positions;          /* learned positions: the longest text */
-    double dropout;               /* of training, not a key of config.json */
+    double dropout, attn_dropout; /* of training, not keys of config.json */
     _Alignas(8) unsigned char own[PHA__OWN]; /* keys that belong to one architecture: a struct of its file */
 } pha__config;
 
 static inline bool pha__is_attn_layer(const pha__config *c, int layer)
 {
     return c->attn_layers[layer / 64] >> layer % 64 & 1;
+}
+
+/* Tokens that attention of a layer looks back at, its own among them; 0: all. */
+static inline int32_t pha__attn_reach(const pha__config *c, int layer)
+{
+    return c->window[layer] ? c->window[layer] : c->local;
 }
 
 /* ---- keys of config.json ---- */

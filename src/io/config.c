@@ -42,6 +42,7 @@ static const row rows[] = {
     { "wb_scale", PHA__KEY_NAME, AT(wb_scale), false, 0, 0, PHA__WB_INIT, NAMES("init", "none", "fixed"), GSS },
     { "seq_norm", PHA__KEY_BOOL, AT(seq_norm), false, 0, 0, true, NULL, 0 },
     { "window", PHA__KEY_WINDOW, AT(window), false, 1, 1 << 24, 0, NULL, ATTN },
+    { "local", PHA__KEY_INT, AT(local), false, 1, 1 << 24, 0, NULL, ATTN },
     { "mix", PHA__KEY_NAME, AT(mix), false, 0, 0, PHA__MIX_LEARNED, NAMES("learned", "uniform", "dynamic"), TWO },
     { "qk", PHA__KEY_NAME, AT(qk), false, 0, 0, PHA__QK_COSINE, NAMES("cosine", "rms", "dot"), ATTN },
     { "branch_gain", PHA__KEY_BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },
@@ -197,13 +198,33 @@ static pha_status read_value(pha__config *c, const row *r, const json_t *value, 
     return PHA_OK;
 }
 
-static pha_status unknown_key(const char *key, const char *arch, const char *const *keys, const row *own,
-                              const char *where)
+/* The architectures that read a key, like "gpt2, linear"; "": none. */
+static void readers(char *out, size_t size, const char *key, const pha__config_rules *rules)
 {
-    const row *best = NULL;
+    *out = 0;
+    for (const char *at = rules->archs; *at; at += strspn(at, ", ")) {
+        char arch[sizeof((pha__config *)0)->arch];
+        pha__print(arch, sizeof arch, "%.*s", (int)strcspn(at, ","), at);
+        at += strcspn(at, ",");
+        const char *const *keys = rules->keys(arch);
+        bool reads = false;
+        for (const row *r = NULL; keys && (r = next(r, rules->own ? rules->own(arch) : NULL));)
+            reads = reads || (!strcmp(r->key, key) && uses(r, keys));
+        if (reads) pha__print(out + strlen(out), size - strlen(out), "%s%s", *out ? ", " : "", arch);
+    }
+}
+
+static pha_status unknown_key(const char *key, const char *arch, const char *const *keys, const char *where,
+                              const pha__config_rules *rules)
+{
+    const row *best = NULL, *own = rules->own ? rules->own(arch) : NULL;
     int distance = 4; /* at most three letters away */
+    char others[160];
+    readers(others, sizeof others, key, rules);
+    if (*others)
+        FAIL(BAD_INPUT, "%s: %s is not used by arch '%s' but by %s; remove it, or change arch", where, key, arch,
+             others);
     for (const row *r = NULL; (r = next(r, own));) {
-        if (strcmp(r->key, key) == 0) FAIL(BAD_INPUT, "%s: %s is not used by arch '%s'; remove it", where, key, arch);
         int d = uses(r, keys) ? pha__edit_distance(r->key, key) : 99;
         if (d < distance) distance = d, best = r;
     }
@@ -266,7 +287,7 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
         const row *r = next(NULL, own);
         while (r && (strcmp(r->key, key) != 0 || !uses(r, keys))) r = next(r, own);
         if (!r && !pha__config_hub_key(key) && strcmp(key, PHA__CONFIG_EDITED) != 0)
-            return unknown_key(key, c->arch, keys, own, where);
+            return unknown_key(key, c->arch, keys, where, rules);
     }
     for (const row *r = NULL; (r = next(r, own));) {
         set_default(c, r);
@@ -277,6 +298,7 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
     if (!listed(keys, "branches")) c->branches = implied_branches(keys, c);
     TRY(check_unused(c, object, where));
     TRY(pha__config_check(c, where));
+    if (rules->check) TRY(rules->check(c, where));
     return pha__config_hub_check(c, object, where);
 }
 

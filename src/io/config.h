@@ -14,6 +14,8 @@ typedef struct pha__config_rules {
     const char *archs; /* for the message: "pha, seq" */
     /* Keys that no other architecture has, ended by {0}; may be NULL or answer NULL: none. */
     const pha__config_key *(*own)(const char *arch);
+    /* What must hold between the keys of one architecture; may be NULL: nothing. `where` names the file. */
+    pha_status (*check)(const pha__config *c, const char *where);
 } pha__config_rules;
 
 pha_status pha__config_load(pha__config *c, const char *path, const pha__config_rules *rules);

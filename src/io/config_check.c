@@ -25,6 +25,11 @@ static pha_status check_heads(pha__config *c, const char *where)
     }
     if (c->n_kv_head > c->n_head || c->n_head % c->n_kv_head != 0)
         FAIL(BAD_INPUT, "%s: n_head = %d is not a multiple of n_kv_head = %d", where, c->n_head, c->n_kv_head);
+    for (int layer = 0; layer < c->n_layer && c->local; layer++)
+        if (c->window[layer])
+            FAIL(BAD_INPUT,
+                 "%s: layer %d has a window of %d and local = %d, two ways to cut attention short; remove one",
+                 where, layer, c->window[layer], c->local);
     return PHA_OK;
 }
 

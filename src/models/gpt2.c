@@ -27,7 +27,7 @@ void pha__gpt2_head(Params p, Var x, const pha__config *c, pha__head head)
 
 static Var block(Params p, Var x, const pha__config *c, int layer) { return pha__gpt2_block(p, x, c, layer, pha__mha); }
 
-static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "n_positions", "embed_std", NULL};
+static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "n_positions", "local", "embed_std", NULL};
 
 const pha__model_row pha__model_gpt2 = {
     .name = "gpt2",

@@ -40,17 +40,17 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
 static Var embed(Params p, const pha__config *c) { return pha__lm_gather(p, c, 1, c->dropout); }
 
-static pha_status check(const pha__config *c)
+static pha_status check(const pha__config *c, const char *where)
 {
     const gss_keys *k = gss_keys_of(c);
     bool solved = k->ssm == PHA__MODES_DSS || k->ssm == PHA__MODES_LEGS;
     if (solved && k->n_mode > PHA__MODES_MOST)
-        FAIL(BAD_INPUT, "gss: n_mode = %d, but ssm = %s has initial values for up to %d modes (nearest: %d)", k->n_mode,
-             k->ssm == PHA__MODES_DSS ? "dss" : "s4d-legs", PHA__MODES_MOST, PHA__MODES_MOST);
+        FAIL(BAD_INPUT, "%s: n_mode = %d, but ssm = %s has initial values for up to %d modes (nearest: %d)", where,
+             k->n_mode, k->ssm == PHA__MODES_DSS ? "dss" : "s4d-legs", PHA__MODES_MOST, PHA__MODES_MOST);
     return PHA_OK;
 }
 
-static const char *const keys[] = {"n_head", "n_kv_head", "attn_layers", "embed_std", NULL};
+static const char *const keys[] = {"n_head", "n_kv_head", "attn_layers", "local", "embed_std", NULL};
 static const char *const kinds[] = {"gss", "dss", "s4d-lin", "s4d-inv", "s4d-real", "s4d-legs", NULL};
 static const pha__config_key own[] = {
     {PHA__OWN_KEY(gss_keys, d_gate), .kind = PHA__KEY_INT, .low = 1, .high = 1 << 20},

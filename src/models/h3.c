@@ -42,19 +42,19 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
 static Var embed(Params p, const pha__config *c) { return pha__lm_gather(p, c, 1, c->dropout); }
 
-static pha_status check(const pha__config *c)
+static pha_status check(const pha__config *c, const char *where)
 {
     const h3_keys *k = h3_keys_of(c);
     int N = k->ssm_state, most = 2 * PHA__MODES_MOST;
     if (N % 2)
-        FAIL(BAD_INPUT, "h3: ssm_state = %d is odd, but its modes are pairs (nearest: %d, %d)", N, N - 1, N + 1);
+        FAIL(BAD_INPUT, "%s: ssm_state = %d is odd, but its modes are pairs (nearest: %d, %d)", where, N, N - 1, N + 1);
     if (PHA__MODES_LIN + k->ssm_init == PHA__MODES_LEGS && N > most)
-        FAIL(BAD_INPUT, "h3: ssm_state = %d, but ssm_init = legs has initial values for up to %d (nearest: %d)", N,
-             most, most);
+        FAIL(BAD_INPUT, "%s: ssm_state = %d, but ssm_init = legs has initial values for up to %d (nearest: %d)", where,
+             N, most, most);
     return PHA_OK;
 }
 
-static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "attn_layers", "embed_std", NULL};
+static const char *const keys[] = {"n_head", "n_kv_head", "d_ffn", "attn_layers", "local", "embed_std", NULL};
 static const pha__config_key own[] = {
     {PHA__OWN_KEY(h3_keys, n_shift), .kind = PHA__KEY_INT, .low = 2, .high = 64, .init = 64},
     {PHA__OWN_KEY(h3_keys, ssm_state), .kind = PHA__KEY_INT, .low = 2, .high = 1 << 14, .init = 64},

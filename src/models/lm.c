@@ -59,6 +59,12 @@ const pha__config_key *pha__model_own(const char *arch)
     return row ? row->own : NULL;
 }
 
+pha_status pha__model_check(const pha__config *c, const char *where)
+{
+    const pha__model_row *row = pha__model_find(c->arch);
+    return row && row->check ? row->check(c, where) : PHA_OK;
+}
+
 /* ---- the usual ends -------------------------------------------------------------------------------------- */
 
 Var pha__lm_table(Params p, const pha__config *c)
@@ -116,7 +122,7 @@ pha_status pha__lm_record(pha__program *program, const pha__config *c, pha__head
 {
     const pha__model_row *model = pha__model_find(c->arch);
     if (!model) FAIL(BAD_INPUT, "there is no architecture '%s'; there are %s", c->arch, pha__model_list());
-    if (model->check) TRY(model->check(c));
+    if (model->check) TRY(model->check(c, c->arch));
 
     Params p = pha__root(program);
     Var x = model->embed ? model->embed(p, c) : pha__lm_embed(p, c);                    /* (B, T, D) */

@@ -16,7 +16,8 @@ typedef struct pha__model_row {
     const char *const *keys;     /* of config.json that it shares with others, besides those of all; NULL-terminated */
     const pha__config_key *own;  /* keys of its own (PHA__OWN_KEY), ended by {0}; NULL: none */
     const char *const *frozen;   /* paths of parameters that are not learned, * for anything in them; NULL: none */
-    pha_status (*check)(const pha__config *c); /* beyond what io/config.c checks; NULL: nothing */
+    /* Beyond what io/config.c checks; `where` names the file. NULL: nothing. */
+    pha_status (*check)(const pha__config *c, const char *where);
 
     Var (*embed)(Params p, const pha__config *c);            /* tokens -> (B, T, D); NULL: pha__lm_embed */
     Var (*positions)(Params p, Var x, const pha__config *c); /* where a token stands, for all blocks; NULL: x */
@@ -34,6 +35,7 @@ const pha__model_row *pha__model_find(const char *arch); /* NULL: no such archit
 /* Keys of an architecture, for io/config.c; NULL: no such architecture. */
 const char *const *pha__model_keys(const char *arch);
 const pha__config_key *pha__model_own(const char *arch); /* NULL: none */
+pha_status pha__model_check(const pha__config *c, const char *where); /* that of the architecture's row */
 const char *pha__model_list(void); /* "pha, seq" */
 
 /* An architecture besides those of models.def, for tests and experiments: before anything is opened, from one thread.

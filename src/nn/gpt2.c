@@ -59,7 +59,8 @@ Var pha__mha(Params p, const char *name, Var x, const pha__config *c, int layer)
     p = sub(part(p, PHA__PART_ATTENTION), name);
     Heads h = project(p, x, c);
     int32_t dh = c->d_model / c->n_head;
-    pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, c->window[layer], (float)(1 / sqrt(dh))};
+    pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, c->window[layer], (float)(1 / sqrt(dh)), c->local,
+                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE)};
     Var o = pha__apply(p, "heads", &pha__op_attention, ((Var[]){h.q, h.k, h.v}), 3, &attr, sizeof attr);
     return back(p, name, o, c);
 }

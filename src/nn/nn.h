@@ -15,6 +15,7 @@
 
 /* Dropout masks are named by place: 8 sites per layer, the embedding being layer -1. */
 static inline uint32_t dropout_site(Params p, int site) { return (uint32_t)((p.layer + 1) * 8 + site); }
+enum { ATTN_SITE = 7 }; /* the weights of attention */
 
 static inline int32_t width(Var x) { return x->width; }
 static inline Params sub(Params p, const char *name) { return pha__sub(p, name); }

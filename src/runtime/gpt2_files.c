@@ -76,11 +76,7 @@ pha_status pha__gpt2_config(json_t **out, const json_t *config, const char *wher
 
 /* ---- tensors --------------------------------------------------------------------------------------------- */
 
-typedef struct name {
-    const char *ours, *theirs; /* behind layerN. and h.N. for those of a layer */
-    bool turned;               /* stored as [in, out] */
-    int part, parts;           /* of what is stored side by side */
-} name;
+typedef pha__gpt2_name name;
 
 static const name of_layer[] = {
     {"norm.gain", "ln_1.weight", false, 0, 1},       {"norm.bias", "ln_1.bias", false, 0, 1},
@@ -97,10 +93,21 @@ static const name of_model[] = {
     {"norm.gain", "ln_f.weight", false, 0, 1}, {"norm.bias", "ln_f.bias", false, 0, 1},
     {0}};
 
-static const name *find(const name *list, const char *ours)
+const pha__gpt2_name *pha__gpt2_name_of(const pha__config *c, const pha__node *v)
 {
+    bool inside = v->layer >= 0 && v->layer < c->n_layer;
+    const char *ours = inside ? strchr(v->path, '.') + 1 : v->path;
+    const name *list = inside ? of_layer : of_model;
     while (list->ours && strcmp(list->ours, ours)) list++;
     return list->ours ? list : NULL;
+}
+
+void pha__gpt2_path(char *out, size_t size, const char *prefix, const pha__config *c, const pha__node *v)
+{
+    bool inside = v->layer >= 0 && v->layer < c->n_layer;
+    const name *n = pha__gpt2_name_of(c, v);
+    if (inside) pha__print(out, size, "%sh.%d.%s", prefix, v->layer, n->theirs);
+    else pha__print(out, size, "%s%s", prefix, n->theirs);
 }
 
 /* What is in such files besides: the mask of attention, and the head, which is the embedding once more. */
@@ -181,13 +188,10 @@ pha_status pha__gpt2_bind(pha_model *m)
     TRY(check_others(m, prefix));
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
-        bool inside = v->layer >= 0 && v->layer < m->config.n_layer;
-        const char *ours = inside ? strchr(v->path, '.') + 1 : v->path;
-        const name *n = find(inside ? of_layer : of_model, ours);
+        const name *n = pha__gpt2_name_of(&m->config, v);
         if (!n) FAIL(FAILED, "%s has no name in the files of GPT-2", v->path);
         char theirs[80];
-        if (inside) pha__print(theirs, sizeof theirs, "%sh.%d.%s", prefix, v->layer, n->theirs);
-        else pha__print(theirs, sizeof theirs, "%s%s", prefix, n->theirs);
+        pha__gpt2_path(theirs, sizeof theirs, prefix, &m->config, v);
         TRY(bind_tensor(m, i, n, theirs));
     }
     return PHA_OK;

@@ -13,6 +13,16 @@
 bool pha__gpt2_is(const json_t *config);
 /* The same configuration with our keys. A value that our gpt2 has no place for is an error. */
 pha_status pha__gpt2_config(json_t **out, const json_t *config, const char *where);
+/* A parameter of ours in such files; NULL: it is none of GPT-2. */
+typedef struct pha__gpt2_name {
+    const char *ours, *theirs; /* behind layerN. and h.N. for those of a layer */
+    bool turned;               /* stored as [in, out] */
+    int part, parts;           /* of what is stored side by side */
+} pha__gpt2_name;
+const pha__gpt2_name *pha__gpt2_name_of(const pha__config *c, const pha__node *v);
+/* Its whole name, for one that has one. */
+void pha__gpt2_path(char *out, size_t size, const char *prefix, const pha__config *c, const pha__node *v);
+
 /* Points the store of a model at the tensors of its file, and at turned copies of what is stored the other way. */
 pha_status pha__gpt2_bind(pha_model *m);
 

@@ -13,7 +13,10 @@
 #include "runtime/gpt2_files.h"
 #include "runtime/tensors.h"
 
-pha__config_rules pha__rules(void) { return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own}; }
+pha__config_rules pha__rules(void)
+{
+    return (pha__config_rules){pha__model_keys, pha__model_list(), pha__model_own, pha__model_check};
+}
 
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
 {
@@ -112,14 +115,15 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
-/* Ours, or that of a folder of GPT-2. */
-static pha_status read_config(pha_model *m, const char *path, const pha__config_rules *rules)
+pha_status pha__model_config(pha__config *c, bool *gpt2, const char *path)
 {
     json_t *object, *ours = NULL;
+    pha__config_rules rules = pha__rules();
+    *c = (pha__config){0};
     TRY(pha__json_load(&object, path, (size_t)1 << 20));
-    m->gpt2 = pha__gpt2_is(object);
-    pha_status status = m->gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
-    if (!status) status = pha__config_parse(&m->config, m->gpt2 ? ours : object, path, rules);
+    *gpt2 = pha__gpt2_is(object);
+    pha_status status = *gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
+    if (!status) status = pha__config_parse(c, *gpt2 ? ours : object, path, &rules);
     json_decref(ours);
     json_decref(object);
     return status;
@@ -150,9 +154,8 @@ static pha_status check_config(const pha_model *m)
 static pha_status open_parts(pha_model *m)
 {
     char *path;
-    pha__config_rules r = pha__rules();
     TRY(in_folder(&path, m->folder, "config.json"));
-    pha_status status = read_config(m, path, &r);
+    pha_status status = pha__model_config(&m->config, &m->gpt2, path);
     if (!status && m->config.vocab_size < 2)
         status = pha__fail(PHA_BAD_INPUT, "%s: vocab_size is missing", path);
     pha__free(path);

@@ -49,6 +49,8 @@ pha_status pha__model_verify(const pha_model *m);
 pha_status pha__model_fingerprint(uint64_t *out, const pha_model *m);
 
 pha__config_rules pha__rules(void); /* the architectures of models.def */
+/* A config.json of ours, or that of a folder of GPT-2 (*gpt2). */
+pha_status pha__model_config(pha__config *c, bool *gpt2, const char *path);
 
 /* A recorded and finished program over a configuration; dropout is that of the configuration. */
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head);
@@ -61,6 +63,9 @@ void pha__weights_close(pha__weights *w); /* of pha__weights_place; a zeroed one
 /* A claim on a place for a model: over nothing, an empty folder, or a model folder that holds nothing else. */
 extern const pha__kind pha__model_kind;
 pha_status pha__model_claim(pha__claim *claim, const char *folder);
+
+/* What a new folder holds, before it takes the place of an earlier one: IO where it is not what was written. */
+pha_status pha__model_read_back(const char *folder);
 
 /* Writes config.json, model.safetensors (the store's weights, fp32) and README.md, and tokenizer.json if given, beside
  * the claimed place, and puts the folder there. `card`: text for the model card, may be NULL. */

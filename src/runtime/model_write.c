@@ -48,8 +48,7 @@ static pha_status write_card(const char *path, const pha__config *c, const pha__
 static const char config_name[] = "config.json", weights_name[] = "model.safetensors",
                   tokenizer_name[] = "tokenizer.json", card_name[] = "README.md";
 
-/* What is on the disk now, before it takes the place of an earlier model. */
-static pha_status read_back(const char *folder)
+pha_status pha__model_read_back(const char *folder)
 {
     pha_model *m;
     pha_status status = pha_model_open(&m, folder);
@@ -78,7 +77,7 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
     status = write_card(path, c, store, card);
     pha__free(path);
     TRY(status);
-    return read_back(folder);
+    return pha__model_read_back(folder);
 }
 
 /* ---- the place ------------------------------------------------------------------------------------------- */
@@ -138,8 +137,8 @@ static pha_status write_initial(pha__claim *claim, const pha__config *c, const p
 static pha_status initialise(const char *config_file, uint64_t seed, const pha__tokenizer *tok, pha__claim *claim)
 {
     pha__config c;
-    pha__config_rules r = pha__rules();
-    TRY(pha__config_load(&c, config_file, &r));
+    bool gpt2;
+    TRY(pha__model_config(&c, &gpt2, config_file));
     if (!c.vocab_size && tok) c.vocab_size = pha__tokenizer_size(tok);
     if (c.vocab_size < 2) FAIL(BAD_INPUT, "%s: vocab_size is missing; add it or give a tokenizer", config_file);
     if (tok && pha__tokenizer_size(tok) > c.vocab_size)

@@ -34,12 +34,14 @@ nothing_left() {
 config='{"arch": "pha", "d_model": 16, "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_ffn": 32, "branches": ["attn"]'
 echo "$config}" >tiny.json
 echo "$config, \"vocab_size\": 257}" >sized.json
+echo '{"arch": "gpt2", "d_model": 16, "n_layer": 1, "n_head": 2, "d_ffn": 32, "vocab_size": 257}' >gpt2.json
 seq 1 1500 >text.txt
 seq 1 700 >other.txt
 prepare() { "$@" prepare text.txt --tokenizer bytes --valid other.txt --test-fraction 0 --quiet --threads 1 --out data; }
 other_data() { "$pha" prepare other.txt --tokenizer bytes --valid text.txt --test-fraction 0 --quiet --out data; }
 init() { "$@" init --config sized.json --seed 1 --tokenizer bytes --out model; }
 average() { "$@" average one two --out model; }
+as_gpt2() { "$@" export --model gpt2 --out model; }
 other_model() { "$pha" init --config sized.json --seed 9 --out model; }
 nothing() { :; }
 train() {
@@ -152,7 +154,8 @@ inject() { # place command before
 set_up() {
     prepare "$pha" && mv data basis && other_data && mv data another
     "$pha" init --config sized.json --seed 2 --tokenizer bytes --out one &&
-        "$pha" init --config sized.json --seed 3 --tokenizer bytes --out two && train "$pha" && mv run done
+        "$pha" init --config sized.json --seed 3 --tokenizer bytes --out two &&
+        "$pha" init --config gpt2.json --seed 4 --tokenizer bytes --out gpt2 && train "$pha" && mv run done
     train env PHA_FAULT_WRITE=120 "$pha" || mv run half
 }
 set_up >said 2>&1
@@ -169,6 +172,7 @@ storm model init other_model EINVAL
 storm model average other_model ENOSYS
 storm cells lab nothing
 storm cells lab lab_of_one
+storm model as_gpt2 other_model
 storm run train nothing
 storm run resume half_a_run
 [ -z "$whole" ] || storm run resume half_a_run ENOSYS

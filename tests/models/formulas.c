@@ -153,7 +153,8 @@ static void attend(double *out, int head, int t, value q, value k, value v)
     for (int s = 0; s <= t; s++) {
         double dot = 0;
         for (int i = 0; i < dh; i++) dot += q[t][head * dh + i] * k[s][kv * dh + i];
-        p[s] = window && t - s >= window ? 0 : exp(scale * dot);
+        bool far = (window && t - s >= window) || (config->local && t / config->local != s / config->local);
+        p[s] = far ? 0 : exp(scale * dot);
         sum += p[s];
     }
     for (int i = 0; i < dh; i++) {

@@ -33,8 +33,12 @@ static void presets(void **state)
         { "seq-125", 125072032, 2.2134, 0.02 },      { "gpt2-125", 124439808, 2.2134, 0.02 },
         { "linear-125", 124439808, 2.2134, 0.02 },   { "hedgehog-125", 125619456, 2.2134, 0.02 },
         { "gss-125", 123444672, 2.3403, 0.02 },      { "gss-hybrid-125", 126307648, 2.3403, 0.02 },
+        { "gss-hybrid-125-local", 126307648, 2.3403, 0.02 },
         { "h3-125", 126635520, 2.2134, 0.02 },       { "h3-hybrid-125", 126139392, 2.2134, 0.02 },
         { "h3-hybrid-125-rel", 126387456, 2.2134, 0.02 },
+        { "pha-180-nogss", 180432524, 2.1147, 0.01 }, { "pha-180-noaux", 180717324, 2.1147, 0.01 },
+        { "pha-180-noattn", 180471444, 2.1147, 0.01 }, { "pha-180-gssonly", 180463744, 2.1147, 0.01 },
+        { "pha-180-uniform", 180724984, 2.1147, 0.01 }, { "pha-180-dynamic", 180748054, 2.1147, 0.01 },
     };
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         char path[512];
@@ -54,6 +58,7 @@ static void presets(void **state)
 #define BASE "\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128"
 #define TWO BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160"
 #define HYBRID(layers) "\"arch\":\"gss\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":3,\"attn_layers\":" layers
+#define H3 "\"arch\":\"h3\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":1,\"d_ffn\":8"
 #define FULL TWO ",\"d_aux\":64"
 
 /* As the hub has it: what changes nothing is passed over, what is said twice must agree. */
@@ -118,6 +123,7 @@ static void defaults(void **state)
     assert_true(c.alpha == pow(6, 0.25));
     assert_int_equal(c.branches, 7);
     assert_int_equal(c.window[0], 0);
+    assert_int_equal(c.local, 0);
     OK(parse(&c, "{\"arch\":\"seq\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128,\"n_head\":4,\"d_"
                  "state\":32}"));
     assert_int_equal(c.branches, PHA__BRANCH_ATTN | PHA__BRANCH_GSS);
@@ -150,6 +156,11 @@ static void switches(void **state)
     assert_memory_equal(&c, &again, sizeof c);
     OK(parse(&c, "{" FULL ",\"gss_filter\":\"conv4\"}"));
     assert_int_equal(c.gss_filter, PHA__FILTER_CONV4);
+    OK(parse(&c, "{" FULL ",\"local\":128,\"window\":null}"));
+    assert_int_equal(c.local, 128);
+    OK(pha__config_save(&c, file, &rules));
+    OK(pha__config_load(&again, file, &rules));
+    assert_memory_equal(&c, &again, sizeof c);
     OK(parse(&c, "{" FULL ",\"window\":128,\"alpha\":null}"));
     assert_int_equal(c.window[2], 128);
     assert_int_equal(c.window[3], 0);
@@ -199,7 +210,10 @@ static const struct {
     { "x.json: 'd_model' is missing", "{\"arch\":\"pha\"}" },
     { "no such key 'd_modle'; did you mean d_model?", "{" FULL ",\"d_modle\":3}" },
     { "no such key 'learning_rate' for arch 'pha'", "{" FULL ",\"learning_rate\":3}" },
-    { "seq_norm is not used by arch 'pha'", "{" FULL ",\"seq_norm\":true}" },
+    { "seq_norm is not used by arch 'pha' but by seq; remove it, or change arch", "{" FULL ",\"seq_norm\":true}" },
+    { "hedgehog_map is not used by arch 'pha' but by hedgehog;", "{" FULL ",\"hedgehog_map\":\"exp\"}" },
+    { "x.json: branches is not used by arch 'gpt2' but by pha;",
+      "{\"arch\":\"gpt2\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":1,\"branches\":[\"attn\"]}" },
     { "x.json: d_aux is not used with branches = [attn, gss]; remove it",
       "{" FULL ",\"branches\":[\"attn\",\"gss\"]}" },
     { "x.json: d_state, gate_bias, mix are not used with branches = [attn]; remove them",
@@ -225,12 +239,25 @@ static const struct {
     { "n_head is not used where no layer is attention; remove it, or name layers in attn_layers",
       "{" HYBRID("[]") ",\"n_head\":4}" },
     { "'n_head' is missing", "{" HYBRID("[0]") "}" },
-    { "attn_layers is not used by arch 'pha'", "{" FULL ",\"attn_layers\":[1]}" },
+    { "attn_layers is not used by arch 'pha' but by gss, h3;", "{" FULL ",\"attn_layers\":[1]}" },
     { "ssm: 's4d' is not one of gss, dss, s4d-lin, s4d-inv, s4d-real, s4d-legs",
       "{" HYBRID("[]") ",\"ssm\":\"s4d\"}" },
     { "n_mode = 0 is out of range (1 to 16384)", "{" HYBRID("[]") ",\"n_mode\":0}" },
+    { "x.json: n_mode = 300, but ssm = dss has initial values for up to 256 modes (nearest: 256)",
+      "{" HYBRID("[]") ",\"ssm\":\"dss\",\"n_mode\":300}" },
+    { "x.json: n_mode = 257, but ssm = s4d-legs has", "{" HYBRID("[]") ",\"ssm\":\"s4d-legs\",\"n_mode\":257}" },
+    { "x.json: ssm_state = 7 is odd, but its modes are pairs (nearest: 6, 8)", "{" H3 ",\"ssm_state\":7}" },
+    { "x.json: ssm_state = 514, but ssm_init = legs has initial values for up to 512 (nearest: 512)",
+      "{" H3 ",\"ssm_state\":514,\"ssm_init\":\"legs\"}" },
     { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
     { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
+    { "local = 0 is out of range (1 to", "{" FULL ",\"local\":0}" },
+    { "local is not a whole number", "{" FULL ",\"local\":[7]}" },
+    { "layer 1 has a window of 5 and local = 7, two ways to cut attention short; remove one",
+      "{" FULL ",\"local\":7,\"window\":[null,5,null]}" },
+    { "local is not used where no layer is attention; remove it", "{" HYBRID("[]") ",\"local\":4}" },
+    { "local is not used by arch 'linear' but by pha, seq, gpt2, gss, h3",
+      "{\"arch\":\"linear\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":1,\"local\":4}" },
     { "branch_gain is neither true nor false", "{" FULL ",\"branch_gain\":2}" },
     { "rope_theta = 0 is out of range", "{" FULL ",\"rope_theta\":0}" },
     { "embed_std is not a number", "{" FULL ",\"embed_std\":\"x\"}" },

@@ -31,7 +31,7 @@ static void open_setup(setup *s, const lab_variant *v)
     *s = (setup){.variant = v};
     pha__config c;
     lab_config(&c, v);
-    c.dropout = 0.1;
+    c.dropout = c.attn_dropout = 0.1;
     int scored = lab_tokens(s->tokens, s->targets, ROWS, c.vocab_size, 10, 5);
     s->run = (pha__run){.tokens = s->tokens, .targets = s->targets, .loss_scale = 1.0f / (float)scored, .dropout = true,
                         .seed = 99, .step = 3, .row0 = 7};
@@ -172,7 +172,7 @@ static void check_variant(const lab_variant *v, int *bad)
 
     pha__config c;
     lab_config(&c, v);
-    c.dropout = 0.1;
+    c.dropout = c.attn_dropout = 0.1;
     lab half;
     lab_open(&half, &c, &(pha__program_options){.B = B, .T = T, .gradients = true, .dtype = PHA__BF16}, PHA__HEAD_LOSS,
              lab_device());

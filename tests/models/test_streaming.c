@@ -166,9 +166,9 @@ static void test_bf16(void **state)
 static void test_long(void **state)
 {
     (void)state;
-    static const char *const names[] = {"default", "window 7", "window 100", "attention", "filter none", "filter norm",
-                                        "filter conv4", "sequential", "sequential, pre", "gpt2", "linear attention",
-                                        "hedgehog"};
+    static const char *const names[] = {"default", "window 7", "window 100", "local 7", "local 100", "attention",
+                                        "filter none", "filter norm", "filter conv4", "sequential", "sequential, pre",
+                                        "gpt2", "linear attention", "hedgehog"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) check_long(names[i], PHA__F32);
     check_long("default", PHA__BF16);
     check_long("window 100", PHA__BF16);

@@ -20,7 +20,7 @@ static inline pha__run run_of(int scored)
 static inline void configure(pha__config *c, const char *variant)
 {
     lab_config(c, lab_find(variant));
-    c->dropout = 0.1;
+    c->dropout = c->attn_dropout = 0.1;
 }
 
 /* The tiny preset after one training run of B x T; `options` may lack B, T and gradients. */

@@ -30,8 +30,10 @@ static pha_model *open_model(const lab_variant *v)
 
 static const char *const variants[] = {"default", "window 7", "sequential", "attention", "window per layer",
                                        "state space", "filter none", "filter norm", "filter conv4", "qk rms",
+                                       "gpt2, local",
                                        "sequential, window 100", "attention, window 100", "filter none, window 100",
-                                       "filter norm, window 100", "filter conv4, window 100"};
+                                       "filter norm, window 100", "filter conv4, window 100",
+                                       "attention, local 100"};
 enum { N_VARIANTS = sizeof variants / sizeof *variants, EVERY_CUT = 3 /* of the first ones */ };
 
 /* Variants of this test alone; others are in lab.c. */
@@ -41,6 +43,7 @@ static const lab_variant windowed[] = {
     {"filter none, window 100", "pha", "\"gss_filter\": \"none\", \"window\": 100"},
     {"filter norm, window 100", "pha", "\"gss_filter\": \"norm\", \"window\": 100"},
     {"filter conv4, window 100", "pha", "\"gss_filter\": \"conv4\", \"window\": 100"},
+    {"attention, local 100", "pha", "\"branches\": [\"attn\"], \"local\": 100"},
 };
 
 static const lab_variant *find(const char *name)

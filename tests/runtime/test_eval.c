@@ -191,16 +191,17 @@ static void sliding(void **state)
     pha_model_close(m);
 }
 
-/* The whole text as one, with positions that count on: for full attention and for a window. */
+/* The whole text as one, with positions that count on: for full attention, for a window and in chunks. */
 static void carried(void **state)
 {
+    static const char *const names[] = {"default", "window 7", "local 7"};
     (void)state;
-    for (int k = 0; k < 2; k++) {
+    for (int k = 0; k < 3; k++) {
         char name[32], folder[400];
         snprintf(name, sizeof name, "carried%d", k);
         snprintf(folder, sizeof folder, "%s/%s", root, name);
         /* without a tokenizer: nothing to compare with */
-        pha_model *m = tiny_model(name, lab_find(k ? "window 7" : "default"), V, NULL);
+        pha_model *m = tiny_model(name, lab_find(names[k]), V, NULL);
         pha_eval_options o = defaults();
         pha_eval_result r;
         sums s = {0};

@@ -133,6 +133,100 @@ static void same_logits(void **state)
     }
 }
 
+static void differs(const char *name, const pha__safetensors *a, const pha__safetensors *b)
+{
+    const pha__tensor *x = pha__safetensors_find(a, name), *y = pha__safetensors_find(b, name);
+    assert_non_null(y);
+    assert_int_equal(x->rank, y->rank);
+    for (int i = 0; i < x->rank; i++) assert_int_equal(x->shape[i], y->shape[i]);
+    assert_int_equal(x->size, y->size);
+    if (memcmp(x->data, y->data, x->size)) fail_msg("%s has other numbers", name);
+}
+
+/* Out and in again: the tensors that write_hub makes, name by name, and the same logits to the bit. */
+static void exported(void **state)
+{
+    (void)state;
+    static float want[N * V], got[N * V];
+    char out[400];
+    pha__safetensors *a, *b;
+    snprintf(out, sizeof out, "%s", in_root("out"));
+    OK(pha_model_export(ours, PHA_EXPORT_GPT2, out));
+    logits_of(ours, want);
+    logits_of(out, got);
+    assert_memory_equal(want, got, sizeof want);
+    write_hub("transformer.", "", NULL);
+    OK(pha__safetensors_open(&a, in_root("theirs/model.safetensors")));
+    OK(pha__safetensors_open(&b, in_root("out/model.safetensors")));
+    assert_int_equal(pha__safetensors_count(a), pha__safetensors_count(b));
+    for (size_t i = 0; i < pha__safetensors_count(a); i++) differs(pha__safetensors_at(a, i)->name, a, b);
+    assert_string_equal(pha__safetensors_metadata(b, "format"), "pt"); /* transformers refuses others */
+    pha__safetensors_close(a), pha__safetensors_close(b);
+    OK(pha_model_export(theirs, PHA_EXPORT_GPT2, out)); /* over it: what came from the hub goes back as it was */
+    logits_of(out, got);
+    assert_memory_equal(want, got, sizeof want);
+    OK(pha__remove_tree(theirs));
+    OK(pha__remove_tree(out));
+}
+
+/* The keys that GPT2Config asks for; the end token only where there is a tokenizer. */
+static void exported_config(void **state)
+{
+    (void)state;
+    static const struct { const char *key; int64_t value; } numbers[] = {
+        {"vocab_size", 300}, {"n_embd", 32}, {"n_layer", 2}, {"n_head", 4}, {"n_positions", 1024}, {"n_ctx", 1024},
+        {"bos_token_id", 256}, {"eos_token_id", 256}};
+    static const lab_variant square = {"square", "gpt2", "\"d_model\": 32, \"n_kv_head\": 4, \"d_ffn\": 128"};
+    char out[400];
+    json_t *j;
+    snprintf(out, sizeof out, "%s", in_root("out"));
+    pha_model_close(tiny_model("square", &square, 300, "bytes"));
+    OK(pha_model_export(in_root("square"), PHA_EXPORT_GPT2, out));
+    OK(pha__json_load(&j, in_root("out/config.json"), 4096));
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
+        assert_int_equal(json_integer_value(json_object_get(j, numbers[i].key)), numbers[i].value);
+    assert_string_equal(json_string_value(json_object_get(j, "model_type")), "gpt2");
+    assert_string_equal(json_string_value(json_object_get(j, "activation_function")), "gelu_new");
+    assert_string_equal(json_string_value(json_array_get(json_object_get(j, "architectures"), 0)), "GPT2LMHeadModel");
+    assert_true(json_real_value(json_object_get(j, "layer_norm_epsilon")) == 1e-5);
+    assert_true(json_is_null(json_object_get(j, "n_inner")) && json_is_true(json_object_get(j, "tie_word_embeddings")));
+    assert_null(json_object_get(j, "arch"));
+    json_decref(j);
+    pha_model *m;
+    OK(pha_model_open(&m, out));
+    assert_non_null(pha_model_tokenizer(m));
+    pha_model_close(m);
+    OK(pha_model_export(ours, PHA_EXPORT_GPT2, out));
+    OK(pha__json_load(&j, in_root("out/config.json"), 4096));
+    assert_true(json_is_null(json_object_get(j, "eos_token_id")));
+    assert_int_equal(json_integer_value(json_object_get(j, "n_inner")), 80);
+    json_decref(j);
+    OK(pha__remove_tree(out));
+}
+
+/* What GPT-2 has no place for, by name, and nothing is written. */
+static void not_exported(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *message; lab_variant v; } cases[] = {
+        {"pha", "is of arch 'pha'", {"", "pha", ""}},
+        {"few", "n_kv_head = 2 for n_head = 4", {"", "gpt2", ""}},
+        {"local", "local = 16", {"", "gpt2", "\"n_kv_head\": 4, \"local\": 16"}},
+        {"linear", "is of arch 'linear'", {"", "linear", ""}},
+    };
+    char out[400], folder[400];
+    snprintf(out, sizeof out, "%s", in_root("out"));
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        snprintf(folder, sizeof folder, "%s", in_root(cases[i].name));
+        pha_model_close(tiny_model(cases[i].name, &cases[i].v, V, NULL));
+        FAILS(BAD_INPUT, cases[i].message, pha_model_export(folder, PHA_EXPORT_GPT2, out));
+        assert_false(pha__exists(out));
+    }
+    FAILS(USAGE, "would be replaced", pha_model_export(ours, PHA_EXPORT_GPT2, ours));
+    FAILS(USAGE, "no format 7", pha_model_export(ours, (pha_export_format)7, out));
+    FAILS(IO, "nowhere", pha_model_export(in_root("nowhere"), PHA_EXPORT_GPT2, out));
+}
+
 static void spare_tensors(void)
 {
     static const char *const names[] = {"h.0.attn.bias", "h.1.attn.masked_bias"};
@@ -185,7 +279,7 @@ static void longest(void **state)
     pha__program *p;
     FAILS(BAD_INPUT, "has at most 40 tokens, not 41",
           pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 1, .max_context = 41}, PHA__HEAD_LOGITS));
-    FAILS(BAD_INPUT, "40 learned positions, fewer than a length of 41",
+    FAILS(BAD_INPUT, "40 learned positions, fewer than a length of 41 tokens (nearest: 40)",
           pha__record(&p, &m->config, &(pha__program_options){.B = 1, .T = 41}, PHA__HEAD_LOSS));
     pha_model_close(m);
     OK(pha__remove_tree(theirs));
@@ -252,7 +346,9 @@ static int setup(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(same_logits), cmocka_unit_test(spares),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(same_logits), cmocka_unit_test(exported),
+                                       cmocka_unit_test(exported_config), cmocka_unit_test(not_exported),
+                                       cmocka_unit_test(spares),
                                        cmocka_unit_test(longest), cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -138,13 +138,19 @@ static void state_sizes(void **state)
         assert_true(at(j, "contexts.4.state_bytes.other") <= 64 * 40);
         json_decref(j);
     }
-    pha_inspect_options o = {.model = write_config("window.json",
-        "{\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":2,\"n_head\":4,\"n_kv_head\":2,\"d_ffn\":128,"
-        "\"d_state\":160,\"d_aux\":64,\"window\":512}")};
-    json_t *j = inspect(&o);
-    assert_true(at(j, "contexts.0.state_bytes.cache") == at(j, "contexts.4.state_bytes.cache"));
-    assert_true(at(j, "contexts.0.state_bytes.cache") >= 512 * 2 * 2 * 32 * 4);
-    json_decref(j);
+    static const char *const constant[] = {"window", "local"}; /* of 512: the same at every context */
+    for (int i = 0; i < 2; i++) {
+        char text[300];
+        snprintf(text, sizeof text,
+                 "{\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":2,\"n_head\":4,\"n_kv_head\":2,"
+                 "\"d_ffn\":128,\"d_state\":160,\"d_aux\":64,\"%s\":512}",
+                 constant[i]);
+        pha_inspect_options o = {.model = write_config("window.json", text)};
+        json_t *j = inspect(&o);
+        assert_true(at(j, "contexts.0.state_bytes.cache") == at(j, "contexts.4.state_bytes.cache"));
+        assert_true(at(j, "contexts.0.state_bytes.cache") >= 512 * 2 * 2 * 32 * 4);
+        json_decref(j);
+    }
 }
 
 /* ---- memory and program ------------------------------------------------------------------------------- */

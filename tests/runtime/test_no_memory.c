@@ -147,6 +147,25 @@ static void an_average(void **state)
     starve(average, &w, 20, 1000);
 }
 
+static pha_status export(void *context)
+{
+    work *w = context;
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s", in_root("square"));
+    return pha_model_export(folder, PHA_EXPORT_GPT2, w->place);
+}
+
+static void an_export(void **state)
+{
+    (void)state;
+    work w = {.use = open_model};
+    put_at(&w, "exported");
+    lab_write_config(in_root("square.json"), &(lab_variant){"square", "gpt2", "\"n_kv_head\": 4"}, 257);
+    OK(pha_model_init(in_root("square.json"), 1, "bytes", in_root("square")));
+    OK(pha_model_init(in_root("square.json"), 2, "bytes", w.place));
+    starve(export, &w, 20, 1000);
+}
+
 static pha_status open_place(void *place) { return open_model(place); }
 
 static pha_status open_tokenizer(void *place)
@@ -266,6 +285,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint), cmocka_unit_test(a_new_model), cmocka_unit_test(an_average),
+        cmocka_unit_test(an_export),
         cmocka_unit_test(opening),      cmocka_unit_test(a_session),   cmocka_unit_test(a_run),
     };
     return cmocka_run_group_tests(tests, quietly, root_teardown);

@@ -113,6 +113,8 @@ static void test_model(void **state)
     REFUSED(pha_model_average(NULL, 1, out));
     REFUSED(pha_model_average(folders, 1, NULL));
     REFUSED(pha_model_average(folders, 2, out));
+    REFUSED(pha_model_export(NULL, PHA_EXPORT_GPT2, out));
+    REFUSED(pha_model_export(folder, PHA_EXPORT_GPT2, NULL));
 }
 
 static void test_sessions(void **state)

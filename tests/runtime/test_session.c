@@ -229,6 +229,21 @@ static void hostile_files(void **state)
     pha_model_close(m), pha_model_close(other);
 }
 
+/* Attention within chunks that the ring can hold has no end, as with a window. */
+static void in_chunks(const int32_t *ids)
+{
+    const float *logits;
+    pha_model *m = tiny_model("chunks", lab_find("local 7"), V, NULL);
+    pha_session *s = open_session(m, 7, 8, 1), *short_ring = open_session(m, 6, 8, 1);
+    float *whole = tiny_logits(m, ids, N);
+    OK(pha_session_feed(s, ids, N, &logits));
+    same_logits(logits, whole + (N - 1) * V);
+    FAILS(USAGE, "context of 6", pha_session_feed(short_ring, ids, 7, NULL));
+    pha__free(whole);
+    pha_session_close(s), pha_session_close(short_ring);
+    pha_model_close(m);
+}
+
 static void limits(void **state)
 {
     (void)state;
@@ -260,6 +275,7 @@ static void limits(void **state)
     OK(pha_session_feed(r, ids, N, &logits));
     same_logits(logits, whole + (N - 1) * V);
     FAILS(USAGE, "context of 6", pha_session_feed(short_ring, ids, 7, NULL));
+    in_chunks(ids);
     pha_session *none;
     FAILS(USAGE, "chunk", pha_session_open(&none, m, &(pha_session_options){.chunk = -1}));
     assert_null(none);

@@ -139,10 +139,10 @@ static void as_little_as_needed(void **state)
 {
     (void)state;
     static const char *const windows[] = {"\"window\": 7", "\"window\": 600", "\"window\": 1000",
-                                          "\"window\": [7, null]"};
+                                          "\"window\": [7, null]", "\"local\": 7", "\"local\": 600"};
     int32_t ids[N];
     lab_tokens(ids, NULL, N, V, 0, 2);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         const lab_variant v = {windows[i], "pha", windows[i]};
         pha_model *m = tiny_model("little", &v, V, NULL);
         open_engine(m, 64);
@@ -160,13 +160,11 @@ static void as_little_as_needed(void **state)
 }
 
 /* Once a ring has been overwritten, what lies further back than its slack is read again from the start. */
-static void as_much_as_needed(void **state)
+static void far_back(const lab_variant *v)
 {
-    (void)state;
-    const lab_variant v = {"window 200", "pha", "\"window\": 200"};
     int32_t ids[N];
     lab_tokens(ids, NULL, N, V, 0, 3);
-    pha_model *m = tiny_model("much", &v, V, NULL);
+    pha_model *m = tiny_model("much", v, V, NULL);
     open_engine(m, 64); /* rings of 520 tokens */
     pha_session *s = open_session();
     const float *logits;
@@ -184,6 +182,13 @@ static void as_much_as_needed(void **state)
     pha_session_close(s);
     close_engine();
     pha_model_close(m);
+}
+
+static void as_much_as_needed(void **state)
+{
+    (void)state;
+    far_back(&(lab_variant){"window 200", "pha", "\"window\": 200"});
+    far_back(&(lab_variant){"local 200", "pha", "\"local\": 200"});
 }
 
 /* Places of a text that is gone are forgotten, also those that the new one passes without a stop. */

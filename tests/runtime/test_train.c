@@ -224,6 +224,96 @@ static void test_small_corpus(void **state)
     assert_non_null(strstr(pha_errmsg(), "tokenizer"));
 }
 
+void pha__muon_reference(double *o, const double *u, int rows, int width); /* ops/muon/muon_test.c */
+
+/* One step from zero momentum: u = 1.95 g, and the scale of the clip does not matter. */
+static void check_muon(const pha_trainer *t, const char *path, const float *before, double lr, double decay)
+{
+    const pha__node *v = pha__find_param(t->program, path);
+    size_t n = (size_t)pha__param_size(t->program, v->index);
+    float *after = malloc(2 * n * sizeof *after), *g = after + n;
+    double *u = malloc(2 * n * sizeof *u), *o = u + n, error = 0, size = 0;
+    OK(pha__store_copy_out(t->store, PHA__WEIGHT, v->index, after));
+    OK(pha__store_copy_out(t->store, PHA__GRADIENT, v->index, g));
+    for (size_t i = 0; i < n; i++) u[i] = g[i];
+    pha__muon_reference(o, u, v->rows, v->width);
+    for (size_t i = 0; i < n; i++) {
+        double step = -lr * decay * before[i] - lr * 0.2 * sqrt(v->rows > v->width ? v->rows : v->width) * o[i];
+        error += (after[i] - before[i] - step) * (after[i] - before[i] - step), size += step * step;
+    }
+    if (!(sqrt(error / size) < 1e-3)) fail_msg("%s: E2 of the step is %g", path, sqrt(error / size));
+    free(after), free(u);
+}
+
+/* Matrices of the layers take Muon's step, all else AdamW's, to the bit. */
+static void test_muon(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.warmup = -1, o.schedule = PHA_SCHEDULE_CONSTANT, o.weight_decay = 0.5;
+    pha_trainer *adam = open_trainer(&o);
+    o.optimizer = PHA_OPTIMIZER_MUON;
+    pha_trainer *t = open_trainer(&o);
+    size_t n, m;
+    float *before = numbers(t, PHA__WEIGHT, &n);
+    steps(adam, 1), steps(t, 1);
+    float *x = numbers(adam, PHA__WEIGHT, &n), *y = numbers(t, PHA__WEIGHT, &m);
+    int matrices = 0;
+    for (size_t i = 0, at = 0; i < (size_t)t->program->n_params; i++) {
+        const pha__node *v = t->program->params[i];
+        size_t size = (size_t)pha__param_size(t->program, (int)i);
+        bool its = v->kind == PHA__MATRIX && strcmp(v->path, "embed") != 0;
+        if (v->kind == PHA__CONSTANT) continue;
+        if (its == !memcmp(x + at, y + at, size * sizeof *x)) fail_msg("%s is %sof Muon", v->path, its ? "not " : "");
+        if (its) check_muon(t, v->path, before + at, o.lr, 0.5);
+        matrices += its, at += size;
+    }
+    assert_int_equal(matrices, 2 * (4 + 4 + 3 + 3));
+    free(before), free(x), free(y);
+    pha_trainer_close(adam), pha_trainer_close(t);
+}
+
+/* The momentum is in the checkpoint; the number of threads and a repeated forward pass change nothing. */
+static void test_muon_goes_on(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    o.optimizer = PHA_OPTIMIZER_MUON, o.threads = 1;
+    pha_trainer *a = open_trainer(&o);
+    o.threads = 3, o.recompute = true;
+    pha_trainer *b = open_trainer(&o), *c = open_trainer(&o);
+    steps(a, 3), steps(b, 2);
+    OK(pha_trainer_save(b, in_root("muon")));
+    OK(pha_trainer_load(c, in_root("muon")));
+    steps(c, 1);
+    same_training(a, c);
+    o.optimizer = PHA_OPTIMIZER_ADAMW;
+    pha_trainer *other = open_trainer(&o);
+    FAILS(BAD_INPUT, "optimizer", pha_trainer_load(other, in_root("muon")));
+    pha_trainer_close(a), pha_trainer_close(b), pha_trainer_close(c), pha_trainer_close(other);
+}
+
+/* A folder of GPT-2 is a place to start from, as one of ours is. */
+static void test_from_the_hub(void **state)
+{
+    (void)state;
+    char ours[300], theirs[300], file[300];
+    snprintf(ours, sizeof ours, "%s", in_root("gpt2"));
+    snprintf(theirs, sizeof theirs, "%s", in_root("gpt2-hub"));
+    snprintf(file, sizeof file, "%s", in_root("gpt2.json"));
+    lab_write_config(file, &(lab_variant){"hub", "gpt2", "\"d_model\": 32, \"n_kv_head\": 4, \"d_ffn\": 128"}, 257);
+    OK(pha_model_init(file, 5, "bytes", ours));
+    OK(pha_model_export(ours, PHA_EXPORT_GPT2, theirs));
+    pha_train_options o = options();
+    o.config = NULL, o.init_from = ours;
+    pha_trainer *a = open_trainer(&o);
+    o.init_from = theirs;
+    pha_trainer *b = open_trainer(&o);
+    steps(a, 2), steps(b, 2);
+    same_training(a, b);
+    pha_trainer_close(a), pha_trainer_close(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -238,6 +328,9 @@ int main(void)
         cmocka_unit_test(test_learns),
         cmocka_unit_test(test_errors),
         cmocka_unit_test(test_small_corpus),
+        cmocka_unit_test(test_from_the_hub),
+        cmocka_unit_test(test_muon),
+        cmocka_unit_test(test_muon_goes_on),
     };
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

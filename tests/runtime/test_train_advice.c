@@ -6,7 +6,7 @@ typedef struct case_of_advice {
     const char *text;
 } case_of_advice;
 
-static char few[300], bare[300], many[300];
+static char few[300], bare[300], many[300], linear[300];
 
 static void more_than_data(pha_train_options *o) { o->data = few, o->batch = 64, o->eval_tokens = 0; }
 static void late_warmup(pha_train_options *o) { o->warmup = 4; }
@@ -18,6 +18,7 @@ static void more_averaged(pha_train_options *o) { o->keep_best = 2; }
 static void none_kept(pha_train_options *o) { o->keep_best = 1, o->average_best = 2; }
 static void short_documents(pha_train_options *o) { o->data = many; }
 static void long_context(pha_train_options *o) { o->data = few, o->context = 300; }
+static void no_attention(pha_train_options *o) { o->config = linear, o->attn_dropout = 0.1; }
 static void nothing(pha_train_options *o) { (void)o; }
 
 static const case_of_advice odd[] = {
@@ -31,6 +32,7 @@ static const case_of_advice odd[] = {
     {none_kept, "1 average_best = 2, but no more than keep_best = 1 snapshots are kept; nothing is averaged"},
     {short_documents, "1 documents have "},
     {long_context, "1 the validation split has "},
+    {no_attention, "0 attn_dropout = 0.1 does nothing: no layer of this model has softmax attention"},
     {nothing, "1 steps of less than 8 sequences are not judged by their loss"},
     {nothing, " training tokens ("},
 };
@@ -41,6 +43,8 @@ static void test_advice(void **state)
     (void)state;
     char run[300];
     keep_path(few, "few"), keep_path(bare, "bare"), keep_path(many, "many");
+    keep_path(linear, "linear.json");
+    lab_write_config(linear, lab_find("linear attention"), 0);
     prepare_text(few, 60);
     const char *inputs[] = {in_root("text.txt")};
     pha_prepare_options p = {.inputs = inputs, .n_inputs = 1, .out = bare, .tokenizer = "bytes", .valid_fraction = -1,

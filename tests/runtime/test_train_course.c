@@ -378,11 +378,14 @@ static void test_other_data(void **state)
     FAILS(BAD_INPUT, "train_data", train(&o, &result));
 }
 
-/* Checkpoints of before: silence about the data, but not about the rules of the course. */
+/* Checkpoints of before: silence about the data and about options that came later, whose default the run had, but not
+ * about the rules of the course. */
 static void test_an_older_checkpoint(void **state)
 {
     (void)state;
     pha_train_options o = options();
+    pha_trainer *other = open_trainer(&o); /* with a later option */
+    o.attn_dropout = -1;
     pha_trainer *t = open_trainer(&o);
     json_t *json;
     char path[400];
@@ -393,7 +396,9 @@ static void test_an_older_checkpoint(void **state)
     json_t *identity = json_object_get(json, "identity"), *course = json_object_get(json, "course");
     assert_int_equal(json_object_del(identity, "train_data") | json_object_del(identity, "valid_data"), 0);
     assert_int_equal(json_object_del(course, "rules"), 0);
+    assert_int_equal(json_object_del(identity, "attn_dropout") | json_object_del(identity, "optimizer"), 0);
     OK(pha__json_save(json, path));
+    FAILS(BAD_INPUT, "another 'attn_dropout'", pha_trainer_load(other, in_root("older")));
     told[0] = 0;
     pha_set_log(listen, NULL);
     OK(pha_trainer_load(t, in_root("older")));
@@ -404,7 +409,7 @@ static void test_an_older_checkpoint(void **state)
     OK(pha__json_save(json, path));
     FAILS(BAD_INPUT, "tokens", pha_trainer_load(t, in_root("older")));
     json_decref(json);
-    pha_trainer_close(t);
+    pha_trainer_close(t), pha_trainer_close(other);
 }
 
 int main(void)

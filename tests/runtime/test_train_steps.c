@@ -69,13 +69,14 @@ static void open_reference(reference *r, const pha_train_options *o, pha_trainer
     *r = (reference){.o = o};
     OK(pha__tokens_open(&r->data, o->data, "train", false));
     OK(pha__config_load(&c, o->config, &rules));
-    c.vocab_size = pha__tokens_vocab(r->data), c.dropout = o->dropout;
+    c.vocab_size = pha__tokens_vocab(r->data), c.dropout = o->dropout, c.attn_dropout = o->attn_dropout;
     pha__program_options options = {.B = o->batch, .T = o->context, .unfused = PHA__FUSE_ALL};
     OK(pha__program_open(&r->program, &options));
     OK(pha__lm_record(r->program, &c, PHA__HEAD_LOSS));
     size_t rows = (size_t)o->batch * (size_t)o->context;
     r->ids = calloc(rows, sizeof *r->ids), r->targets = calloc(rows, sizeof *r->targets);
-    r->run = (pha__run){.tokens = r->ids, .targets = r->targets, .dropout = o->dropout > 0, .seed = o->seed,
+    bool dropout = o->dropout > 0 || o->attn_dropout > 0;
+    r->run = (pha__run){.tokens = r->ids, .targets = r->targets, .dropout = dropout, .seed = o->seed,
                         .loss_scale = 1.0f / (float)rows};
     r->model = pha__reference_open(r->program, o->batch, o->context, &r->run);
     assert_true(r->ids && r->targets && r->model && r->program->n_params <= MAX_PARAMS);

@@ -61,6 +61,7 @@ static inline pha_train_options options(void)
                                .steps = 20,
                                .lr = 3e-3,
                                .dropout = 0.1,
+                               .attn_dropout = 0.05,
                                .seed = 7,
                                .threads = 2,
                                .warmup = 3};

@@ -1,6 +1,7 @@
 /* attention.c -- the row of attention: shapes, what backward keeps, state, cost */
 #include "ops/attention/attention.h"
 
+#include <math.h>
 #include <string.h>
 
 static pha_status shape(pha__shape *s)
@@ -9,8 +10,11 @@ static pha_status shape(pha__shape *s)
     if (c->n_head < 1 || c->n_kv_head < 1 || c->n_head % c->n_kv_head != 0)
         FAIL(BAD_INPUT, "%d query heads cannot share %d kv heads; the first must be a multiple of the second",
              (int)c->n_head, (int)c->n_kv_head);
-    if (c->head_width < 1 || c->window < 0)
-        FAIL(BAD_INPUT, "head width %d and window %d must be at least 1 and 0", (int)c->head_width, (int)c->window);
+    if (c->head_width < 1 || c->window < 0 || c->local < 0)
+        FAIL(BAD_INPUT, "head width %d, window %d and chunks of %d must be at least 1, 0 and 0", (int)c->head_width,
+             (int)c->window, (int)c->local);
+    if (c->window && c->local)
+        FAIL(BAD_INPUT, "attention has a window of %d or chunks of %d, not both", (int)c->window, (int)c->local);
     int64_t q = (int64_t)c->n_head * c->head_width, kv = (int64_t)c->n_kv_head * c->head_width;
     if (s->in[0].width != q || s->in[1].width != kv || s->in[2].width != kv)
         FAIL(BAD_INPUT,
@@ -39,17 +43,26 @@ static pha__state_layout state(const pha__shape *s, int64_t max_context)
 static int64_t lookback(const pha__shape *s)
 {
     const pha__attention_attr *c = s->attr;
-    return c->window ? c->window : PHA__ALL_TOKENS;
+    int64_t reach = pha__attention_reach(c);
+    return reach ? reach : PHA__ALL_TOKENS;
+}
+
+/* Keys that the first n tokens of a text see, all together. */
+static double keys_seen(const pha__attention_attr *c, double n)
+{
+    double reach = (double)pha__attention_reach(c);
+    if (c->local) {
+        double chunks = floor(n / reach), rest = n - chunks * reach;
+        return (chunks * reach * (reach + 1) + rest * (rest + 1)) / 2;
+    }
+    return !reach || n <= reach ? n * (n + 1) / 2 : reach * (reach + 1) / 2 + reach * (n - reach);
 }
 
 /* Useful work: 4 dh per (head, pair), backward 2.5 times that; only pairs that the mask leaves. */
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)
 {
     const pha__attention_attr *c = s->attr;
-    double first = (double)context + 1, last = (double)context + s->T, w = c->window, pairs;
-    if (!c->window || last <= w) pairs = (first + last) / 2 * s->T;
-    else if (first > w) pairs = w * s->T;
-    else pairs = (first + w) / 2 * (w - first + 1) + w * (last - w);
+    double pairs = keys_seen(c, (double)context + s->T) - keys_seen(c, (double)context);
     return (pass == PHA__FORWARD ? 4.0 : 10.0) * c->head_width * c->n_head * s->B * pairs;
 }
 
@@ -62,7 +75,7 @@ static int64_t position(const void *state)
 
 const pha__op pha__op_attention = {
     .name = "attention",
-    .equation = "o_t = sum_s softmax_s(scale q_t . k_s) v_s, s <= t, t - s < window (pha.md 2.2)",
+    .equation = "o_t = sum_s softmax_s(scale q_t . k_s) v_s, s <= t and near enough (pha.md 2.2)",
     .min_in = 3,
     .max_in = 3,
     .keep_in = PHA__IN(0) | PHA__IN(1) | PHA__IN(2),

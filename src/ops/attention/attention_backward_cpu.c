@@ -64,13 +64,14 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
     to_lanes(g, rows, LANES, lanes, dh);
     memset(dq, 0, (size_t)dh * LANES * 4);
     int64_t high = token[LANES - 1] + 1;
-    for (int64_t key = most(0, token[0] - x.window + 1); key < high; key += TILE) {
+    for (int64_t key = most(0, first_key(&x, token[0])); key < high; key += TILE) {
         int count = (int)least(TILE, high - key);
         const float *k = load_keys(&x, 0, key, count, kb), *v = load_keys(&x, 1, key, count, vb);
         mul_many(p, k, dh, q, count, dh, false);
         mul_many(dp, v, dh, g, count, dh, false);
-        if (key + count - 1 > token[0] || token[LANES - 1] - key >= x.window)
-            mask(LANES, p, token, key, count, x.window);
+        if (key + count - 1 > token[0] || key < first_key(&x, token[LANES - 1]))
+            mask(LANES, &x, p, token, key, count);
+        if (x.drop) drop_rows(LANES, &x, dp, n, token, key, count);
         for (int j = 0; j < count; j++)
             for (int i = 0; i < LANES; i += VF) {
                 float *at = p + j * LANES + i;
@@ -84,7 +85,8 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
                       a->add & PHA__IN(0));
 }
 
-/* p (count, LANES) = weights of rows [n, n+count) for keys [key, key+LANES), dp = their gradient. Lanes are keys. */
+/* p (count, LANES) = what rows [n, n+count) weigh keys [key, key+LANES) with, dropped or not, dp = the gradient of the
+ * logits. Lanes are keys. */
 static void key_weights(const heads *x, float *p, float *dp, int64_t n, int count, int64_t key)
 {
     const float *dl = delta_of(x) + n;
@@ -93,15 +95,17 @@ static void key_weights(const heads *x, float *p, float *dp, int64_t n, int coun
     vi index;
     memcpy(&index, lane, sizeof index);
     for (int i = 0; i < count; i++, p += LANES, dp += LANES) {
-        int64_t token = token_of(x, n + i);
-        bool edge = key + LANES - 1 > token || token - key >= x->window;
-        int32_t high = (int32_t)least(token - key, LANES), low = (int32_t)most(token - x->window - key, -1);
+        int64_t token = token_of(x, n + i), first = first_key(x, token);
+        bool edge = key + LANES - 1 > token || key < first;
+        int32_t high = (int32_t)least(token - key, LANES), low = (int32_t)most(first - 1 - key, -1);
         vf lse = vf_set1(lse_of(x, n + i)), delta_i = vf_set1(dl[i]);
+        float factor[LANES];
+        if (x->drop) drop_keys(x, factor, n + i, key);
         for (int j = 0; j < LANES; j += VF) {
-            vf e = vf_exp(vf_load(p + j) - lse);
+            vf e = vf_exp(vf_load(p + j) - lse), g = vf_load(dp + j);
             if (edge) e = vf_select((index + j <= high) & (index + j > low), e, vf_zero());
-            vf_store(p + j, e);
-            vf_store(dp + j, e * (vf_load(dp + j) - delta_i));
+            vf_store(p + j, x->drop ? e * vf_load(factor + j) : e);
+            vf_store(dp + j, e * ((x->drop ? g * vf_load(factor + j) : g) - delta_i));
         }
     }
 }
@@ -125,7 +129,7 @@ static void key_backward(const pha__args *a, int64_t task, float *scratch)
     to_lanes(k, load_keys(&x, 0, key, lanes, q), LANES, lanes, dh);
     to_lanes(v, load_keys(&x, 1, key, lanes, q), LANES, lanes, dh);
     memset(dk, 0, (size_t)dh * LANES * 4 * 2);
-    int64_t high = least(x.tokens.n, key + lanes - 1 + x.window) * x.group;
+    int64_t high = least(x.tokens.n, last_token(&x, key + lanes - 1) + 1) * x.group;
     for (int64_t n = key * x.group; n < high; n += TILE) {
         int count = (int)least(TILE, high - n);
         load_rows(&x, &a->in[0], n, count, q, x.c->scale);

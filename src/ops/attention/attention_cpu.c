@@ -21,6 +21,7 @@ typedef struct block { /* of lanes */
     int32_t token[LANES_MANY];
     float *q, *x, *k, *v; /* (dh, lanes), (KEYS_TILE, lanes), (KEYS_TILE, dh), (KEYS_TILE, dh) */
     softmax all, part;
+    int64_t row;       /* the first of the lanes */
     int64_t low, high; /* keys that any of the lanes sees */
 } block;
 
@@ -43,11 +44,11 @@ static size_t forward_scratch(int64_t dh)
 static void start(int lanes, const heads *x, block *s, int64_t n, float *scratch)
 {
     int64_t dh = x->dh, count = least(lanes, x->rows - n);
-    s->q = scratch, s->x = s->q + dh * lanes, s->k = s->x + KEYS_TILE * lanes, s->v = s->k + KEYS_TILE * dh;
+    s->row = n, s->q = scratch, s->x = s->q + dh * lanes, s->k = s->x + KEYS_TILE * lanes, s->v = s->k + KEYS_TILE * dh;
     s->all = softmax_at(s->v + KEYS_TILE * dh, lanes);
     s->part = softmax_at(s->all.max + softmax_floats(lanes, x->dh), lanes);
     for (int i = 0; i < lanes; i++) s->token[i] = (int32_t)token_of(x, n + least(i, count - 1));
-    s->low = most(-x->cached, s->token[0] - x->window + 1), s->high = s->token[lanes - 1] + 1;
+    s->low = most(-x->cached, first_key(x, s->token[0])), s->high = s->token[lanes - 1] + 1;
     load_rows(x, &x->a->in[0], n, (int)count, s->k, x->c->scale);
     to_lanes(s->q, s->k, lanes, (int)count, x->dh);
 }
@@ -84,9 +85,10 @@ PHA__INLINE void attend(const int lanes, const heads *x, block *s, const softmax
         count = least(KEYS_TILE - (x->count + key) % KEYS_TILE, high - key);
         const float *k = load_keys(x, 0, key, (int)count, s->k), *v = load_keys(x, 1, key, (int)count, s->v);
         (lanes == LANES_MANY ? mul_many : mul_few)(s->x, k, x->dh, s->q, (int)count, x->dh, false);
-        if (key + count - 1 > s->token[0] || s->token[lanes - 1] - key >= x->window)
-            mask(lanes, s->x, s->token, key, (int)count, x->window);
+        if (key + count - 1 > s->token[0] || key < first_key(x, s->token[lanes - 1]))
+            mask(lanes, x, s->x, s->token, key, (int)count);
         soften(lanes, to, s->x, (int)count, x->dh);
+        if (x->drop) drop_rows(lanes, x, s->x, s->row, s->token, key, (int)count);
         (lanes == LANES_MANY ? mul_many_t : mul_few_t)(to->o, v, x->dh, s->x, x->dh, (int)count, true);
     }
 }

@@ -18,9 +18,10 @@ typedef struct heads { /* one kv head of one sequence and the query heads that r
     int b, h, dh, group;
     pha__sequence tokens;
     int64_t rows;           /* tokens * group */
-    int64_t window;
+    int64_t window, local;  /* local 0: a window, which may be endless */
     int64_t count, cached, capacity;
     const float *ring[2];   /* keys, values (capacity, dh) */
+    bool drop;              /* dropout is on; then there is no ring */
 } heads;
 
 static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -59,12 +60,24 @@ static inline float *ring_of(const pha__args *a, int b, int w, int h)
 static inline int64_t token_of(const heads *x, int64_t n) { return n / x->group; }
 static inline int64_t head_of(const heads *x, int64_t n) { return x->h * x->group + n % x->group; }
 
+/* The first key that a token sees, and the last token that sees a key; tokens and keys are counted alike. */
+static inline int64_t first_key(const heads *x, int64_t token)
+{
+    return x->local ? token - (x->count + token) % x->local : token - x->window + 1;
+}
+static inline int64_t last_token(const heads *x, int64_t key)
+{
+    return x->local ? key + x->local - 1 - (x->count + key) % x->local : key + x->window - 1;
+}
+
 /* The functions of attention_heads_cpu.c. */
 #define heads_of PHA__ISA_NAME(pha__attention_heads_of)
 #define load_rows PHA__ISA_NAME(pha__attention_load_rows)
 #define load_keys PHA__ISA_NAME(pha__attention_load_keys)
 #define to_lanes PHA__ISA_NAME(pha__attention_to_lanes)
 #define mask PHA__ISA_NAME(pha__attention_mask)
+#define drop_rows PHA__ISA_NAME(pha__attention_drop_rows)
+#define drop_keys PHA__ISA_NAME(pha__attention_drop_keys)
 #define mul_many PHA__ISA_NAME(pha__attention_mul_many)
 #define mul_many_t PHA__ISA_NAME(pha__attention_mul_many_t)
 #define mul_few PHA__ISA_NAME(pha__attention_mul_few)
@@ -79,7 +92,12 @@ const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffe
 /* (dh, lanes) from `count` dense rows; the lanes that are missing become zeros. */
 void to_lanes(float *dst, const float *rows, int lanes, int count, int dh);
 /* Logits x (count, lanes) of keys from `key` that a lane does not see become -inf. Lanes are queries. */
-void mask(int lanes, float *x, const int32_t *token, int64_t key, int count, int64_t window);
+void mask(int lanes, const heads *x, float *logits, const int32_t *token, int64_t key, int count);
+
+/* p (count, lanes), for keys from `key`, times the masks of rows [n, n+lanes) of the tokens given: lanes are queries.
+ * The masks of row n for LANES_MANY keys from `key`, a multiple of that: lanes are keys. */
+void drop_rows(int lanes, const heads *x, float *p, int64_t n, const int32_t *token, int64_t key, int count);
+void drop_keys(const heads *x, float *factor, int64_t n, int64_t key);
 
 /* C (m, lanes) = or += A (m, k) B (k, lanes); _t: A transposed. One routine per kind, so that their unrolled blocks
  * exist once. */

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "backend/cpu/dropout.h"
 #include "backend/cpu/tile.h"
 
 #define MUL(name, lanes, columns)                                                                          \
@@ -21,7 +22,8 @@ heads heads_of(const pha__args *a, int64_t index)
     heads x = {.a = a, .c = c, .b = (int)(index / c->n_kv_head), .h = (int)(index % c->n_kv_head)};
     x.dh = c->head_width, x.group = group_of(a), x.tokens = pha__sequence_of(a, x.b);
     x.rows = x.tokens.n * x.group;
-    x.window = c->window ? c->window : INT32_MAX;
+    x.window = c->window ? c->window : INT32_MAX, x.local = c->local;
+    x.drop = pha__dropout_on(a->run, c->dropout);
     if (a->state) {
         x.count = *count_of(a, x.b), x.capacity = capacity_of(a);
         x.cached = x.count < x.capacity ? x.count : x.capacity;
@@ -62,9 +64,50 @@ void to_lanes(float *dst, const float *rows, int lanes, int count, int dh)
         for (int i = count; i < lanes; i++) dst[d * lanes + i] = 0;
 }
 
-void mask(int lanes, float *x, const int32_t *token, int64_t key, int count, int64_t window)
+void mask(int lanes, const heads *x, float *logits, const int32_t *token, int64_t key, int count)
 {
+    int64_t first[LANES_MANY];
+    for (int i = 0; i < lanes; i++) first[i] = first_key(x, token[i]);
     for (int j = 0; j < count; j++)
         for (int i = 0; i < lanes; i++)
-            if (key + j > token[i] || token[i] - (key + j) >= window) x[j * lanes + i] = -INFINITY;
+            if (key + j > token[i] || key + j < first[i]) logits[j * lanes + i] = -INFINITY;
+}
+
+/* Word 0 of the counter of row n, token t: the row of the whole batch, and the head. */
+static uint32_t counter_of(const heads *x, int64_t n, int64_t t)
+{
+    return (uint32_t)((x->a->run->row0 + x->tokens.row + t) * x->c->n_head + head_of(x, n));
+}
+
+/* Word 2, of keys [s, s+4). */
+static uint32_t site_of(const heads *x, int64_t s) { return x->c->site + (uint32_t)(s / 4) * PHA__DROPOUT_SITES; }
+
+void drop_rows(int lanes, const heads *x, float *p, int64_t n, const int32_t *token, int64_t key, int count)
+{
+    enum { LANES = PHA__DROPOUT_LANES };
+    for (int first = 0; first < lanes; first += LANES)
+        for (int64_t s = key - key % 4; s < key + count; s += 4) {
+            pha__dropout_words c;
+            for (int l = 0; l < LANES; l++)
+                c[0][l] = counter_of(x, n + first + l, token[first + l]), c[2][l] = site_of(x, s);
+            pha__dropout_draw(c, x->a->run);
+            for (int k = 0; k < 4; k++) {
+                float *row = p + (s + k - key) * lanes + first;
+                if (s + k < key || s + k >= key + count) continue;
+                for (int l = 0; l < LANES; l++) row[l] *= pha__dropout_factor(c[k][l], x->c->dropout);
+            }
+        }
+}
+
+void drop_keys(const heads *x, float *factor, int64_t n, int64_t key)
+{
+    enum { LANES = PHA__DROPOUT_LANES };
+    for (int at = 0; at < LANES_MANY; at += 4 * LANES) {
+        pha__dropout_words c;
+        for (int l = 0; l < LANES; l++)
+            c[0][l] = counter_of(x, n, token_of(x, n)), c[2][l] = site_of(x, key + at + 4 * l);
+        pha__dropout_draw(c, x->a->run);
+        for (int l = 0; l < LANES; l++)
+            for (int k = 0; k < 4; k++) factor[at + 4 * l + k] = pha__dropout_factor(c[k][l], x->c->dropout);
+    }
 }

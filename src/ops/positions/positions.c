@@ -8,7 +8,8 @@ static pha_status shape(pha__shape *s)
     if (s->in[1].width != s->in[0].width)
         FAIL(BAD_INPUT, "positions: the table has width %d, the input %d", s->in[1].width, s->in[0].width);
     if (s->T > s->in[1].rows)
-        FAIL(BAD_INPUT, "the model has %d learned positions, fewer than a length of %d tokens", s->in[1].rows, s->T);
+        FAIL(BAD_INPUT, "the model has %d learned positions, fewer than a length of %d tokens (nearest: %d)",
+             s->in[1].rows, s->T, s->in[1].rows);
     s->width = s->in[0].width;
     return PHA_OK;
 }

@@ -31,14 +31,15 @@ typedef struct evaluation {
 
 /* ---- opening -------------------------------------------------------------------------------------------- */
 
-/* What the caches must hold so that nothing is forgotten: the widest window, or all of the text. */
+/* What the caches must hold so that nothing is forgotten: the widest window or chunk, or all of the text. */
 static int64_t carried_context(const evaluation *e)
 {
     const pha__config *c = &e->weights->config;
     int64_t most = 1;
     for (int i = 0; i < c->n_layer && (c->branches & PHA__BRANCH_ATTN); i++) {
-        if (c->window[i] == 0) return (int64_t)e->wanted;
-        most = c->window[i] > most ? c->window[i] : most;
+        int64_t reach = pha__attn_reach(c, i);
+        if (reach == 0) return (int64_t)e->wanted;
+        most = reach > most ? reach : most;
     }
     return most < (int64_t)e->wanted ? most : (int64_t)e->wanted;
 }

@@ -7,8 +7,8 @@
 
 static pha_status open_config(pha__subject *s, const char *path)
 {
-    pha__config_rules r = pha__rules();
-    TRY(pha__config_load(&s->config, path, &r));
+    bool gpt2;
+    TRY(pha__model_config(&s->config, &gpt2, path));
     if (s->config.vocab_size < 2)
         FAIL(BAD_INPUT, "%s: vocab_size is missing; sizes depend on it, so write one into the configuration", path);
     pha__program_options options = {.B = 1, .T = 1};

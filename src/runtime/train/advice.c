@@ -100,6 +100,15 @@ static void about_guard(const pha_trainer *t)
              PHA__GUARD_BATCH);
 }
 
+static void about_attn_dropout(const pha_trainer *t)
+{
+    if (t->o.attn_dropout <= 0) return;
+    for (int i = 0; i < t->program->n_nodes; i++)
+        if (t->program->nodes[i]->op == &pha__op_attention) return;
+    pha__log(PHA__LOG_WARN, "attn_dropout = %g does nothing: no layer of this model has softmax attention",
+             t->o.attn_dropout);
+}
+
 pha_status pha__advise(const pha_trainer *t)
 {
     about_step(t);
@@ -111,5 +120,6 @@ pha_status pha__advise(const pha_trainer *t)
                   "only its end and those of epochs have a checkpoint");
     about_keeping(t);
     about_guard(t);
+    about_attn_dropout(t);
     return about_documents(t);
 }

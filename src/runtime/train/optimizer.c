@@ -1,4 +1,4 @@
-/* optimizer.c -- AdamW over all parameters, through the ops adamw and sum_squares on the store's device */
+/* optimizer.c -- AdamW and Muon over all parameters, through ops on the store's device */
 #include "runtime/train/optimizer.h"
 
 #include <math.h>
@@ -7,6 +7,7 @@
 static const pha__role roles[] = {PHA__WEIGHT, PHA__GRADIENT, PHA__MOMENT_1, PHA__MOMENT_2};
 
 enum { WIDTH = PHA__ALIGN / 2 };
+#define MOMENTUM 0.95f /* of Muon (pha.md 10) */
 
 /* The learned parameters of one kind as a view of dense rows (units begin at multiples of 32 elements). */
 static pha__view range(const pha__store *s, pha__role role, pha__param_kind kind)
@@ -70,12 +71,64 @@ pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, bool half)
          (unsigned long long)store->names->parameters, (double)store->names->weights * 16e-9);
 }
 
+/* Parameter i in the role, as it lies; data NULL: it has no such place. */
+static pha__view one(const pha__store *s, pha__role role, int i)
+{
+    const pha__node *v = s->names->params[i];
+    return (pha__view){pha__store_at(s, role, i).data, v->width, v->rows, v->width,
+                       role == PHA__WORKING ? PHA__BF16 : PHA__F32};
+}
+
+bool pha__is_table(const pha__program *p, const pha__node *v)
+{
+    for (int i = 0; i < p->n_nodes; i++)
+        for (int k = 0; k < p->nodes[i]->n_in; k++)
+            if (p->nodes[i]->in[k] == v && p->nodes[i]->op->gathers) return true;
+    return false;
+}
+
+/* Has parameter i a step of its own, or does it lie in a range? */
+static bool alone(const pha__store *s, int i)
+{
+    const pha__node *v = s->names->params[i];
+    return pha__learned(v) && v->kind == PHA__MATRIX;
+}
+
+static pha__args muon_args(const pha__store *s, int i, const pha__muon_attr *attr)
+{
+    pha__args a = {.B = 1, .T = 1, .n_in = 3, .attr = attr};
+    for (int r = 0; r < 3; r++) a.in[r] = one(s, roles[r], i);
+    a.out = one(s, PHA__WORKING, i);
+    return a;
+}
+
+pha_status pha__optimizer_muon(pha__optimizer *o)
+{
+    pha__device *d = o->store->device;
+    pha__needs most = {0};
+    for (int i = 0; i < o->store->names->n_params; i++) {
+        pha__needs needs;
+        if (!alone(o->store, i) || pha__is_table(o->store->names, o->store->names->params[i])) continue;
+        pha__args a = muon_args(o->store, i, NULL);
+        TRY(d->backend->needs(d, d->backend->kernel(d, "muon"), &a, PHA__FORWARD, &needs));
+        most.work = needs.work > most.work ? needs.work : most.work;
+        most.scratch = needs.scratch > most.scratch ? needs.scratch : most.scratch;
+    }
+    o->muon = true;
+    if (!most.work) return PHA_OK;
+    o->muon_work = pha__device_alloc(d, most.work);
+    o->muon_scratch = pha__device_alloc(d, most.scratch);
+    return o->muon_work && o->muon_scratch ? PHA_OK : PHA_NO_MEMORY;
+}
+
 void pha__optimizer_close(pha__optimizer *o)
 {
     if (!o->store) return;
     pha__device_free(o->store->device, o->sums.saved);
     pha__device_free(o->store->device, o->sums.work);
     pha__device_free(o->store->device, o->sums_scratch);
+    pha__device_free(o->store->device, o->muon_work);
+    pha__device_free(o->store->device, o->muon_scratch);
     pha__run_block_close(&o->run);
     pha__free(o->segments);
     pha__free(o->squares);
@@ -112,20 +165,49 @@ pha_status pha__gradient_norm(pha__optimizer *o, double *norm)
     return PHA_OK;
 }
 
-static pha_status update(pha__optimizer *o, const pha__adam *adam, pha__param_kind kind, const pha__run *there)
+static pha__adamw_attr adamw_of(const pha__adam *adam, pha__param_kind kind)
 {
     bool decays = kind == PHA__MATRIX || (kind == PHA__VECTOR && adam->decay_all);
-    pha__adamw_attr attr = {.beta1 = (float)adam->beta1,
-                            .beta2 = (float)adam->beta2,
-                            .eps = (float)adam->eps,
-                            .decay = decays ? (float)adam->decay : 0,
-                            .most = kind == PHA__DYNAMICS ? (float)PHA__MOST_DYNAMICS : INFINITY};
+    return (pha__adamw_attr){.beta1 = (float)adam->beta1,
+                             .beta2 = (float)adam->beta2,
+                             .eps = (float)adam->eps,
+                             .decay = decays ? (float)adam->decay : 0,
+                             .most = kind == PHA__DYNAMICS ? (float)PHA__MOST_DYNAMICS : INFINITY};
+}
+
+static pha_status update(pha__optimizer *o, const pha__adam *adam, pha__param_kind kind, const pha__run *there)
+{
+    pha__adamw_attr attr = adamw_of(adam, kind);
     pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr, .run = there};
     for (int r = 0; r < 4; r++) a.in[r] = range(o->store, roles[r], kind);
     a.out = a.in[0];
     a.out.data = NULL;
     if (kind == PHA__MATRIX) a.out = range(o->store, PHA__WORKING, kind);
     return a.in[0].rows ? run(o->store->device, "adamw", &a, NULL) : PHA_OK;
+}
+
+/* Parameter i by AdamW, as a range of its own. */
+static pha_status update_table(pha__optimizer *o, const pha__adam *adam, int i, const pha__run *there)
+{
+    pha__adamw_attr attr = adamw_of(adam, PHA__MATRIX);
+    pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr, .run = there};
+    for (int r = 0; r < 4; r++) a.in[r] = one(o->store, roles[r], i);
+    a.out = one(o->store, PHA__WORKING, i);
+    return run(o->store->device, "adamw", &a, NULL);
+}
+
+/* The matrices one by one. */
+static pha_status update_matrices(pha__optimizer *o, const pha__adam *adam, const pha__run *there)
+{
+    pha__muon_attr attr = {MOMENTUM, (float)adam->decay};
+    for (int i = 0; i < o->store->names->n_params; i++) {
+        if (!alone(o->store, i)) continue;
+        bool table = pha__is_table(o->store->names, o->store->names->params[i]);
+        pha__args a = muon_args(o->store, i, &attr);
+        a.run = there, a.work = o->muon_work;
+        TRY(table ? update_table(o, adam, i, there) : run(o->store->device, "muon", &a, o->muon_scratch));
+    }
+    return PHA_OK;
 }
 
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
@@ -138,7 +220,7 @@ pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale
     const pha__run *there;
     char *const *none;
     TRY(pha__run_block_fill(&o->run, 1, 1, &now, NULL, &there, &none));
-    TRY(update(o, adam, PHA__MATRIX, there));
+    TRY(o->muon ? update_matrices(o, adam, there) : update(o, adam, PHA__MATRIX, there));
     TRY(update(o, adam, PHA__VECTOR, there));
     return update(o, adam, PHA__DYNAMICS, there);
 }

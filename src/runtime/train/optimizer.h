@@ -1,12 +1,14 @@
-/* optimizer.h -- AdamW and the gradient norm over the parameters of a store: a few launches on its device
+/* optimizer.h -- AdamW, Muon and the gradient norm over the parameters of a store: a few launches on its device
  *
  * The store lays parameters out by kind (program/store.h), so that all matrices are one range, all
- * vectors another, and those that say how a state moves a third.
+ * vectors another, and those that say how a state moves a third. Muon is for the matrices that products read, one by
+ * one; tables that are looked up (embedding, positions), vectors and how a state moves stay with AdamW.
  */
 #ifndef PHA__OPTIMIZER_H
 #define PHA__OPTIMIZER_H
 
 #include "ops/adamw/adamw.h"
+#include "ops/muon/muon.h"
 #include "ops/sum_squares/sum_squares.h"
 #include "program/run_block.h"
 #include "program/store.h"
@@ -25,17 +27,22 @@ typedef struct pha__optimizer {
     pha__run_block run;
     double *squares;             /* of the host: what sums gives */
     double *norms;               /* gradient norm per parameter, of the last pha__gradient_norm */
-    uint64_t updates;            /* AdamW steps made: t of the bias correction */
+    uint64_t updates;            /* steps made: t of the bias correction of AdamW */
+    bool muon;
+    void *muon_work, *muon_scratch;
 } pha__optimizer;
 
 /* Adds to the store, which has no roles yet, all that training needs. half: bf16 working copies of the matrices. */
 pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, bool half);
+/* From here on the matrices are Muon's. Its momentum is the first of the moments; the second stays zero. */
+pha_status pha__optimizer_muon(pha__optimizer *o);
+bool pha__is_table(const pha__program *p, const pha__node *v); /* a matrix that an op looks rows up in */
 void pha__optimizer_close(pha__optimizer *o); /* a zeroed one is allowed */
 /* Renews the working copies, after weights were set from outside. */
 pha_status pha__optimizer_refresh(pha__optimizer *o);
 /* Global 2-norm, summed in double in index order; not finite if any gradient is not. */
 pha_status pha__gradient_norm(pha__optimizer *o, double *norm);
-/* One AdamW step with all gradients multiplied by `scale` (pha.md 6). Allocates nothing. */
+/* One step with all gradients multiplied by `scale` (pha.md 6, 10). Allocates nothing. */
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *a, double scale);
 
 #endif

@@ -68,6 +68,11 @@ bool pha__option_has(const pha__option *row, const pha_train_options *o)
     return row->kind != PHA__OPTION_INT || number(row, o) >= row->low;
 }
 
+bool pha__option_is_default(const pha__option *row, const pha_train_options *o)
+{
+    return number(row, o) == number(row, &defaults);
+}
+
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
 {
     int size;

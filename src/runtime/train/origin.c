@@ -129,10 +129,20 @@ static void text_of(const entry *e, const json_t *value, char *text, size_t size
 
 static bool is_data(const entry *e) { return e->fact && e->fact->data; }
 
+/* Options that checkpoints of earlier builds do not have: those runs had the default. */
+static bool is_later(const entry *e)
+{
+    static const char *const later[] = {"attn_dropout", "optimizer"};
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        if (e->row && !strcmp(e->key, later[i])) return true;
+    return false;
+}
+
 /* Is it another that has to be the same? What checkpoints say of the data began with the number of tokens. */
 static bool refused(const pha_trainer *t, const entry *e, const json_t *was)
 {
     if (e->role != PHA__FIXED || (is_data(e) && t->o.other_data)) return false;
+    if (!was && is_later(e)) return !pha__option_is_default(e->row, &t->o);
     if (!was) return !is_data(e) || !strcmp(e->key, "tokens");
     return !same(was, e->now);
 }

@@ -65,8 +65,8 @@ static pha_status open_config(pha_trainer *t)
     if (!path) TRY(pha__settle(t->o.init_from, false));
     if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
     if (!path) return PHA_NO_MEMORY;
-    pha__config_rules rules = pha__rules();
-    pha_status status = pha__config_load(&t->config, path, &rules);
+    bool gpt2;
+    pha_status status = pha__model_config(&t->config, &gpt2, path);
     int32_t V = pha__tokens_vocab(t->data);
     if (!status && !t->config.vocab_size) t->config.vocab_size = V;
     if (!status && t->config.vocab_size < V)
@@ -75,7 +75,7 @@ static pha_status open_config(pha_trainer *t)
                            "data's",
                            path, t->config.vocab_size, V, t->o.data);
     pha__free(inside);
-    t->config.dropout = t->o.dropout;
+    t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
     return status;
 }
 
@@ -153,10 +153,11 @@ static pha_status open_program(pha_trainer *t)
     TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__store_open(&t->store, t->program, t->device));
     TRY(pha__optimizer_open(&t->optimizer, t->store, half));
+    if (t->o.optimizer == PHA_OPTIMIZER_MUON) TRY(pha__optimizer_muon(&t->optimizer));
     TRY(initial_weights(t));
     TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
-    t->weights.config.dropout = 0;
+    t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
     size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
     t->ids = pha__alloc(tokens, sizeof *t->ids);
@@ -296,7 +297,7 @@ static pha_status run_batch(pha_trainer *t, double *loss)
         size_t at = (size_t)i * (size_t)T;
         pha__run run = {.tokens = t->ids + at,
                         .targets = t->targets + at,
-                        .dropout = t->o.dropout > 0,
+                        .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
                         .seed = t->o.seed,
                         .loss_scale = (float)(1.0 / (double)t->scored),
                         .step = (uint64_t)t->step,

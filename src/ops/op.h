@@ -127,6 +127,8 @@ typedef struct pha__op {
     bool no_grad;          /* nothing to differentiate (tables) */
     bool is_loss;          /* backward needs no d_out and computes the output too: a program with gradients skips
                               forward */
+    uint32_t constant;     /* inputs that count as constants: no gradient flows through them */
+    bool windows;          /* it reads earlier tokens of the window and has no state: not in sessions */
     /* An op that does the next one's work too if input `in` (not 0) is there, which belonged to that one (fuse.c). */
     struct {
         int in;

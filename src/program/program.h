@@ -128,8 +128,8 @@ Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *at
                    int line);
 #define pha__shared(p, name, op, attr, attr_size) pha__shared_at(p, name, op, attr, attr_size, __FILE__, __LINE__)
 
-/* Marks a value as a result that stays readable after a run (at most 8, by name). A product that shares its input with
- * others cannot be one: it is merged with them and has no memory of its own. */
+/* Marks a value as a result that stays readable after a run (at most PHA__MAX_OUTPUT, by name). A product that shares
+ * its input with others cannot be one: it is merged with them and has no memory of its own. */
 void pha__output(Params p, const char *name, Var value);
 /* An output that is a loss: (B, T, 2), a number per token and whether it was hit. Training minimises the sum of weight
  * times the mean over all tokens; the op knows its weight too. */
@@ -178,7 +178,7 @@ typedef struct pha__buffer {
     size_t offset;   /* in the block */
 } pha__buffer;
 
-#define PHA__MAX_OUTPUT 8
+#define PHA__MAX_OUTPUT 264 /* one of each layer, and some more */
 
 struct pha__program {
     pha__program_options options;

@@ -52,6 +52,9 @@ pha__config_rules pha__rules(void); /* the architectures of models.def */
 
 /* A recorded and finished program over a configuration; dropout is that of the configuration. */
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head);
+/* The same by a row of its own; NULL: that of the configuration. */
+pha_status pha__record_as(pha__program **out, const pha__model_row *row, const pha__config *c,
+                          const pha__program_options *options, pha__head head);
 
 /* Working copies on a device of the weights of a store, for inference. The program that names them outlives them. */
 pha_status pha__weights_place(pha__weights *w, const pha__config *config, const pha__store *from, pha__device *device,

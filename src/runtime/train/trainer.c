@@ -24,8 +24,9 @@ static pha_status open_valid(pha_trainer *t)
     for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
         if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
             return pha__tokens_open(&t->valid, t->o.data, "valid", true);
-    pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
-             t->o.data);
+    if (!t->lesson)
+        pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
+                 t->o.data);
     return PHA_OK;
 }
 
@@ -54,6 +55,10 @@ static pha_status open_data(pha_trainer *t)
 
 static pha_status open_config(pha_trainer *t)
 {
+    if (t->lesson) {
+        t->config = t->lesson->config;
+        return PHA_OK;
+    }
     const char *path = t->o.config;
     char *inside = NULL;
     if (!path) TRY(pha__settle(t->o.init_from, false));
@@ -76,6 +81,7 @@ static pha_status open_config(pha_trainer *t)
 static pha_status initial_weights(pha_trainer *t)
 {
     TRY(pha__init_weights(t->store, t->o.seed));
+    if (t->lesson) return pha__store_copy_named(t->store, t->lesson->from->store);
     if (!t->o.init_from) return PHA_OK;
     pha_model *model;
     TRY(pha_model_open(&model, t->o.init_from));
@@ -138,7 +144,7 @@ static pha_status open_program(pha_trainer *t)
                                     .gradients = true,
                                     .recompute = t->o.recompute,
                                     .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
-    TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
+    TRY(pha__record_as(&t->program, t->lesson ? t->lesson->row : NULL, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__store_open(&t->store, t->program, t->device));
     TRY(pha__optimizer_open(&t->optimizer, t->store, half));
     TRY(initial_weights(t));
@@ -166,9 +172,15 @@ pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
     NEED(out, "a place for its result");
     *out = NULL;
     NEED(options, "options");
+    return pha__trainer_open_lesson(out, options, NULL);
+}
+
+pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson)
+{
+    *out = NULL;
     pha_trainer *t = pha__alloc_zero(1, sizeof *t);
     if (!t) return PHA_NO_MEMORY;
-    t->o = *options;
+    t->o = *options, t->lesson = lesson;
     t->last_valid = NAN;
     pha_status status = pha__options_open(&t->o, &t->strings);
     if (options->spike == 0 && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8; /* a negative number is 0 by now */

@@ -19,8 +19,17 @@ typedef struct pha__best { /* a model snapshot in the run folder: best/step-N */
     double loss;
 } pha__best;
 
+/* What is learned where that is not a whole model: what is not frozen in the program that `row` records over a
+ * configuration. It begins with its initial values, and everything that `from` has too with that model's numbers. */
+typedef struct pha__lesson {
+    const pha__model_row *row;
+    pha__config config;
+    const pha_model *from;
+} pha__lesson;
+
 struct pha_trainer {
     pha_train_options o; /* every default resolved */
+    const pha__lesson *lesson; /* NULL: all of the model */
     pha__arena strings;  /* that o points to */
     pha__config config;
     pha__tokens *data, *valid; /* valid: NULL if the folder has none */
@@ -48,6 +57,9 @@ struct pha_trainer {
     double last_valid; /* loss, NaN: none yet */
     bool eval_due;     /* the evaluation that belongs to `step` has not been finished */
 };
+
+/* As pha_trainer_open, for a lesson that outlives the trainer; options->init_from is its model's folder. */
+pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson);
 
 /* Sequences of a whole run; UINT64_MAX: more than that. */
 uint64_t pha__sequences(const pha_train_options *o);

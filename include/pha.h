@@ -343,6 +343,10 @@ typedef struct pha_train_options {
     bool other_data;       /* also if the data is not that of the checkpoint, which is refused otherwise */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
+    bool carry;               /* the windows of each of the `batch` sequences follow one another in the text, and each
+                                 begins in the state in which the one before it ended (truncated back-propagation: no
+                                 gradient goes back there); a pass over the data begins with zero states */
+    double rope_theta;        /* base of rotary positions in place of that of the configuration [that one] */
     int32_t batch;            /* sequences per step [24] */
     int32_t micro_batch;      /* sequences per run; divides batch [1] */
     int64_t steps;            /* of the whole run; or */
@@ -469,6 +473,7 @@ typedef struct pha_eval_options {
     pha_eval_mode mode;
     int32_t stride;          /* SLIDING: tokens from window to window, 1 to context - 1 */
     int64_t max_tokens;      /* 0: all */
+    double rope_theta;       /* base of rotary positions in place of the model's, 1.5 to 1e12; 0: that one */
     pha_precision precision; /* storage of weights and activations [fp32] */
     int threads;             /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

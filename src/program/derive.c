@@ -270,6 +270,18 @@ int64_t pha__longest_text(const pha__program *p)
     return least;
 }
 
+/* Gradients of what began from a state. */
+static pha_status check_carried(const pha__program *p)
+{
+    for (int i = 0; p->options.gradients && p->options.max_context && i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        if (!n->merged && n->wants_grad && n->op->state && !n->op->carries)
+            FAIL(BAD_INPUT, "%s (%s:%d): %s has no gradient where it begins from a carried state", n->path, n->file,
+                 n->line, n->op->name);
+    }
+    return PHA_OK;
+}
+
 /* No session may get to where an op has nothing, or has one that remembers nothing of it. */
 static pha_status check_context(const pha__program *p)
 {
@@ -296,6 +308,7 @@ pha_status pha__derive(pha__program *p)
         if (n->merged) n->wants_grad = n->merged->wants_grad;
     }
     TRY(check_context(p));
+    TRY(check_carried(p));
     size_t state = 0;
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];

@@ -41,6 +41,9 @@ typedef struct pha__weights {
 void pha__config_text(pha__str *out, const pha__config *config);
 pha_status pha__model_check_config(const pha_model *m, const char *path);
 
+/* Another base of rotary positions, for longer texts; 0: as it is. BAD_INPUT: the model has none. `of` for messages. */
+pha_status pha__config_rope(pha__config *c, double theta, const char *of);
+
 /* BAD_INPUT: the weights in the file are not those that were written. Whoever computes with them asks first; it reads
  * all of them, once. */
 pha_status pha__model_verify(const pha_model *m);

@@ -37,7 +37,8 @@ extern const size_t pha__n_train_options;
 pha_status pha__options_open(pha_train_options *o, pha__arena *memory);
 
 bool pha__option_has(const pha__option *row, const pha_train_options *o); /* a value that run.json tells */
-/* That value as the command takes it. */
+bool pha__option_is_default(const pha__option *row, const pha_train_options *o);
+/* The value as the command takes it. */
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o);
 /* The value as a checkpoint has it: flags and choices as numbers, a seed in hexadecimal. Not of a PATH. */
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o);

@@ -8,6 +8,7 @@
 
 #include "io/loader.h"
 #include "runtime/model.h"
+#include "runtime/train/carry.h"
 #include "runtime/train/guard.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/train/schedule.h"
@@ -40,6 +41,7 @@ struct pha_trainer {
     pha__store *store;
     pha__exec *exec;
     pha__optimizer optimizer;
+    pha__carry carry;    /* o.carry */
     pha__weights weights; /* the store, for programs that look at it */
     pha__program *probe_program;
     pha__exec *probe;
@@ -63,6 +65,8 @@ pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *
 
 /* Sequences of a whole run; UINT64_MAX: more than that. */
 uint64_t pha__sequences(const pha_train_options *o);
+/* Tokens that a carried sequence has read before step number `step` of the run: since the pass over the data began. */
+int64_t pha__carried_tokens(const pha_trainer *t, int64_t step);
 /* Did the step just made complete a pass over the data? (A pass need not be a whole number of steps.) */
 bool pha__at_epoch_end(const pha_trainer *t);
 /* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */

@@ -4,6 +4,7 @@
 
 #include "ops/lm_loss/lm_loss.h"
 #include "runtime/train/run_folder.h"
+#include "support/allocations.h"
 
 enum { T = 12, BATCH = 2, STEPS_OF_PASS = 8 };
 
@@ -29,8 +30,10 @@ static int set_up_carry(void **state)
 
 static const char *configured(const lab_variant *v)
 {
-    lab_write_config(in_root("carry.json"), v, 0);
-    return in_root("carry.json");
+    static char path[300];
+    snprintf(path, sizeof path, "%s/carry.json", root);
+    lab_write_config(path, v, 0);
+    return path;
 }
 
 static pha_train_options carrying(const lab_variant *v)
@@ -352,11 +355,34 @@ static void test_checkpoint(void **state)
     pha_trainer_close(t);
 }
 
+/* Opening, steps, and a checkpoint there and back. */
+static pha_status once(void *context)
+{
+    const pha_train_options *o = context;
+    pha_trainer *t = NULL;
+    pha_status status = pha_trainer_open(&t, o);
+    for (int i = 0; i < 2 && !status; i++) status = pha_trainer_step(t, NULL);
+    if (!status) status = pha_trainer_save(t, in_root("checkpoint"));
+    if (!status) status = pha_trainer_load(t, in_root("checkpoint"));
+    pha_trainer_close(t);
+    return status;
+}
+
+static void test_no_memory(void **state)
+{
+    (void)state;
+    pha_train_options o = carrying(&variants[0]);
+    o.recompute = true, o.threads = 1;
+    assert_true(fail_allocations(once, &o, 20) > 300);
+    OK(once(&o));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_window), cmocka_unit_test(test_gradients), cmocka_unit_test(test_same_course),
         cmocka_unit_test(test_resume),     cmocka_unit_test(test_stop),      cmocka_unit_test(test_pass),
-        cmocka_unit_test(test_rope_theta), cmocka_unit_test(test_refused),   cmocka_unit_test(test_checkpoint)};
+        cmocka_unit_test(test_rope_theta), cmocka_unit_test(test_refused),   cmocka_unit_test(test_checkpoint),
+        cmocka_unit_test(test_no_memory)};
     return cmocka_run_group_tests(tests, set_up_carry, root_teardown);
 }

@@ -4,8 +4,9 @@
 
 #include "models/lab.h"
 #include "models/reference.h"
+#include "ops/distill/distill.h"
 
-enum { B = 2, T = 70, ROWS = B * T, MAPS = 4 };
+enum { B = 2, T = 70, ROWS = B * T, MAPS = 4, LAYERS = 2 };
 
 static int32_t tokens[ROWS], targets[ROWS];
 
@@ -105,6 +106,12 @@ static void test_frozen(void **state)
         maps += is_map(v->path);
     }
     assert_int_equal(maps, MAPS);
+    assert_int_equal(l.program->n_outputs, LAYERS);
+    for (int i = 0; i < LAYERS; i++) { /* the mean of the layers, to the op and to whoever adds its results */
+        const pha__distill_attr *attr = l.program->outputs[i].value->attr;
+        assert_true(l.program->outputs[i].loss && l.program->outputs[i].weight == 1.0 / LAYERS);
+        assert_true(attr->weight == 1.0f / LAYERS && attr->scale == 0.25f);
+    }
     for (int i = 0; i < l.program->n_steps; i++) {
         const pha__plan_step *s = &l.program->steps[i];
         if (s->pass != PHA__BACKWARD) continue;

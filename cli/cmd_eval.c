@@ -29,7 +29,7 @@ static bool otherwise(const pha_eval_result *r)
 static bool comparable(const Options *a, const pha_eval_result *r)
 {
     return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r) && long_enough(r) &&
-           !otherwise(r);
+           !otherwise(r) && a->o.rope_theta == 0;
 }
 
 static size_t add_wikitext(char *text, size_t size, const pha_eval_result *r)
@@ -53,6 +53,8 @@ static void protocol(char *text, size_t size, const Options *a, const pha_eval_r
     else
         snprintf(text, size, "windows of %d tokens without overlap (stride %d), state zero in each", T, T);
     size_t n = strlen(text);
+    if (a->o.rope_theta != 0)
+        n += (size_t)snprintf(text + n, size - n, ", rotary base %g in place of the model's", a->o.rope_theta);
     unsigned long long scored = r->tokens;
     if (whole(r))
         n += (size_t)snprintf(text + n, size - n, ", every target scored once");
@@ -156,7 +158,8 @@ static void print_text(const Options *a, const pha_eval_result *r)
 /* Logits are those of the given tokens, at once and in fp32. */
 static int check_logits(const Call *call)
 {
-    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens"};
+    static const char *const others[] = {"split", "context", "mode", "stride", "batch", "max-tokens",
+                                        "rope-theta"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (option_given(call, others[i])) return usage_error(call, "--%s does not apply to --logits", others[i]);
     return PHA_OK;
@@ -225,6 +228,9 @@ static const Option table[] = {
      .also = "batch-size", .help = "windows that run at once"},
     {.name = "max-tokens", .kind = OPTION_INT, FIELD(Options, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "score only the first tokens of the split"},
+    {.name = "rope-theta", .kind = OPTION_REAL, FIELD(Options, o.rope_theta), .low = 1.5, .high = 1e12,
+     .shown = "the model's", .also = "rope-base,rope-freq-base",
+     .help = "base of rotary positions in place of the model's"},
     OPTION_PRECISION(Options, o.precision),
     {.name = "tokens", .kind = OPTION_PATH, FIELD(Options, tokens), .arg = "FILE.npy",
      .help = "token ids (B, T), integers"},

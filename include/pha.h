@@ -6,8 +6,8 @@
  * the caller: zero means "default".
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
- * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train and pha_eval are
- * optional, and so is `size` of pha_tokenizer_decode.
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert and
+ * pha_eval are optional, and so is `size` of pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -351,6 +351,10 @@ typedef struct pha_train_options {
     bool other_data;       /* also if the data is not that of the checkpoint, which is refused otherwise */
     uint64_t seed;
     int32_t context;          /* T [1024, at most the data] */
+    bool carry;               /* the windows of each of the `batch` sequences follow one another in the text, and each
+                                 begins in the state in which the one before it ended (truncated back-propagation: no
+                                 gradient goes back there); a pass over the data begins with zero states */
+    double rope_theta;        /* base of rotary positions in place of that of the configuration [that one] */
     int32_t batch;            /* sequences per step [24] */
     int32_t micro_batch;      /* sequences per run; divides batch [1] */
     int64_t steps;            /* of the whole run; or */
@@ -424,6 +428,44 @@ PHA_API pha_status pha_trainer_save(pha_trainer *trainer, const char *folder); /
 PHA_API pha_status pha_trainer_load(pha_trainer *trainer, const char *folder);
 PHA_API pha_status pha_trainer_save_model(pha_trainer *trainer, const char *folder); /* a model folder */
 
+/* ---- conversion ------------------------------------------------------------------------------------------ */
+
+typedef struct pha_convert_options {
+    const char *model;   /* a model folder of arch gpt2, or a folder of GPT-2 as on the hub */
+    const char *to;      /* "hedgehog", which NULL means too */
+    const char *config;  /* config.json of the model to make, in the shape of the other one; NULL: its defaults */
+    const char *data;    /* data folder of pha_prepare, with the model's tokenizer */
+    const char *out;     /* model folder to write, as for pha_model_init */
+    int32_t context;     /* T [512, at most n_positions and the data] */
+    int32_t batch;       /* sequences per step [8] */
+    int64_t steps;       /* [two passes over the data, at most 2000] */
+    double lr;           /* peak of a cosine [0.01] */
+    uint64_t seed;       /* of the order of the data */
+    int64_t eval_tokens; /* of the validation split (training split, if there is none) that are measured [65536] */
+    int threads;         /* 0: PHA_THREADS or all processors */
+    pha_progress_fn *progress;
+    void *user; /* passed to progress */
+} pha_convert_options;
+
+typedef struct pha_convert_result {
+    int64_t steps;
+    /* Before the first step and after the last, per token, in nats, means over heads and layers: the distillation loss,
+     * and the part of it that another feature map can take away, KL(softmax weights || weights of features). */
+    double loss_before, loss, kl_before, kl;
+    double teacher_ppl, ppl_before, ppl; /* perplexity per token of the model, and of what is made of it */
+    double seconds;
+    size_t peak_bytes;
+} pha_convert_result;
+
+/* Makes a Hedgehog model of a trained softmax model: learns its feature maps such that attention weighs as softmax does
+ * (baselines.md 8 (b), stage 1); all other weights are the model's, to the bit. `out` is a model folder like any other;
+ * training goes on with init_from. result may be NULL; NaN where it was not measured. STOPPED: on a stop request. Then,
+ * as after any failure behind the first step, OUT.converting is a checkpoint of the last whole step, and the same call
+ * goes on from there, to the bit. It is removed when `out` is written. BAD_INPUT: a model of another architecture, a
+ * configuration of another shape, data of another tokenizer. USAGE: a context beyond n_positions, or `out` holds what
+ * is read. */
+PHA_API pha_status pha_convert(const pha_convert_options *options, pha_convert_result *result);
+
 /* ---- evaluation ----------------------------------------------------------------------------------------- */
 
 typedef enum pha_eval_mode {
@@ -441,6 +483,7 @@ typedef struct pha_eval_options {
     pha_eval_mode mode;
     int32_t stride;          /* SLIDING: tokens from window to window, 1 to context - 1 */
     int64_t max_tokens;      /* 0: all */
+    double rope_theta;       /* base of rotary positions in place of the model's, 1.5 to 1e12; 0: that one */
     pha_precision precision; /* storage of weights and activations [fp32] */
     int threads;             /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

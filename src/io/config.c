@@ -150,14 +150,16 @@ static pha_status read_branches(int32_t *out, const row *r, const json_t *value,
     return PHA_OK;
 }
 
-/* n_layer has been read before: its row stands above. */
+/* n_layer has been read before: its row stands above. A list is repeated. */
 static pha_status read_window(pha__config *c, const row *r, const json_t *value, const char *where)
 {
     bool list = json_is_array(value);
-    if (list && json_array_size(value) != (size_t)c->n_layer)
-        FAIL(BAD_INPUT, "%s: window has %zu entries for n_layer = %d", where, json_array_size(value), c->n_layer);
+    size_t n = list ? json_array_size(value) : 1;
+    if (n == 0 || (size_t)c->n_layer % n)
+        FAIL(BAD_INPUT, "%s: window has %zu entries for n_layer = %d; a list is repeated, so their number must divide "
+             "that of the layers", where, n, c->n_layer);
     for (int i = 0; i < c->n_layer; i++) {
-        const json_t *one = list ? json_array_get(value, (size_t)i) : value;
+        const json_t *one = list ? json_array_get(value, (size_t)i % n) : value;
         c->window[i] = 0;
         if (!json_is_null(one)) TRY(read_int(&c->window[i], r, one, where));
     }

@@ -15,7 +15,20 @@ pha_status pha__loader_open(pha__loader *l, const pha__tokens *tokens, int32_t T
         FAIL(BAD_INPUT,
              "%" PRIu64 " tokens are too few for one training window of %d and its last target; use more text or a "
              "shorter context", count, T);
-    *l = (pha__loader){ tokens, T, seed, (count - 1) / (uint64_t)T, (count - 1) % (uint64_t)T };
+    *l = (pha__loader){ tokens, T, seed, (count - 1) / (uint64_t)T, (count - 1) % (uint64_t)T, 1, false };
+    return PHA_OK;
+}
+
+pha_status pha__loader_open_lanes(pha__loader *l, const pha__tokens *tokens, int32_t T, uint64_t seed, int32_t lanes)
+{
+    TRY(pha__loader_open(l, tokens, T, seed));
+    if (lanes < 1 || l->windows < (uint64_t)lanes)
+        FAIL(BAD_INPUT,
+             "%" PRIu64 " tokens are too few for %d texts side by side with a window of %d and its last target each; "
+             "use more text, a smaller batch or a shorter context", pha__tokens_count(tokens), lanes, T);
+    l->lanes = (uint64_t)lanes, l->in_order = true;
+    l->windows -= l->windows % l->lanes;
+    l->left = pha__tokens_count(tokens) - 1 - l->windows * (uint64_t)T;
     return PHA_OK;
 }
 
@@ -27,11 +40,14 @@ static uint64_t shift(const pha__loader *l, uint32_t epoch)
     if (epoch < 2) return epoch ? l->left : 0;
     uint32_t out[4], counter[4] = { 0, epoch, UINT32_MAX, PHA__STREAM_SHUFFLE }; /* rounds have less */
     pha__philox(l->seed, counter, out);
-    return (uint64_t)out[0] * (l->left + 1) >> 32; /* T has less than 32 bits */
+    uint64_t places = l->left + 1 < UINT32_MAX ? l->left + 1 : UINT32_MAX; /* of many lanes */
+    return (uint64_t)out[0] * places >> 32;
 }
 
 static uint64_t window_of(const pha__loader *l, uint64_t index)
 {
+    uint64_t place = index % l->windows;
+    if (l->in_order) return place % l->lanes * (l->windows / l->lanes) + place / l->lanes;
     return pha__permute(index % l->windows, l->windows, l->seed, (uint32_t)(index / l->windows));
 }
 
@@ -46,10 +62,23 @@ pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens
     return pha__tokens_read(l->tokens, begin + T, 1, targets + T - 1);
 }
 
+/* Of the tokens behind the first epoch, those in the first n sequences of the second: lane by lane, from its begin. */
+static uint64_t seen_of_rest(const pha__loader *l, uint64_t n)
+{
+    uint64_t T = (uint64_t)l->T, steps = l->windows / l->lanes, seen = 0;
+    for (uint64_t k = 0; k < l->lanes; k++) {
+        uint64_t read = n / l->lanes + (k < n % l->lanes), begin = l->left + T * k * steps;
+        uint64_t end = begin + T * (read < steps ? read : steps), rest = T * l->windows;
+        if (end > rest) seen += end - (begin > rest ? begin : rest);
+    }
+    return seen;
+}
+
 /* All but the last `left` tokens are in the first epoch, and these in the last window of the second. */
 uint64_t pha__loader_unseen(const pha__loader *l, uint64_t n)
 {
     if (n < l->windows) return (l->windows - n) * (uint64_t)l->T + l->left;
+    if (l->in_order) return l->left - seen_of_rest(l, n - l->windows);
     for (uint64_t i = l->windows; i < n && i < 2 * l->windows; i++)
         if (window_of(l, i) == l->windows - 1) return 0;
     return l->left;

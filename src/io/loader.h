@@ -15,11 +15,16 @@
 typedef struct pha__loader {
     const pha__tokens *tokens; /* borrowed */
     int32_t T;
-    uint64_t seed, windows, left; /* left: targets of the stream that no window of an epoch has, below T */
+    uint64_t seed, windows, left; /* left: targets of the stream that no window of an epoch has, below T a lane */
+    uint64_t lanes;               /* of windows in order, which take turns; 1, and shuffled: the usual way */
+    bool in_order;
 } pha__loader;
 
 /* Fails if the split is shorter than one window. Nothing to close. */
 pha_status pha__loader_open(pha__loader *l, const pha__tokens *tokens, int32_t T, uint64_t seed);
+/* For states that go from window to window: an epoch is cut into `lanes` stretches of equal length, side by side in the
+ * stream, and sequence i is the next window of stretch i mod lanes. Fails if that is less than a window each. */
+pha_status pha__loader_open_lanes(pha__loader *l, const pha__tokens *tokens, int32_t T, uint64_t seed, int32_t lanes);
 uint64_t pha__loader_windows(const pha__loader *l); /* sequences per epoch */
 /* Sequence number `index` = epoch * windows + position; each epoch is its own permutation of all its windows. */
 pha_status pha__loader_get(const pha__loader *l, uint64_t index, int32_t *tokens, int32_t *targets);

@@ -122,6 +122,11 @@ pha_status pha__lm_record(pha__program *program, const pha__config *c, pha__head
 {
     const pha__model_row *model = pha__model_find(c->arch);
     if (!model) FAIL(BAD_INPUT, "there is no architecture '%s'; there are %s", c->arch, pha__model_list());
+    return pha__lm_record_as(program, model, c, head);
+}
+
+pha_status pha__lm_record_as(pha__program *program, const pha__model_row *model, const pha__config *c, pha__head head)
+{
     if (model->check) TRY(model->check(c, c->arch));
 
     Params p = pha__root(program);

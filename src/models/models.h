@@ -61,5 +61,12 @@ void pha__gpt2_head(Params p, Var x, const pha__config *c, pha__head head);
 /* Records a whole language model: embedding, positions, blocks, head. Outputs: "logits" (B, T, V), or losses (B, T, 2:
  * nll and hit), "loss" among them, or "hidden". Ends the recording (pha__program_finish). */
 pha_status pha__lm_record(pha__program *p, const pha__config *c, pha__head head);
+/* The same by a row that need not be the one of c->arch. */
+pha_status pha__lm_record_as(pha__program *p, const pha__model_row *model, const pha__config *c, pha__head head);
+
+/* hedgehog.c: not an architecture but how one is taught. The model of gpt2.c, all frozen, and beside its attention the
+ * maps of Hedgehog with a loss per layer, "layerN" (B, T, 2: ops/distill). Configuration and paths are those of
+ * "hedgehog". */
+extern const pha__model_row pha__model_taught_hedgehog;
 
 #endif

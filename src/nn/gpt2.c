@@ -5,6 +5,7 @@
 #include "base/print.h"
 #include "nn/nn.h"
 #include "ops/attention/attention.h"
+#include "ops/distill/distill.h"
 #include "ops/elu1/elu1.h"
 #include "ops/gelu/gelu.h"
 #include "ops/hedgehog/hedgehog.h"
@@ -54,15 +55,18 @@ static Var back(Params p, const char *name, Var o, const pha__config *c)
     return z;
 }
 
+static Var softmax_heads(Params p, Heads h, int32_t window, const pha__config *c)
+{
+    int32_t dh = c->d_model / c->n_head;
+    pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, window, (float)(1 / sqrt(dh)), c->local,
+                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE)};
+    return pha__apply(p, "heads", &pha__op_attention, ((Var[]){h.q, h.k, h.v}), 3, &attr, sizeof attr);
+}
+
 Var pha__mha(Params p, const char *name, Var x, const pha__config *c, int layer)
 {
     p = sub(part(p, PHA__PART_ATTENTION), name);
-    Heads h = project(p, x, c);
-    int32_t dh = c->d_model / c->n_head;
-    pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, c->window[layer], (float)(1 / sqrt(dh)), c->local,
-                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE)};
-    Var o = pha__apply(p, "heads", &pha__op_attention, ((Var[]){h.q, h.k, h.v}), 3, &attr, sizeof attr);
-    return back(p, name, o, c);
+    return back(p, name, softmax_heads(p, project(p, x, c), c->window[layer], c), c);
 }
 
 /* o_t = sum_s (q_t . k_s) v_s / (sum_s q_t . k_s + eps), s <= t, of features q and k */
@@ -99,6 +103,19 @@ Var pha__hedgehog(Params p, const char *name, Var x, int kind, const pha__config
     Var q = learned_features(p, "q_features", "map_q", h.q, kind, c);
     Var k = learned_features(p, "k_features", "map_k", h.k, kind, c);
     return weigh(p, name, q, k, h.v, 0, c);
+}
+
+Var pha__taught_hedgehog(Params p, const char *name, Var x, const char *loss, int kind, const pha__config *c)
+{
+    p = sub(part(p, PHA__PART_ATTENTION), name);
+    Heads h = project(p, x, c);
+    Var q = learned_features(p, "q_features", "map_q", h.q, kind, c);
+    Var k = learned_features(p, "k_features", "map_k", h.k, kind, c);
+    int32_t dh = c->d_model / c->n_head;
+    pha__distill_attr attr = {c->n_head, dh, width(q) / c->n_head, (float)(1 / sqrt(dh)), 1.0f / (float)c->n_layer};
+    Var d = pha__apply(p, "distill", &pha__op_distill, ((Var[]){h.q, h.k, q, k}), 4, &attr, sizeof attr);
+    pha__loss(p, loss, d, 1.0 / c->n_layer);
+    return back(p, name, softmax_heads(p, h, 0, c), c);
 }
 
 /* ---- the rest of the block ---- */

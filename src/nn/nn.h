@@ -91,6 +91,9 @@ Var pha__mha(Params p, const char *name, Var x, const pha__config *c, int layer)
 /* Linear attention over features elu(.) + 1, and over learned ones: PHA__MAP_* of ops/hedgehog (baselines.md 7, 8). */
 Var pha__linear_attention(Params p, const char *name, Var x, const pha__config *c, int layer);
 Var pha__hedgehog(Params p, const char *name, Var x, int map, const pha__config *c);
+/* Softmax attention of the same q, k and v, and the loss `loss` of how far the weights of Hedgehog's are from its own,
+ * mean over heads and, with the weight 1 / L, over layers (baselines.md 8 (b)). */
+Var pha__taught_hedgehog(Params p, const char *name, Var x, const char *loss, int map, const pha__config *c);
 
 /* W_down gelu(W_up x) with hidden width n. */
 Var pha__mlp(Params p, const char *name, Var x, int32_t n, const pha__config *c);

@@ -57,7 +57,8 @@ typedef struct pha__args {
     const void *attr;            /* the op's own attribute struct, constant */
     float *saved;                /* what forward keeps for backward: op->saved floats */
     void *work;                  /* kernel->work bytes for this step, shared by its tasks and phases, uninitialised */
-    char *const *state;          /* streaming: B addresses, see pha__slot; NULL: state is zero and is not kept */
+    char *const *state;          /* streaming: B addresses, see pha__slot; NULL: state is zero and is not kept.
+                                    Backward: the states from which forward began, to be read only */
     size_t state_offset;
     const pha__run *run;
     int64_t max_context;         /* of the sessions, what op->state was asked for (set also where sizes are asked);
@@ -127,6 +128,10 @@ typedef struct pha__op {
     bool no_grad;          /* nothing to differentiate (tables) */
     bool is_loss;          /* backward needs no d_out and computes the output too: a program with gradients skips
                               forward */
+    uint32_t constant;     /* inputs that count as constants: no gradient flows through them */
+    bool carries;          /* its gradient is right also where forward began from a state, a constant to it: what it
+                              saves has that, or backward finds it in args->state */
+    bool windows;          /* it reads earlier tokens of the window and has no state: not in sessions */
     /* An op that does the next one's work too if input `in` (not 0) is there, which belonged to that one (fuse.c). */
     struct {
         int in;

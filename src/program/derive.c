@@ -94,7 +94,7 @@ static bool wants_grad(const pha__node *n)
     if (n->op->no_grad) return false;
     for (int i = 0; i < n->n_in; i++) {
         const pha__node *x = n->in[i];
-        if (!x) continue;
+        if (!x || n->op->constant & PHA__IN(i)) continue;
         if (x->op ? owner((Var)x)->wants_grad : pha__learned(x)) return true;
     }
     return false;
@@ -144,7 +144,7 @@ static pha_status backward_step(pha__program *p, Var n)
     for (int i = 0; i < n->n_in; i++) {
         Var x = n->in[i];
         s = &p->steps[step];
-        if (!x) continue;
+        if (!x || n->op->constant & PHA__IN(i)) continue;
         if (!is_value(x)) {
             if (pha__learned(x)) gradient_of_param(s, i);
         } else if (x->merged ? x->merged->wants_grad : x->wants_grad) {
@@ -270,11 +270,25 @@ int64_t pha__longest_text(const pha__program *p)
     return least;
 }
 
-/* No session may get to where an op has nothing. */
+/* Gradients of what began from a state. */
+static pha_status check_carried(const pha__program *p)
+{
+    for (int i = 0; p->options.gradients && p->options.max_context && i < p->n_nodes; i++) {
+        const pha__node *n = p->nodes[i];
+        if (!n->merged && n->wants_grad && n->op->state && !n->op->carries)
+            FAIL(BAD_INPUT, "%s (%s:%d): %s has no gradient where it begins from a carried state", n->path, n->file,
+                 n->line, n->op->name);
+    }
+    return PHA_OK;
+}
+
+/* No session may get to where an op has nothing, or has one that remembers nothing of it. */
 static pha_status check_context(const pha__program *p)
 {
     for (int i = 0; i < p->n_nodes; i++) {
         const pha__node *n = p->nodes[i];
+        if (n->op->windows && p->options.max_context)
+            FAIL(BAD_INPUT, "%s (%s:%d): %s has no state for sessions", n->path, n->file, n->line, n->op->name);
         int64_t tokens = longest(p, n);
         if (tokens < p->options.max_context)
             FAIL(BAD_INPUT, "%s (%s:%d): a text of this model has at most %lld tokens, not %lld", n->path, n->file,
@@ -294,6 +308,7 @@ pha_status pha__derive(pha__program *p)
         if (n->merged) n->wants_grad = n->merged->wants_grad;
     }
     TRY(check_context(p));
+    TRY(check_carried(p));
     size_t state = 0;
     for (int i = 0; i < p->n_nodes; i++) {
         Var n = p->nodes[i];

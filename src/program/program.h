@@ -96,7 +96,7 @@ typedef enum pha__fuse_rule {
 
 typedef struct pha__program_options {
     int B, T;            /* largest run */
-    int64_t max_context; /* of a session, for the state; 0: no state (training) */
+    int64_t max_context; /* of a session, for the state; 0: no state (training from zero states) */
     pha__dtype dtype;    /* of activations and matrices */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
@@ -128,8 +128,8 @@ Var pha__shared_at(Params p, const char *name, const pha__op *op, const void *at
                    int line);
 #define pha__shared(p, name, op, attr, attr_size) pha__shared_at(p, name, op, attr, attr_size, __FILE__, __LINE__)
 
-/* Marks a value as a result that stays readable after a run (at most 8, by name). A product that shares its input with
- * others cannot be one: it is merged with them and has no memory of its own. */
+/* Marks a value as a result that stays readable after a run (at most PHA__MAX_OUTPUT, by name). A product that shares
+ * its input with others cannot be one: it is merged with them and has no memory of its own. */
 void pha__output(Params p, const char *name, Var value);
 /* An output that is a loss: (B, T, 2), a number per token and whether it was hit. Training minimises the sum of weight
  * times the mean over all tokens; the op knows its weight too. */
@@ -178,7 +178,7 @@ typedef struct pha__buffer {
     size_t offset;   /* in the block */
 } pha__buffer;
 
-#define PHA__MAX_OUTPUT 8
+#define PHA__MAX_OUTPUT 264 /* one of each layer, and some more */
 
 struct pha__program {
     pha__program_options options;
@@ -254,6 +254,14 @@ void pha__exec_close(pha__exec *e);
  * parameter gradients are added. Allocates nothing. Fails only if the device does, or under PHA_TRACE (a value is not
  * finite). */
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more);
+
+/* The same where backward follows forward from states that are not zero: B addresses each of the states that forward
+ * moves on, of equal ones that stay as they were before it, for backward, and of equal ones for the repeated forward of
+ * recomputation (NULL without that). */
+typedef struct pha__states {
+    char *const *now, *const *before, *const *again;
+} pha__states;
+pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more);
 
 /* The first n rows of an output, or of the value or gradient at a path, as fp32 rows of the host, dense. The value at a
  * path must have been kept to the end (options.keep_all). FAILED: there is none of that name. */

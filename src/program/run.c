@@ -202,17 +202,28 @@ static pha_status after_step(pha__exec *e, int i)
 
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
 {
+    return pha__exec_run_from(e, B, T, run, state ? &(pha__states){.now = state} : NULL, more);
+}
+
+/* The states of a step, on the device. */
+static char *const *states_of(const pha__plan_step *s, const pha__states *there)
+{
+    return s->pass == PHA__BACKWARD ? there->before : s->repeat ? there->again : there->now;
+}
+
+pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more)
+{
     const pha__run *run_there;
-    char *const *state_there;
+    pha__states there;
     if (B > e->program->options.B || T > e->program->options.T)
         FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B,
              e->program->options.T);
-    TRY(pha__run_block_fill(&e->run, B, T, run, state, &run_there, &state_there));
+    TRY(pha__run_block_fill(&e->run, B, T, run, states, &run_there, &there));
     if (e->profile) TRY(e->device->backend->mark(e->device, 0));
     for (int i = 0; i < e->program->n_steps; i++) {
         run_step *s = &e->steps[i];
         s->args.B = B, s->args.T = T;
-        s->args.run = run_there, s->args.state = state_there;
+        s->args.run = run_there, s->args.state = states_of(&e->program->steps[i], &there);
         s->args.add = s->add | (more ? s->add_if_more : 0);
         TRY(e->device->backend->run(e->device, s->kernel, &s->args, e->program->steps[i].pass, e->scratch));
         if (e->profile || e->trace || e->poison) TRY(after_step(e, i));

@@ -9,7 +9,8 @@ static size_t run_size(void) { return (sizeof(pha__run) + 15) / 16 * 16; }
 
 pha_status pha__run_block_open(pha__run_block *r, pha__device *device, int B, int T, bool sorts)
 {
-    size_t rows = (size_t)B * (size_t)T, size = run_size() + (size_t)B * sizeof(char *) + 3 * rows * sizeof(int32_t);
+    size_t rows = (size_t)B * (size_t)T, n = 3 * (size_t)B;
+    size_t size = run_size() + n * sizeof(char *) + 3 * rows * sizeof(int32_t);
     *r = (pha__run_block){.device = device, .there = pha__device_alloc(device, size)};
     r->made = device->backend->host_memory ? r->there : pha__alloc(size, 1);
     r->spare = sorts ? pha__alloc(rows, sizeof *r->spare) : NULL;
@@ -50,21 +51,32 @@ static const void *there(const pha__run_block *r, const void *made)
     return r->there + ((const char *)made - r->made);
 }
 
-pha_status pha__run_block_fill(pha__run_block *r, int B, int T, const pha__run *run, char *const *state,
-                               const pha__run **run_there, char *const **state_there)
+/* B addresses into the block; where they are there. */
+static char *const *put_states(const pha__run_block *r, char **made, char *const *states, int B)
 {
+    if (!states) return NULL;
+    memcpy(made, states, (size_t)B * sizeof *made);
+    return there(r, made);
+}
+
+pha_status pha__run_block_fill(pha__run_block *r, int B, int T, const pha__run *run, const pha__states *states,
+                               const pha__run **run_there, pha__states *states_there)
+{
+    static const pha__states none;
     size_t rows = (size_t)B * (size_t)T;
-    char **states = (char **)(r->made + run_size());
-    int32_t *tokens = (int32_t *)(states + B), *targets = tokens + rows, *order = targets + rows;
+    char **at = (char **)(r->made + run_size());
+    int32_t *tokens = (int32_t *)(at + 3 * B), *targets = tokens + rows, *order = targets + rows;
     pha__run here = *run;
     here.tokens = here.targets = here.order = NULL;
-    if (state) memcpy(states, state, (size_t)B * sizeof *states);
+    if (!states) states = &none;
+    states_there->now = put_states(r, at, states->now, B);
+    states_there->before = put_states(r, at + B, states->before, B);
+    states_there->again = put_states(r, at + 2 * B, states->again, B);
     if (run->tokens) memcpy(tokens, run->tokens, rows * sizeof *tokens), here.tokens = there(r, tokens);
     if (run->targets) memcpy(targets, run->targets, rows * sizeof *targets), here.targets = there(r, targets);
     if (run->tokens && r->spare) sort_rows(tokens, (int32_t)rows, order, r->spare), here.order = there(r, order);
     memcpy(r->made, &here, sizeof here);
     *run_there = (const pha__run *)r->there;
-    *state_there = state ? there(r, states) : NULL;
     if (r->made == r->there) return PHA_OK;
     return pha__upload(r->device, r->there, r->made, (size_t)((char *)(order + rows) - r->made));
 }

@@ -1,6 +1,6 @@
 /* run_block.h -- what changes from run to run, as one block in the memory of the device
  *
- *   pha__run | char *state[B] | int32_t tokens[B T] | targets[B T] | order[B T]
+ *   pha__run | char *state[3 B] | int32_t tokens[B T] | targets[B T] | order[B T]
  *
  * It is made on the host and uploaded in one piece; on a device whose memory is the host's it is made in its place.
  */
@@ -8,6 +8,7 @@
 #define PHA__RUN_BLOCK_H
 
 #include "backend/backend.h"
+#include "program/program.h"
 
 typedef struct pha__run_block {
     pha__device *device;
@@ -19,8 +20,8 @@ typedef struct pha__run_block {
 pha_status pha__run_block_open(pha__run_block *r, pha__device *device, int B, int T, bool sorts);
 void pha__run_block_close(pha__run_block *r); /* a zeroed one is allowed */
 
-/* Puts one run into args->run and args->state. tokens, targets in run and state may be NULL. */
-pha_status pha__run_block_fill(pha__run_block *r, int B, int T, const pha__run *run, char *const *state,
-                               const pha__run **run_there, char *const **state_there);
+/* Puts one run where args->run and args->state can point. tokens, targets in run, states and members may be NULL. */
+pha_status pha__run_block_fill(pha__run_block *r, int B, int T, const pha__run *run, const pha__states *states,
+                               const pha__run **run_there, pha__states *states_there);
 
 #endif

@@ -254,6 +254,21 @@ pha_status pha__store_convert(pha__store *to, pha__role to_role, const pha__stor
     return status;
 }
 
+pha_status pha__store_copy_named(pha__store *to, const pha__store *from)
+{
+    for (int i = 0; i < to->names->n_params; i++) {
+        const pha__node *v = to->names->params[i], *w = pha__find_param(from->names, v->path);
+        if (!w || w->rows != v->rows || w->width != v->width) continue;
+        float *numbers = pha__alloc((size_t)v->rows * (size_t)v->width, sizeof *numbers);
+        if (!numbers) return PHA_NO_MEMORY;
+        pha_status status = pha__store_copy_out(from, PHA__WEIGHT, w->index, numbers);
+        if (!status) status = pha__store_copy_in(to, PHA__WEIGHT, i, numbers);
+        pha__free(numbers);
+        TRY(status);
+    }
+    return PHA_OK;
+}
+
 pha_status pha__init_weights(pha__store *s, uint64_t seed)
 {
     for (int i = 0; i < s->names->n_params; i++) {

@@ -61,6 +61,9 @@ pha_status pha__store_copy_out(const pha__store *s, pha__role role, int i, float
  * be the same one, and lie on different devices; their programs have the same parameters. */
 pha_status pha__store_convert(pha__store *to, pha__role to_role, const pha__store *from, pha__role from_role);
 
+/* Fills the weights of `to` that `from` has under the same path and in the same shape, as fp32 numbers. */
+pha_status pha__store_copy_named(pha__store *to, const pha__store *from);
+
 /* Initial values of all weights, each a function of (seed, path) alone. */
 pha_status pha__init_weights(pha__store *s, uint64_t seed);
 

@@ -20,8 +20,14 @@ pha__config_rules pha__rules(void)
 
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head)
 {
+    return pha__record_as(out, NULL, c, options, head);
+}
+
+pha_status pha__record_as(pha__program **out, const pha__model_row *row, const pha__config *c,
+                          const pha__program_options *options, pha__head head)
+{
     TRY(pha__program_open(out, options));
-    pha_status status = pha__lm_record(*out, c, head);
+    pha_status status = row ? pha__lm_record_as(*out, row, c, head) : pha__lm_record(*out, c, head);
     if (!status) return PHA_OK;
     pha__program_close(*out);
     *out = NULL;

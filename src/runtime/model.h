@@ -41,6 +41,9 @@ typedef struct pha__weights {
 void pha__config_text(pha__str *out, const pha__config *config);
 pha_status pha__model_check_config(const pha_model *m, const char *path);
 
+/* Another base of rotary positions, for longer texts; 0: as it is. BAD_INPUT: the model has none. `of` for messages. */
+pha_status pha__config_rope(pha__config *c, double theta, const char *of);
+
 /* BAD_INPUT: the weights in the file are not those that were written. Whoever computes with them asks first; it reads
  * all of them, once. */
 pha_status pha__model_verify(const pha_model *m);
@@ -54,6 +57,9 @@ pha_status pha__model_config(pha__config *c, bool *gpt2, const char *path);
 
 /* A recorded and finished program over a configuration; dropout is that of the configuration. */
 pha_status pha__record(pha__program **out, const pha__config *c, const pha__program_options *options, pha__head head);
+/* The same by a row of its own; NULL: that of the configuration. */
+pha_status pha__record_as(pha__program **out, const pha__model_row *row, const pha__config *c,
+                          const pha__program_options *options, pha__head head);
 
 /* Working copies on a device of the weights of a store, for inference. The program that names them outlives them. */
 pha_status pha__weights_place(pha__weights *w, const pha__config *config, const pha__store *from, pha__device *device,

@@ -17,6 +17,17 @@ void pha__config_text(pha__str *out, const pha__config *config)
     json_decref(json);
 }
 
+pha_status pha__config_rope(pha__config *c, double theta, const char *of)
+{
+    const char *const *key = pha__model_keys(c->arch);
+    if (theta == 0) return PHA_OK;
+    while (key && *key && strcmp(*key, "rope_theta")) key++;
+    if (!key || !*key || !(c->branches & PHA__BRANCH_ATTN))
+        FAIL(BAD_INPUT, "%s: has no rotary positions whose base could be %g", of, theta);
+    c->rope_theta = theta;
+    return PHA_OK;
+}
+
 /* As this build reads it: keys that it did not have then have their defaults. */
 static pha_status read_written(pha__config *out, const pha_model *m, const char *text)
 {

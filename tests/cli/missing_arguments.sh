@@ -10,5 +10,8 @@ pha generate
 pha init
 pha inspect
 pha average a --out b
+pha convert --to hedgehog --data d --out o
+pha convert a --to hedgehog --data d
+pha convert a --data d --out o
 pha tokenize
 pha report

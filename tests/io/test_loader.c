@@ -95,6 +95,40 @@ static void every_token(void **state)
         }
 }
 
+/* Side by side: each lane is one stretch of the stream, in order; the lanes lie behind each other; an epoch has whole
+ * turns of them, and two have every target. */
+static void lanes(void **state)
+{
+    (void)state;
+    static const int cases[][3] = {{101, 7, 3}, {100, 9, 4}, {64, 5, 12}, {50, 7, 7}, {60, 7, 1}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        int n = cases[c][0], T = cases[c][1], m = cases[c][2];
+        pha__tokens *t = stream((size_t)n);
+        pha__loader l;
+        int32_t ids[128], targets[128];
+        OK(pha__loader_open_lanes(&l, t, T, 42, m));
+        int per = (n - 1) / T / m, left = n - 1 - per * m * T;
+        assert_int_equal(pha__loader_windows(&l), per * m);
+        for (int epoch = 0; epoch < 4; epoch++) {
+            int begin = -1;
+            for (int i = 0; i < per * m; i++) {
+                OK(pha__loader_get(&l, (uint64_t)(epoch * per * m + i), ids, targets));
+                if (i == 0) begin = ids[0];
+                for (int j = 0; j < T; j++) {
+                    assert_int_equal(ids[j], begin + (i % m * per + i / m) * T + j);
+                    assert_int_equal(targets[j], ids[j] + 1);
+                }
+            }
+            assert_in_range(begin, 0, left);
+            if (epoch < 2) assert_int_equal(begin, epoch ? left : 0);
+        }
+        for (uint64_t k = 0; k <= 2 * l.windows; k++) assert_int_equal(pha__loader_unseen(&l, k), unseen(&l, k, n));
+        assert_int_equal(unseen(&l, 2 * l.windows, n), 0);
+        FAILS(BAD_INPUT, "texts side by side", pha__loader_open_lanes(&l, t, T, 42, (n - 1) / T + 1));
+        pha__tokens_close(t);
+    }
+}
+
 /* From the third epoch on (seed, epoch) draw where it begins: every place comes about equally often. */
 static void shifts(void **state)
 {
@@ -181,7 +215,7 @@ static void scored_once(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = { cmocka_unit_test(epochs), cmocka_unit_test(every_token),
-                                        cmocka_unit_test(shifts), cmocka_unit_test(too_short),
+                                        cmocka_unit_test(lanes), cmocka_unit_test(shifts), cmocka_unit_test(too_short),
                                         cmocka_unit_test(scored_once) };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

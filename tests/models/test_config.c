@@ -130,6 +130,17 @@ static void defaults(void **state)
     assert_int_equal(c.n_kv_head, 4);
 }
 
+/* Windows of six layers. */
+static void pattern(const char *window, const int32_t *want)
+{
+    char text[300];
+    pha__config c;
+    snprintf(text, sizeof text, "{\"arch\": \"pha\", \"vocab_size\": 256, \"d_model\": 64, \"n_layer\": 6, "
+             "\"d_ffn\": 128, \"branches\": [\"attn\"], \"n_head\": 4, \"window\": %s}", window);
+    OK(parse(&c, text));
+    assert_memory_equal(c.window, want, 6 * sizeof *want);
+}
+
 static void switches(void **state)
 {
     (void)state;
@@ -166,6 +177,9 @@ static void switches(void **state)
     assert_int_equal(c.window[3], 0);
     OK(parse(&c, "{" BASE ",\"branches\":[\"gss\"],\"d_state\":32}"));
     assert_int_equal(c.n_head, 0);
+    pattern("[8, 8, null]", (int32_t[]){8, 8, 0, 8, 8, 0});
+    pattern("[8, null]", (int32_t[]){8, 0, 8, 0, 8, 0});
+    pattern("[9]", (int32_t[]){9, 9, 9, 9, 9, 9});
 }
 
 /* A written file names what the model reads and nothing else, so that it can be read again. */
@@ -250,6 +264,8 @@ static const struct {
     { "x.json: ssm_state = 514, but ssm_init = legs has initial values for up to 512 (nearest: 512)",
       "{" H3 ",\"ssm_state\":514,\"ssm_init\":\"legs\"}" },
     { "window has 2 entries for n_layer = 3", "{" FULL ",\"window\":[1,2]}" },
+    { "window has 6 entries for n_layer = 3", "{" FULL ",\"window\":[1,2,3,4,5,6]}" },
+    { "window has 0 entries for n_layer = 3; a list is repeated", "{" FULL ",\"window\":[]}" },
     { "window = 0 is out of range", "{" FULL ",\"window\":0}" },
     { "local = 0 is out of range (1 to", "{" FULL ",\"local\":0}" },
     { "local is not a whole number", "{" FULL ",\"local\":[7]}" },

@@ -129,12 +129,12 @@ void pha__check_rows(const pha__problem *p, const pha__kernel *kernel)
 {
     pha__now("rows");
     check_sequences(p, kernel, 1);
-    if (!p->test->op->state) {
+    if (!p->test->op->state && !p->test->op->windows) {
         check_tokens(p, kernel);
         return;
     }
     check_sequences(p, kernel, 5);
-    check_sessions(p, kernel);
+    if (p->test->op->state) check_sessions(p, kernel);
 }
 
 /* ---- cuts in time ---- */

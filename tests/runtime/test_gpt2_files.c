@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "io/safetensors.h"
+#include "io/tokens.h"
 #include "models/lab.h"
 #include "tiny.h"
 
@@ -322,6 +323,52 @@ static void refused(void **state)
     assert_int_equal(pha__mem_now(), before);
 }
 
+/* Tokens of the model's vocabulary, which no tokenizer made. */
+static void write_tokens(const char *folder)
+{
+    pha__tokens_writer *w;
+    uint64_t n;
+    int32_t ids[400];
+    lab_tokens(ids, NULL, 400, V, 0, 3);
+    OK(pha__mkdirs(folder));
+    OK(pha__tokens_writer_open(&w, folder, "train", V, 1));
+    OK(pha__tokens_writer_add(w, ids, 400));
+    OK(pha__tokens_writer_finish(w, &n));
+    pha__data d = {.vocab_size = V, .tokenizer_hash = 1, .joined = "none", .end_token = -1, .n = 1};
+    strcpy(d.split[0].name, "train");
+    d.split[0].info.tokens = n;
+    OK(pha__data_write(folder, &d));
+}
+
+/* Hedgehog is made of them as of models of ours: to the bit, also where a context is longer than the positions. */
+static void converted(void **state)
+{
+    (void)state;
+    char data[300], out[2][300];
+    pha_model *a, *b;
+    snprintf(data, sizeof data, "%s/data", root);
+    write_tokens(data);
+    write_hub("transformer.", "", NULL);
+    for (int i = 0; i < 2; i++) {
+        snprintf(out[i], sizeof out[i], "%s/out%d", root, i);
+        pha_convert_options o = {.model = i ? theirs : ours, .data = data, .out = out[i], .batch = 2, .steps = 3,
+                                 .threads = 1, .context = LONGEST + 1};
+        FAILS(USAGE, "take 40 or less", pha_convert(&o, NULL));
+        o.context = 0;
+        OK(pha_convert(&o, NULL));
+    }
+    OK(pha_model_open(&a, out[0]));
+    OK(pha_model_open(&b, out[1]));
+    for (int i = 0; i < a->names->n_params; i++) {
+        size_t size = (size_t)pha__param_size(a->names, i) * sizeof(float);
+        pha__place x = pha__store_at(a->store, PHA__WEIGHT, i), y = pha__store_at(b->store, PHA__WEIGHT, i);
+        assert_memory_equal(x.data, y.data, size);
+    }
+    pha_model_close(a);
+    pha_model_close(b);
+    OK(pha__remove_tree(theirs));
+}
+
 /* Our model, with numbers in its biases and gains. */
 static int setup(void **state)
 {
@@ -348,7 +395,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(same_logits), cmocka_unit_test(exported),
                                        cmocka_unit_test(exported_config), cmocka_unit_test(not_exported),
-                                       cmocka_unit_test(spares),
-                                       cmocka_unit_test(longest), cmocka_unit_test(refused)};
+                                       cmocka_unit_test(spares), cmocka_unit_test(longest),
+                                       cmocka_unit_test(converted), cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

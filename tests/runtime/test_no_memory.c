@@ -166,6 +166,27 @@ static void an_export(void **state)
     starve(export, &w, 20, 1000);
 }
 
+static pha_status convert(void *context)
+{
+    const work *w = context;
+    pha_convert_options o = {.model = in_root("teacher"), .data = data, .out = w->place, .context = 8, .batch = 1,
+                             .steps = 2, .eval_tokens = 8, .threads = 1};
+    return pha_convert(&o, NULL);
+}
+
+static void a_conversion(void **state)
+{
+    (void)state;
+    work w = {.use = open_model};
+    put_at(&w, "converted");
+    lab_write_config(in_root("gpt2.json"),
+                     &(lab_variant){"gpt2", "gpt2", "\"d_model\": 32, \"n_kv_head\": null, \"n_positions\": 9"}, 0);
+    OK(pha_model_init(in_root("gpt2.json"), 1, "bytes", in_root("teacher")));
+    OK(pha_model_init(in_root("gpt2.json"), 2, "bytes", w.place));
+    starve(convert, &w, 20, 300);
+    assert_false(pha__exists(in_root("converted.converting")));
+}
+
 static pha_status open_place(void *place) { return open_model(place); }
 
 static pha_status open_tokenizer(void *place)
@@ -285,8 +306,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint), cmocka_unit_test(a_new_model), cmocka_unit_test(an_average),
-        cmocka_unit_test(an_export),
-        cmocka_unit_test(opening),      cmocka_unit_test(a_session),   cmocka_unit_test(a_run),
+        cmocka_unit_test(an_export),    cmocka_unit_test(a_conversion), cmocka_unit_test(opening),
+        cmocka_unit_test(a_session),    cmocka_unit_test(a_run),
     };
     return cmocka_run_group_tests(tests, quietly, root_teardown);
 }

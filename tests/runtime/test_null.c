@@ -115,6 +115,8 @@ static void test_model(void **state)
     REFUSED(pha_model_average(folders, 2, out));
     REFUSED(pha_model_export(NULL, PHA_EXPORT_GPT2, out));
     REFUSED(pha_model_export(folder, PHA_EXPORT_GPT2, NULL));
+    REFUSED(pha_convert(NULL, NULL));
+    REFUSED(pha_convert(&(pha_convert_options){0}, NULL));
 }
 
 static void test_sessions(void **state)

@@ -1,4 +1,5 @@
 /* test_options.c -- every row of the table of training options: its range, run.json, resuming with another value */
+/* long file: what each field of a row means, with one setting */
 #include <string.h>
 
 #include "backend/backend.h"
@@ -381,6 +382,27 @@ static void test_other_kernels_are_told(void **state)
     pha_trainer_close(t);
 }
 
+/* What an earlier build had no option for was as the default is now. */
+static void test_earlier_builds(void **state)
+{
+    (void)state;
+    pha_trainer *t = saved_run();
+    edit("identity", "carry", NULL);
+    edit("identity", "rope_theta", NULL);
+    OK(load(t));
+    assert_int_equal(told.n, 0);
+    pha_trainer_close(t);
+    pha_train_options o = resolved();
+    o.carry = true;
+    t = open_trainer(&o);
+    FAILS(BAD_INPUT, "another 'carry'", load(t));
+    pha_trainer_close(t);
+    t = saved_run();
+    edit("identity", "context", NULL);
+    FAILS(BAD_INPUT, "another 'context'", load(t));
+    pha_trainer_close(t);
+}
+
 /* Whatever a damaged or foreign checkpoint says of the course is told, and no more. */
 static void test_strange_values(void **state)
 {
@@ -420,6 +442,9 @@ static int set_up_options(void **state)
     char *text;
     size_t size;
     if (set_up(state)) return 1;
+    char windowed[200]; /* so that every option may be set */
+    snprintf(windowed, sizeof windowed, "%s, \"window\": 40", training_sizes);
+    lab_write_config(config, &(lab_variant){"training", "pha", windowed}, 0);
     snprintf(other_config, sizeof other_config, "%s/other.json", root);
     snprintf(other_data, sizeof other_data, "%s/./data", root);
     snprintf(model, sizeof model, "%s/model", root);
@@ -442,6 +467,7 @@ int main(void)
         cmocka_unit_test(test_what_is_told),
         cmocka_unit_test(test_identity_changes_bits),
         cmocka_unit_test(test_other_kernels_are_told),
+        cmocka_unit_test(test_earlier_builds),
         cmocka_unit_test(test_strange_values),
         cmocka_unit_test(test_an_older_checkpoint),
     };

@@ -155,6 +155,24 @@ PHA__INLINE vf vf_exp(vf x)
     return vf_select(x < vf_set1(-87.3f), vf_zero(), p);
 }
 
+/* ln x of normal numbers above 0 (about 1 ulp): x = 2^n m with m in [0.7, 1.4), and a polynomial of degree 8 */
+PHA__INLINE vf vf_log(vf x)
+{
+    vi n = ((vi)x - 0x3f3504f3) >> 23;
+    vf f = (vf)((vi)x - (n << 23)) - vf_set1(1.0f), z = f * f, e = __builtin_convertvector(n, vf);
+    vf p = vf_fma(vf_set1(7.0376836292e-2f), f, vf_set1(-1.1514610310e-1f));
+    p = vf_fma(p, f, vf_set1(1.1676998740e-1f));
+    p = vf_fma(p, f, vf_set1(-1.2420140846e-1f));
+    p = vf_fma(p, f, vf_set1(1.4249322787e-1f));
+    p = vf_fma(p, f, vf_set1(-1.6668057665e-1f));
+    p = vf_fma(p, f, vf_set1(2.0000714765e-1f));
+    p = vf_fma(p, f, vf_set1(-2.4999993993e-1f));
+    p = vf_fma(p, f, vf_set1(3.3333331174e-1f)) * f * z;
+    p = vf_fma(e, vf_set1(-2.12194440e-4f), p);
+    p = vf_fma(z, vf_set1(-0.5f), p);
+    return vf_fma(e, vf_set1(0.693359375f), f + p);
+}
+
 /* 1 / (1 + e^-x), and x times it */
 PHA__INLINE vf vf_sigmoid(vf x) { return vf_set1(1.0f) / (vf_set1(1.0f) + vf_exp(-x)); }
 PHA__INLINE vf vf_silu(vf x) { return x / (vf_set1(1.0f) + vf_exp(-x)); }

@@ -83,6 +83,7 @@ const pha__op pha__op_attention = {
     .shape = shape,
     .saved = saved,
     .state = state,
+    .carries = true,
     .lookback = lookback,
     .flops = flops,
     .work_class = PHA__WORK_ATTENTION,

@@ -1,7 +1,8 @@
 /* attention_backward_cpu.c -- gradients of attention from the saved lse (algorithms.md 3)
  *
  * Phase 0: delta = <d_out, out> of every row. Phase 1: dk and dv with keys as lanes, dq with rows as lanes; the weights
- * are made again from q, k and lse.
+ * are made again from q, k and lse. Keys and values of the state from which forward began are constants: dq has their
+ * part, and they have no gradient.
  */
 #include "ops/attention/attention_backward.h"
 
@@ -64,7 +65,7 @@ static void query_backward(const pha__args *a, int64_t task, float *scratch)
     to_lanes(g, rows, LANES, lanes, dh);
     memset(dq, 0, (size_t)dh * LANES * 4);
     int64_t high = token[LANES - 1] + 1;
-    for (int64_t key = most(0, first_key(&x, token[0])); key < high; key += TILE) {
+    for (int64_t key = most(-x.cached, first_key(&x, token[0])); key < high; key += TILE) {
         int count = (int)least(TILE, high - key);
         const float *k = load_keys(&x, 0, key, count, kb), *v = load_keys(&x, 1, key, count, vb);
         mul_many(p, k, dh, q, count, dh, false);

@@ -207,6 +207,46 @@ static void check_flops(int window, int local)
             pha__check(got == 4 * 5 * 6 * 2 * pairs, "window %d, local %d: %g operations for %d tokens at %d, not %g",
                        window, local, got, T, context, 4 * 5 * 6 * 2 * pairs);
         }
+/* The gradient behind a state that the first `cut` tokens have left: that of the whole text where only the tokens after
+ * them have one. */
+static void carried(const pha__kernel *kernel, int cut, int window)
+{
+    enum { T = 200, HQ = 4, HKV = 2, DH = 20, Q = HQ * DH, K = HKV * DH, W = Q + 2 * K };
+    const pha__attention_attr c = {HQ, HKV, DH, window, 0.5f};
+    int rest = T - cut;
+    float *x = calloc((size_t)(T * (2 * W + 2 * Q + HQ)), sizeof *x), *q = x, *k = q + T * Q, *v = k + T * K;
+    float *out = v + T * K, *saved = out + T * Q, *d = saved + T * HQ;
+    float *dq = d + T * Q, *dk = dq + T * Q, *dv = dk + T * K;
+    double *y = calloc((size_t)(T * (2 * W + 2 * Q)), sizeof *y), *o = y + T * W, *g = o + T * Q, *dy = g + T * Q;
+    pha__random seed = 5;
+    for (int i = 0; i < T * W; i++) y[i] = x[i] = pha__random_normal(&seed);
+    for (int i = cut * Q; i < T * Q; i++) g[i] = d[i] = pha__random_normal(&seed);
+    size_t room = PHA__ATTENTION_HEADER + (size_t)(2 * K * window) * sizeof *x;
+    char *state = aligned_alloc(64, (room + 63) / 64 * 64), *before = aligned_alloc(64, (room + 63) / 64 * 64);
+    memset(state, 0, room);
+    pha__args a = {.B = 1, .T = cut, .n_in = 3, .attr = &c, .saved = saved, .state = &state, .max_context = window};
+    a.in[0] = (pha__view){q, Q, 0, Q, PHA__F32}, a.in[1] = (pha__view){k, K, 0, K, PHA__F32};
+    a.in[2] = (pha__view){v, K, 0, K, PHA__F32}, a.out = (pha__view){out, Q, 0, Q, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    memcpy(before, state, room);
+    a.T = rest, a.in[0].data = q + cut * Q, a.in[1].data = k + cut * K, a.in[2].data = v + cut * K;
+    pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    a.state = &before, a.d_out = (pha__view){d + cut * Q, Q, 0, Q, PHA__F32};
+    a.d_in[0] = (pha__view){dq, Q, 0, Q, PHA__F32}, a.d_in[1] = (pha__view){dk, K, 0, K, PHA__F32};
+    a.d_in[2] = (pha__view){dv, K, 0, K, PHA__F32};
+    pha__run_kernel(kernel, &a, NULL, PHA__BACKWARD, PHA__THREADS);
+    pha__op_reference r = {.B = 1, .T = T, .attr = &c, .in = {y, y + T * Q, y + T * (Q + K)}, .width = {Q, K, K},
+                           .out = o, .out_width = Q, .d_out = g, .d_in = {dy, dy + T * Q, dy + T * (Q + K)}};
+    forward(&r);
+    backward(&r);
+    const float *got[] = {dq, dk, dv};
+    for (int i = 0; i < 3; i++) {
+        double e2, emax;
+        int width = r.width[i];
+        pha__errors(got[i], r.d_in[i] + cut * width, (int64_t)rest * width, &(pha__limits){0}, &e2, &emax);
+        pha__check(e2 < 3e-5 && emax < 5e-4, "d_in[%d] behind a state of %d tokens: E2 %g, Emax %g", i, cut, e2, emax);
+    }
+    free(x), free(y), free(state), free(before);
 }
 
 /* lse to 1e-5; NaN in a query reaches its output. */
@@ -239,6 +279,10 @@ static void extra(const pha__kernel *kernel)
                "a NaN in a query must reach its output only");
     free(x);
     free(y);
+    carried(kernel, 90, 300); /* all of the state is in sight */
+    carried(kernel, 130, 50); /* some of it, which lies across the end of the ring */
+    carried(kernel, 190, 100);
+    carried(kernel, 64, 64);
 }
 
 const pha__op_test pha__test_attention = {

@@ -38,6 +38,7 @@ const pha__op pha__op_conv = {
     .shape = shape,
     .saved = saved,
     .state = state,
+    .carries = true,
     .state_class = PHA__STATE_RECURRENT,
     .flops = flops,
 };

@@ -45,6 +45,7 @@ const pha__op pha__op_scan = {
     .shape = shape,
     .saved = saved,
     .state = state,
+    .carries = true,
     .flops = flops,
     .state_class = PHA__STATE_RECURRENT,
 };

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/print.h"
+#include "base/range.h"
 #include "io/loader.h"
 #include "ops/lm_loss/lm_loss.h"
 #include "runtime/stop.h"
@@ -272,7 +273,9 @@ static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_
     TRY(text_of(&text, m, o->data, split));
     TRY(pha__device_open(&device, NULL, o->threads));
     pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;
-    pha_status status = pha__weights_place(&weights, &m->config, m->store, device, dtype);
+    pha__config config = m->config;
+    pha_status status = pha__config_rope(&config, o->rope_theta, m->folder);
+    if (!status) status = pha__weights_place(&weights, &config, m->store, device, dtype);
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
                          .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
     if (!status) status = pha__eval_core(&weights, tokens, &text, &run, result);
@@ -290,6 +293,8 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     *result = (pha_eval_result){0};
     NEED(o, "options");
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
+    if (o->rope_theta != 0 && !pha__in_range(o->rope_theta, 1.5, 1e12))
+        FAIL(USAGE, "rope_theta = %g is out of range (1.5 to 1e12)", o->rope_theta);
     TRY(pha_model_open(&model, o->model));
     pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);
     if (!status) status = eval_model(model, tokens, o, result);

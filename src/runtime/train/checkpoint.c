@@ -1,6 +1,7 @@
 /* checkpoint.c -- a training checkpoint: a folder from which a run goes on with bit-identical results
  *
  *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path
+ *   carried.safetensors                                  the states of a run with carry (carry.c)
  *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; with
  *                                                        what options and on what kernels it was made (origin.c)
  *
@@ -19,8 +20,12 @@
 #include "runtime/train/run_folder.h"
 
 #define state_name "trainer.json"
-static const char *const files[] = {"weights.safetensors", "m.safetensors", "v.safetensors"};
-static const pha__role roles[] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
+enum { ROLES = 3, FILES = 4 };
+static const char *const files[FILES] = {"weights.safetensors", "m.safetensors", "v.safetensors",
+                                         "carried.safetensors"};
+static const pha__role roles[ROLES] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
+
+static int n_files(const pha_trainer *t) { return t->o.carry ? FILES : ROLES; }
 
 static double get_real(const json_t *object, const char *key, double missing)
 {
@@ -85,14 +90,19 @@ static pha_status read_back_state(const char *path)
     return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
 }
 
+static pha_status write_file(const pha_trainer *t, int i, const char *path)
+{
+    return i < ROLES ? pha__tensors_write(path, t->store, roles[i], false, NULL) : pha__carry_write(&t->carry, path);
+}
+
 static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
 {
     json_t *sums = pha__json_object();
     pha_status status = PHA_OK;
-    for (int i = 0; i < 3 && !status; i++) {
+    for (int i = 0; i < n_files(t) && !status; i++) {
         char *path = pha__path_join(folder, files[i]);
         uint64_t hash = 0;
-        status = path ? pha__tensors_write(path, t->store, roles[i], false, NULL) : PHA_NO_MEMORY;
+        status = path ? write_file(t, i, path) : PHA_NO_MEMORY;
         if (!status) status = read_back(path);
         if (!status) status = file_hash(path, &hash);
         if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
@@ -110,7 +120,9 @@ static pha_status write_files(const pha_trainer *t, const char *folder, json_t *
 
 static bool is_part(const char *name)
 {
-    return !strcmp(name, state_name) || !strcmp(name, files[0]) || !strcmp(name, files[1]) || !strcmp(name, files[2]);
+    bool part = !strcmp(name, state_name);
+    for (int i = 0; i < FILES; i++) part |= !strcmp(name, files[i]);
+    return part;
 }
 
 const pha__kind pha__checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
@@ -137,14 +149,19 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-static pha_status read_file(pha_trainer *t, const char *path, pha__role role, const json_t *sums, const char *name)
+static pha_status read_file(pha_trainer *t, const char *path, int i, const json_t *json)
 {
     uint64_t hash;
+    int64_t step;
     TRY(file_hash(path, &hash));
-    const char *text = json_string_value(json_object_get(sums, name));
+    const char *text = json_string_value(json_object_get(json_object_get(json, "checksums"), files[i]));
     if (!text || strtoull(text, NULL, 16) != hash)
         FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
-    return pha__tensors_read(path, t->store, role);
+    if (i < ROLES) return pha__tensors_read(path, t->store, roles[i]);
+    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, path));
+    int64_t position = pha__carried_tokens(t, step);
+    if (position == 0) return PHA_OK; /* the next step clears the states */
+    return pha__carry_read(&t->carry, path, position);
 }
 
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
@@ -212,9 +229,9 @@ pha_status pha_trainer_load(pha_trainer *t, const char *folder)
     pha_status status = pha__json_load(&json, path, 1 << 20);
     if (!status) status = pha__json_check_seal(json, path);
     if (!status) status = check_json(t, json, path);
-    for (int i = 0; i < 3 && !status; i++) {
+    for (int i = 0; i < n_files(t) && !status; i++) {
         char *file = pha__path_join(folder, files[i]);
-        status = file ? read_file(t, file, roles[i], json_object_get(json, "checksums"), files[i]) : PHA_NO_MEMORY;
+        status = file ? read_file(t, file, i, json) : PHA_NO_MEMORY;
         pha__free(file);
     }
     if (!status) status = read_state(t, json, path);

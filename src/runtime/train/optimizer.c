@@ -218,7 +218,7 @@ pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale
                                .c1 = (float)(1 - pow(adam->beta1, (double)o->updates)),
                                .c2 = (float)(1 - pow(adam->beta2, (double)o->updates))}};
     const pha__run *there;
-    char *const *none;
+    pha__states none;
     TRY(pha__run_block_fill(&o->run, 1, 1, &now, NULL, &there, &none));
     TRY(o->muon ? update_matrices(o, adam, there) : update(o, adam, PHA__MATRIX, there));
     TRY(update(o, adam, PHA__VECTOR, there));

@@ -65,12 +65,13 @@ bool pha__option_has(const pha__option *row, const pha_train_options *o)
     int size;
     if (row->kind == PHA__OPTION_PATH) return *(const char *const *)at(row, o) != NULL;
     if (row->kind == PHA__OPTION_ENUM) return choice(row, whole(row, o), &size) != NULL;
+    if (row->kind == PHA__OPTION_REAL) return number(row, o) != 0 || (row->low == 0 && !row->above);
     return row->kind != PHA__OPTION_INT || number(row, o) >= row->low;
 }
 
 bool pha__option_is_default(const pha__option *row, const pha_train_options *o)
 {
-    return number(row, o) == number(row, &defaults);
+    return !memcmp(at(row, o), at(row, &defaults), row->size);
 }
 
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o)

@@ -39,7 +39,8 @@ pha_status pha__options_values(pha_train_options *o, pha__arena *memory);
 pha_status pha__options_open(pha_train_options *o, pha__arena *memory);
 
 bool pha__option_has(const pha__option *row, const pha_train_options *o); /* a value that run.json tells */
-/* That value as the command takes it. */
+bool pha__option_is_default(const pha__option *row, const pha_train_options *o);
+/* The value as the command takes it. */
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o);
 bool pha__option_is_default(const pha__option *row, const pha_train_options *o); /* of a resolved value, no PATH */
 /* The value as a checkpoint has it: flags and choices as numbers, a seed in hexadecimal. Not of a PATH. */

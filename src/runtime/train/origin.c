@@ -129,20 +129,11 @@ static void text_of(const entry *e, const json_t *value, char *text, size_t size
 
 static bool is_data(const entry *e) { return e->fact && e->fact->data; }
 
-/* Options that checkpoints of earlier builds do not have: those runs had the default. */
-static bool is_later(const entry *e)
-{
-    static const char *const later[] = {"attn_dropout", "optimizer"};
-    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
-        if (e->row && !strcmp(e->key, later[i])) return true;
-    return false;
-}
-
 /* Is it another that has to be the same? What checkpoints say of the data began with the number of tokens. */
 static bool refused(const pha_trainer *t, const entry *e, const json_t *was)
 {
     if (e->role != PHA__FIXED || (is_data(e) && t->o.other_data)) return false;
-    if (!was && is_later(e)) return !pha__option_is_default(e->row, &t->o);
+    if (!was && e->row) return !pha__option_is_default(e->row, &t->o); /* an earlier build knew nothing else */
     if (!was) return !is_data(e) || !strcmp(e->key, "tokens");
     return !same(was, e->now);
 }
@@ -163,11 +154,13 @@ static pha_status refuse(const pha_trainer *t, const entry *e, const json_t *was
          path, e->key, a, b);
 }
 
+/* Options first: some of them change the configuration, and have a name of their own. */
 pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const char *path)
 {
     pha_status status = PHA_OK;
     entry e;
-    for (size_t i = 0; get(t, i, &e); i++) {
+    size_t n = FACTS + pha__n_train_options;
+    for (size_t i = 0; i < n && get(t, (i + FACTS) % n, &e); i++) {
         const json_t *was = before(json, e.key);
         if (!status && e.kept && !e.now)
             status = pha__fail(PHA_NO_MEMORY, "%s: no memory to compare it with this run", path);

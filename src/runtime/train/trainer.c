@@ -24,8 +24,9 @@ static pha_status open_valid(pha_trainer *t)
     for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
         if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
             return pha__tokens_open(&t->valid, t->o.data, "valid", true);
-    pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
-             t->o.data);
+    if (!t->lesson)
+        pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
+                 t->o.data);
     return PHA_OK;
 }
 
@@ -52,7 +53,8 @@ static pha_status open_data(pha_trainer *t)
         uint64_t count = pha__tokens_count(t->data);
         t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
     }
-    TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
+    if (t->o.carry) TRY(pha__loader_open_lanes(&t->loader, t->data, t->o.context, t->o.seed, t->o.batch));
+    else TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
     t->source = (pha__source){read_sequence, &t->loader};
     TRY(open_valid(t));
     return open_tokenizer(t);
@@ -60,6 +62,10 @@ static pha_status open_data(pha_trainer *t)
 
 static pha_status open_config(pha_trainer *t)
 {
+    if (t->lesson) {
+        t->config = t->lesson->config;
+        return PHA_OK;
+    }
     const char *path = t->o.config;
     char *inside = NULL;
     if (!path) TRY(pha__settle(t->o.init_from, false));
@@ -74,6 +80,7 @@ static pha_status open_config(pha_trainer *t)
                            "%s: vocab_size %d is below the %d of the data in %s; remove the key to take the "
                            "data's",
                            path, t->config.vocab_size, V, t->o.data);
+    if (!status) status = pha__config_rope(&t->config, t->o.rope_theta, path);
     pha__free(inside);
     t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
     return status;
@@ -82,6 +89,7 @@ static pha_status open_config(pha_trainer *t)
 static pha_status initial_weights(pha_trainer *t)
 {
     TRY(pha__init_weights(t->store, t->o.seed));
+    if (t->lesson) return pha__store_copy_named(t->store, t->lesson->from->store);
     if (!t->o.init_from) return PHA_OK;
     pha_model *model;
     TRY(pha_model_open(&model, t->o.init_from));
@@ -107,6 +115,11 @@ uint64_t pha__sequences(const pha_train_options *o)
 {
     uint64_t n;
     return __builtin_mul_overflow((uint64_t)o->steps, (uint64_t)o->batch, &n) ? UINT64_MAX : n;
+}
+
+int64_t pha__carried_tokens(const pha_trainer *t, int64_t step)
+{
+    return step % (int64_t)(pha__loader_windows(&t->loader) / (uint64_t)t->o.batch) * t->o.context;
 }
 
 bool pha__many_epochs(const pha_trainer *t) { return pha__sequences(&t->o) > pha__loader_windows(&t->loader); }
@@ -150,7 +163,8 @@ static pha_status open_program(pha_trainer *t)
                                     .gradients = true,
                                     .recompute = t->o.recompute,
                                     .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
-    TRY(pha__record(&t->program, &t->config, &options, PHA__HEAD_LOSS));
+    if (t->o.carry) TRY(pha__carry_context(&options.max_context, &t->config, t->o.context));
+    TRY(pha__record_as(&t->program, t->lesson ? t->lesson->row : NULL, &t->config, &options, PHA__HEAD_LOSS));
     TRY(pha__store_open(&t->store, t->program, t->device));
     TRY(pha__optimizer_open(&t->optimizer, t->store, half));
     if (t->o.optimizer == PHA_OPTIMIZER_MUON) TRY(pha__optimizer_muon(&t->optimizer));
@@ -159,6 +173,7 @@ static pha_status open_program(pha_trainer *t)
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
     t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
+    if (t->o.carry) TRY(pha__carry_open(&t->carry, t->program, t->device, t->o.batch));
     size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
     t->ids = pha__alloc(tokens, sizeof *t->ids);
     t->targets = pha__alloc(tokens, sizeof *t->targets);
@@ -187,7 +202,7 @@ static pha_status open_parts(pha_trainer *t)
 static pha_status open_made(pha_trainer *t)
 {
     TRY(open_options(t, false));
-    t->config.dropout = t->o.dropout;
+    t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
     open_schedule(t);
     return open_program(t);
 }
@@ -213,8 +228,16 @@ pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
     NEED(out, "a place for its result");
     *out = NULL;
     NEED(options, "options");
+    return pha__trainer_open_lesson(out, options, NULL);
+}
+
+pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson)
+{
+    *out = NULL;
     pha_trainer *t = new_trainer(options);
-    return t ? finish_open(out, t, open_parts(t)) : PHA_NO_MEMORY;
+    if (!t) return PHA_NO_MEMORY;
+    t->lesson = lesson;
+    return finish_open(out, t, open_parts(t));
 }
 
 pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *options, const pha__config *config,
@@ -234,6 +257,7 @@ void pha_trainer_close(pha_trainer *t)
     pha__exec_close(t->probe);
     pha__program_close(t->probe_program);
     pha__exec_close(t->exec);
+    pha__carry_close(&t->carry);
     pha__optimizer_close(&t->optimizer);
     pha__store_close(t->store);
     pha__program_close(t->program);
@@ -290,6 +314,7 @@ static pha_status run_batch(pha_trainer *t, double *loss)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
     memset(t->parts, 0, sizeof t->parts);
+    if (t->o.carry && pha__carried_tokens(t, t->step) == 0) TRY(pha__carry_clear(&t->carry));
     for (int32_t i = 0; i < t->o.batch; i += micro) {
         if (pha__stop_requested())
             FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
@@ -302,7 +327,9 @@ static pha_status run_batch(pha_trainer *t, double *loss)
                         .loss_scale = (float)(1.0 / (double)t->scored),
                         .step = (uint64_t)t->step,
                         .row0 = (int64_t)at};
-        TRY(pha__exec_run(t->exec, micro, T, &run, NULL, i > 0));
+        pha__states states = {0};
+        if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
+        TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, i > 0));
         TRY(add_losses(t, (int64_t)micro * T));
     }
     *loss = mean_losses(t, (double)t->scored);
@@ -325,6 +352,7 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
         TRY(pha__adam_step(&t->optimizer, &adam, scale));
     }
     pha__guard_see(&t->guard, t->o.spike, loss, norm);
+    if (t->o.carry) pha__carry_end(&t->carry, t->o.context); /* also of a step that is refused: its text was read */
     t->step++;
     t->skipped += skip;
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;

@@ -8,6 +8,7 @@
 
 #include "io/loader.h"
 #include "runtime/model.h"
+#include "runtime/train/carry.h"
 #include "runtime/train/guard.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/train/schedule.h"
@@ -26,8 +27,17 @@ typedef struct pha__best { /* a model snapshot in the run folder: best/step-N */
     double loss;
 } pha__best;
 
+/* What is learned where that is not a whole model: what is not frozen in the program that `row` records over a
+ * configuration. It begins with its initial values, and everything that `from` has too with that model's numbers. */
+typedef struct pha__lesson {
+    const pha__model_row *row;
+    pha__config config;
+    const pha_model *from;
+} pha__lesson;
+
 struct pha_trainer {
     pha_train_options o; /* every default resolved */
+    const pha__lesson *lesson; /* NULL: all of the model */
     pha__arena strings;  /* that o points to */
     pha__config config;
     pha__tokens *data, *valid; /* valid: NULL if the folder has none */
@@ -39,6 +49,7 @@ struct pha_trainer {
     pha__store *store;
     pha__exec *exec;
     pha__optimizer optimizer;
+    pha__carry carry;    /* o.carry */
     pha__weights weights; /* the store, for programs that look at it */
     pha__program *probe_program;
     pha__exec *probe;
@@ -63,9 +74,13 @@ struct pha_trainer {
  * context are set. What `source` points to outlives it. */
 pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *options, const pha__config *config,
                                   const pha__source *source);
+/* As pha_trainer_open, for a lesson that outlives the trainer; options->init_from is its model's folder. */
+pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson);
 
 /* Sequences of a whole run; UINT64_MAX: more than that. */
 uint64_t pha__sequences(const pha_train_options *o);
+/* Tokens that a carried sequence has read before step number `step` of the run: since the pass over the data began. */
+int64_t pha__carried_tokens(const pha_trainer *t, int64_t step);
 /* Did the step just made complete a pass over the data? (A pass need not be a whole number of steps.) */
 bool pha__at_epoch_end(const pha_trainer *t);
 /* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */

@@ -1,0 +1,162 @@
+/* carry.c -- see carry.h */
+#include "runtime/train/carry.h"
+
+#include <string.h>
+
+#include "io/safetensors.h"
+#include "models/models.h"
+
+static const char tensor_name[] = "states";
+
+/* ---- what can be carried --------------------------------------------------------------------------------- */
+
+static bool has_key(const char *arch, const char *name)
+{
+    const char *const *key = pha__model_keys(arch);
+    while (key && *key && strcmp(*key, name)) key++;
+    return key && *key;
+}
+
+/* Bytes of keys and values that T tokens leave in layers without a window. */
+static double growth(const pha__config *c, int32_t T)
+{
+    double bytes = 0, token = 2.0 * c->n_kv_head * (c->d_model / c->n_head) * sizeof(float);
+    for (int i = 0; i < c->n_layer; i++) bytes += c->window[i] ? 0 : token * T;
+    return bytes;
+}
+
+pha_status pha__carry_context(int64_t *context, const pha__config *c, int32_t T)
+{
+    *context = 1;
+    if (has_key(c->arch, "n_positions"))
+        FAIL(BAD_INPUT, "carry: arch %s has learned positions for texts of up to n_positions = %d tokens, and a text "
+             "that goes on from window to window is longer; arch pha and seq have rotary ones", c->arch,
+             c->n_positions);
+    if (c->attn_dropout > 0)
+        FAIL(USAGE, "carry: attn_dropout has no masks for the keys of earlier windows; leave one of the two out");
+    if (c->local) FAIL(BAD_INPUT, "carry: attention in chunks (\"local\") is not carried; use \"window\"");
+    for (int i = 0; i < c->n_layer && c->branches & PHA__BRANCH_ATTN; i++) {
+        if (!c->window[i])
+            FAIL(BAD_INPUT, "carry: layer %d has attention without a window, whose keys and values would grow by "
+                 "%.1f MB in every step of a sequence (%d tokens, all such layers); set \"window\" in the "
+                 "configuration", i, growth(c, T) / 1e6, T);
+        *context = c->window[i] > *context ? c->window[i] : *context;
+    }
+    return PHA_OK;
+}
+
+/* ---- memory ---------------------------------------------------------------------------------------------- */
+
+static pha_status open_rows(pha__device *d, size_t bytes, int32_t n, char **block, char ***rows)
+{
+    size_t all;
+    bool fits = !__builtin_mul_overflow(bytes, (size_t)n, &all);
+    *block = fits ? pha__device_alloc(d, all) : NULL;
+    *rows = pha__alloc((size_t)n, sizeof **rows);
+    for (int32_t i = 0; *block && *rows && i < n; i++) (*rows)[i] = *block + (size_t)i * bytes;
+    return *block && *rows ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_parts(pha__carry *c, const pha__program *p)
+{
+    TRY(pha__state_measure(&c->layout, p));
+    size_t bytes = c->layout.bytes;
+    pha_status status = open_rows(c->device, bytes, c->batch, &c->block[0], &c->before);
+    if (!status) status = open_rows(c->device, bytes, c->batch, &c->block[1], &c->now);
+    if (!status && p->options.recompute) status = open_rows(c->device, bytes, c->micro, &c->again, &c->spare);
+    if (status)
+        FAIL(NO_MEMORY, "no memory for the carried states of %d sequences, %.1f MB each, twice; narrower windows or a "
+             "smaller batch need less", c->batch, (double)bytes / 1e6);
+    /* What no token has filled is never looked at, but it is copied. */
+    for (int k = 0; k < 2; k++) TRY(pha__fill(c->device, c->block[k], 0, bytes * (size_t)c->batch));
+    return PHA_OK;
+}
+
+pha_status pha__carry_open(pha__carry *c, const pha__program *p, pha__device *device, int32_t batch)
+{
+    *c = (pha__carry){.device = device, .batch = batch, .micro = p->options.B};
+    pha_status status = open_parts(c, p);
+    if (status) pha__carry_close(c);
+    return status;
+}
+
+void pha__carry_close(pha__carry *c)
+{
+    if (!c->device) return;
+    for (int k = 0; k < 2; k++) pha__device_free(c->device, c->block[k]);
+    pha__device_free(c->device, c->again);
+    pha__free(c->now);
+    pha__free(c->before);
+    pha__free(c->spare);
+    pha__state_free(&c->layout);
+    *c = (pha__carry){0};
+}
+
+/* ---- steps ----------------------------------------------------------------------------------------------- */
+
+pha_status pha__carry_clear(pha__carry *c)
+{
+    c->position = 0;
+    for (int32_t i = 0; i < c->batch; i++) TRY(pha__state_clear(&c->layout, c->device, c->before[i]));
+    return PHA_OK;
+}
+
+pha_status pha__carry_begin(pha__carry *c, int32_t i, pha__states *states)
+{
+    for (int32_t k = 0; k < c->micro; k++) {
+        TRY(pha__state_copy(&c->layout, c->device, c->now[i + k], c->before[i + k], c->position));
+        if (c->again) TRY(pha__state_copy(&c->layout, c->device, c->spare[k], c->before[i + k], c->position));
+    }
+    *states = (pha__states){c->now + i, c->before + i, c->spare};
+    return PHA_OK;
+}
+
+void pha__carry_end(pha__carry *c, int32_t T)
+{
+    char **other = c->now;
+    c->now = c->before, c->before = other;
+    c->position += T;
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------- */
+
+static size_t used(const pha__carry *c, int64_t position) { return pha__state_used(&c->layout, position); }
+
+pha_status pha__carry_write(const pha__carry *c, const char *path)
+{
+    size_t row = used(c, c->position);
+    char *all = pha__alloc(row * (size_t)c->batch + 1, 1);
+    if (!all) FAIL(NO_MEMORY, "no memory to write the carried states");
+    pha_status status = PHA_OK;
+    for (int32_t i = 0; i < c->batch && !status; i++)
+        status = pha__state_download(&c->layout, c->device, all + (size_t)i * row, c->before[i], c->position);
+    pha__tensor t = {.name = tensor_name, .dtype = PHA__F32, .rank = 2,
+                     .shape = {c->batch, (int64_t)(row / sizeof(float))}, .data = all};
+    if (!status) status = pha__safetensors_write(path, &t, 1, NULL);
+    pha__free(all);
+    return status;
+}
+
+static pha_status take(pha__carry *c, const pha__tensor *t, int64_t position, const char *path)
+{
+    size_t row = used(c, position);
+    if (!t || t->dtype != PHA__F32 || t->rank != 2 || t->shape[0] != c->batch ||
+        t->shape[1] != (int64_t)(row / sizeof(float)))
+        FAIL(BAD_INPUT, "%s: does not hold the states of %d sequences after %lld tokens each", path, c->batch,
+             (long long)position);
+    for (int32_t i = 0; i < c->batch; i++)
+        TRY(pha__state_check(&c->layout, (const char *)t->data + (size_t)i * row, position, path));
+    for (int32_t i = 0; i < c->batch; i++)
+        TRY(pha__state_upload(&c->layout, c->device, c->before[i], (const char *)t->data + (size_t)i * row, position));
+    c->position = position;
+    return PHA_OK;
+}
+
+pha_status pha__carry_read(pha__carry *c, const char *path, int64_t position)
+{
+    pha__safetensors *file;
+    TRY(pha__safetensors_open(&file, path));
+    pha_status status = take(c, pha__safetensors_find(file, tensor_name), position, path);
+    pha__safetensors_close(file);
+    return status;
+}

@@ -1,4 +1,4 @@
-/* cmd_eval.c -- pha eval: the four numbers with their protocol, a task, or logits of given tokens */
+/* cmd_eval.c -- pha eval: the four numbers with their protocol, a task, losses by position, logits of given tokens */
 #include <math.h>
 #include <string.h>
 
@@ -168,6 +168,8 @@ static int write_logits(Call *call, const EvalOptions *a)
 static int check(const Call *call, const EvalOptions *a)
 {
     if (a->scores || a->max_items) return usage_error(call, "--%s is for --task", a->scores ? "scores" : "max-items");
+    if (a->svg && !a->by_position) return usage_error(call, "--svg is for --by-position");
+    if (a->by_position) return PHA_OK; /* it checks the rest */
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.precision == PHA_BF16)
         return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
@@ -191,6 +193,7 @@ static int run(Call *call, void *options)
     if (bad) return bad;
     signals_install(false);
     if (a->task) return eval_task(call, a);
+    if (a->by_position) return eval_positions(call, a);
     if (a->tokens) return write_logits(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     pha_status status = pha_eval(&a->o, &result);
@@ -221,6 +224,10 @@ static const Option table[] = {
      .also = "batch-size", .help = "windows that run at once"},
     {.name = "max-tokens", .kind = OPTION_INT, FIELD(EvalOptions, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "score only the first tokens of the split"},
+    {.name = "by-position", .kind = OPTION_FLAG, FIELD(EvalOptions, by_position), .also = "positions",
+     .help = "losses by the number of tokens in front"},
+    {.name = "svg", .kind = OPTION_PATH, FIELD(EvalOptions, svg), .arg = "FILE",
+     .help = "of --by-position: also draw it"},
     OPTION_PRECISION(EvalOptions, o.precision),
     {.name = "tokens", .kind = OPTION_PATH, FIELD(EvalOptions, tokens), .arg = "FILE.npy",
      .help = "token ids (B, T), integers"},
@@ -241,7 +248,9 @@ static const Option table[] = {
 const Command command_eval = {
     .name = "eval",
     .summary = "measure a model's perplexity, or its accuracy on a task",
-    .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --task FILE.jsonl [options]\n"
+    .usage = "--model DIR --data DIR [--split valid] [options]\n"
+             "--model DIR --data DIR --by-position [--context 65536] [options]\n"
+             "--model DIR --task FILE.jsonl [options]\n"
              "--model DIR --tokens FILE.npy --logits FILE.npy",
     .meant = "model/,data",
     .about =
@@ -253,6 +262,10 @@ const Command command_eval = {
         "Numbers per word and per byte are losses over the words and bytes that they are of: neither the first token, "
         "which is never a target, nor the end tokens between documents, which stand for no text, are in them. A "
         "line's end counts as a word.\n\n"
+        "With --by-position the windows are as long as --context [65536, or the positions of the model], each is "
+        "streamed with a carried state, and losses are printed for position 0, 1, 2 to 3, 4 to 7 and so on: what "
+        "a model makes of a longer context. Memory grows with the window only if the state does, by attention "
+        "without a window.\n\n"
         "With --task it scores continuations of contexts by their likelihood, as the Language Model Evaluation "
         "Harness does without examples. The file has an object on each line: {\"text\"}, whose last word is asked "
         "(LAMBADA); {\"context\", \"target\"}; or a \"context\", \"query\", \"ctx\" or \"goal\" with \"choices\", "

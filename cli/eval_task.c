@@ -99,7 +99,8 @@ static void print_text(const EvalOptions *a, const pha_task_result *r)
 
 static int check(const Call *call, const EvalOptions *a)
 {
-    static const char *const others[] = {"data", "split", "mode", "stride", "batch", "max-tokens", "tokens", "logits"};
+    static const char *const others[] = {"data", "split", "mode", "stride", "batch", "max-tokens", "tokens", "logits",
+                                         "by-position", "svg"};
     for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
         if (option_given(call, others[i])) return usage_error(call, "--%s does not apply to --task", others[i]);
     if (a->o.precision == PHA_BF16) return usage_error(call, "--task is always computed in fp32");

@@ -6,8 +6,8 @@
  * the caller: zero means "default".
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
- * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_eval and
- * pha_task are optional, and so is `size` of pha_tokenizer_decode.
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_eval,
+ * pha_eval_positions and pha_task are optional, and so is `size` of pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -458,6 +458,28 @@ typedef struct pha_eval_result {
 
 /* Scores a split by the protocol of pha.md 7 (perplexity: Eq. 1 of the paper). STOPPED: on a stop request. */
 PHA_API pha_status pha_eval(const pha_eval_options *options, pha_eval_result *result);
+/* Losses by the number of tokens in front. */
+#define PHA_POSITION_BUCKETS 21
+typedef struct pha_positions_result {
+    double nll, token_ppl; /* of all that was scored, summed in double */
+    uint64_t tokens, windows;
+    int32_t context;
+    /* Position 0, 1, 2 to 3, 4 to 7, ... of a window: part k >= 1 begins at 2^(k-1). The mean loss, and its standard
+     * error as if losses did not depend on each other; NaN where none was scored. */
+    double bucket_nll[PHA_POSITION_BUCKETS], bucket_loss[PHA_POSITION_BUCKETS], bucket_error[PHA_POSITION_BUCKETS];
+    uint64_t bucket_tokens[PHA_POSITION_BUCKETS];
+    bool grows;         /* the state grows with the context: the model has attention without a window */
+    size_t state_bytes; /* of a window */
+    uint64_t tokenizer_hash;
+    double seconds;
+    size_t peak_bytes;
+} pha_positions_result;
+
+/* Scores a split in windows without overlap, as pha_eval does, but streams each one with a carried state: windows may
+ * be as long as 2^20 tokens, and memory grows with them only as the state of the model does. The losses have the bits
+ * of pha_eval with that context. context 0: 65536, or the positions of the model if they are fewer. mode, stride and
+ * batch are not used (USAGE). svg: also write a figure here; may be NULL. STOPPED: on a stop request. */
+PHA_API pha_status pha_eval_positions(const pha_eval_options *options, const char *svg, pha_positions_result *result);
 /* tokens_npy: .npy of integers (B, T), little-endian; writes logits (B, T, V), always fp32, as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
 

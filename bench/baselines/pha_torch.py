@@ -244,7 +244,7 @@ class RowsLoss(torch.autograd.Function):
 
 
 def rmsnorm(x, gain=None):
-    return F.rms_norm(x, (x.shape[-1],), gain, RMS_EPS)
+    return F.rms_norm(x, (x.shape[-1],), gain if gain is None else gain.to(x.dtype), RMS_EPS)  # mixed types are not fused
 
 
 def silu_mul(a, b):
@@ -283,10 +283,10 @@ class State:
 
 
 class Model:
-    """weights: {name: array}. dtype: torch.float32 or torch.float64. scan: 'chunked' or 'loop'."""
+    """weights: {name: array}. dtype: torch.float32 or torch.float64. scan: 'chunked', 'loop' or 'triton' (on a GPU)."""
 
-    def __init__(self, config, weights, dtype=torch.float32, scan="chunked"):
-        self.c = config
+    def __init__(self, config, weights, dtype=torch.float32, scan="chunked", device="cpu"):
+        self.c, self.device = config, device
         expected = shapes(config)
         if set(expected) != set(weights):
             raise ValueError(f"tensors differ from those of the configuration: {sorted(set(expected) ^ set(weights))[:5]}")
@@ -294,12 +294,16 @@ class Model:
         for name, a in weights.items():
             if tuple(a.shape) != expected[name]:
                 raise ValueError(f"{name}: shape {tuple(a.shape)}, expected {expected[name]}")
-            self.w[name] = torch.from_numpy(np.ascontiguousarray(a)).to(dtype).requires_grad_()
+            self.w[name] = torch.from_numpy(np.ascontiguousarray(a)).to(device, dtype).requires_grad_()
         self.dtype, self.scan = dtype, Scan.apply if scan == "chunked" else scan_loop
+        if scan == "triton":
+            from scan_triton import TritonScan
+
+            self.scan = TritonScan.apply
         self.tables = None
         self.in_scale = None
         if "gss" in config["branches"] and config["wb_scale"] == "fixed":
-            self.in_scale = torch.from_numpy(input_scale(config)).to(dtype)
+            self.in_scale = torch.from_numpy(input_scale(config)).to(device, dtype)
 
     @classmethod
     def open(cls, folder, **options):
@@ -318,7 +322,7 @@ class Model:
         if self.tables is None or self.tables[0].shape[0] < at + T:
             m = self.c["d_model"] // self.c["n_head"] // 2
             angle = np.arange(2 * (at + T))[:, None] * self.c["rope_theta"] ** (-np.arange(m) / m)[None]
-            self.tables = [torch.from_numpy(f(angle)).to(self.dtype) for f in (np.cos, np.sin)]
+            self.tables = [torch.from_numpy(f(angle)).to(self.device, self.dtype) for f in (np.cos, np.sin)]
         return [table[at:at + T] for table in self.tables]
 
     def _rotate(self, x, at):
@@ -465,4 +469,4 @@ class Model:
         """loss and {name: gradient}"""
         loss = self.loss(tokens, targets)
         grads = torch.autograd.grad(loss, self.parameters())
-        return loss.item(), {n: g.numpy() for n, g in zip(self.w, grads)}
+        return loss.item(), {n: g.cpu().numpy() for n, g in zip(self.w, grads)}

@@ -31,8 +31,8 @@ pha_status pha__open_read(int *fd, struct stat *info, const char *path);
 /* Reads a whole file into memory with a terminating zero byte; fails if it is larger than `limit` bytes. */
 pha_status pha__read_file(char **out, size_t *size, const char *path, size_t limit);
 
-/* A file being written beside `path`. After an error every further call returns that error; commit syncs, renames and
- * frees, abort removes and frees. */
+/* A file being written beside `path`, DIR/NAME, as DIR/.NAME.pha-tmp. After an error every further call returns that
+ * error; commit syncs, renames and frees, abort removes and frees. */
 typedef struct pha__writer pha__writer;
 pha_status pha__writer_open(pha__writer **out, const char *path);
 pha_status pha__writer_write(pha__writer *w, const void *data, size_t size);
@@ -42,6 +42,9 @@ pha_status pha__writer_patch(pha__writer *w, uint64_t offset, const void *data, 
 uint64_t pha__writer_size(const pha__writer *w);
 pha_status pha__writer_commit(pha__writer *w);
 void pha__writer_abort(pha__writer *w); /* NULL is allowed */
+
+/* Of a name as a file has it while it is being written: that of the whole file. Any other as it is. */
+void pha__whole_name(char whole[256], const char *name);
 
 pha_status pha__write_file(const char *path, const void *data, size_t size);
 
@@ -53,6 +56,10 @@ typedef struct pha__lock {
 } pha__lock;
 pha_status pha__lock_open(pha__lock *lock, const char *path);
 void pha__lock_close(pha__lock *lock);
+
+/* Opens a file for writing, making it if need be, and locks it for this process. 0, or errno: EWOULDBLOCK, another
+ * process has it. What it is the caller looks at. */
+int pha__open_locked(int *fd, const char *path);
 
 /* strerror, with what is to be done where that is not plain. */
 const char *pha__error_text(int error);

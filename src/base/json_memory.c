@@ -1,9 +1,9 @@
 /* json_memory.c -- jansson's allocator
  *
- *     pha__alloc's block, 64-byte aligned | next | before | mark | jansson's bytes
+ *     pha__alloc_small's block, 16-byte aligned | next | before | mark | jansson's bytes
  *
  * No malloc gives an address that is 8 behind a multiple of 16, so a foreign address is recognised by itself; where one
- * is not, the mark in front of it, in the same cache line, tells.
+ * is not, the mark in front of it, in the same 16 bytes, tells.
  */
 #include "base/json_memory.h"
 
@@ -39,7 +39,7 @@ static void unlink_block(block *b)
 static void *allocate(size_t size)
 {
     if (!here.inside) return other_malloc(size);
-    block *b = size > SIZE_MAX / 2 ? NULL : pha__alloc(1, sizeof *b + size);
+    block *b = size > SIZE_MAX / 2 ? NULL : pha__alloc_small(sizeof *b + size);
     if (!b) {
         here.failed = true;
         if (here.escape) longjmp(*here.escape, 1);
@@ -57,13 +57,13 @@ static void release(void *p)
 {
     if (!p) return;
     block *b = (block *)(void *)((char *)p - offsetof(block, bytes));
-    if ((uintptr_t)b % PHA__ALIGN || b->mark != mark_of(b)) {
+    if ((uintptr_t)b % PHA__ALIGN_SMALL || b->mark != mark_of(b)) {
         other_free(p);
         return;
     }
     unlink_block(b);
     b->mark = 0;
-    pha__free(b);
+    pha__free_small(b);
 }
 
 /* When libpha is loaded, before there is any block: a program that sets functions of its own later gets all of

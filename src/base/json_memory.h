@@ -1,8 +1,8 @@
 /* json_memory.h -- jansson's memory: ours while we work with it, everybody else's as before
  *
  * jansson has one allocator for the process, and the program around libpha may use jansson too. What is allocated
- * between enter and leave, on this thread, comes from pha__alloc; everything else from the functions that were set
- * before libpha was loaded (malloc, as a rule). Releasing knows the one from the other.
+ * between enter and leave, on this thread, comes from pha__alloc_small; everything else from the functions that were
+ * set before libpha was loaded (malloc, as a rule). Releasing knows the one from the other.
  */
 #ifndef PHA__JSON_MEMORY_H
 #define PHA__JSON_MEMORY_H

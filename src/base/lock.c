@@ -21,32 +21,30 @@ static bool still_named(int fd, const char *path)
            mine.st_dev == named.st_dev;
 }
 
-static bool is_file(int fd)
-{
-    struct stat info;
-    return fstat(fd, &info) == 0 && S_ISREG(info.st_mode);
-}
-
 /* Locks may be unsupported (some network file systems): then there is none, which is no failure. */
-static pha_status take(int *fd, const char *path)
+int pha__open_locked(int *fd, const char *path)
 {
     for (;;) {
         *fd = pha__sys_create(path, O_RDWR | O_NOFOLLOW);
-        if (*fd < 0) FAIL(IO, "%s: cannot create: %s", path, strerror(errno));
-        if (!is_file(*fd)) {
-            close(*fd);
-            *fd = -1;
-            FAIL(IO, "%s: is in the way of a lock and no regular file; remove it", path);
-        }
-        if (flock(*fd, LOCK_EX | LOCK_NB) != 0) {
-            if (errno != EWOULDBLOCK) return PHA_OK;
-            close(*fd);
-            *fd = -1;
-            FAIL(USAGE, "%s: another process holds this lock", path);
-        }
-        if (still_named(*fd, path)) return PHA_OK;
+        if (*fd < 0) return errno;
+        bool held = flock(*fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        if (!held && still_named(*fd, path)) return 0;
         close(*fd);
+        *fd = -1;
+        if (held) return EWOULDBLOCK;
     }
+}
+
+/* A lock is an empty file: whatever else has its name is somebody's, and would go with the lock. */
+static pha_status take(int *fd, const char *path)
+{
+    struct stat info;
+    int error = pha__open_locked(fd, path);
+    if (error == EWOULDBLOCK) FAIL(USAGE, "%s: another process holds this lock", path);
+    if (error) FAIL(IO, "%s: cannot create: %s", path, pha__error_text(error));
+    if (fstat(*fd, &info) == 0 && S_ISREG(info.st_mode) && info.st_size == 0) return PHA_OK;
+    close(*fd);
+    FAIL(IO, "%s: is in the way of a lock and not an empty file; remove it", path);
 }
 
 pha_status pha__lock_open(pha__lock *lock, const char *path)

@@ -4,6 +4,8 @@
  *
  *     raw ... | head (64 bytes: size, raw) | the caller's bytes (64-byte aligned)
  *
+ * A small one has a head of 16 bytes and is aligned to 16.
+ *
  * Under the address sanitizer whatever lies around the caller's bytes may not be touched, though it is ours.
  */
 #include "base/mem.h"
@@ -35,7 +37,13 @@ typedef struct head {
     void *raw;
 } head;
 
-#define EXTRA (2 * (size_t)PHA__ALIGN - 1) /* room for the head and for alignment */
+enum { WIDE = PHA__ALIGN };
+#ifdef __SANITIZE_ADDRESS__
+enum { SMALL = WIDE }; /* room for what may not be touched */
+#else
+enum { SMALL = sizeof(head) };
+#endif
+#define EXTRA(align) (2 * (size_t)(align) - 1) /* room for the head and for alignment */
 #define HUGE_MIN ((size_t)8 << 20)         /* blocks from here on ask for huge pages: fewer TLB misses in products */
 
 static void *default_alloc(void *context, size_t size)
@@ -102,21 +110,24 @@ static void no_memory(size_t n, size_t size)
     pha__fail(PHA_NO_MEMORY, "no memory for %zu x %zu bytes", n, size);
 }
 
-void *pha__alloc(size_t n, size_t size)
+static void *take(size_t n, size_t size, size_t align)
 {
-    size_t bytes;
-    if (__builtin_mul_overflow(n, size, &bytes) || bytes > (size_t)PTRDIFF_MAX - EXTRA) return no_memory(n, size), NULL;
+    size_t bytes, extra = EXTRA(align);
+    if (__builtin_mul_overflow(n, size, &bytes) || bytes > (size_t)PTRDIFF_MAX - extra) return no_memory(n, size), NULL;
     atomic_fetch_add_explicit(&count, 1, memory_order_relaxed);
-    void *raw = must_fail() ? NULL : allocator.alloc(allocator.context, bytes + EXTRA);
+    void *raw = must_fail() ? NULL : allocator.alloc(allocator.context, bytes + extra);
     if (!raw) return no_memory(n, size), NULL;
-    char *p = (char *)(((uintptr_t)raw + EXTRA) / PHA__ALIGN * PHA__ALIGN);
-    *(head *)(void *)(p - PHA__ALIGN) = (head){ bytes, raw };
-    FORBID(p - PHA__ALIGN + sizeof(head), PHA__ALIGN - sizeof(head));
-    FORBID(p + bytes, (size_t)((char *)raw + bytes + EXTRA - (p + bytes)));
+    char *p = (char *)(((uintptr_t)raw + extra) / align * align);
+    *(head *)(void *)(p - align) = (head){ bytes, raw };
+    FORBID(p - align + sizeof(head), align - sizeof(head));
+    FORBID(p + bytes, (size_t)((char *)raw + bytes + extra - (p + bytes)));
     if (bytes >= HUGE_MIN && allocator.alloc == default_alloc) advise_huge(p, bytes);
     count_bytes(bytes);
     return p;
 }
+
+void *pha__alloc(size_t n, size_t size) { return take(n, size, WIDE); }
+void *pha__alloc_small(size_t size) { return take(1, size, SMALL); }
 
 void *pha__alloc_zero(size_t n, size_t size)
 {
@@ -125,26 +136,29 @@ void *pha__alloc_zero(size_t n, size_t size)
     return p;
 }
 
-static head *head_of(void *p) { return (head *)(void *)((char *)p - PHA__ALIGN); }
+static head *head_of(void *p, size_t align) { return (head *)(void *)((char *)p - align); }
 
 void *pha__realloc(void *p, size_t n, size_t size)
 {
     void *q = pha__alloc(n, size);
     if (!q || !p) return q;
-    size_t old = head_of(p)->size;
+    size_t old = head_of(p, WIDE)->size;
     memcpy(q, p, old < n * size ? old : n * size);
     pha__free(p);
     return q;
 }
 
-void pha__free(void *p)
+static void give(void *p, size_t align)
 {
     if (!p) return;
-    head h = *head_of(p);
+    head h = *head_of(p, align);
     atomic_fetch_sub(&held, h.size);
-    PERMIT(h.raw, h.size + EXTRA);
+    PERMIT(h.raw, h.size + EXTRA(align));
     allocator.free(allocator.context, h.raw);
 }
+
+void pha__free(void *p) { give(p, WIDE); }
+void pha__free_small(void *p) { give(p, SMALL); }
 
 char *pha__strdup(const char *s)
 {

@@ -19,6 +19,10 @@ void *pha__alloc_zero(size_t n, size_t size);
 void *pha__realloc(void *p, size_t n, size_t size);
 void pha__free(void *p); /* NULL is allowed */
 char *pha__strdup(const char *s);
+/* The same where there are very many of some bytes each: 16-byte aligned, with less around them. */
+#define PHA__ALIGN_SMALL 16
+void *pha__alloc_small(size_t size);
+void pha__free_small(void *p); /* of pha__alloc_small only; NULL is allowed */
 
 /* The allocator of the caller: `alloc` returns memory of any alignment or NULL. Both NULL: malloc and free. Only while
  * nothing is held. */

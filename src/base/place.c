@@ -35,9 +35,9 @@ static pha_status check_file(const char *folder, const char *name)
 static pha_status look(const char *folder, const pha__kind *kind, bool unfinished, char *const *names, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *end = strrchr(names[i], '.');
-        bool half = unfinished && end && !strcmp(end, ".tmp");
-        if (!half && !kind->part(names[i]))
+        char whole[256];
+        pha__whole_name(whole, names[i]);
+        if (!kind->part(unfinished ? whole : names[i]))
             FAIL(USAGE, "%s: holds '%s', which is no part of %s; choose another folder or remove it", folder, names[i],
                  kind->what);
         TRY(check_file(folder, names[i]));
@@ -68,8 +68,6 @@ void pha__sweep(const char *folder, const pha__kind *kind)
     pha__message_restore(&first);
 }
 
-/* ---- claims ---------------------------------------------------------------------------------------------- */
-
 static pha_status make_parent(char *path)
 {
     char *slash = strrchr(path, '/');
@@ -80,16 +78,18 @@ static pha_status make_parent(char *path)
     return status;
 }
 
-static pha_status lock(pha__claim *c)
+pha_status pha__place_lock(pha__lock *lock, const char *place, const char *who)
 {
     char *name;
-    TRY(pha__beside(&name, c->to, "lock"));
-    pha_status status = make_parent(c->to);
-    if (!status) status = pha__lock_open(&c->lock, name);
+    TRY(pha__beside(&name, place, "lock"));
+    pha_status status = make_parent(name);
+    if (!status) status = pha__lock_open(lock, name);
     pha__free(name);
-    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is writing it", c->to);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: %s is writing it", place, who);
     return status;
 }
+
+/* ---- claims ---------------------------------------------------------------------------------------------- */
 
 pha_status pha__place_settle(const char *place, const pha__kind *kind)
 {
@@ -108,7 +108,7 @@ static pha_status open_claim(pha__claim *c, const char *folder, const pha__kind 
     pha__str_printf(&beside, "%s.writing", c->to);
     c->beside = beside.data;
     if (beside.failed) FAIL(NO_MEMORY, "no memory for the name of a folder");
-    TRY(lock(c));
+    TRY(pha__place_lock(&c->lock, c->to, "another process"));
     TRY(pha__place_settle(c->to, kind));
     TRY(pha__may_replace(c->to, kind, false));
     TRY(pha__may_replace(c->beside, kind, true));

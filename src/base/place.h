@@ -24,6 +24,9 @@ pha_status pha__may_replace(const char *folder, const pha__kind *kind, bool unfi
  * stays, and so does the recorded message. */
 void pha__sweep(const char *folder, const pha__kind *kind);
 
+/* Locks the place DIR/NAME by DIR/.NAME.lock; DIR is made if need be. PHA_USAGE: "NAME: `who` is writing it". */
+pha_status pha__place_lock(pha__lock *lock, const char *place, const char *who);
+
 /* What a replacement of this place that was broken off left goes back, or away. The caller has the place's lock. */
 pha_status pha__place_settle(const char *place, const pha__kind *kind);
 

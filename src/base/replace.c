@@ -68,7 +68,7 @@ pha_status pha__beside(char **out, const char *path, const char *suffix)
     size_t end = without_slashes(path), base = end;
     while (base > 0 && path[base - 1] != '/') base--;
     if (base == end || (end - base <= 2 && strncmp(path + base, "..", end - base) == 0))
-        FAIL(USAGE, "'%s': the folder to write needs a name of its own", path);
+        FAIL(USAGE, "'%s': what is to be written needs a name of its own", path);
     pha__str_printf(&name, "%.*s.%.*s.%s", (int)base, path, (int)(end - base), path + base, suffix);
     return take(out, &name);
 }

@@ -1,13 +1,12 @@
 /* writer.c -- a file written beside its final name, synced and renamed
  *
- * The file beside is PATH.tmp, so that what a killed process left is overwritten by the next attempt. A lock on it,
- * which dies with the process, keeps two processes from writing the same file at once.
+ * The file beside NAME is .NAME.pha-tmp, a name that is ours, so that what a killed process left is overwritten by the
+ * next attempt. A lock on it, which dies with the process, keeps two processes from writing the same file at once.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,7 +20,7 @@
 struct pha__writer {
     int fd;
     pha_status status;  /* of the first failure */
-    char error[512];    /* its message */
+    pha__message error; /* its message */
     uint64_t flushed;   /* bytes that the system has */
     size_t used;        /* bytes in the buffer */
     char *path, *beside;
@@ -32,7 +31,7 @@ struct pha__writer {
 static pha_status keep(pha__writer *w, pha_status status)
 {
     w->status = status;
-    strncpy(w->error, pha_errmsg(), sizeof w->error - 1);
+    w->error = pha__message_keep();
     return status;
 }
 
@@ -41,7 +40,11 @@ static pha_status fail(pha__writer *w, const char *what)
     return keep(w, pha__fail(PHA_IO, "%s: %s: %s", w->path, what, pha__error_text(errno)));
 }
 
-static pha_status failed_before(const pha__writer *w) { return pha__fail(w->status, "%s", w->error); }
+static pha_status failed_before(const pha__writer *w)
+{
+    pha__message_restore(&w->error);
+    return w->status;
+}
 
 static void release(pha__writer *w)
 {
@@ -57,23 +60,35 @@ const char *pha__error_text(int error)
     return strerror(error);
 }
 
-/* Opens and locks PATH.tmp. Between the two another process may have renamed it away: then once more. */
+static const char suffix[] = "pha-tmp";
+
+void pha__whole_name(char whole[256], const char *name)
+{
+    size_t n = strlen(name), end = sizeof suffix; /* with its dot */
+    bool half = n > 1 + end && name[0] == '.' && name[n - end] == '.' && !strcmp(name + n - end + 1, suffix);
+    pha__print(whole, 256, "%.*s", half ? (int)(n - end - 1) : (int)n, name + half);
+}
+
+/* What is renamed to the name of a device or a pipe would put an end to it. */
+static pha_status check_place(const char *path)
+{
+    struct stat info;
+    if (stat(path, &info) != 0 || S_ISREG(info.st_mode)) return PHA_OK;
+    FAIL(IO, "%s: is there and no regular file; choose another name", path);
+}
+
 static pha_status open_beside(pha__writer *w)
 {
-    for (;;) {
-        struct stat mine, named;
-        w->fd = pha__sys_create(w->beside, O_RDWR | O_NOFOLLOW);
-        if (w->fd < 0) return fail(w, "cannot create");
-        if (flock(w->fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
-            return keep(w, pha__fail(PHA_USAGE, "%s: another process is writing it", w->path));
-        if (fstat(w->fd, &mine) != 0) return fail(w, "cannot create");
-        if (!S_ISREG(mine.st_mode))
-            return keep(w, pha__fail(PHA_IO, "%s: is in the way and no regular file; remove it", w->beside));
-        if (stat(w->beside, &named) == 0 && mine.st_ino == named.st_ino && mine.st_dev == named.st_dev) break;
-        close(w->fd);
-    }
-    if (pha__sys_truncate(w->fd) != 0) return fail(w, "cannot empty the file beside it");
-    return PHA_OK;
+    struct stat info;
+    int error = pha__open_locked(&w->fd, w->beside);
+    if (error == EWOULDBLOCK) FAIL(USAGE, "%s: another process is writing it", w->path);
+    if (error) FAIL(IO, "%s: cannot create: %s", w->path, pha__error_text(error));
+    if (fstat(w->fd, &info) != 0 || !S_ISREG(info.st_mode))
+        FAIL(IO, "%s: is in the way and no regular file; remove it", w->beside);
+    if (pha__sys_truncate(w->fd) == 0) return PHA_OK;
+    pha_status status = fail(w, "cannot empty the file beside it");
+    pha__sys_remove(w->beside);
+    return status;
 }
 
 pha_status pha__writer_open(pha__writer **out, const char *path)
@@ -84,15 +99,9 @@ pha_status pha__writer_open(pha__writer **out, const char *path)
     memset(w, 0, sizeof *w);
     w->fd = -1;
     pha_status status = pha__resolve(&w->path, path);
-    if (!status) {
-        w->beside = pha__alloc(strlen(w->path) + 5, 1);
-        status = w->beside ? PHA_OK : PHA_NO_MEMORY;
-    }
-    if (!status) {
-        strcpy(w->beside, w->path);
-        strcat(w->beside, ".tmp");
-        status = open_beside(w);
-    }
+    if (!status) status = check_place(w->path);
+    if (!status) status = pha__beside(&w->beside, w->path, suffix);
+    if (!status) status = open_beside(w);
     if (status != PHA_OK) release(w);
     else *out = w;
     return status;

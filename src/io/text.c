@@ -100,6 +100,8 @@ bool pha__text_is_blank(const char *s, size_t n)
     return true;
 }
 
+size_t pha__text_mark(const char *s, size_t n) { return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
+
 /* Looks in the first `limit` bytes for the beginning of the next document: its offset, or 0. A text line that happens
  * to read " = b = " follows text; a title follows an empty line, or begins the file. */
 static size_t find_heading(pha__text *t, size_t limit)

@@ -81,6 +81,9 @@ void pha__text_get_stats(const pha__text *t, pha__text_stats *out);
  * that can be; 0: there is none. text[high] must exist. */
 size_t pha__text_cut(const char *text, size_t low, size_t high, pha__cuts cuts);
 
+/* White space of ASCII, in any locale. */
+static inline bool pha__text_is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
+
 /* Counts words (runs of bytes that are not ASCII white space) and newlines. `before` is the byte before the text, or
  * '\n' at the beginning. */
 void pha__text_count(const char *text, size_t size, char before, uint64_t *words, uint64_t *lines);

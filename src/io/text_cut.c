@@ -22,8 +22,6 @@
 #include "base/utf8.h"
 #include "io/text.h"
 
-static inline bool is_space(unsigned char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 static inline bool is_alnum(unsigned char c)
 {
     return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'z');
@@ -61,7 +59,7 @@ static bool solid_at(const unsigned char *text, size_t p, size_t high)
 
 static bool may_cut(const unsigned char *text, size_t low, size_t p, size_t high, pha__cuts cuts)
 {
-    if (is_space(text[p]))
+    if (pha__text_is_space((char)text[p]))
         return cuts & (text[p] == ' ' ? PHA__CUT_BLANK : PHA__CUT_LINE_END) && solid_before(text, low, p);
     return cuts & PHA__CUT_LINE && text[p - 1] == '\n' && solid_at(text, p, high);
 }
@@ -81,9 +79,9 @@ size_t pha__text_cut(const char *text, size_t low, size_t high, pha__cuts cuts)
 void pha__text_count(const char *text, size_t size, char before, uint64_t *words, uint64_t *lines)
 {
     uint64_t starts = 0, newlines = 0;
-    bool space = is_space((unsigned char)before);
+    bool space = pha__text_is_space(before);
     for (size_t i = 0; i < size; i++) {
-        bool now = is_space((unsigned char)text[i]);
+        bool now = pha__text_is_space(text[i]);
         starts += space & !now;
         newlines += text[i] == '\n';
         space = now;

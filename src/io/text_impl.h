@@ -49,6 +49,7 @@ pha_status pha__text_fill(pha__text *t, size_t want);
  * once per file. text[size] must exist. */
 size_t pha__text_cut_anywhere(pha__text *t, const char *text, size_t size);
 bool pha__text_is_blank(const char *s, size_t n);
+size_t pha__text_mark(const char *s, size_t n); /* bytes of the byte order mark that a text begins with, or 0 */
 
 /* The next piece of a file of JSON; piece->data stays NULL at its end. */
 pha_status pha__text_next_json(pha__text *t, pha__piece *piece);

@@ -6,8 +6,6 @@
 
 enum { LOOK = 65536 }; /* bytes in which a line that is no object is known as such */
 
-static size_t skip_mark(const char *s, size_t n) { return n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0 ? 3 : 0; }
-
 static const char *wrong_of(pha__json_found found, const pha__json_text *text)
 {
     switch (found) {
@@ -24,7 +22,7 @@ static const char *wrong_of(pha__json_found found, const pha__json_text *text)
 /* How much may be read of a line whose first bytes are these. What does not begin as an object does is none. */
 static size_t most_of(const pha__text *t, const char *s, size_t n)
 {
-    size_t at = skip_mark(s, n);
+    size_t at = pha__text_mark(s, n);
     while (at < n && pha__text_is_blank(s + at, 1)) at++;
     return at == n || s[at] == '{' || t->options.max_line < LOOK ? t->options.max_line : LOOK;
 }
@@ -110,7 +108,7 @@ static pha_status next_of_lines(pha__text *t)
         size_t size;
         TRY(next_line(t, &line, &size));
         if (!line) return PHA_OK;
-        size_t mark = skip_mark(line, size);
+        size_t mark = pha__text_mark(line, size);
         line += mark, size -= mark;
         if (!t->discard && pha__text_is_blank(line, size)) continue;
         TRY(take_line(t, line, size));
@@ -130,7 +128,7 @@ static pha_status between(pha__text *t, bool *more)
 {
     for (;;) {
         TRY(pha__text_fill(t, 3));
-        size_t n = t->end - t->begin, mark = skip_mark(t->buffer + t->begin, n);
+        size_t n = t->end - t->begin, mark = pha__text_mark(t->buffer + t->begin, n);
         char c = n ? t->buffer[t->begin] : 0;
         *more = n > 0;
         if (n == 0 && t->array) return bad_value(t, "the array is not closed; is the file truncated?");

@@ -124,7 +124,7 @@ static pha_status look_for_json(pha__text *t, bool *found, pha__text_kind *kind)
     for (int tries = 0; tries < TRIES;) {
         const char *s = t->buffer + t->begin;
         size_t n = t->end - t->begin, at = from;
-        if (at == 0 && n >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0) at = 3;
+        if (at == 0) at = pha__text_mark(s, n);
         while (at < n && pha__text_is_blank(s + at, 1)) at++;
         bool array = at < n && s[at] == '[';
         at += array;

@@ -44,6 +44,46 @@ static void alloc_counts(void **state)
     assert_int_equal(pha__mem_now(), 0);
 }
 
+static size_t asked;
+
+static void *count_asked(void *context, size_t size)
+{
+    (void)context;
+    asked += size;
+    return malloc(size);
+}
+
+static void free_counted(void *context, void *p)
+{
+    (void)context;
+    free(p);
+}
+
+/* Little is around a small block (but under the sanitizer), and it is counted and fails as any other. */
+static void small_blocks(void **state)
+{
+    (void)state;
+    OK(pha__set_allocator(count_asked, free_counted, NULL));
+    uint64_t count = pha__mem_count();
+    for (size_t size = 0; size < 100; size++) {
+        asked = 0;
+        char *p = pha__alloc_small(size);
+        assert_int_equal((uintptr_t)p % PHA__ALIGN_SMALL, 0);
+        assert_int_equal(pha__mem_now(), size);
+        memset(p, 7, size);
+#ifndef SANITIZED
+        assert_in_range(asked, size + 16, size + 31);
+#endif
+        pha__free_small(p);
+    }
+    assert_int_equal(pha__mem_count() - count, 100);
+    pha__mem_fail_at(1);
+    assert_null(pha__alloc_small(8));
+    pha__free_small(NULL);
+    assert_int_equal(pha__mem_now(), 0);
+    OK(pha__set_allocator(NULL, NULL, NULL));
+}
+
 /* The sanitizer sees the first byte that is too far on both sides, whatever lies there. */
 static void alloc_is_exact(void **state)
 {
@@ -55,6 +95,9 @@ static void alloc_is_exact(void **state)
         assert_true(__asan_address_is_poisoned(p - 1));
         assert_true(__asan_address_is_poisoned(p + size));
         pha__free(p);
+        p = pha__alloc_small(size);
+        assert_true(__asan_address_is_poisoned(p - 1) && __asan_address_is_poisoned(p + size));
+        pha__free_small(p);
     }
 #else
     skip();
@@ -229,8 +272,8 @@ static void hashes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(alloc_counts), cmocka_unit_test(alloc_is_exact), cmocka_unit_test(alloc_overflow),
-        cmocka_unit_test(alloc_fails_on_demand),
+        cmocka_unit_test(alloc_counts), cmocka_unit_test(small_blocks), cmocka_unit_test(alloc_is_exact),
+        cmocka_unit_test(alloc_overflow), cmocka_unit_test(alloc_fails_on_demand),
         cmocka_unit_test(own_allocator), cmocka_unit_test(arenas), cmocka_unit_test(strings),
         cmocka_unit_test(messages), cmocka_unit_test(logging), cmocka_unit_test(hashes),
     };

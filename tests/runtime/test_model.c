@@ -1,9 +1,8 @@
 /* Model folders: what writing one may replace, and what it must leave alone; several writers, kills, links, odd files
  */
-#include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
+#include "support/child.h"
 #include "tiny.h"
 
 static char config[400], model[400];
@@ -71,7 +70,7 @@ static void odd_places(void **state)
     assert_false(pha__exists(beside));
     snprintf(beside, sizeof beside, "%s.writing", folder);
     assert_false(pha__exists(beside));
-    write_file(beside, "model.safetensors.tmp"); /* of a killed run: goes */
+    write_file(beside, ".model.safetensors.pha-tmp"); /* of a killed run: goes */
     OK(pha_model_init(config, 1, NULL, folder));
     assert_false(pha__exists(beside));
     write_file(beside, "chapter1.txt");
@@ -169,6 +168,8 @@ static void several_writers(void **state)
     assert_false(pha__exists(name));
 }
 
+static int init_again(void *folder) { return pha_model_init(config, 2, NULL, folder); }
+
 /* Killed at every system call, also where two names cannot be swapped: the old model or the new one opens. */
 static void killed_writers(void **state)
 {
@@ -182,16 +183,10 @@ static void killed_writers(void **state)
         int news = 0, olds = 0, status = 1;
         for (int n = 1; n < 200 && status; n++) {
             OK(pha_model_init(config, 7, NULL, folder));
-            pid_t child = fork();
-            if (!child) {
-                char text[16];
-                snprintf(text, sizeof text, "%d", n);
-                setenv("PHA_FAULT_EXCHANGE", swaps[k], 1);
-                setenv("PHA_FAULT_WRITE", text, 1);
-                _exit(pha_model_init(config, 2, NULL, folder));
-            }
-            assert_int_equal(waitpid(child, &status, 0), child);
-            assert_true(!status || WIFSIGNALED(status));
+            setenv("PHA_FAULT_EXCHANGE", swaps[k], 1);
+            status = in_child("PHA_FAULT_WRITE", n, init_again, folder);
+            unsetenv("PHA_FAULT_EXCHANGE");
+            assert_true(status <= 0);
             uint64_t now = fingerprint(folder);
             assert_true(now == old || now == new);
             news += now == new, olds += now == old;

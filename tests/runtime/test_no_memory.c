@@ -50,7 +50,7 @@ static void as_it_was(void *context)
     char beside[420];
     snprintf(beside, sizeof beside, "%s.writing", w->place);
     assert_false(pha__exists(beside));
-    snprintf(beside, sizeof beside, "%s.tmp", w->place);
+    snprintf(beside, sizeof beside, "%s/.%s.pha-tmp", root, strrchr(w->place, '/') + 1);
     assert_false(pha__exists(beside));
     assert_true(sum_of(w->place) == w->before);
     OK(w->use(w->place));

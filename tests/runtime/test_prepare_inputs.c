@@ -368,6 +368,12 @@ static void foreign(void **state)
         assert_int_equal(pha__file_size(in_root(name)), 16);
         OK(pha__remove_tree(in_root(".out.partial")));
     }
+    OK(pha__mkdirs(in_root(".out.partial")));
+    assert_int_equal(mkfifo(in_root(".out.partial/train-00000.tok"), 0600), 0);
+    alarm(60); /* a pipe to which nobody writes isn't waited for */
+    FAILS(USAGE, ".out.partial: is in the way", run(o, file, NULL, NULL, &r));
+    alarm(0);
+    OK(pha__remove_tree(in_root(".out.partial")));
     puts_file(".out.partial", "a file");
     FAILS(USAGE, "is in the way", run(o, file, NULL, NULL, &r));
     assert_int_equal(pha__file_size(in_root(".out.partial")), 6);
@@ -381,8 +387,11 @@ static void foreign(void **state)
     OK(run(o, file, NULL, NULL, &r));
     OK(pha__mkdirs(in_root(".out.partial")));
     puts_file(".out.partial/prepare.partial", "");
-    puts_file(".out.partial/input-0.spool.tmp", "half");
-    puts_file(".out.partial/train-00000.tok.tmp", "half");
+    puts_file(".out.partial/.input-0.spool.pha-tmp", "half");
+    puts_file(".out.partial/.train-00000.tok.pha-tmp", "half");
+    OK(run(o, file, NULL, NULL, &r));
+    OK(pha__mkdirs(in_root(".out.partial")));
+    puts_file(".out.partial/.prepare.partial.pha-tmp", ""); /* killed at its first file */
     OK(run(o, file, NULL, NULL, &r));
     OK(pha__mkdirs(in_root(".out.partial")));
     OK(run(o, file, NULL, NULL, &r));

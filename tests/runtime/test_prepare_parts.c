@@ -58,7 +58,7 @@ static void many_copies(void **state)
         for (int i = 0; i < N; i++) {
             char text[32];
             size_t n = (size_t)snprintf(text, sizeof text, "number %d", i);
-            pha__segment valid = {text, n, PHA__SPLIT_VALID, true, true, false}, train = valid;
+            pha__segment valid = {text, n, PHA__SPLIT_VALID, true, true, false, ""}, train = valid;
             train.split = PHA__SPLIT_TRAIN;
             if (pass == 0) OK(pha__copies_remember(c, &valid));
             else if (i % 4 == 0) OK(pha__copies_look(c, &train));
@@ -71,42 +71,52 @@ static void many_copies(void **state)
     pha__copies_close(c);
 }
 
-/* The tokenizer of bytes with another normal form: a ligature becomes 18 characters, more tokens than it has bytes. */
+/* The tokenizer of bytes in the folder root/NAME, but for one member of its file. */
+static const char *bytes_but(const char *name, const char *member, const char *value)
+{
+    pha__tokenizer *t;
+    const char *folder = in_root(name);
+    char path[400], *text;
+    size_t size;
+    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
+    OK(pha__mkdirs(folder));
+    OK(pha__tokenizer_open(&t, "bytes"));
+    OK(pha__tokenizer_save(t, path));
+    pha__tokenizer_close(t);
+    OK(pha__read_file(&text, &size, path, 1 << 20));
+    char *at = strstr(text, member), *end = at ? strstr(at, ",\n") : NULL;
+    assert_non_null(end);
+    pha__str s = {0};
+    pha__str_printf(&s, "%.*s%s: %s%s", (int)(at - text), text, member, value, end);
+    OK(pha__write_file(path, s.data, s.size));
+    pha__free(text);
+    pha__str_free(&s);
+    return folder;
+}
+
+static pha_status prepare(const char *const *inputs, size_t n, const char *tokenizer)
+{
+    pha__prepare_options o;
+    pha__prepare_defaults(&o);
+    o.inputs = inputs, o.n_inputs = n, o.out = in_root("out"), o.tokenizer = tokenizer, o.threads = 2;
+    o.valid_fraction = o.test_fraction = 0;
+    return pha__prepare(&o, NULL);
+}
+
+/* With another normal form: a ligature becomes 18 characters, more tokens than it has bytes. */
 static void more_tokens_than_bytes(void **state)
 {
     (void)state;
-    pha__tokenizer *bytes;
-    char folder[320], path[400], input[320], out[320], *text, *at;
-    size_t size;
-    snprintf(folder, sizeof folder, "%s/nfkd", root);
-    snprintf(input, sizeof input, "%s/in.jsonl", root);
-    snprintf(out, sizeof out, "%s/out", root);
-    snprintf(path, sizeof path, "%s/tokenizer.json", folder);
-    OK(pha__mkdirs(folder));
-    OK(pha__tokenizer_open(&bytes, "bytes"));
-    OK(pha__tokenizer_save(bytes, path));
-    pha__tokenizer_close(bytes);
-    OK(pha__read_file(&text, &size, path, 1 << 20));
-    at = strstr(text, "\"normalizer\": null");
-    assert_non_null(at);
+    const char *tokenizer = bytes_but("nfkd", "\"normalizer\"", "{\"type\": \"NFKD\"}"), *input = in_root("in.jsonl");
     pha__str s = {0};
-    pha__str_printf(&s, "%.*s\"normalizer\": {\"type\": \"NFKD\"}%s", (int)(at - text), text, at + 18);
-    OK(pha__write_file(path, s.data, s.size));
-    pha__free(text);
-    pha__str_clear(&s);
     pha__str_puts(&s, "{\"text\": \"");
     for (int i = 0; i < 3000; i++) pha__str_puts(&s, i % 50 ? "\xef\xb7\xba" : "\xef\xb7\xba and ");
     pha__str_puts(&s, "\"}");
     OK(pha__write_file(input, s.data, s.size));
     pha__str_free(&s);
-    pha__prepare_options o;
-    pha__prepare_result r;
+    OK(prepare(&input, 1, tokenizer));
     pha__tokens *t;
-    pha__prepare_defaults(&o);
-    o.inputs = (const char *[]){input}, o.n_inputs = 1, o.out = out, o.tokenizer = folder, o.threads = 2;
-    o.valid_fraction = o.test_fraction = 0;
-    OK(pha__prepare(&o, &r));
-    OK(pha__tokens_open(&t, out, "train", true));
+    OK(pha__tokens_open(&t, in_root("out"), "train", true));
     int32_t first[9], last;
     uint64_t n = pha__tokens_count(t);
     assert_int_equal(n, 3000 * 33 + 60 * 5 + 1);
@@ -117,9 +127,33 @@ static void more_tokens_than_bytes(void **state)
     pha__tokens_close(t);
 }
 
+/* What another thread says of a text that cannot be encoded is said, with the file. */
+static void failing_thread(void **state)
+{
+    (void)state;
+    const char *inputs[16];
+    char slow[4000];
+    memset(slow, 'a', sizeof slow);
+    memcpy(slow + sizeof slow - 2, "xb", 2);
+    for (int i = 0; i < 16; i++) {
+        bool good = i < 5;
+        inputs[i] = strdup(in_root((char[]){(char)('a' + i), 0}));
+        OK(pha__write_file(inputs[i], good ? "good" : slow, good ? 4 : sizeof slow));
+    }
+    const char *tokenizer = bytes_but("slow", "\"pre_tokenizer\"",
+                                      "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": "
+                                      "{\"Regex\": \"(a+)+b\"}, \"behavior\": \"Isolated\"}, {\"type\": "
+                                      "\"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": false}]}");
+    for (int round = 0; round < 4; round++)
+        FAILS(BAD_INPUT, "/f: encoding failed: a pattern of the tokenizer takes too long on this text",
+              prepare(inputs, 16, tokenizer));
+    for (int i = 0; i < 16; i++) free((void *)(uintptr_t)inputs[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(sample), cmocka_unit_test(many_copies),
-                                       cmocka_unit_test(more_tokens_than_bytes)};
+                                       cmocka_unit_test(more_tokens_than_bytes),
+                                       cmocka_unit_test(failing_thread)};
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -1,11 +1,11 @@
 /* Reading in pieces: every cut of every model gives the bits of the whole text; files, copies, threads, limits */
 #include <pthread.h>
-#include <sys/wait.h>
 
 #include "base/hash.h"
 #include "base/rng.h"
 #include "runtime/infer/session.h"
 #include "support/allocations.h"
+#include "support/child.h"
 #include "tiny.h"
 
 enum { N = 90, V = 256 };
@@ -344,11 +344,14 @@ static void memory(void **state)
     pha_model_close(m);
 }
 
+static int save_again(void *s) { return pha_session_save(s, in_root("saved-state")); }
+
 /* Killed, or out of space, at every system call of a save over an older one: the file has the old state or the new. */
 static void disturbed_saves(void **state)
 {
     (void)state;
-    char path[400], text[16];
+    static const char *const faults[] = {"PHA_FAULT_WRITE", "PHA_FAULT_ENOSPC", "PHA_FAULT_EIO"};
+    char path[400];
     int32_t ids[N];
     pha_model *m = tiny_model("saved", lab_find("default"), V, NULL);
     lab_tokens(ids, NULL, N, V, 0, 6);
@@ -361,14 +364,8 @@ static void disturbed_saves(void **state)
         OK(pha_session_save(s, path));
         OK(pha_session_feed(s, ids + 5, 1, NULL));
         for (int n = 1; n < 50 && status; n++) {
-            pid_t child = fork();
-            if (!child) {
-                snprintf(text, sizeof text, "%d", n);
-                setenv(k == 0 ? "PHA_FAULT_WRITE" : k == 1 ? "PHA_FAULT_ENOSPC" : "PHA_FAULT_EIO", text, 1);
-                _exit(pha_session_save(s, path));
-            }
-            assert_int_equal(waitpid(child, &status, 0), child);
-            assert_true(!status || (k ? WEXITSTATUS(status) == PHA_IO : WIFSIGNALED(status)));
+            status = in_child(faults[k], n, save_again, s);
+            assert_true(!status || status == (k ? PHA_IO : -1));
             OK(pha_session_load(t, path));
             int64_t position = pha_session_position(t);
             assert_true(position == 5 || position == 6);

@@ -53,10 +53,7 @@ int32_t pha__end_by_name(const pha__tokenizer *t)
 
 static bool is_text(const unsigned char *s, size_t size)
 {
-    int32_t code;
-    for (size_t i = 0; i < size; i += (size_t)pha__utf8_decode(s + i, size - i, &code))
-        if (s[i] >= 0x80 && (pha__utf8_decode(s + i, size - i, &code), code < 0)) return false;
-    return size > 0;
+    return size > 0 && pha__utf8_valid((const char *)s, size);
 }
 
 pha_status pha__tokenizer_set_end(pha__tokenizer *t, const char *text, const char *from)

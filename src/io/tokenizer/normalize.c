@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/utf8.h"
+#include "io/tokenizer/members.h"
 
 static const struct {
     const char *name;
@@ -22,17 +23,16 @@ static const struct {
 
 static pha_status read_one(pha__forms *f, const json_t *json, const char *name, int depth)
 {
-    const char *type = json_string_value(json_object_get(json, "type"));
+    const char *type = pha__type_of(json);
     const json_t *list = json_object_get(json, "normalizers");
-    for (size_t i = 0; type && i < sizeof forms / sizeof *forms; i++) {
+    for (size_t i = 0; i < sizeof forms / sizeof *forms; i++) {
         if (strcmp(type, forms[i].name) != 0) continue;
         if (f->n == PHA__FORMS) FAIL(BAD_INPUT, "%s: the normalizer has more than %d steps", name, PHA__FORMS);
         f->form[f->n++] = (pha__form)i;
         return PHA_OK;
     }
-    if (!type || strcmp(type, "Sequence") || depth > 8)
-        FAIL(BAD_INPUT, "%s: normalizer '%.40s' isn't supported (NFC, NFD, NFKC, NFKD and Sequence are)", name,
-             type ? type : "of no type");
+    if (strcmp(type, "Sequence") || depth > 8)
+        FAIL(BAD_INPUT, "%s: normalizer '%.40s' isn't supported (NFC, NFD, NFKC, NFKD and Sequence are)", name, type);
     for (size_t i = 0; i < json_array_size(list); i++) TRY(read_one(f, json_array_get(list, i), name, depth + 1));
     return PHA_OK;
 }

@@ -6,17 +6,7 @@
 
 #include <string.h>
 
-static const char *type_of(const json_t *object)
-{
-    const char *s = json_string_value(json_object_get(object, "type"));
-    return s ? s : "of no type";
-}
-
-static bool flag(const json_t *object, const char *key, bool missing)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_boolean(value) ? json_is_true(value) : missing;
-}
+#include "io/tokenizer/members.h"
 
 /* Adds a step, which the hash then covers with `detail`. */
 static pha_status add(pha__pipeline *p, pha__step step, const char *detail, const char *name)
@@ -38,7 +28,7 @@ static pha_status read_cut(pha__cut *out, const json_t *json, const char *missin
     if (!text) text = missing;
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (!strcmp(text, names[i])) return *out = (pha__cut)i, PHA_OK;
-    FAIL(BAD_INPUT, "%s: pre_tokenizer '%.40s' with behavior '%.40s', which isn't supported", name, type_of(json),
+    FAIL(BAD_INPUT, "%s: pre_tokenizer '%.40s' with behavior '%.40s', which isn't supported", name, pha__type_of(json),
          text);
 }
 
@@ -72,7 +62,7 @@ static pha_status read_split(pha__pipeline *p, const json_t *json, const char *n
     const json_t *pattern = json_object_get(json, "pattern");
     const char *regex = json_string_value(json_object_get(pattern, "Regex"));
     const char *text = json_string_value(json_object_get(pattern, "String"));
-    pha__step step = {.kind = PHA__STEP_REGEX, .invert = flag(json, "invert", false)};
+    pha__step step = {.kind = PHA__STEP_REGEX, .invert = pha__flag(json, "invert", false)};
     if (!regex == !text)
         FAIL(BAD_INPUT, "%s: pre_tokenizer Split without a pattern {\"Regex\": ...} or {\"String\": ...}", name);
     TRY(read_cut(&step.cut, json, "", name));
@@ -91,22 +81,22 @@ static pha_status read_byte_level(pha__pipeline *p, const json_t *json, const ch
 {
     for (int i = 0; i < p->n; i++)
         if (p->step[i].kind == PHA__STEP_CHARS) FAIL(BAD_INPUT, "%s: pre_tokenizer ByteLevel is there twice", name);
-    if (flag(json, "add_prefix_space", true)) TRY(add(p, (pha__step){.kind = PHA__STEP_SPACE}, "", name));
-    if (flag(json, "use_regex", true))
+    if (pha__flag(json, "add_prefix_space", true)) TRY(add(p, (pha__step){.kind = PHA__STEP_SPACE}, "", name));
+    if (pha__flag(json, "use_regex", true))
         TRY(add(p, (pha__step){.kind = PHA__STEP_KNOWN, .split = PHA__SPLIT_GPT2}, "", name));
     return add(p, (pha__step){.kind = PHA__STEP_CHARS}, "", name);
 }
 
 static pha_status read_one(pha__pipeline *p, const json_t *json, const char *name, int depth)
 {
-    const char *type = type_of(json);
+    const char *type = pha__type_of(json);
     const json_t *list = json_object_get(json, "pretokenizers");
     pha__step step = {0};
     if (!strcmp(type, "ByteLevel")) return read_byte_level(p, json, name);
     if (!strcmp(type, "Split")) return read_split(p, json, name);
     if (!strcmp(type, "Digits")) {
         step.kind = PHA__STEP_NUMBER;
-        step.cut = flag(json, "individual_digits", false) ? PHA__ISOLATED : PHA__CONTIGUOUS;
+        step.cut = pha__flag(json, "individual_digits", false) ? PHA__ISOLATED : PHA__CONTIGUOUS;
         return add(p, step, "", name);
     }
     if (!strcmp(type, "Punctuation")) {

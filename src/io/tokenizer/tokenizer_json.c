@@ -10,28 +10,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "io/tokenizer/members.h"
 #include "io/tokenizer/tokenizer_impl.h"
 
 static bool absent(const json_t *value) { return !value || json_is_null(value); }
 
-static bool is_type(const json_t *object, const char *type)
-{
-    const char *s = json_string_value(json_object_get(object, "type"));
-    return s && strcmp(s, type) == 0;
-}
-
-static const char *type_of(const json_t *object)
-{
-    const char *s = json_string_value(json_object_get(object, "type"));
-    return s ? s : "of no type";
-}
-
-/* A boolean member that may be missing. */
-static bool flag(const json_t *object, const char *key, bool missing)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_boolean(value) ? json_is_true(value) : missing;
-}
+static bool is_type(const json_t *object, const char *type) { return !strcmp(pha__type_of(object), type); }
 
 /* ByteLevel itself or somewhere in a sequence. */
 static bool is_byte_level(const json_t *json, const char *list)
@@ -47,13 +31,14 @@ static pha_status check_unsupported(const json_t *root, const json_t *model, con
 {
     if (!json_is_object(root)) FAIL(BAD_INPUT, "%s: not a tokenizer.json (no object)", name);
     const json_t *decoder = json_object_get(root, "decoder");
-    if (flag(model, "byte_fallback", false) && !is_byte_level(json_object_get(root, "pre_tokenizer"), "pretokenizers"))
+    if (pha__flag(model, "byte_fallback", false) &&
+        !is_byte_level(json_object_get(root, "pre_tokenizer"), "pretokenizers"))
         FAIL(BAD_INPUT, "%s: a vocabulary of SentencePiece (byte_fallback); only byte-level BPE is supported", name);
     if (!absent(decoder) && !is_byte_level(decoder, "decoders"))
-        FAIL(BAD_INPUT, "%s: decoder '%.40s' isn't supported (only ByteLevel)", name, type_of(decoder));
+        FAIL(BAD_INPUT, "%s: decoder '%.40s' isn't supported (only ByteLevel)", name, pha__type_of(decoder));
     if (!json_is_object(model)) FAIL(BAD_INPUT, "%s: 'model' is missing or no object", name);
     if (json_object_get(model, "type") && !is_type(model, "BPE"))
-        FAIL(BAD_INPUT, "%s: model '%.40s' isn't supported (only BPE)", name, type_of(model));
+        FAIL(BAD_INPUT, "%s: model '%.40s' isn't supported (only BPE)", name, pha__type_of(model));
     const json_t *dropout = json_object_get(model, "dropout");
     if (!absent(dropout) && !(json_is_number(dropout) && json_number_value(dropout) == 0))
         FAIL(BAD_INPUT, "%s: model.dropout isn't supported", name);
@@ -90,7 +75,7 @@ static void note_post_processor(const json_t *post, const char *name)
     if (absent(post) || is_type(post, "ByteLevel") || is_type(post, "Sequence") || is_type(post, "TemplateProcessing"))
         return;
     pha__log(PHA__LOG_NOTE, "%s: post_processor '%.40s' is not applied: no tokens are put around a text", name,
-             type_of(post));
+             pha__type_of(post));
 }
 
 /* The definitions by id, in fresh memory; the texts stay in the JSON values. */
@@ -117,7 +102,7 @@ static pha_status read_added(pha__token_def *defs, const json_t *added, const js
         int64_t id = json_integer_value(json_object_get(item, "id"));
         const char *content = json_string_value(json_object_get(item, "content"));
         const json_t *other = json_object_get(vocab, content);
-        bool special = flag(item, "special", false);
+        bool special = pha__flag(item, "special", false);
         if (defs[id].kind == PHA__TOKEN_ADDED || defs[id].kind == PHA__TOKEN_SPECIAL)
             FAIL(BAD_INPUT, "%s: added token '%.60s' has the id %lld of '%.60s', or is listed twice", name, content,
                  (long long)id, defs[id].text);
@@ -128,10 +113,10 @@ static pha_status read_added(pha__token_def *defs, const json_t *added, const js
                                     .size = strlen(content),
                                     .in_vocab = other != NULL,
                                     .kind = special ? PHA__TOKEN_SPECIAL : PHA__TOKEN_ADDED,
-                                    .single_word = flag(item, "single_word", false),
-                                    .lstrip = flag(item, "lstrip", false),
-                                    .rstrip = flag(item, "rstrip", false),
-                                    .normalized = flag(item, "normalized", !special)};
+                                    .single_word = pha__flag(item, "single_word", false),
+                                    .lstrip = pha__flag(item, "lstrip", false),
+                                    .rstrip = pha__flag(item, "rstrip", false),
+                                    .normalized = pha__flag(item, "normalized", !special)};
     }
     return PHA_OK;
 }
@@ -240,7 +225,7 @@ static pha_status parse(pha__tokenizer **t, const json_t *root, const char *name
     TRY(read_tokens(t, root, json_object_get(model, "vocab"), name));
     TRY(pha__pipeline_read(&(*t)->pipeline, &(*t)->split, &(*t)->add_prefix_space,
                            json_object_get(root, "pre_tokenizer"), name));
-    (*t)->ignore_merges = flag(model, "ignore_merges", false);
+    (*t)->ignore_merges = pha__flag(model, "ignore_merges", false);
     TRY(read_merges(*t, json_object_get(model, "merges"), name));
     TRY(keep(&(*t)->frame, root, others));
     TRY(keep(&(*t)->model_frame, model, lists));

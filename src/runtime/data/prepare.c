@@ -2,16 +2,13 @@
 #include "runtime/data/prepare.h"
 
 #include <inttypes.h>
-#include <math.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/print.h"
 #include "base/range.h"
-#include "base/rng.h"
 #include "base/utf8.h"
 #include "runtime/data/prepare_impl.h"
 
@@ -44,23 +41,16 @@ typedef struct prepare {
     bool stopped;
 } prepare;
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static void begin_phase(prepare *p, const char *phase, uint64_t total)
 {
     p->progress = (pha__prepare_progress){.phase = phase, .total = total};
-    p->phase_began = now(), p->last_told = 0;
+    p->phase_began = pha__seconds(), p->last_told = 0;
 }
 
 /* At most ten times a second, and at the end of a phase. */
 static void tell(prepare *p, bool last)
 {
-    double time = now();
+    double time = pha__seconds();
     if (!p->o->progress || (!last && time - p->last_told < 0.1)) return;
     p->last_told = time;
     p->progress.seconds = time - p->phase_began;
@@ -86,7 +76,8 @@ static pha_status walk_text(prepare *p, pha__text *text, int split, segment_fn *
         if (!piece.data || p->enough) break;
         p->progress.text_bytes += piece.size;
         while (piece.size) {
-            pha__segment segment = {piece.data, piece.size, split, piece.begins, piece.ends, piece.wikitext};
+            pha__segment segment = {piece.data, piece.size, split, piece.begins, piece.ends, piece.wikitext,
+                                    piece.path};
             if (split < 0)
                 segment = pha__splitter_next(&p->splitter, &piece);
             else
@@ -296,7 +287,7 @@ static pha_status encode_all(prepare *p)
     TRY(pha__batcher_open(&p->batcher, p->tokenizer, p->pool, join, p->writers, infos));
     TRY(walk_all(p, "encoding", encode_segment));
     TRY(pha__batcher_flush(p->batcher));
-    p->result->encode_seconds = now() - p->phase_began;
+    p->result->encode_seconds = pha__seconds() - p->phase_began;
     return finish_splits(p, infos);
 }
 
@@ -412,14 +403,14 @@ pha_status pha__prepare(const pha__prepare_options *options, pha__prepare_result
     prepare p = {.o = &own, .result = result ? result : &unused};
     char *place = NULL; /* behind links, so that the folder is replaced there */
     *p.result = (pha__prepare_result){0};
-    double began = now();
+    double began = pha__seconds();
     pha_status status = own.out && *own.out ? pha__resolve(&place, own.out) : PHA_OK;
     if (place) own.out = place;
     if (!status) status = run(&p);
-    char message[1024]; /* of the failure: closing may fail too */
-    pha__print(message, sizeof message, "%s", pha_errmsg());
-    p.result->seconds = now() - began;
+    pha__message message = pha__message_keep(); /* of the failure: closing may fail too */
+    p.result->seconds = pha__seconds() - began;
     close_all(&p);
     pha__free(place);
-    return status ? pha__fail(status, "%s", message) : PHA_OK;
+    pha__message_restore(&message);
+    return status;
 }

@@ -22,8 +22,7 @@ struct pha__copies {
     size_t capacity, used, most;
     unsigned zeros;    /* leading zero bits that a hash must have */
     uint64_t in_train; /* documents of train that lie elsewhere, too */
-    bool open;         /* a document has begun */
-    uint64_t hash;     /* of it so far */
+    uint64_t hash;     /* of the document so far; 0: none */
     int split;
 };
 
@@ -76,31 +75,26 @@ static pha_status make_room(pha__copies *c)
     return PHA_OK;
 }
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /* White space around a document is no part of what is compared. */
 static void add_text(pha__copies *c, const pha__segment *s)
 {
     const char *text = s->data;
     size_t n = s->size;
-    while (s->begins && n && is_space(*text)) text++, n--;
-    while (s->ends && n && is_space(text[n - 1])) n--;
+    while (s->begins && n && pha__text_is_space(*text)) text++, n--;
+    while (s->ends && n && pha__text_is_space(text[n - 1])) n--;
     if (n) c->hash = pha__hash(text, n, c->hash);
 }
 
 static pha_status end_document(pha__copies *c, bool look)
 {
     uint64_t hash = c->hash;
-    bool counts = c->open && hash && kept(c, hash);
-    c->open = false;
-    if (!counts) return PHA_OK;
+    c->hash = 0;
+    if (!hash || !kept(c, hash)) return PHA_OK;
     entry *e = find(c, hash);
-    if (look) {
-        c->in_train += c->split == PHA__SPLIT_TRAIN && e->hash;
-        if (c->split == PHA__SPLIT_TRAIN && e->hash) e->n[PHA__SPLIT_TRAIN] = 1;
+    if (look) { /* it is one of train */
+        if (e->hash) c->in_train++, e->n[PHA__SPLIT_TRAIN] = 1;
         return PHA_OK;
     }
-    if (c->split == PHA__SPLIT_TRAIN) return PHA_OK;
     c->used += !e->hash;
     e->hash = hash;
     e->n[c->split]++;
@@ -111,7 +105,7 @@ static pha_status add(pha__copies *c, const pha__segment *s, bool look)
 {
     if (s->begins) {
         TRY(end_document(c, look));
-        c->open = true, c->hash = 0, c->split = s->split;
+        c->split = s->split;
     }
     add_text(c, s);
     return s->ends ? end_document(c, look) : PHA_OK;
@@ -133,7 +127,7 @@ pha_status pha__copies_end_pass(pha__copies *c, bool look) { return end_document
 void pha__copies_forget(pha__copies *c)
 {
     memset(c->table, 0, c->capacity * sizeof *c->table);
-    c->used = 0, c->zeros = 0, c->in_train = 0, c->open = false;
+    c->used = 0, c->zeros = 0, c->in_train = 0, c->hash = 0;
 }
 
 bool pha__copies_count(const pha__copies *c, uint64_t documents[PHA__DATA_SPLITS])

@@ -3,7 +3,6 @@
  * A segment begins and ends where cutting does not change the encoding (io/text_cut.c), so each is encoded alone and
  * the tokens do not depend on how the text was cut or who encoded which segment.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -17,10 +16,18 @@ typedef struct task {
     int32_t *own;        /* there were more than bytes: a normal form, or spaces put in front of words */
     size_t n;
     uint64_t words, lines;
+    const char *path; /* of the text's file */
     int split;
     bool begins, ends, eot;
     char before; /* the byte before the text in its document, '\n' at its beginning */
 } task;
+
+typedef struct worker { /* a thread's own */
+    pha__encoder *encoder;
+    pha_status status; /* of the first of its tasks that failed, ... */
+    size_t failed;     /* ... which one that was, and what it said */
+    pha__message message;
+} worker;
 
 struct pha__batcher {
     const pha__tokenizer *tokenizer;
@@ -28,8 +35,7 @@ struct pha__batcher {
     pha__join join;
     pha__tokens_writer **writers;
     pha__split_info *infos;
-    pha__encoder **encoders; /* one per thread */
-    pha_status *status;      /* one per task: written by one thread each */
+    worker *workers; /* one per thread */
     char *text;
     int32_t *ids; /* most tokens are at least one byte; two more per task: a prefix space, <|endoftext|> */
     size_t used, capacity;
@@ -53,11 +59,10 @@ static pha_status reserve(pha__batcher *b, size_t capacity)
 static pha_status open_batcher(pha__batcher *b)
 {
     size_t threads = (size_t)pha__pool_threads(b->pool), capacity = threads * BATCH_PER_THREAD;
-    b->encoders = pha__alloc_zero(threads, sizeof *b->encoders);
+    b->workers = pha__alloc_zero(threads, sizeof *b->workers);
     b->tasks = pha__alloc(MAX_SEGMENTS, sizeof *b->tasks);
-    b->status = pha__alloc(MAX_SEGMENTS, sizeof *b->status);
-    if (!b->encoders || !b->tasks || !b->status) FAIL(NO_MEMORY, "out of memory for encoding");
-    for (size_t i = 0; i < threads; i++) TRY(pha__encoder_open(&b->encoders[i], b->tokenizer));
+    if (!b->workers || !b->tasks) FAIL(NO_MEMORY, "out of memory for encoding");
+    for (size_t i = 0; i < threads; i++) TRY(pha__encoder_open(&b->workers[i].encoder, b->tokenizer));
     return reserve(b, capacity > BATCH_LEAST ? capacity : BATCH_LEAST);
 }
 
@@ -87,10 +92,9 @@ void pha__batcher_close(pha__batcher *b)
 {
     if (!b) return;
     forget(b);
-    for (int i = 0; b->encoders && i < pha__pool_threads(b->pool); i++) pha__encoder_close(b->encoders[i]);
-    pha__free(b->encoders);
+    for (int i = 0; b->workers && i < pha__pool_threads(b->pool); i++) pha__encoder_close(b->workers[i].encoder);
+    pha__free(b->workers);
     pha__free(b->tasks);
-    pha__free(b->status);
     pha__free(b->text);
     pha__free(b->ids);
     pha__free(b);
@@ -101,11 +105,11 @@ void pha__batcher_joined(const pha__batcher *b, uint64_t *with, uint64_t *withou
     *with = b->with, *without = b->without;
 }
 
-static pha_status encode(pha__batcher *b, size_t i, int worker)
+static pha_status encode(pha__batcher *b, size_t i, pha__encoder *encoder)
 {
     task *t = &b->tasks[i];
     const int32_t *from;
-    TRY(pha__encode(b->encoders[worker], b->text + t->offset, t->size, false, &from, &t->n));
+    TRY(pha__encode(encoder, b->text + t->offset, t->size, false, &from, &t->n));
     if (t->n > t->size + 1 && !(t->own = pha__alloc(t->n + 1, sizeof *t->own))) return PHA_NO_MEMORY;
     t->ids = t->own ? t->own : b->ids + t->offset + 2 * i;
     memcpy(t->ids, from, t->n * sizeof *from);
@@ -114,10 +118,28 @@ static pha_status encode(pha__batcher *b, size_t i, int worker)
     return PHA_OK;
 }
 
-static void encode_range(void *context, int64_t begin, int64_t end, int worker)
+/* Tasks are claimed in order, so of those that fail the first is the first of its thread. */
+static void encode_range(void *context, int64_t begin, int64_t end, int number)
 {
     pha__batcher *b = context;
-    for (int64_t i = begin; i < end; i++) b->status[i] = encode(b, (size_t)i, worker);
+    worker *w = &b->workers[number];
+    for (int64_t i = begin; i < end && !w->status; i++) {
+        w->status = encode(b, (size_t)i, w->encoder);
+        if (w->status) w->failed = (size_t)i, w->message = pha__message_keep();
+    }
+}
+
+/* A message is its thread's own: that of the first task that failed is said again on this one. */
+static pha_status check_workers(const pha__batcher *b)
+{
+    const worker *first = NULL;
+    for (int i = 0; i < pha__pool_threads(b->pool); i++) {
+        const worker *w = &b->workers[i];
+        if (w->status && (!first || w->failed < first->failed)) first = w;
+    }
+    if (!first) return PHA_OK;
+    pha__message_restore(&first->message);
+    return pha__fail_in(first->status, "%s: encoding failed", b->tasks[first->failed].path);
 }
 
 /* The first token of a split is never a target: numbers per byte and per word leave out what it stands for, and words
@@ -131,8 +153,8 @@ static void look_at_first(const pha__batcher *b, const task *t, int32_t id, pha_
     if (!bytes || n > t->size) return;
     uint64_t words = 0, lines = 0;
     pha__text_count(text, n, '\n', &words, &lines);
-    bool inside = n > 0 && !isspace((unsigned char)text[n - 1]);
-    bool ends = n < t->size ? isspace((unsigned char)text[n]) : t->ends;
+    bool inside = n > 0 && !pha__text_is_space(text[n - 1]);
+    bool ends = n < t->size ? pha__text_is_space(text[n]) : t->ends;
     info->first_bytes = n;
     info->first_words = lines + words - (inside && !ends);
 }
@@ -140,10 +162,9 @@ static void look_at_first(const pha__batcher *b, const task *t, int32_t id, pha_
 pha_status pha__batcher_flush(pha__batcher *b)
 {
     pha__pool_run(b->pool, (int64_t)b->n, encode_range, b);
+    TRY(check_workers(b));
     for (size_t i = 0; i < b->n; i++) {
         const task *t = &b->tasks[i];
-        if (b->status[i] != PHA_OK) /* the message is another thread's */
-            return pha__fail(b->status[i], "encoding failed: %s", pha_status_text(b->status[i]));
         pha__split_info *info = &b->infos[t->split];
         if (info->tokens == 0 && t->n > 0) look_at_first(b, t, t->ids[0], info);
         info->tokens += t->n, info->bytes += t->size, info->lines += t->lines;
@@ -165,6 +186,7 @@ pha_status pha__batcher_add(pha__batcher *b, const pha__segment *s)
     memcpy(b->text + b->used, s->data, s->size);
     b->tasks[b->n++] = (task){.offset = b->used,
                               .size = s->size,
+                              .path = s->path,
                               .split = s->split,
                               .begins = s->begins,
                               .ends = s->ends,

@@ -1,5 +1,4 @@
 /* prepare_folder.c -- the folder that prepare makes: beside its final place, and never over something else */
-#include <stdio.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -30,15 +29,10 @@ static bool is_part(const char *name)
 
 static const pha__kind data_kind = {"a data folder", (const char *const[]){"data.json", NULL}, is_part};
 
-/* A file of an unfinished folder, or one that was being written. */
+/* A file of an unfinished folder. */
 static bool is_part_of_partial(const char *name)
 {
-    char whole[64];
-    size_t n = strlen(name);
-    if (n >= sizeof whole) return false;
-    memcpy(whole, name, n + 1);
-    if (n > 4 && !strcmp(whole + n - 4, ".tmp")) whole[n - 4] = 0;
-    return is_part(whole) || pha__inputs_is_spool(whole) || !strcmp(whole, marker);
+    return is_part(name) || pha__inputs_is_spool(name) || !strcmp(name, marker);
 }
 
 /* Did pha write this file? What is left of a folder that was being removed has no marker. */
@@ -47,11 +41,10 @@ static bool is_written_by_us(const char *folder, const char *name)
     static const char shard[] = "PHATOK\x1a\n", tokenizer[] = "{\n  \"added_tokens\": [";
     const char *start = is_shard(name) ? shard : !strcmp(name, "tokenizer.json") ? tokenizer : "";
     size_t n = strlen(start);
-    char begin[32];
+    pha__map file = {0};
     char *path = n ? pha__path_join(folder, name) : NULL;
-    FILE *file = path ? fopen(path, "rb") : NULL;
-    bool ours = file && fread(begin, 1, n, file) == n && memcmp(begin, start, n) == 0;
-    if (file) fclose(file);
+    bool ours = path && !pha__map_open(&file, path) && file.size >= n && memcmp(file.data, start, n) == 0;
+    pha__map_close(&file);
     pha__free(path);
     return ours;
 }
@@ -61,9 +54,10 @@ static bool is_left_over(const char *folder, char *const *names, size_t n)
 {
     bool ours = n == 0, parts = true;
     for (size_t i = 0; i < n; i++) {
-        parts = parts && is_part_of_partial(names[i]);
-        ours = ours || !strncmp(names[i], marker, sizeof marker - 1) || !strcmp(names[i], "data.json") ||
-               is_written_by_us(folder, names[i]);
+        char whole[256];
+        pha__whole_name(whole, names[i]);
+        parts = parts && is_part_of_partial(whole);
+        ours = ours || !strcmp(whole, marker) || !strcmp(names[i], "data.json") || is_written_by_us(folder, names[i]);
     }
     return ours && parts;
 }
@@ -115,20 +109,6 @@ static pha_status sweep(const char *partial)
     return remove_partial(partial);
 }
 
-static pha_status lock_out(pha__lock *lock, const char *out)
-{
-    char *path, *slash;
-    TRY(pha__beside(&path, out, "lock"));
-    slash = strrchr(path, '/');
-    if (slash && slash > path) *slash = 0;
-    pha_status status = slash && slash > path ? pha__mkdirs(path) : PHA_OK;
-    if (slash) *slash = '/';
-    if (!status) status = pha__lock_open(lock, path);
-    pha__free(path);
-    if (status == PHA_USAGE) FAIL(USAGE, "%s: another pha prepare is writing it", out);
-    return status;
-}
-
 static pha_status write_marker(const char *path)
 {
     static const char text[] = "pha prepare is writing this folder, or was killed while it did.\n";
@@ -158,7 +138,7 @@ pha_status pha__prepare_place_commit(pha__prepare_place *place, const char *out)
 pha_status pha__prepare_place_open(pha__prepare_place *place, const char *out)
 {
     *place = (pha__prepare_place){0};
-    TRY(lock_out(&place->lock, out));
+    TRY(pha__place_lock(&place->lock, out, "another pha prepare"));
     return make_folder(&place->partial, out);
 }
 

@@ -28,6 +28,7 @@ typedef struct pha__segment {
     size_t size;
     int split;
     bool begins, ends, wikitext; /* of a document, as far as it lies in this split */
+    const char *path;            /* of its file; stays with the list of files */
 } pha__segment;
 pha__segment pha__splitter_next(pha__splitter *s, pha__piece *piece);
 /* The share of the inputs that a split is to have. */

@@ -56,8 +56,6 @@ static int following(const pha__splitter *s)
     return 0;
 }
 
-static bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
-
 /* How good a place text[p] is to begin a split at. */
 typedef enum quality { NOWHERE, WORD, SENTENCE, LINE } quality;
 
@@ -65,11 +63,11 @@ static quality quality_at(const char *text, size_t p)
 {
     char before = text[p - 1];
     if (before == '\n') return LINE;
-    if (!is_space(text[p])) return NOWHERE;
+    if (!pha__text_is_space(text[p])) return NOWHERE;
     size_t end = p;
     while (end > 1 && (text[end - 1] == '"' || text[end - 1] == '\'' || text[end - 1] == ')')) end--;
     if (strchr(".!?", text[end - 1])) return text[end - 1] ? SENTENCE : WORD;
-    return is_space(before) ? NOWHERE : WORD;
+    return pha__text_is_space(before) ? NOWHERE : WORD;
 }
 
 /* The best place in (low, high) to cut a text, of equal ones the nearest to `due`; between two characters if there is
@@ -113,7 +111,8 @@ pha__segment pha__splitter_next(pha__splitter *s, pha__piece *piece)
     s->document += piece->begins;
     size_t n = s->by_position ? stay(s, piece, &last) : piece->size;
     bool whole = n == piece->size, begins = piece->begins || s->switched;
-    pha__segment segment = { piece->data, n, s->now, begins, whole && piece->ends, piece->wikitext };
+    pha__segment segment = { piece->data, n, s->now, begins, whole && piece->ends, piece->wikitext,
+                             piece->path };
     s->switched = last && !segment.ends; /* what is left of the document is one of the next split */
     if (last) s->now = following(s);
     s->position += n;

@@ -8,7 +8,7 @@
  * The name checkpoint.new is given by a rename of what is written and synced, so whoever finds it finishes the turn:
  * last to previous, new to last. Nothing here needs names that are swapped at once, and at any moment two are whole.
  */
-#include <stdio.h>
+#include <errno.h>
 #include <string.h>
 
 #include "base/fault.h"
@@ -49,7 +49,7 @@ static pha_status open_names(generations *g, const char *folder)
 static pha_status move(const char *from, const char *to)
 {
     if (pha__sys_rename(from, to) == 0) return PHA_OK;
-    FAIL(IO, "%s: cannot be renamed to %s", from, to);
+    FAIL(IO, "%s: cannot be renamed to %s: %s", from, to, pha__error_text(errno));
 }
 
 /* Makes room for another of the kind; what is not one stays and is an error. */
@@ -77,8 +77,9 @@ pha_status pha__checkpoint_save(pha_trainer *t)
     pha_status status = turn(&g);
     if (!status) status = pha_trainer_save(t, g.path[NEW]);
     if (!status) status = turn(&g);
+    if (!status) status = pha__prune_snapshots(t, g.path[PREVIOUS]);
     close_names(&g);
-    return status ? status : pha__prune_snapshots(t);
+    return status;
 }
 
 /* ---- loading --------------------------------------------------------------------------------------------- */

@@ -18,9 +18,9 @@ typedef struct named { /* steps whose snapshots are wanted */
 } named;
 
 /* The snapshots of the older checkpoint. An error: it can't be known, so nothing may go. */
-static pha_status add_previous(named *all, const char *folder)
+static pha_status add_previous(named *all, const char *previous)
 {
-    char *path = pha__path_join(folder, "checkpoint.previous/trainer.json");
+    char *path = pha__path_join(previous, "trainer.json");
     if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
     pha_status status = pha__exists(path) ? pha__json_load(&json, path, 1 << 20) : PHA_OK;
@@ -75,11 +75,11 @@ static pha_status prune_one(const named *all, const char *best, const char *name
 
 /* Only after a checkpoint has been written that does not name them: a crash in between must leave all that the last one
  * relies on. */
-pha_status pha__prune_snapshots(const pha_trainer *t)
+pha_status pha__prune_snapshots(const pha_trainer *t, const char *previous)
 {
     named all = {.n = t->n_best};
     for (int i = 0; i < t->n_best; i++) all.step[i] = t->best[i].step;
-    if (add_previous(&all, t->o.out)) return PHA_OK;
+    if (add_previous(&all, previous)) return PHA_OK;
     char *best = pha__path_join(t->o.out, "best"), **names = NULL;
     size_t n = 0;
     pha_status status = !best ? PHA_NO_MEMORY : pha__is_own_dir(best) ? pha__list_dir(&names, &n, best) : PHA_OK;

@@ -22,8 +22,8 @@ static bool has(const char *folder, const char *name)
 /* What is there before the first checkpoint is. */
 static bool of_a_start(const char *name, bool is_run)
 {
-    static const char *const always[] = {"lock", "run.json.tmp"}, *const then[] = {
-        "run.json", "config.json", "config.json.tmp", "checkpoint.new.writing", ".checkpoint.new.lock"};
+    static const char *const always[] = {"lock", ".run.json.pha-tmp"}, *const then[] = {
+        "run.json", "config.json", ".config.json.pha-tmp", "checkpoint.new.writing", ".checkpoint.new.lock"};
     for (size_t i = 0; i < sizeof always / sizeof *always; i++)
         if (!strcmp(name, always[i])) return true;
     for (size_t i = 0; is_run && i < sizeof then / sizeof *then; i++)
@@ -105,39 +105,34 @@ static void sweep_lock(const char *path)
     if (pha__file_size(path) == 0 && !pha__lock_open(&lock, path)) pha__lock_close(&lock);
 }
 
-static const struct {
-    const char *begin, *end;
+static const struct rule {
+    const char *begin, *end; /* end NULL: the whole name */
     sweep *sweep;
-} in_run[] = {{"checkpoint.new.writing", "", sweep_checkpoint}, {"checkpoint.writing", "", sweep_checkpoint},
-              {"model.writing", "", sweep_model},               {".model.average", "", sweep_model},
-              {".model.average.writing", "", sweep_model},      {"model.average.writing", "", sweep_model},
-              {"run.json.tmp", "", sweep_file},                 {"config.json.tmp", "", sweep_file},
-              {".", ".lock", sweep_lock}},
-  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".lock", sweep_lock}};
+} in_run[] = {{"checkpoint.new.writing", NULL, sweep_checkpoint}, {"checkpoint.writing", NULL, sweep_checkpoint},
+              {"model.writing", NULL, sweep_model},               {".model.average", NULL, sweep_model},
+              {".model.average.writing", NULL, sweep_model},      {"model.average.writing", NULL, sweep_model},
+              {".run.json.pha-tmp", NULL, sweep_file},            {".config.json.pha-tmp", NULL, sweep_file},
+              {".", ".lock", sweep_lock},                         {0}},
+  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".lock", sweep_lock}, {0}};
 
-static bool matches(const char *name, const char *begin, const char *end)
+static bool matches(const struct rule *r, const char *name)
 {
-    size_t n = strlen(name), a = strlen(begin), b = strlen(end);
-    if (!b) return !strcmp(name, begin);
-    return n > a + b && !strncmp(name, begin, a) && !strcmp(name + n - b, end);
+    if (!r->end) return !strcmp(name, r->begin);
+    size_t n = strlen(name), a = strlen(r->begin), b = strlen(r->end);
+    return n > a + b && !strncmp(name, r->begin, a) && !strcmp(name + n - b, r->end);
 }
 
-static void sweep_name(const char *folder, const char *name, bool best)
-{
-    size_t n = best ? sizeof in_best / sizeof *in_best : sizeof in_run / sizeof *in_run;
-    char *path = pha__path_join(folder, name);
-    for (size_t i = 0; i < n && path; i++)
-        if (best ? matches(name, in_best[i].begin, in_best[i].end) : matches(name, in_run[i].begin, in_run[i].end))
-            (best ? in_best : in_run)[i].sweep(path);
-    pha__free(path);
-}
-
-static void sweep_folder(const char *folder, bool best)
+static void sweep_folder(const char *folder, const struct rule *rules)
 {
     char **names;
     size_t n;
     if (!pha__is_dir(folder) || pha__list_dir(&names, &n, folder)) return;
-    for (size_t i = 0; i < n; i++) sweep_name(folder, names[i], best);
+    for (size_t i = 0; i < n; i++) {
+        char *path = pha__path_join(folder, names[i]);
+        for (const struct rule *r = rules; path && r->begin; r++)
+            if (matches(r, names[i])) r->sweep(path);
+        pha__free(path);
+    }
     pha__free_list(names, n);
 }
 
@@ -145,8 +140,8 @@ void pha__run_sweep(const char *folder)
 {
     pha__message first = pha__message_keep();
     char *best = pha__path_join(folder, "best");
-    sweep_folder(folder, false);
-    if (best && pha__is_own_dir(best)) sweep_folder(best, true);
+    sweep_folder(folder, in_run);
+    if (best && pha__is_own_dir(best)) sweep_folder(best, in_best);
     pha__free(best);
     pha__message_restore(&first);
 }

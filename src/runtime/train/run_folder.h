@@ -21,7 +21,7 @@ pha_status pha__checkpoint_save(pha_trainer *t);
 /* From the newer one that is whole; *loaded: there was one. PHA_BAD_INPUT for a run that has lost both. */
 pha_status pha__checkpoint_load(pha_trainer *t, bool *loaded);
 
-/* prune.c: removes the snapshots in best/ that neither checkpoint names any more. */
-pha_status pha__prune_snapshots(const pha_trainer *t);
+/* prune.c: removes the snapshots in best/ that neither the trainer nor the checkpoint `previous` names any more. */
+pha_status pha__prune_snapshots(const pha_trainer *t, const char *previous);
 
 #endif

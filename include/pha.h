@@ -7,7 +7,7 @@
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
  * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_eval,
- * pha_eval_positions and pha_task are optional, and so is `size` of pha_tokenizer_decode.
+ * pha_eval_positions, pha_task and pha_check are optional, and so is `size` of pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -235,7 +235,7 @@ typedef struct pha_engine_options {
     int32_t chunk;       /* tokens per run while a prompt is read; 0: 256 */
     int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */
-    const char *device;  /* NULL: PHA_DEVICE, or "cpu" */
+    const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -569,6 +569,37 @@ typedef struct pha_bench_options {
 /* Times random weights on random tokens, and the machine itself. What has no room in memory is listed as skipped.
  * *text: a table or JSON, fresh memory for the caller to pha_free. */
 PHA_API pha_status pha_bench(const pha_bench_options *options, char **text);
+
+/* One promise of docs/spec/numerics.md, tried. */
+typedef struct pha_verdict {
+    const char *what; /* "streaming", ...: constant text */
+    bool passed;
+    double error, limit; /* what was found and what is allowed; limit 0: equal bits were asked for */
+    double seconds;
+    char text[200];      /* what was tried, or what is wrong */
+} pha_verdict;
+
+typedef struct pha_check_options {
+    const char *model; /* a model folder, a run folder (its model) or a configuration, which gets initial values */
+    int threads;       /* 0: PHA_THREADS or all processors */
+    void (*verdict)(void *user, const pha_verdict *verdict); /* called for each as it comes; may be NULL */
+    void *user;
+} pha_check_options;
+
+#define PHA_CHECKS 16
+typedef struct pha_check_result {
+    int n, failed;
+    pha_verdict verdict[PHA_CHECKS];
+    double seconds;
+} pha_check_result;
+
+/* Does this machine compute the model as it should? Reading at once, in pieces, token by token, beside other texts,
+ * from copies and from saved states gives the same bits, on any number of threads; all instruction sets agree within
+ * limits. With a narrow copy of the model (its architecture and switches, small widths, two layers): the same for a
+ * longer text, gradients against differences of the loss, training that is resumed or on other threads, to the bit. The
+ * tokenizer gives bytes and text back. Files lie in $TMPDIR for a while (of a configuration, its weights).
+ * FAILED: a check failed, the result says which; others: none could be made. STOPPED: on a stop request. */
+PHA_API pha_status pha_check(const pha_check_options *options, pha_check_result *result);
 
 /* Writes report.html into a run folder: self-contained, with loss curves, mixing weights by layer, samples (texts that
  * were generated). May be called while the run goes on. */

@@ -1,14 +1,8 @@
-/* cmd_eval.c -- pha eval: the four numbers with their protocol, or logits of given tokens */
+/* cmd_eval.c -- pha eval: the four numbers with their protocol, a task, losses by position, logits of given tokens */
 #include <math.h>
 #include <string.h>
 
-#include "command.h"
-
-typedef struct Options {
-    pha_eval_options o;
-    const char *tokens, *logits;
-    bool json, quiet;
-} Options;
+#include "eval.h"
 
 static const char *const modes[] = {"windows", "sliding", "carried"};
 
@@ -26,7 +20,7 @@ static bool otherwise(const pha_eval_result *r)
     return r->published_words && (r->words != r->published_words || r->end_tokens > 0);
 }
 
-static bool comparable(const Options *a, const pha_eval_result *r)
+static bool comparable(const EvalOptions *a, const pha_eval_result *r)
 {
     return a->o.mode == PHA_EVAL_WINDOWS && r->context == PROTOCOL_WINDOW && whole(r) && long_enough(r) &&
            !otherwise(r) && a->o.rope_theta == 0;
@@ -43,7 +37,7 @@ static size_t add_wikitext(char *text, size_t size, const pha_eval_result *r)
 }
 
 /* How the numbers came about, in a sentence. */
-static void protocol(char *text, size_t size, const Options *a, const pha_eval_result *r)
+static void protocol(char *text, size_t size, const EvalOptions *a, const pha_eval_result *r)
 {
     int T = (int)r->context;
     if (a->o.mode == PHA_EVAL_SLIDING)
@@ -69,7 +63,7 @@ static void protocol(char *text, size_t size, const Options *a, const pha_eval_r
         snprintf(text + n, size - n, "; NOT COMPARABLE with the protocol");
 }
 
-static int print_json(const Options *a, const pha_eval_result *r)
+static int print_json(const EvalOptions *a, const pha_eval_result *r)
 {
     char text[512];
     protocol(text, sizeof text, a, r);
@@ -107,7 +101,7 @@ static int print_json(const Options *a, const pha_eval_result *r)
     return talk_json(all);
 }
 
-static void print_real(const char *name, double value, int decimals, const char *unit)
+void eval_print_real(const char *name, double value, int decimals, const char *unit)
 {
     char text[32];
     if (isnan(value)) printf("%-18s - (a part of the text, or too little of it, was scored)\n", name);
@@ -136,7 +130,7 @@ static void print_positions(const pha_eval_result *r)
     }
 }
 
-static void print_text(const Options *a, const pha_eval_result *r)
+static void print_text(const EvalOptions *a, const pha_eval_result *r)
 {
     char text[512], n[32];
     protocol(text, sizeof text, a, r);
@@ -146,10 +140,10 @@ static void print_text(const Options *a, const pha_eval_result *r)
     if (r->end_tokens) printf("%-18s %s\n", "end tokens", talk_count(n, r->end_tokens));
     print_parts("words", r->words, r->scored_words);
     print_parts("bytes", r->bytes, r->scored_bytes);
-    print_real("token perplexity", r->token_ppl, 4, "");
-    print_real("word perplexity", r->word_ppl, 4, "");
-    print_real("bits per byte", r->bits_per_byte, 5, "");
-    print_real("accuracy", 100 * r->accuracy, 3, " %");
+    eval_print_real("token perplexity", r->token_ppl, 4, "");
+    eval_print_real("word perplexity", r->word_ppl, 4, "");
+    eval_print_real("bits per byte", r->bits_per_byte, 5, "");
+    eval_print_real("accuracy", 100 * r->accuracy, 3, " %");
     print_positions(r);
     talk_note("%s tokens in %s, peak memory %s", talk_count(n, r->tokens), talk_seconds(text, r->seconds),
               talk_bytes(text + 64, (double)r->peak_bytes));
@@ -165,7 +159,7 @@ static int check_logits(const Call *call)
     return PHA_OK;
 }
 
-static int write_logits(Call *call, const Options *a)
+static int write_logits(Call *call, const EvalOptions *a)
 {
     pha_status status = pha_eval_logits(a->o.model, a->tokens, a->logits, a->o.threads);
     if (status) return library_error(call, status);
@@ -174,15 +168,18 @@ static int write_logits(Call *call, const Options *a)
                                "logits", talk_string(a->logits)));
 }
 
-static int check(const Call *call, const Options *a)
+static int check(const Call *call, const EvalOptions *a)
 {
+    if (a->scores || a->max_items) return usage_error(call, "--%s is for --task", a->scores ? "scores" : "max-items");
+    if (a->svg && !a->by_position) return usage_error(call, "--svg is for --by-position");
+    if (a->by_position) return PHA_OK; /* it checks the rest */
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.precision == PHA_BF16)
         return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
     if (a->tokens) return check_logits(call);
     if (!a->o.data)
-        return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote");
+        return usage_error(call, "--data DIR is missing: data folder that `pha prepare` wrote (or --task FILE)");
     if (a->o.mode == PHA_EVAL_SLIDING && a->o.stride == 0)
         return usage_error(call, "--mode sliding needs --stride N, less than --context");
     if (a->o.mode != PHA_EVAL_SLIDING && a->o.stride) return usage_error(call, "--stride is for --mode sliding");
@@ -193,11 +190,13 @@ static int check(const Call *call, const Options *a)
 
 static int run(Call *call, void *options)
 {
-    Options *a = options;
+    EvalOptions *a = options;
     pha_eval_result result = {0};
-    int bad = check(call, a);
+    int bad = a->task ? 0 : check(call, a);
     if (bad) return bad;
     signals_install(false);
+    if (a->task) return eval_task(call, a);
+    if (a->by_position) return eval_positions(call, a);
     if (a->tokens) return write_logits(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     pha_status status = pha_eval(&a->o, &result);
@@ -209,43 +208,56 @@ static int run(Call *call, void *options)
 }
 
 static const Option table[] = {
-    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, o.model), .arg = "DIR", .required = true,
+    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(EvalOptions, o.model), .arg = "DIR", .required = true,
      .help = "model folder"},
-    {.name = "data", .letter = 'd', .kind = OPTION_PATH, FIELD(Options, o.data), .arg = "DIR",
+    {.name = "data", .letter = 'd', .kind = OPTION_PATH, FIELD(EvalOptions, o.data), .arg = "DIR",
      .help = "data folder that `pha prepare` wrote with the model's tokenizer"},
-    {.name = "split", .kind = OPTION_STRING, FIELD(Options, o.split), .fallback = "valid", .arg = "train|valid|test",
-     .help = "what to score"},
-    {.name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(Options, o.context), .fallback = "1024", .low = 1,
+    {.name = "split", .kind = OPTION_STRING, FIELD(EvalOptions, o.split), .fallback = "valid",
+     .arg = "train|valid|test", .help = "what to score"},
+    {.name = "context", .letter = 'T', .kind = OPTION_INT, FIELD(EvalOptions, o.context), .fallback = "1024", .low = 1,
      .high = 1 << 20,
      .also = "window,seq-len,block-size", .help = "tokens in a window"},
-    {.name = "mode", .kind = OPTION_ENUM, FIELD(Options, o.mode), .choices = "windows|sliding|carried",
+    {.name = "mode", .kind = OPTION_ENUM, FIELD(EvalOptions, o.mode), .choices = "windows|sliding|carried",
      .base = PHA_EVAL_WINDOWS,
      .fallback = "windows", .help = "sliding and carried are not comparable with the protocol"},
-    {.name = "stride", .kind = OPTION_INT, FIELD(Options, o.stride), .low = 1, .high = 1 << 20,
+    {.name = "stride", .kind = OPTION_INT, FIELD(EvalOptions, o.stride), .low = 1, .high = 1 << 20,
      .help = "of --mode sliding"},
-    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(Options, o.batch), .fallback = "1", .low = 1,
+    {.name = "batch", .letter = 'b', .kind = OPTION_INT, FIELD(EvalOptions, o.batch), .fallback = "1", .low = 1,
      .high = 65536,
      .also = "batch-size", .help = "windows that run at once"},
-    {.name = "max-tokens", .kind = OPTION_INT, FIELD(Options, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
+    {.name = "max-tokens", .kind = OPTION_INT, FIELD(EvalOptions, o.max_tokens), .low = 1, .high = 1e15, .shown = "all",
      .help = "score only the first tokens of the split"},
-    {.name = "rope-theta", .kind = OPTION_REAL, FIELD(Options, o.rope_theta), .low = 1.5, .high = 1e12,
+    {.name = "rope-theta", .kind = OPTION_REAL, FIELD(EvalOptions, o.rope_theta), .low = 1.5, .high = 1e12,
      .shown = "the model's", .also = "rope-base,rope-freq-base",
      .help = "base of rotary positions in place of the model's"},
-    OPTION_PRECISION(Options, o.precision),
-    {.name = "tokens", .kind = OPTION_PATH, FIELD(Options, tokens), .arg = "FILE.npy",
+    {.name = "by-position", .kind = OPTION_FLAG, FIELD(EvalOptions, by_position), .also = "positions",
+     .help = "losses by the number of tokens in front"},
+    {.name = "svg", .kind = OPTION_PATH, FIELD(EvalOptions, svg), .arg = "FILE",
+     .help = "of --by-position: also draw it"},
+    OPTION_PRECISION(EvalOptions, o.precision),
+    {.name = "tokens", .kind = OPTION_PATH, FIELD(EvalOptions, tokens), .arg = "FILE.npy",
      .help = "token ids (B, T), integers"},
-    {.name = "logits", .kind = OPTION_PATH, FIELD(Options, logits), .arg = "FILE.npy",
+    {.name = "logits", .kind = OPTION_PATH, FIELD(EvalOptions, logits), .arg = "FILE.npy",
      .help = "write the logits of --tokens here (B, T, V), fp32"},
-    OPTION_THREADS(Options, o.threads),
-    OPTION_JSON(Options, json),
-    OPTION_QUIET(Options, quiet),
+    {.name = "task", .kind = OPTION_PATH, FIELD(EvalOptions, task), .arg = "FILE.jsonl", .also = "tasks",
+     .help = "accuracy on a downstream task instead"},
+    {.name = "max-items", .kind = OPTION_INT, FIELD(EvalOptions, max_items), .low = 1, .high = 1e15, .shown = "all",
+     .also = "limit", .help = "only the first items of the task"},
+    {.name = "scores", .kind = OPTION_PATH, FIELD(EvalOptions, scores), .arg = "FILE.jsonl", .also = "log-samples",
+     .help = "write the likelihoods of each item here"},
+    OPTION_THREADS(EvalOptions, o.threads),
+    OPTION_JSON(EvalOptions, json),
+    OPTION_QUIET(EvalOptions, quiet),
     {0},
 };
 
 const Command command_eval = {
     .name = "eval",
-    .summary = "measure a model's perplexity",
-    .usage = "--model DIR --data DIR [--split valid] [options]\n--model DIR --tokens FILE.npy --logits FILE.npy",
+    .summary = "measure a model's perplexity, or its accuracy on a task",
+    .usage = "--model DIR --data DIR [--split valid] [options]\n"
+             "--model DIR --data DIR --by-position [--context 65536] [options]\n"
+             "--model DIR --task FILE.jsonl [options]\n"
+             "--model DIR --tokens FILE.npy --logits FILE.npy",
     .meant = "model/,data",
     .about =
         "Prints token perplexity, tokens scored, word perplexity and bits per byte with the protocol behind them, the "
@@ -256,10 +268,22 @@ const Command command_eval = {
         "Numbers per word and per byte are losses over the words and bytes that they are of: neither the first token, "
         "which is never a target, nor the end tokens between documents, which stand for no text, are in them. A "
         "line's end counts as a word.\n\n"
+        "With --by-position the windows are as long as --context [65536, or the positions of the model], each is "
+        "streamed with a carried state, and losses are printed for position 0, 1, 2 to 3, 4 to 7 and so on: what "
+        "a model makes of a longer context. Memory grows with the window only if the state does, by attention "
+        "without a window.\n\n"
+        "With --task it scores continuations of contexts by their likelihood, as the Language Model Evaluation "
+        "Harness does without examples. The file has an object on each line: {\"text\"}, whose last word is asked "
+        "(LAMBADA); {\"context\", \"target\"}; or a \"context\", \"query\", \"ctx\" or \"goal\" with \"choices\", "
+        "\"endings\" or \"sol1\" and \"sol2\", and a \"label\", \"gold\" or \"answer\" that says which is right, "
+        "from 0. The files of PIQA (labels in X-labels.lst beside X.jsonl) and HellaSwag are known as they are "
+        "published. acc is the accuracy by likelihood, acc_norm by likelihood per character, acc_bytes per byte. "
+        "Longer contexts than --context [the positions of the model, or 2048] lose their beginning.\n\n"
         "With --tokens and --logits it writes logits, to compare with another implementation.",
     .examples = "pha eval --model run/model --data data --split test --json\n"
+                "pha eval --model run/model --task lambada_test.jsonl\n"
                 "pha eval --model run/model --tokens in.npy --logits out.npy",
     .options = table,
-    .size = sizeof(Options),
+    .size = sizeof(EvalOptions),
     .run = run,
 };

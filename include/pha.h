@@ -6,8 +6,8 @@
  * the caller: zero means "default".
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
- * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert and
- * pha_eval are optional, and so is `size` of pha_tokenizer_decode.
+ * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert,
+ * pha_eval, pha_eval_positions, pha_task and pha_check are optional, and so is `size` of pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -242,7 +242,7 @@ typedef struct pha_engine_options {
     int32_t chunk;       /* tokens per run while a prompt is read; 0: 256 */
     int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */
-    const char *device;  /* NULL: PHA_DEVICE, or "cpu" */
+    const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -511,6 +511,28 @@ typedef struct pha_eval_result {
 
 /* Scores a split by the protocol of pha.md 7 (perplexity: Eq. 1 of the paper). STOPPED: on a stop request. */
 PHA_API pha_status pha_eval(const pha_eval_options *options, pha_eval_result *result);
+/* Losses by the number of tokens in front. */
+#define PHA_POSITION_BUCKETS 21
+typedef struct pha_positions_result {
+    double nll, token_ppl; /* of all that was scored, summed in double */
+    uint64_t tokens, windows;
+    int32_t context;
+    /* Position 0, 1, 2 to 3, 4 to 7, ... of a window: part k >= 1 begins at 2^(k-1). The mean loss, and its standard
+     * error as if losses did not depend on each other; NaN where none was scored. */
+    double bucket_nll[PHA_POSITION_BUCKETS], bucket_loss[PHA_POSITION_BUCKETS], bucket_error[PHA_POSITION_BUCKETS];
+    uint64_t bucket_tokens[PHA_POSITION_BUCKETS];
+    bool grows;         /* the state grows with the context: the model has attention without a window */
+    size_t state_bytes; /* of a window */
+    uint64_t tokenizer_hash;
+    double seconds;
+    size_t peak_bytes;
+} pha_positions_result;
+
+/* Scores a split in windows without overlap, as pha_eval does, but streams each one with a carried state: windows may
+ * be as long as 2^20 tokens, and memory grows with them only as the state of the model does. The losses have the bits
+ * of pha_eval with that context. context 0: 65536, or the positions of the model if they are fewer. mode, stride and
+ * batch are not used (USAGE). svg: also write a figure here; may be NULL. STOPPED: on a stop request. */
+PHA_API pha_status pha_eval_positions(const pha_eval_options *options, const char *svg, pha_positions_result *result);
 /* tokens_npy: .npy of integers (B, T), little-endian; writes logits (B, T, V), always fp32, as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
 
@@ -558,6 +580,55 @@ PHA_API pha_status pha_lab(const pha_lab_options *options, char **text);
 PHA_API pha_status pha_lab_examples(const pha_lab_options *options, bool test, uint64_t first, size_t n,
                                     int32_t *inputs, int32_t *targets, int32_t *length, int32_t *vocab_size);
 
+/* ---- downstream tasks ------------------------------------------------------------------------------------- */
+
+/* What the lines of a file ask, decided by the keys of the first one. */
+typedef enum pha_task_form {
+    PHA_TASK_TEXT = 1,  /* "text": its last word, behind the last blank (LAMBADA) */
+    PHA_TASK_TARGET,    /* "context" and "target": the target, a blank in front of it where neither side has one */
+    PHA_TASK_CHOICE,    /* "context", "query", "ctx" or "goal" with a list "choices" or "endings", or "sol1" and "sol2";
+                           "label", "gold" or "answer" is the right one's number from 0, or its text */
+    PHA_TASK_PIQA,      /* "goal", "sol1", "sol2": "Question: {goal}\nAnswer:". Labels as "label", or one a line in
+                           X-labels.lst beside X.jsonl, as published */
+    PHA_TASK_HELLASWAG, /* "activity_label", "ctx_a", "ctx_b", "endings", "label" as published, cleaned as usual */
+} pha_task_form;
+
+typedef struct pha_task_options {
+    const char *model;  /* a folder with a tokenizer */
+    const char *file;   /* JSON lines, also compressed */
+    int32_t context;    /* most tokens that the model reads at once; 0: all its positions, or 2048 if it has no end */
+    int64_t max_items;  /* 0: all */
+    const char *scores; /* write the likelihoods of each item here, as JSON lines; NULL: don't */
+    int threads;        /* 0: PHA_THREADS or all processors */
+    pha_progress_fn *progress;
+    void *user; /* passed to progress */
+} pha_task_options;
+
+typedef struct pha_task_result {
+    pha_task_form form;
+    const char *context_key, *choices_key, *gold_key; /* that were used; constant texts, NULL: none */
+    uint64_t items, truncated; /* of those, some lost the beginning of their context */
+    uint64_t tokens, context_tokens; /* scored; read before them */
+    int32_t context;
+    /* Last words: the share of which each token is the likeliest, and exp of the mean loss of a word. Choices: the
+     * share of items whose right choice is the likeliest: of all; by character (norm); by byte. NaN: not of this form.
+     * The errors are standard errors, NaN of a single item. */
+    double accuracy, accuracy_norm, accuracy_bytes, ppl;
+    double accuracy_error, accuracy_norm_error, accuracy_bytes_error, ppl_error;
+    uint64_t tokenizer_hash;
+    double seconds;
+    size_t peak_bytes;
+} pha_task_result;
+
+/* Scores continuations of contexts by their likelihood, with the definitions of the Language Model Evaluation Harness
+ * for its loglikelihood and multiple_choice tasks without examples: a choice follows the context behind a blank; white
+ * space at the end of a context goes to the continuation, which has the tokens of both together that follow as many as
+ * the context alone has; an empty context is the token that ends a text; what is longer than `context` loses tokens on
+ * the left; special tokens in the text become their ids. All of the file is read and encoded before anything is scored.
+ * A context is read once for its choices. BAD_INPUT: also a line that is not of the form of the first one, and a
+ * continuation that is longer than `context`; the line is named. STOPPED: on a stop request. */
+PHA_API pha_status pha_task(const pha_task_options *options, pha_task_result *result);
+
 /* ---- inspection, benchmarks, reports ---------------------------------------------------------------------- */
 
 typedef enum pha_inspect_what {
@@ -595,6 +666,37 @@ typedef struct pha_bench_options {
 /* Times random weights on random tokens, and the machine itself. What has no room in memory is listed as skipped.
  * *text: a table or JSON, fresh memory for the caller to pha_free. */
 PHA_API pha_status pha_bench(const pha_bench_options *options, char **text);
+
+/* One promise of docs/spec/numerics.md, tried. */
+typedef struct pha_verdict {
+    const char *what; /* "streaming", ...: constant text */
+    bool passed;
+    double error, limit; /* what was found and what is allowed; limit 0: equal bits were asked for */
+    double seconds;
+    char text[200];      /* what was tried, or what is wrong */
+} pha_verdict;
+
+typedef struct pha_check_options {
+    const char *model; /* a model folder, a run folder (its model) or a configuration, which gets initial values */
+    int threads;       /* 0: PHA_THREADS or all processors */
+    void (*verdict)(void *user, const pha_verdict *verdict); /* called for each as it comes; may be NULL */
+    void *user;
+} pha_check_options;
+
+#define PHA_CHECKS 16
+typedef struct pha_check_result {
+    int n, failed;
+    pha_verdict verdict[PHA_CHECKS];
+    double seconds;
+} pha_check_result;
+
+/* Does this machine compute the model as it should? Reading at once, in pieces, token by token, beside other texts,
+ * from copies and from saved states gives the same bits, on any number of threads; all instruction sets agree within
+ * limits. With a narrow copy of the model (its architecture and switches, small widths, two layers): the same for a
+ * longer text, gradients against differences of the loss, training that is resumed or on other threads, to the bit. The
+ * tokenizer gives bytes and text back. Files lie in $TMPDIR for a while (of a configuration, its weights).
+ * FAILED: a check failed, the result says which; others: none could be made. STOPPED: on a stop request. */
+PHA_API pha_status pha_check(const pha_check_options *options, pha_check_result *result);
 
 /* Writes report.html into a run folder: self-contained, with loss curves, mixing weights by layer, samples (texts that
  * were generated). May be called while the run goes on. */

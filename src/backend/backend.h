@@ -84,6 +84,9 @@ void pha__device_close(pha__device *d); /* NULL is allowed */
 
 /* The instruction set of the processor's kernels: "avx2". */
 const char *pha__host_isa(void);
+/* Those that this machine can run, from the plainest to the best, NULL behind the last. The device "cpu:" and one of
+ * them runs its kernels. */
+const char *pha__host_isa_at(size_t i);
 
 /* ---- calls through the struct ---------------------------------------------------------------------------- */
 

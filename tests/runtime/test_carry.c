@@ -307,8 +307,12 @@ static void test_refused(void **state)
     refuse("\"n_mode\": 6, \"n_head\": null, \"n_kv_head\": null", "gss", "no gradient where it begins from a carried");
     refuse("\"n_shift\": 9, \"ssm_state\": 16, \"n_head\": null, \"n_kv_head\": null", "h3",
            "no gradient where it begins from a carried");
+    refuse("\"local\": 8", "pha", "use \"window\"");
     pha_train_options o = carrying(&variants[0]);
     pha_trainer *t;
+    o.attn_dropout = 0.1;
+    FAILS(USAGE, "no masks for the keys of earlier windows", pha_trainer_open(&t, &o));
+    o.attn_dropout = 0;
     o.data = short_data, o.batch = o.micro_batch = 100;
     FAILS(BAD_INPUT, "texts side by side", pha_trainer_open(&t, &o));
 }

@@ -206,6 +206,11 @@ static void test_the_rest(void **state)
     REFUSED(pha_eval(NULL, &score));
     REFUSED(pha_eval(&(pha_eval_options){0}, NULL));
     DONE(pha_eval(&e, NULL));
+    REFUSED(pha_eval_positions(NULL, NULL, NULL));
+    REFUSED(pha_check(NULL, NULL));
+    REFUSED(pha_check(&(pha_check_options){0}, NULL));
+    REFUSED(pha_task(NULL, NULL));
+    REFUSED(pha_task(&(pha_task_options){0}, NULL));
     REFUSED(pha_eval_logits(NULL, "a", "b", 1));
     REFUSED(pha_eval_logits(folder, NULL, "b", 1));
     REFUSED(pha_eval_logits(folder, "a", NULL, 1));

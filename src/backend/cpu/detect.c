@@ -121,10 +121,18 @@ pha_status pha__cpu_select(void)
     return PHA_OK;
 }
 
-const pha__kernel *pha__cpu_kernel(const char *op)
+const pha__cpu_table_info *pha__cpu_set(const char *isa)
 {
     pthread_once(&once, choose);
-    for (const pha__cpu_row *row = chosen->rows; row->op; row++)
+    if (!*isa) return chosen;
+    for (int i = 0; i < N; i++)
+        if (tables[i].supported && strcmp(isa, tables[i].isa) == 0) return &tables[i];
+    return NULL;
+}
+
+const pha__kernel *pha__cpu_kernel(const pha__cpu_table_info *set, const char *op)
+{
+    for (const pha__cpu_row *row = set->rows; row->op; row++)
         if (!strcmp(row->op->name, op)) return row->kernel;
     return NULL;
 }

@@ -27,8 +27,10 @@ typedef struct pha__cpu_table_info {
 /* Makes the choice; later calls repeat the first answer. Fails if PHA_ISA names no set or one that can't run here. */
 pha_status pha__cpu_select(void);
 
-/* The kernel of the chosen set (if the choice failed: of the best set); NULL: op is not in ops.def. */
-const pha__kernel *pha__cpu_kernel(const char *op);
+/* The set of a name that this machine can run, or the chosen one for "" (if the choice failed: the best). NULL: there
+ * is none of the name. */
+const pha__cpu_table_info *pha__cpu_set(const char *isa);
+const pha__kernel *pha__cpu_kernel(const pha__cpu_table_info *set, const char *op); /* NULL: op is not in ops.def */
 
 const char *pha__cpu_isa(void); /* name of that set */
 pha__peak_run *pha__cpu_peak(void); /* and its peak.c */

@@ -1,4 +1,5 @@
-/* device.c -- the processor as a backend: a pool of threads over the kernels of the instruction set in use */
+/* device.c -- the processor as a backend: a pool of threads over the kernels of an instruction set, the one in use or
+ * one by its name ("cpu:generic") */
 #include <string.h>
 
 #include "backend/backends.h"
@@ -10,6 +11,7 @@
 typedef struct cpu {
     pha__device device;
     pha__pool *pool;
+    const pha__cpu_table_info *set;
     double marks[PHA__MARKS];
 } cpu;
 
@@ -23,10 +25,14 @@ static void cpu_close(pha__device *d)
 
 static pha_status cpu_open(pha__device **out, const char *which, int threads)
 {
-    if (*which) FAIL(NO_DEVICE, "cpu:%s: the processor is one device; its name is cpu", which);
     TRY(pha__cpu_select());
+    const pha__cpu_table_info *set = pha__cpu_set(which);
+    if (!set)
+        FAIL(NO_DEVICE, "cpu:%.60s: the processor is one device, cpu; behind a colon may stand an instruction set "
+                        "that it has, as in cpu:generic", which);
     cpu *c = pha__alloc_zero(1, sizeof *c);
     if (!c) return PHA_NO_MEMORY;
+    c->set = set;
     c->device.backend = &pha__cpu_backend;
     pha_status status = pha__pool_open(&c->pool, threads);
     if (status) pha__free(c);
@@ -37,7 +43,7 @@ static pha_status cpu_open(pha__device **out, const char *which, int threads)
 static void cpu_info(pha__device *d, pha__device_info *out)
 {
     *out = (pha__device_info){.name = "cpu", .units = pha__pool_threads(((cpu *)d)->pool)};
-    strncpy(out->version, pha__cpu_isa(), sizeof out->version - 1);
+    strncpy(out->version, ((cpu *)d)->set->isa, sizeof out->version - 1);
 }
 
 /* ---- memory ---------------------------------------------------------------------------------------------- */
@@ -72,8 +78,7 @@ static pha_status cpu_fill(pha__device *d, void *to, int byte, size_t size)
 
 static const void *cpu_kernel(pha__device *d, const char *op)
 {
-    (void)d;
-    return pha__cpu_kernel(op);
+    return pha__cpu_kernel(((cpu *)d)->set, op);
 }
 
 static size_t scratch_of_thread(const pha__kernel *k, const pha__args *a, pha__pass pass)
@@ -198,3 +203,12 @@ const pha__backend pha__cpu_backend = {
 };
 
 const char *pha__host_isa(void) { return pha__cpu_isa(); }
+
+const char *pha__host_isa_at(size_t i)
+{
+    const pha__cpu_table_info *sets;
+    size_t n = pha__cpu_tables(&sets);
+    for (size_t k = 0; k < n; k++)
+        if (sets[k].supported && i-- == 0) return sets[k].isa;
+    return NULL;
+}

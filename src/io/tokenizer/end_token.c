@@ -4,6 +4,7 @@
  * token with a well-known name. A choice that names alone don't give is written into tokenizer_config.json
  * (tokenizer_save.c).
  */
+#include <math.h>
 #include <string.h>
 
 #include "base/fs.h"
@@ -85,17 +86,30 @@ static bool take_id(pha__tokenizer *t, const json_t *json, const char *path, con
 {
     const json_t *value = json_object_get(json, "eos_token_id");
     if (json_is_array(value)) value = json_array_get(value, 0);
-    if (!json_is_integer(value)) return false;
-    json_int_t id = json_integer_value(value);
+    double id = json_number_value(value);
+    if (!json_is_number(value) || id != floor(id)) return false;
     size_t size;
-    const unsigned char *text = id < t->size ? pha__tokenizer_bytes(t, (int32_t)id, &size) : NULL;
-    if (id < 0 || !text || !is_text(text, size)) {
-        pha__log(PHA__LOG_WARN, "%s: its eos_token_id %lld is no token of the tokenizer, so it's not used", path,
-                 (long long)id);
+    const unsigned char *text = id >= 0 && id < t->size ? pha__tokenizer_bytes(t, (int32_t)id, &size) : NULL;
+    if (!text || !is_text(text, size)) {
+        pha__log(PHA__LOG_WARN, "%s: its eos_token_id %.0f is no token of the tokenizer, so it's not used", path, id);
         return false;
     }
     t->eot = (int32_t)id, t->end_from = from;
     return true;
+}
+
+/* These files hold numbers that no integer of ours does ("model_max_length": 10^30), so all are read as reals. */
+static pha_status load(json_t **out, const char *path)
+{
+    json_error_t error;
+    char *text;
+    size_t size;
+    TRY(pha__read_file(&text, &size, path, SIDE_FILE_LIMIT));
+    pha_status status = pha__json_parse_line(out, text, size, JSON_REJECT_DUPLICATES | JSON_DECODE_INT_AS_REAL, &error);
+    pha__free(text);
+    if (status == PHA_NO_MEMORY) FAIL(NO_MEMORY, "%s: no memory for its contents", path);
+    if (status) FAIL(BAD_INPUT, "%s: line %d, column %d: %s", path, error.line, error.column, error.text);
+    return PHA_OK;
 }
 
 typedef bool take_fn(pha__tokenizer *t, const json_t *json, const char *path, const char *from);
@@ -107,7 +121,7 @@ static pha_status look_beside(pha__tokenizer *t, const char *folder, const char 
     if (!path) return PHA_NO_MEMORY;
     pha_status status = PHA_OK;
     if (pha__exists(path)) {
-        status = pha__json_load(&json, path, SIDE_FILE_LIMIT);
+        status = load(&json, path);
         if (!status) {
             *found = take(t, json, path, name);
             json_decref(json);

@@ -2,7 +2,6 @@
 #include "runtime/infer/eval.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/clock.h"
 #include "base/print.h"
@@ -239,66 +238,17 @@ pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens
 
 /* ---- pha_eval ------------------------------------------------------------------------------------------- */
 
-static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens, const char *data)
-{
-    if (!m->tokenizer || pha__tokenizer_hash(m->tokenizer) == pha__tokens_tokenizer_hash(tokens)) return PHA_OK;
-    FAIL(BAD_INPUT,
-         "%s: was prepared with another tokenizer (%016llx) than that of %s (%016llx); prepare the text with "
-         "--tokenizer %s",
-         data, (unsigned long long)pha__tokens_tokenizer_hash(tokens), m->folder,
-         (unsigned long long)pha__tokenizer_hash(m->tokenizer), m->folder);
-}
-
-/* A folder of an older version does not name its end token; the model's tokenizer does. */
-static pha_status text_of(pha__eval_text *text, const pha_model *m, const char *folder, const char *split)
-{
-    pha__data data;
-    TRY(pha__data_info(&text->info, folder, split));
-    TRY(pha__data_read(&data, folder));
-    text->end_token = data.end_token;
-    if (data.end_token < 0 && strcmp(data.joined, "none") != 0 && m->tokenizer)
-        text->end_token = pha__tokenizer_eot(m->tokenizer);
-    return PHA_OK;
-}
-
-static pha_status eval_model(pha_model *m, const pha__tokens *tokens, const pha_eval_options *o,
-                             pha_eval_result *result)
-{
-    const char *split = o->split ? o->split : "valid";
-    pha__device *device;
-    pha__weights weights = {0};
-    pha__eval_text text = {0};
-    TRY(check_tokenizer(m, tokens, o->data));
-    TRY(pha__model_verify(m));
-    TRY(text_of(&text, m, o->data, split));
-    TRY(pha__device_open(&device, NULL, o->threads));
-    pha__dtype dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32;
-    pha__config config = m->config;
-    pha_status status = pha__config_rope(&config, o->rope_theta, m->folder);
-    if (!status) status = pha__weights_place(&weights, &config, m->store, device, dtype);
-    pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
-                         .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
-    if (!status) status = pha__eval_core(&weights, tokens, &text, &run, result);
-    pha__weights_close(&weights);
-    pha__device_close(device);
-    return status;
-}
-
 pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
-    pha_model *model = NULL;
-    pha__tokens *tokens = NULL;
+    pha__eval_subject s = {0};
     pha_eval_result unused;
     if (!result) result = &unused;
     *result = (pha_eval_result){0};
     NEED(o, "options");
-    if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
-    if (o->rope_theta != 0 && !pha__in_range(o->rope_theta, 1.5, 1e12))
-        FAIL(USAGE, "rope_theta = %g is out of range (1.5 to 1e12)", o->rope_theta);
-    TRY(pha_model_open(&model, o->model));
-    pha_status status = pha__tokens_open(&tokens, o->data, o->split ? o->split : "valid", true);
-    if (!status) status = eval_model(model, tokens, o, result);
-    pha__tokens_close(tokens);
-    pha_model_close(model);
+    pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
+                         .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
+    pha_status status = pha__eval_open(&s, o);
+    if (!status) status = pha__eval_core(&s.weights, s.tokens, &s.text, &run, result);
+    pha__eval_close(&s);
     return status;
 }

@@ -21,6 +21,17 @@ typedef struct pha__eval_text {
     int32_t end_token; /* put behind documents; -1: none */
 } pha__eval_text;
 
+/* What is opened for an evaluation. Zero-initialise; close it also after a failure. */
+typedef struct pha__eval_subject {
+    pha_model *model;
+    pha__tokens *tokens;
+    pha__device *device;
+    pha__weights weights;
+    pha__eval_text text;
+} pha__eval_subject;
+pha_status pha__eval_open(pha__eval_subject *s, const pha_eval_options *o);
+void pha__eval_close(pha__eval_subject *s);
+
 /* Opens a loss program over the weights, scores the split with it and closes it again. `text` (may be NULL) has the
  * words and bytes for the numbers per word and per byte, which only a split that is scored to its end has. Everything
  * in *result is filled in; NaN where it was not measured. PHA_STOPPED after a request to stop, PHA_NUMERIC if a loss is

@@ -207,12 +207,14 @@ static void check_flops(int window, int local)
             pha__check(got == 4 * 5 * 6 * 2 * pairs, "window %d, local %d: %g operations for %d tokens at %d, not %g",
                        window, local, got, T, context, 4 * 5 * 6 * 2 * pairs);
         }
+}
+
 /* The gradient behind a state that the first `cut` tokens have left: that of the whole text where only the tokens after
  * them have one. */
 static void carried(const pha__kernel *kernel, int cut, int window)
 {
     enum { T = 200, HQ = 4, HKV = 2, DH = 20, Q = HQ * DH, K = HKV * DH, W = Q + 2 * K };
-    const pha__attention_attr c = {HQ, HKV, DH, window, 0.5f};
+    const pha__attention_attr c = *ATTR(HQ, HKV, DH, window, 0.5f, .local = 0);
     int rest = T - cut;
     float *x = calloc((size_t)(T * (2 * W + 2 * Q + HQ)), sizeof *x), *q = x, *k = q + T * Q, *v = k + T * K;
     float *out = v + T * K, *saved = out + T * Q, *d = saved + T * HQ;

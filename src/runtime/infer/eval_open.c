@@ -1,6 +1,7 @@
 /* eval_open.c -- a model and the split that it is to score */
 #include <string.h>
 
+#include "base/range.h"
 #include "runtime/infer/eval.h"
 
 static pha_status check_tokenizer(const pha_model *m, const pha__tokens *tokens, const char *data)

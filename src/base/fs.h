@@ -92,6 +92,9 @@ pha_status pha__replace_dir(const char *from, const char *to);
 /* Before a folder is opened that is written by pha__replace_dir: if it is absent since a replacement was broken off,
  * the old one is put back. `locked`: the caller has the lock of the place. */
 pha_status pha__settle(const char *path, bool locked);
+/* Removes a folder that has had its day, first giving it the name .PLACE.removed, so that half of it is not taken for
+ * the whole. Does what it can: the caller's work is done, and what is left is swept by who writes the place next. */
+void pha__remove_aside(const char *aside, const char *place);
 
 /* Names in a folder, sorted bytewise, without "." and ".."; free with pha__free_list. */
 pha_status pha__list_dir(char ***names, size_t *n, const char *path);

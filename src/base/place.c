@@ -61,11 +61,17 @@ pha_status pha__may_replace(const char *folder, const pha__kind *kind, bool unfi
     return status;
 }
 
-void pha__sweep(const char *folder, const pha__kind *kind)
+static bool is_swept(const char *folder, const pha__kind *kind)
 {
     pha__message first = pha__message_keep();
-    if (pha__is_own_dir(folder) && !pha__may_replace(folder, kind, true)) pha__remove_tree(folder);
+    bool yes = pha__is_own_dir(folder) && !pha__may_replace(folder, kind, true);
     pha__message_restore(&first);
+    return yes;
+}
+
+void pha__sweep(const char *folder, const pha__kind *kind)
+{
+    if (is_swept(folder, kind)) pha__discard(folder);
 }
 
 static pha_status make_parent(char *path)
@@ -93,12 +99,17 @@ pha_status pha__place_lock(pha__lock *lock, const char *place, const char *who)
 
 pha_status pha__place_settle(const char *place, const pha__kind *kind)
 {
-    char *aside;
+    char *aside, *removed = NULL;
     TRY(pha__settle(place, true));
     TRY(pha__beside(&aside, place, "replaced"));
-    pha__sweep(aside, kind);
+    pha_status status = pha__beside(&removed, place, "removed");
+    if (!status) {
+        pha__sweep(removed, kind);
+        if (is_swept(aside, kind)) pha__remove_aside(aside, place);
+    }
+    pha__free(removed);
     pha__free(aside);
-    return PHA_OK;
+    return status;
 }
 
 static pha_status open_claim(pha__claim *c, const char *folder, const pha__kind *kind)

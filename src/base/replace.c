@@ -2,7 +2,8 @@
  *
  * Where the file system can swap two names at once, the place is never empty. Where it cannot (NFS, FUSE), the old
  * folder is moved to .NAME.replaced first; a process that is killed before the new one is in the place leaves nothing
- * there, and whoever opens the place next puts the old one back.
+ * there, and whoever opens the place next puts the old one back. Once the new one is there all is well, so that nothing
+ * fails that has to do with removing the old one: what is left of it is swept by the next who writes the place.
  */
 #include <errno.h>
 #include <limits.h>
@@ -80,6 +81,16 @@ static pha_status cannot(const char *from, const char *to)
     FAIL(IO, "%s: cannot be renamed to %s: %s", from, to, pha__error_text(errno));
 }
 
+/* By a third name: half of it under the second would be put back as the whole. */
+void pha__remove_aside(const char *aside, const char *place)
+{
+    char *name;
+    pha__message first = pha__message_keep();
+    if (pha__beside(&name, place, "removed") == PHA_OK && pha__sys_rename(aside, name) == 0) pha__remove_tree(name);
+    pha__message_restore(&first);
+    pha__free(name);
+}
+
 static pha_status by_two_renames(const char *from, const char *to, const char *aside)
 {
     if (pha__sys_rename(to, aside) != 0) return cannot(to, aside);
@@ -89,7 +100,8 @@ static pha_status by_two_renames(const char *from, const char *to, const char *a
         return status;
     }
     TRY(pha__sync_parent(to));
-    return pha__remove_tree(aside);
+    pha__remove_aside(aside, to);
+    return PHA_OK;
 }
 
 static pha_status replace(const char *from, const char *to)
@@ -98,7 +110,8 @@ static pha_status replace(const char *from, const char *to)
     if (errno != EEXIST && errno != ENOTEMPTY && errno != ENOTDIR) return cannot(from, to);
     if (pha__sys_exchange(from, to) == 0) {
         TRY(pha__sync_parent(to));
-        return pha__remove_tree(from);
+        pha__discard(from);
+        return PHA_OK;
     }
     if (errno != ENOSYS && errno != EINVAL && errno != ENOTSUP) return cannot(from, to);
     char *aside;

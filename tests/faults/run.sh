@@ -22,7 +22,7 @@ bits() { [ -d "$1" ] && (cd "$1" && for f in *; do echo "$f"; [ -d "$f" ] || cat
 # What lies beside and is nobody's.
 nothing_left() {
     found=$(find . -path ./half -prune -o \( -name '*.pha-tmp' -o -name '*.writing' -o -name '*.partial' -o \
-        -name '*.lock' -o -name lock -o -name '*.replaced' -o -name '*.new' -o -name .model.average \) -print | head -3)
+        -name '*.lock' -o -name lock -o -name '*.replaced' -o -name '*.removed' -o -name '*.new' -o -name .model.average \) -print | head -3)
     [ -z "$found" ] || fail "$* left $found"
 }
 

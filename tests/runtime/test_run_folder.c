@@ -336,11 +336,13 @@ static void sweeps(void **state)
     static const char *const left[] = {"checkpoint.new.writing/.m.safetensors.pha-tmp", "model.writing/config.json",
                                        "best/step-3.writing/.model.safetensors.pha-tmp", ".model.average/config.json",
                                        "best/.step-3.lock", ".run.json.pha-tmp", ".model.lock",
-                                       ".config.json.pha-tmp"};
+                                       ".config.json.pha-tmp", "best/.step-3.removed/config.json"};
     static const char *const foreign[] = {"checkpoint.writing/thesis.txt", "best/step-5.writing/thesis.txt",
-                                          "run.json.tmp", "best/other.writing/config.json", ".git/config"};
-    for (int i = 0; i < 13; i++) {
-        const char *path = in(out, i < 8 ? left[i] : foreign[i - 8]);
+                                          "run.json.tmp", "best/other.writing/config.json", ".git/config",
+                                          "best/.step-5.removed/thesis.txt"};
+    enum { LEFT = sizeof left / sizeof *left, FOREIGN = sizeof foreign / sizeof *foreign };
+    for (int i = 0; i < LEFT + FOREIGN; i++) {
+        const char *path = in(out, i < LEFT ? left[i] : foreign[i - LEFT]);
         char folder[600];
         snprintf(folder, sizeof folder, "%s", path);
         *strrchr(folder, '/') = 0;
@@ -348,9 +350,9 @@ static void sweeps(void **state)
         OK(pha__write_file(path, "", 0));
     }
     OK(pha_train(&o, NULL));
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < LEFT; i++)
         if (pha__exists(in(out, left[i]))) fail_msg("%s is still there", left[i]);
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < FOREIGN; i++)
         if (!pha__exists(in(out, foreign[i]))) fail_msg("%s is gone", foreign[i]);
     assert_false(pha__exists(in(out, "best/step-3.writing")) || pha__exists(in(out, "checkpoint.new.writing")));
 }
@@ -394,10 +396,16 @@ static int set_up_run(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(falls_back),     cmocka_unit_test(both_damaged), cmocka_unit_test(lost),
-        cmocka_unit_test(killed_saves),   cmocka_unit_test(prunes_its_own), cmocka_unit_test(linked_best),
+        cmocka_unit_test(falls_back),
+        cmocka_unit_test(both_damaged),
+        cmocka_unit_test(lost),
+        cmocka_unit_test(killed_saves),
+        cmocka_unit_test(prunes_its_own),
+        cmocka_unit_test(linked_best),
         cmocka_unit_test(linked_checkpoint),
-        cmocka_unit_test(killed_starts),  cmocka_unit_test(other_starts), cmocka_unit_test(sweeps),
+        cmocka_unit_test(killed_starts),
+        cmocka_unit_test(other_starts),
+        cmocka_unit_test(sweeps),
         cmocka_unit_test(saves_before_it_fails),
     };
     return cmocka_run_group_tests(tests, set_up_run, root_teardown);

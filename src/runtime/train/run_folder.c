@@ -113,7 +113,8 @@ static const struct rule {
               {".model.average.writing", NULL, sweep_model},      {"model.average.writing", NULL, sweep_model},
               {".run.json.pha-tmp", NULL, sweep_file},            {".config.json.pha-tmp", NULL, sweep_file},
               {".", ".lock", sweep_lock},                         {0}},
-  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".lock", sweep_lock}, {0}};
+  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".removed", sweep_model}, {".step-", ".lock", sweep_lock},
+               {0}};
 
 static bool matches(const struct rule *r, const char *name)
 {

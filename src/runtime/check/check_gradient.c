@@ -144,9 +144,8 @@ static void scale_direction(setup *s, int64_t n)
     for (int64_t k = 0; k < n; k++) s->direction[k] *= size / own;
 }
 
-/* The error of one direction with one step, as a part of what is allowed to it. rough: differences of two and of four
- * points are so far apart that the step may be to blame. */
-static pha_status try_step(setup *s, int i, double step, double *out, bool *rough)
+/* The error of one direction with one step, as it is and as a part of what is allowed to it */
+static pha_status try_step(setup *s, int i, double step, double *out, double *error)
 {
     int64_t n = pha__param_size(s->program, i);
     double f[4], analytic = 0;
@@ -155,22 +154,23 @@ static pha_status try_step(setup *s, int i, double step, double *out, bool *roug
     double numeric = (f[0] - 8 * f[1] + 8 * f[2] - f[3]) / (12 * step);
     double usual = rms(s->gradient, n) * rms(s->direction, n) * sqrt((double)n); /* of a random direction */
     double allowed = LIMIT * fmax(usual, fabs(analytic)) + ROUNDING * fabs(f[1]) / step;
-    *out = fabs(numeric - analytic) / allowed;
-    *rough = fabs(numeric - (f[2] - f[1]) / (2 * step)) > 0.02 * fabs(numeric - analytic);
+    *error = numeric - analytic;
+    *out = fabs(*error) / allowed;
     if (!isfinite(*out)) *out = INFINITY;
     return PHA_OK;
 }
 
-/* With a smaller step where the loss is too rough for a large one; what a small one can show is less. */
+/* With a smaller step where that gives another error, so that the larger one was to blame; what a small one can show is
+ * less. */
 static pha_status try_direction(setup *s, int i, double *out)
 {
+    double one, error, before = INFINITY;
     scale_direction(s, pha__param_size(s->program, i));
-    bool rough = true;
     *out = INFINITY;
-    for (size_t k = 0; k < sizeof steps / sizeof *steps && *out > 0.2 && rough; k++) {
-        double one;
-        TRY(try_step(s, i, steps[k], &one, &rough));
-        *out = fmin(*out, one);
+    for (size_t k = 0; k < sizeof steps / sizeof *steps && *out > 0.2; k++) {
+        TRY(try_step(s, i, steps[k], &one, &error));
+        if (k > 0 && one > 0.2 && fabs(error - before) <= 0.1 * fabs(before)) break;
+        *out = one, before = error;
     }
     return pha__store_copy_in(s->store, PHA__WEIGHT, i, s->at);
 }

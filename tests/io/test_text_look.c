@@ -94,27 +94,29 @@ static void json_by_content(void **state)
     pha__str_free(&big);
 }
 
+#define BYTES(text) (text), sizeof(text) - 1
+
 static void no_text(void **state)
 {
     (void)state;
     static const struct { const char *name, *data; size_t n; const char *says; } cases[] = {
-        {"a.pdf", "%PDF-1.4\n1 0 obj\n", 17, "a PDF file; save its text"},
-        {"a.jsonl", "%PDF-1.4\n1 0 obj\n", 17, "a PDF file"},
-        {"a.docx", "PK\3\4\24\0\6\0", 8, "a zip archive or an Office document"},
-        {"a.doc", "\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1..", 10, "an Office document"},
-        {"a.txt", "\xff\xfeh\0i\0", 6, "UTF-16; convert it: iconv"},
-        {"a.txt", "\xfe\xff\x4e\x2d\x65\x87", 6, "UTF-16; convert it"},
-        {"a.txt", "h\0e\0l\0l\0o\0 \0t\0h\0e\0r\0e\0", 22, "UTF-16LE"},
-        {"a.jsonl", "\0{\0\"\0a\0\"\0:\0001\0}\0\n\0{\0}", 24, "UTF-16BE"},
-        {"a.png", "\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16, "an image"},
-        {"a.jpg", "\xff\xd8\xff\xe0..JFIF", 10, "an image"},
-        {"a.out", "\x7f" "ELF\2\1\1\0", 8, "a program"},
-        {"a.parquet", "PAR1\x15\4\x15", 7, "a Parquet file; write its texts as JSON lines"},
-        {"a.7z", "7z\xbc\xaf\x27\x1c\0\4", 8, "a 7z archive"},
-        {"a.rtf", "{\\rtf1\\ansi text}", 17, "an RTF document"},
-        {"a.txt", "version https://git-lfs.github.com/spec/v1\noid", 46, "git lfs pull"},
-        {"a.bin", "ab\0c", 4, "byte 2 is zero"},
-        {"a.enc", "\1\2\3\4\5\6\x0e\x0f\x10\x11 abcdef", 17, "control characters"},
+        {"a.pdf", BYTES("%PDF-1.4\n1 0 obj\n"), "a PDF file; save its text"},
+        {"a.jsonl", BYTES("%PDF-1.4\n1 0 obj\n"), "a PDF file"},
+        {"a.docx", BYTES("PK\3\4\24\0\6\0"), "a zip archive or an Office document"},
+        {"a.doc", BYTES("\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1.."), "an Office document"},
+        {"a.txt", BYTES("\xff\xfeh\0i\0"), "UTF-16; convert it: iconv"},
+        {"a.txt", BYTES("\xfe\xff\x4e\x2d\x65\x87"), "UTF-16; convert it"},
+        {"a.txt", BYTES("h\0e\0l\0l\0o\0 \0t\0h\0e\0r\0e\0"), "UTF-16LE"},
+        {"a.jsonl", BYTES("\0{\0\"\0a\0\"\0:\0001\0}\0\n\0{\0}"), "UTF-16BE"},
+        {"a.png", BYTES("\x89PNG\r\n\x1a\n\0\0\0\rIHDR"), "an image"},
+        {"a.jpg", BYTES("\xff\xd8\xff\xe0..JFIF"), "an image"},
+        {"a.out", BYTES("\x7f" "ELF\2\1\1\0"), "a program"},
+        {"a.parquet", BYTES("PAR1\x15\4\x15"), "a Parquet file; write its texts as JSON lines"},
+        {"a.7z", BYTES("7z\xbc\xaf\x27\x1c\0\4"), "a 7z archive"},
+        {"a.rtf", BYTES("{\\rtf1\\ansi text}"), "an RTF document"},
+        {"a.txt", BYTES("version https://git-lfs.github.com/spec/v1\noid"), "git lfs pull"},
+        {"a.bin", BYTES("ab\0c"), "byte 2 is zero"},
+        {"a.enc", BYTES("\1\2\3\4\5\6\x0e\x0f\x10\x11 abcdef"), "control characters"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         FAILS(BAD_INPUT, cases[i].says, read_file(cases[i].name, cases[i].data, cases[i].n, NULL, NULL));

@@ -40,7 +40,7 @@ static pha_train_options carrying(const lab_variant *v)
 {
     pha_train_options o = options();
     o.config = configured(v), o.context = T, o.batch = o.micro_batch = BATCH, o.dropout = 0, o.warmup = 0;
-    o.carry = true;
+    o.carry = true, o.attn_dropout = 0;
     return o;
 }
 

@@ -393,7 +393,7 @@ static void test_earlier_builds(void **state)
     assert_int_equal(told.n, 0);
     pha_trainer_close(t);
     pha_train_options o = resolved();
-    o.carry = true;
+    o.carry = true, o.attn_dropout = -1;
     t = open_trainer(&o);
     FAILS(BAD_INPUT, "another 'carry'", load(t));
     pha_trainer_close(t);

@@ -336,7 +336,8 @@ static void sweeps(void **state)
     static const char *const left[] = {"checkpoint.new.writing/.m.safetensors.pha-tmp", "model.writing/config.json",
                                        "best/step-3.writing/.model.safetensors.pha-tmp", ".model.average/config.json",
                                        "best/.step-3.lock", ".run.json.pha-tmp", ".model.lock",
-                                       ".config.json.pha-tmp", "best/.step-3.removed/config.json"};
+                                       ".config.json.pha-tmp", "best/.step-3.removed/config.json",
+                                       "best/.step-3.replaced/config.json", ".model.removed/config.json"};
     static const char *const foreign[] = {"checkpoint.writing/thesis.txt", "best/step-5.writing/thesis.txt",
                                           "run.json.tmp", "best/other.writing/config.json", ".git/config",
                                           "best/.step-5.removed/thesis.txt"};

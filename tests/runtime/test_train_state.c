@@ -262,7 +262,7 @@ static void test_seed(void **state)
     pha_trainer_close(a), pha_trainer_close(b), pha_trainer_close(c);
 
     o.config = other.config = NULL, o.init_from = other.init_from = begin;
-    o.dropout = other.dropout = -1;
+    o.dropout = other.dropout = o.attn_dropout = other.attn_dropout = -1;
     double order = first_loss(&o);
     assert_true(order == first_loss(&o) && order != first_loss(&other));
     uint64_t windows;

@@ -34,7 +34,7 @@ static int weights(const pha__op_reference *r, int b, int t, int i, double *p, d
 static double mask(const pha__op_reference *r, int b, int t, int i, int s)
 {
     const pha__attention_attr *c = r->attr;
-    if (!r->run->dropout || c->dropout == 0) return 1;
+    if (c->dropout == 0 || !r->run->dropout) return 1;
     uint64_t row = (uint64_t)(r->run->row0 + (int64_t)b * r->T + t) * (uint64_t)c->n_head + (uint64_t)i;
     uint32_t word[4], counter[4] = {(uint32_t)row, (uint32_t)r->run->step, c->site + (uint32_t)s / 4 * 4096,
                                     PHA__STREAM_DROPOUT};

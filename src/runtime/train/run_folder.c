@@ -111,10 +111,11 @@ static const struct rule {
 } in_run[] = {{"checkpoint.new.writing", NULL, sweep_checkpoint}, {"checkpoint.writing", NULL, sweep_checkpoint},
               {"model.writing", NULL, sweep_model},               {".model.average", NULL, sweep_model},
               {".model.average.writing", NULL, sweep_model},      {"model.average.writing", NULL, sweep_model},
+              {".model.replaced", NULL, sweep_model},             {".model.removed", NULL, sweep_model},
               {".run.json.pha-tmp", NULL, sweep_file},            {".config.json.pha-tmp", NULL, sweep_file},
               {".", ".lock", sweep_lock},                         {0}},
-  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".removed", sweep_model}, {".step-", ".lock", sweep_lock},
-               {0}};
+  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".replaced", sweep_model}, {".step-", ".removed", sweep_model},
+               {".step-", ".lock", sweep_lock},  {0}};
 
 static bool matches(const struct rule *r, const char *name)
 {

@@ -52,7 +52,7 @@ static void change(pha_train_options *o, const pha__option *row)
     case PHA__OPTION_NATURAL: ++*(uint64_t *)field(o, row); break;
     case PHA__OPTION_ENUM: set(o, row, x + 1 < row->base + 2 ? x + 1 : row->base + (x == row->base)); break;
     case PHA__OPTION_INT:
-    case PHA__OPTION_REAL: set(o, row, x == 0 ? 2 : next); break;
+    case PHA__OPTION_REAL: set(o, row, x != 0 ? next : is(row, "attn_dropout") ? 0.1 : 2); break;
     }
 }
 

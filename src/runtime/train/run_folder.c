@@ -114,8 +114,11 @@ static const struct rule {
               {".model.replaced", NULL, sweep_model},             {".model.removed", NULL, sweep_model},
               {".run.json.pha-tmp", NULL, sweep_file},            {".config.json.pha-tmp", NULL, sweep_file},
               {".", ".lock", sweep_lock},                         {0}},
-  in_best[] = {{"step-", ".writing", sweep_model}, {".step-", ".replaced", sweep_model}, {".step-", ".removed", sweep_model},
-               {".step-", ".lock", sweep_lock},  {0}};
+  in_best[] = {{"step-", ".writing", sweep_model},
+               {".step-", ".replaced", sweep_model},
+               {".step-", ".removed", sweep_model},
+               {".step-", ".lock", sweep_lock},
+               {0}};
 
 static bool matches(const struct rule *r, const char *name)
 {

@@ -4,7 +4,7 @@
 
 #include "backend/backends.h"
 
-static const pha__backend *const backends[] = {&pha__cpu_backend, &pha__far_backend};
+static const pha__backend *const backends[] = {&pha__cpu_backend, &pha__cuda_stub, &pha__far_backend};
 enum { N = sizeof backends / sizeof *backends };
 
 static pha_status open_named(pha__device **out, const char *name, int threads, const char *source)
@@ -14,7 +14,7 @@ static pha_status open_named(pha__device **out, const char *name, int threads, c
     for (int i = 0; i < N; i++)
         if (strlen(backends[i]->name) == length && !strncmp(backends[i]->name, name, length))
             return backends[i]->open(out, colon ? colon + 1 : "", threads);
-    FAIL(NO_DEVICE, "%s%.60s: there is no such device in this build; it has: cpu", source, name);
+    FAIL(NO_DEVICE, "%s%.60s: there is no such device in this build; it has: cpu, cuda", source, name);
 }
 
 pha_status pha__device_open(pha__device **out, const char *name, int threads)

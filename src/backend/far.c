@@ -1,8 +1,9 @@
-/* far.c -- a device whose memory the host cannot touch: the processor behind other addresses, for tests
+/* far.c -- a device whose memory the host cannot touch: the processor, or another device with memory of the host,
+ * behind other addresses, for tests
  *
  * The host is given addresses in a range of pages without access; the memory lies at a fixed distance from them, and
  * only this file adds the distance. So code that reads or writes memory of a device on its own ends in a fault, as it
- * would with memory on a card. PHA_DEVICE=far.
+ * would with memory on a card. PHA_DEVICE=far, or far:cuda over an emulated card.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -24,6 +25,7 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 typedef struct far {
     pha__device device, *cpu;
+    pha__backend backend; /* of what reads matrices as the device behind does */
     char *states[MOST_STATES];
 } far;
 
@@ -56,11 +58,20 @@ static pha_status far_open(pha__device **out, const char *which, int threads)
     if (!closed || !memory) FAIL(NO_DEVICE, "far: no addresses for it here");
     far *f = pha__alloc_zero(1, sizeof *f);
     if (!f) return PHA_NO_MEMORY;
-    f->device.backend = &pha__far_backend;
-    pha_status status = pha__cpu_backend.open(&f->cpu, which, threads);
-    if (status) pha__free(f);
-    else *out = &f->device;
-    return status;
+    f->backend = pha__far_backend;
+    f->device.backend = &f->backend;
+    pha_status status = pha__device_open(&f->cpu, *which ? which : "cpu", threads);
+    if (!status && !f->cpu->backend->host_memory) {
+        pha__device_close(f->cpu);
+        status = pha__fail(PHA_NO_DEVICE, "far:%.60s: its memory is far already", which);
+    }
+    if (status) {
+        pha__free(f);
+        return status;
+    }
+    f->backend.matrices = f->cpu->backend->matrices;
+    *out = &f->device;
+    return PHA_OK;
 }
 
 static void far_info(pha__device *d, pha__device_info *out)

@@ -9,6 +9,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* A small function that kernels of a GPU call too. */
+#ifdef __CUDACC__
+#define PHA__BOTH __host__ __device__
+#else
+#define PHA__BOTH
+#endif
+
 typedef enum pha__dtype {
     PHA__F32,
     PHA__BF16,
@@ -25,14 +32,14 @@ static inline size_t pha__dtype_size(pha__dtype t)
 }
 
 /* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */
-static inline float bf16_to_f32(uint16_t h)
+PHA__BOTH static inline float bf16_to_f32(uint16_t h)
 {
     uint32_t u = (uint32_t)h << 16;
     float f;
     memcpy(&f, &u, 4);
     return f;
 }
-static inline uint16_t f32_to_bf16(float f)
+PHA__BOTH static inline uint16_t f32_to_bf16(float f)
 {
     uint32_t u;
     memcpy(&u, &f, 4);

@@ -7,7 +7,7 @@
 #ifndef PHA__RNG_H
 #define PHA__RNG_H
 
-#include <stdint.h>
+#include "base/dtype.h"
 
 typedef enum pha__stream { /* word 3 of the counter */
     PHA__STREAM_INIT = 1,
@@ -18,7 +18,7 @@ typedef enum pha__stream { /* word 3 of the counter */
     PHA__STREAM_SAMPLE,
 } pha__stream;
 
-static inline void pha__philox(uint64_t seed, const uint32_t counter[4], uint32_t out[4])
+PHA__BOTH static inline void pha__philox(uint64_t seed, const uint32_t counter[4], uint32_t out[4])
 {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
@@ -32,7 +32,7 @@ static inline void pha__philox(uint64_t seed, const uint32_t counter[4], uint32_
 }
 
 /* [0, 1), 24 bits */
-static inline float pha__uniform(uint32_t x) { return (float)(x >> 8) * 0x1p-24f; }
+PHA__BOTH static inline float pha__uniform(uint32_t x) { return (float)(x >> 8) * 0x1p-24f; }
 
 /* 64-bit hash of a tensor's path (FNV-1a followed by a finaliser): words 1 and 2 of the counter of initial values. */
 uint64_t pha__hash_path(const char *path);

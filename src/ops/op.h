@@ -85,14 +85,14 @@ static inline size_t pha__state_bytes(const pha__state_layout *l)
 #define PHA__ALL_TOKENS INT64_MAX /* a lookback without end */
 
 /* The state of sequence b. */
-static inline void *pha__slot(const pha__args *a, int b) { return a->state[b] + a->state_offset; }
+PHA__BOTH static inline void *pha__slot(const pha__args *a, int b) { return a->state[b] + a->state_offset; }
 
 /* Sequence b: its tokens are rows [row, row + n) of every value, in order. */
 typedef struct pha__sequence {
     int64_t row, n;
 } pha__sequence;
 
-static inline pha__sequence pha__sequence_of(const pha__args *a, int b)
+PHA__BOTH static inline pha__sequence pha__sequence_of(const pha__args *a, int b)
 {
     return (pha__sequence){(int64_t)b * a->T, a->T};
 }

@@ -135,6 +135,10 @@ storm() { # place command before [swap]
 
 # Errors that strace puts before system calls of any kind, reading ones too.
 inject() { # place command before
+    rm -rf "$1"
+    "$3" >said 2>&1 || fail "$3"
+    "$2" "$pha" >said 2>&1 || fail "$2 without a fault"
+    wanted=$(bits "$1")
     for call in openat read fstat mmap lseek pwrite64 write fsync rename renameat2 mkdir unlink rmdir flock getdents64; do
         for error in EIO EACCES ENOMEM; do
             for n in 1 2 3 5 8 13 21 34 55 89; do

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "backend/cpu/detect.h"
+#include "cuda/rows.h"
 #include "harness.h"
 
 /* ops/<op>/<op>_test.c defines pha__test_<op>; an op without one doesn't link. */
@@ -48,10 +49,25 @@ static const pha__kernel *find_kernel(const pha__cpu_table_info *table, const ph
     return row->kernel;
 }
 
+#ifdef PHA__TEST_ROWS /* "cuda" or "cuda-emulated": the kernels of a GPU are linked */
+void pha__rows_failed(const char *refused, int error)
+{
+    if (refused) pha__check(false, "refused: %s", refused);
+    else pha__check(false, "a launch failed: CUDA's error %d", error);
+}
+
+static job job_of_rows(const pha__op_test *test)
+{
+    job j = {.test = test, .kernel = pha__rows_kernel(test->op->name), .isa = PHA__TEST_ROWS};
+    snprintf(j.name, sizeof j.name, "%s/%s", test->op->name, PHA__TEST_ROWS);
+    return j;
+}
+#endif
+
 int main(int argc, char **argv)
 {
-    static job jobs[N_OP * (MAX_TABLE + 1)];
-    static struct CMUnitTest list[N_OP * (MAX_TABLE + 1)];
+    static job jobs[N_OP * (MAX_TABLE + 2)];
+    static struct CMUnitTest list[N_OP * (MAX_TABLE + 2)];
     const pha__cpu_table_info *tables;
     size_t n = 0, n_table = pha__cpu_tables(&tables);
 
@@ -66,6 +82,10 @@ int main(int argc, char **argv)
             snprintf(jobs[n].name, sizeof jobs[n].name, "%s/%s", op, tables[k].isa);
             n++;
         }
+#ifdef PHA__TEST_ROWS
+        jobs[n] = job_of_rows(tests[i]);
+        n += jobs[n].kernel != NULL;
+#endif
     }
     for (size_t k = 0; k < n; k++) {
         list[k] = (struct CMUnitTest){.name = jobs[k].name, .test_func = run_job, .initial_state = &jobs[k]};

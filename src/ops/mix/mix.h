@@ -11,6 +11,8 @@
 #ifndef PHA__MIX_H
 #define PHA__MIX_H
 
+#include <assert.h>
+
 #include "ops/op.h"
 
 #define PHA__MIX_MAX 4 /* branches */
@@ -26,7 +28,7 @@ enum {
     PHA__MIX_NORM = PHA__MIX_GAIN + PHA__MIX_MAX,   /* gain (1, D) of the norm of the sum; absent: no norm */
     PHA__MIX_INPUTS                                /* their number */
 };
-_Static_assert(PHA__MIX_INPUTS <= PHA__MAX_IN, "an op has room for all inputs of a mix");
+static_assert(PHA__MIX_INPUTS <= PHA__MAX_IN, "an op has room for all inputs of a mix");
 
 typedef struct pha__mix_attr {
     int32_t n;          /* branches, 1..PHA__MIX_MAX */

@@ -1,0 +1,206 @@
+// device.cu -- an NVIDIA GPU as a backend: memory, copies and steps in the order of one stream
+//
+// This and the kernels are a plugin (libpha-cuda.so), which links nothing of libpha: what it needs of it comes in
+// pha__host.
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "backend/cuda/cuda.h"
+#include "backend/plugin.h"
+#ifdef PHA__EMULATE
+#include "cuda/runtime.h"
+#endif
+
+static const pha__host *host;
+
+pha_status pha__fail(pha_status code, const char *format, ...) {
+    char text[1024];
+    va_list list;
+    va_start(list, format);
+    vsnprintf(text, sizeof text, format, list);
+    va_end(list);
+    return host->fail(code, "%s", text);
+}
+
+namespace {
+
+struct card {
+    pha__device device;
+    pha__cuda launches;
+    int index;
+    cudaEvent_t marks[PHA__MARKS];
+};
+
+card *of(pha__device *d) { return (card *)d; }
+
+pha_status said(cudaError_t e, const char *what) {
+    if (e == cudaSuccess) return PHA_OK;
+    return pha__fail(e == cudaErrorMemoryAllocation ? PHA_NO_MEMORY : PHA_NO_DEVICE, "cuda: %s failed: %s", what,
+                     cudaGetErrorString(e));
+}
+
+#define CUDA(call, what)                                          \
+    do {                                                          \
+        cudaError_t error_ = (call);                              \
+        if (error_ != cudaSuccess) return said(error_, what);     \
+    } while (0)
+
+void gpu_close(pha__device *d) {
+    card *c = of(d);
+    for (cudaEvent_t event : c->marks)
+        if (event) cudaEventDestroy(event);
+    if (c->launches.stream) cudaStreamDestroy(c->launches.stream);
+    free(c);
+}
+
+// The card that `which` means ("": the first), or why there is none.
+pha_status find(const char *which, int *index) {
+    int n = 0;
+    char *end;
+    long wanted = *which ? strtol(which, &end, 10) : 0;
+    if (*which && (*end || wanted < 0 || wanted > 9999))
+        FAIL(NO_DEVICE, "cuda:%.60s: cards are numbered: cuda:0", which);
+    cudaError_t e = cudaGetDeviceCount(&n);
+    if (e == cudaErrorInsufficientDriver)
+        FAIL(NO_DEVICE, "cuda: there is no NVIDIA driver here, or it is older than CUDA %d.%d", CUDART_VERSION / 1000,
+             CUDART_VERSION % 1000 / 10);
+    if (e != cudaSuccess || n == 0)
+        FAIL(NO_DEVICE, "cuda: no card: %s", e == cudaSuccess ? "the driver sees none" : cudaGetErrorString(e));
+    if (wanted >= n) FAIL(NO_DEVICE, "cuda:%ld: there are cuda:0 to cuda:%d", wanted, n - 1);
+    *index = (int)wanted;
+    return PHA_OK;
+}
+
+pha_status gpu_open(pha__device **out, const char *which, int) {
+    int index = 0;
+    cudaDeviceProp p;
+    TRY(find(which, &index));
+    CUDA(cudaSetDevice(index), "choosing the card");
+    CUDA(cudaGetDeviceProperties(&p, index), "asking the card");
+    if (p.major < 8)
+        FAIL(NO_DEVICE, "cuda:%d: %s has compute capability %d.%d; at least 8.0 (A100, RTX 30) is needed", index,
+             p.name, p.major, p.minor);
+    card *c = (card *)calloc(1, sizeof *c);
+    if (!c) FAIL(NO_MEMORY, "no memory for a device");
+    c->device.backend = pha_cuda_backend(host);
+    c->index = index;
+    pha_status status = said(cudaStreamCreate(&c->launches.stream), "making a stream");
+    if (status) gpu_close(&c->device);
+    else *out = &c->device;
+    return status;
+}
+
+void gpu_info(pha__device *d, pha__device_info *out) {
+    cudaDeviceProp p;
+    int driver = 0;
+    memset(out, 0, sizeof *out);
+    if (cudaGetDeviceProperties(&p, of(d)->index) != cudaSuccess) return;
+    cudaDriverGetVersion(&driver);
+    snprintf(out->name, sizeof out->name, "%.100s", p.name);
+    snprintf(out->version, sizeof out->version, "CUDA %d.%d, driver for %d.%d", CUDART_VERSION / 1000,
+             CUDART_VERSION % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    out->units = p.multiProcessorCount;
+}
+
+pha_status gpu_ceiling(pha__device *, pha__ceiling *out) {
+    out->flops = out->bytes = 0; // not known
+    return PHA_OK;
+}
+
+// ---- memory ---------------------------------------------------------------------------------------------------------
+
+void *gpu_alloc(pha__device *d, size_t size) {
+    void *p = NULL;
+    cudaError_t e = cudaSetDevice(of(d)->index);
+    if (e == cudaSuccess) e = cudaMalloc(&p, size ? size : 1);
+    if (e == cudaSuccess) return p;
+    size_t left = 0, all = 0;
+    cudaGetLastError();
+    cudaMemGetInfo(&left, &all);
+    pha__fail(PHA_NO_MEMORY, "cuda: no memory for %.1f MB: %.1f of %.1f MB are free", (double)size / 1e6,
+              (double)left / 1e6, (double)all / 1e6);
+    return NULL;
+}
+
+void gpu_free(pha__device *, void *p) { cudaFree(p); }
+
+pha_status gpu_upload(pha__device *d, void *to, const void *from, size_t size) {
+    return said(cudaMemcpyAsync(to, from, size, cudaMemcpyHostToDevice, of(d)->launches.stream), "an upload");
+}
+
+pha_status gpu_download(pha__device *d, void *to, const void *from, size_t size) {
+    CUDA(cudaMemcpyAsync(to, from, size, cudaMemcpyDeviceToHost, of(d)->launches.stream), "a download");
+    return said(cudaStreamSynchronize(of(d)->launches.stream), "a step before a download");
+}
+
+pha_status gpu_copy(pha__device *d, void *to, const void *from, size_t size) {
+    return said(cudaMemcpyAsync(to, from, size, cudaMemcpyDeviceToDevice, of(d)->launches.stream), "a copy");
+}
+
+pha_status gpu_fill(pha__device *d, void *to, int byte, size_t size) {
+    return said(cudaMemsetAsync(to, byte, size, of(d)->launches.stream), "filling memory");
+}
+
+// ---- steps ----------------------------------------------------------------------------------------------------------
+
+const void *gpu_kernel(pha__device *, const char *op) {
+    for (const pha__cuda_row *row = pha__cuda_rows(); row->op; row++)
+        if (!strcmp(row->op, op)) return row->kernel;
+    return NULL;
+}
+
+bool is_plain(const pha__view &v) { return !v.width || v.dtype == PHA__F32 || v.dtype == PHA__BF16; }
+
+pha_status gpu_needs(pha__device *, const void *kernel, const pha__args *a, pha__pass pass, pha__needs *out) {
+    const pha__cuda_kernel *k = (const pha__cuda_kernel *)kernel;
+    const char *refused = k->refuse ? k->refuse(a, pass) : NULL;
+    for (int i = 0; i < a->n_in && !refused; i++)
+        if (!is_plain(a->in[i])) refused = "weights are read in fp32 and bf16 alone";
+    if (refused) FAIL(NO_DEVICE, "cuda: %s", refused);
+    out->work = k->work ? k->work(a, pass) : 0;
+    out->scratch = 0;
+    return PHA_OK;
+}
+
+pha_status gpu_run(pha__device *d, const void *kernel, const pha__args *a, pha__pass pass, void *) {
+    card *c = of(d);
+    ((const pha__cuda_kernel *)kernel)->run(&c->launches, a, pass);
+    cudaError_t e = (cudaError_t)c->launches.error;
+    c->launches.error = 0;
+    return said(e, "a launch");
+}
+
+pha_status gpu_mark(pha__device *d, int mark) {
+    card *c = of(d);
+    if (!c->marks[mark]) CUDA(cudaEventCreate(&c->marks[mark]), "making an event");
+    return said(cudaEventRecord(c->marks[mark], c->launches.stream), "an event");
+}
+
+pha_status gpu_between(pha__device *d, int a, int b, double *seconds) {
+    float ms;
+    CUDA(cudaEventSynchronize(of(d)->marks[b]), "waiting for an event");
+    CUDA(cudaEventElapsedTime(&ms, of(d)->marks[a], of(d)->marks[b]), "the time between events");
+    *seconds = ms * 1e-3;
+    return PHA_OK;
+}
+
+const pha__backend backend = {
+    "cuda",
+#ifdef PHA__EMULATE
+    true, // what closes it is far.c
+#else
+    false,
+#endif
+    256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
+    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_mark,   gpu_between,
+};
+
+} // namespace
+
+extern "C" __attribute__((visibility("default"))) const pha__backend *pha_cuda_backend(const pha__host *h) {
+    if (h->abi != PHA__BACKEND_ABI || h->args_size != sizeof(pha__args) || h->run_size != sizeof(pha__run)) return NULL;
+    host = h;
+    return &backend;
+}

@@ -1,0 +1,34 @@
+// silu_mul.cu -- an element a thread
+#include "backend/cuda/each.cuh"
+#include "ops/silu_mul/silu_mul.h"
+
+namespace {
+
+struct forward {
+    pha__args a;
+    PHA__CALL void operator()(int64_t k) const {
+        int64_t row = k / a.out.width, i = k % a.out.width;
+        float x = get(a.in[0], row, i);
+        put(a.out, row, i, x * sigmoid(x) * get(a.in[1], row, i));
+    }
+};
+
+struct backward {
+    pha__args a;
+    PHA__CALL void operator()(int64_t k) const {
+        int64_t row = k / a.out.width, i = k % a.out.width;
+        float x = get(a.in[0], row, i), b = get(a.in[1], row, i), d = get(a.d_out, row, i), s = sigmoid(x);
+        put_grad(a, 0, row, i, d * b * s * (1 + x * (1 - s)));
+        put_grad(a, 1, row, i, d * x * s);
+    }
+};
+
+void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
+    int64_t n = n_rows(a) * a->out.width;
+    if (pass == PHA__FORWARD) pha__each(c, n, forward{*a});
+    else pha__each(c, n, backward{*a});
+}
+
+} // namespace
+
+extern const pha__cuda_kernel pha__cuda_silu_mul = {NULL, NULL, run};

@@ -1,0 +1,68 @@
+// runtime.h -- as much of CUDA's runtime as device.cu calls, over the memory of the host, for emulation
+#ifndef RUNTIME_H
+#define RUNTIME_H
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2, cudaErrorInsufficientDriver = 35 };
+enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
+struct cudaDeviceProp {
+    char name[256];
+    int major, minor, multiProcessorCount;
+};
+typedef struct timespec *cudaEvent_t;
+#define CUDART_VERSION 13000
+
+// PHA_EMULATED_CARD: "none", "old" (capability 7.5); else one card of 8.0.
+static inline const char *emulated_card() {
+    const char *kind = getenv("PHA_EMULATED_CARD");
+    return kind ? kind : "";
+}
+static inline cudaError_t cudaGetDeviceCount(int *n) {
+    *n = strcmp(emulated_card(), "none") != 0;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int) {
+    memset(p, 0, sizeof *p);
+    strcpy(p->name, "emulated");
+    p->major = strcmp(emulated_card(), "old") ? 8 : 7;
+    p->multiProcessorCount = 1;
+    return cudaSuccess;
+}
+static inline const char *cudaGetErrorString(cudaError_t) { return "an error"; }
+static inline cudaError_t cudaGetLastError() { return cudaSuccess; }
+static inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
+static inline cudaError_t cudaDriverGetVersion(int *v) { return *v = CUDART_VERSION, cudaSuccess; }
+static inline cudaError_t cudaStreamCreate(void **s) { return *s = NULL, cudaSuccess; }
+static inline cudaError_t cudaStreamDestroy(void *) { return cudaSuccess; }
+static inline cudaError_t cudaStreamSynchronize(void *) { return cudaSuccess; }
+static inline cudaError_t cudaMalloc(void **p, size_t n) {
+    *p = aligned_alloc(256, (n + 255) / 256 * 256);
+    return *p ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+static inline cudaError_t cudaFree(void *p) { return free(p), cudaSuccess; }
+static inline cudaError_t cudaMemGetInfo(size_t *left, size_t *all) { return *left = *all = 0, cudaSuccess; }
+static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, void *) {
+    return n ? memcpy(to, from, n) : to, cudaSuccess;
+}
+static inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t n, void *) {
+    return n ? memset(to, byte, n) : to, cudaSuccess;
+}
+static inline cudaError_t cudaEventCreate(cudaEvent_t *e) {
+    *e = (cudaEvent_t)malloc(sizeof **e);
+    return *e ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+static inline cudaError_t cudaEventDestroy(cudaEvent_t e) { return free(e), cudaSuccess; }
+static inline cudaError_t cudaEventRecord(cudaEvent_t e, void *) {
+    clock_gettime(CLOCK_MONOTONIC, e);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaEventSynchronize(cudaEvent_t) { return cudaSuccess; }
+static inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t a, cudaEvent_t b) {
+    *ms = (float)((double)(b->tv_sec - a->tv_sec) * 1e3 + (double)(b->tv_nsec - a->tv_nsec) * 1e-6);
+    return cudaSuccess;
+}
+
+#endif

@@ -22,10 +22,10 @@ enum { MOST_STATES = 4096 };
 static char *closed, *memory; /* the same range as the host and as the device sees it */
 static _Atomic size_t used;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pha__backend rows; /* the same over a device that reads matrices by rows; devices of a kind share their struct */
 
 typedef struct far {
     pha__device device, *cpu;
-    pha__backend backend; /* of what reads matrices as the device behind does */
     char *states[MOST_STATES];
 } far;
 
@@ -39,6 +39,8 @@ static void *map(int access)
 
 static void reserve(void)
 {
+    rows = pha__far_backend;
+    rows.matrices = PHA__F32;
     closed = map(PROT_NONE);
     memory = map(PROT_READ | PROT_WRITE);
 }
@@ -58,8 +60,6 @@ static pha_status far_open(pha__device **out, const char *which, int threads)
     if (!closed || !memory) FAIL(NO_DEVICE, "far: no addresses for it here");
     far *f = pha__alloc_zero(1, sizeof *f);
     if (!f) return PHA_NO_MEMORY;
-    f->backend = pha__far_backend;
-    f->device.backend = &f->backend;
     pha_status status = pha__device_open(&f->cpu, *which ? which : "cpu", threads);
     if (!status && !f->cpu->backend->host_memory) {
         pha__device_close(f->cpu);
@@ -69,7 +69,7 @@ static pha_status far_open(pha__device **out, const char *which, int threads)
         pha__free(f);
         return status;
     }
-    f->backend.matrices = f->cpu->backend->matrices;
+    f->device.backend = f->cpu->backend->matrices == PHA__F32 ? &rows : &pha__far_backend;
     *out = &f->device;
     return PHA_OK;
 }

@@ -9,16 +9,6 @@
 
 static char file[300], dir[300], other[300], aside[300], removed[300];
 
-static void expect_file(const char *path, const void *data, size_t size)
-{
-    char *text;
-    size_t n;
-    OK(pha__read_file(&text, &n, path, 1 << 24));
-    assert_int_equal(n, size);
-    assert_memory_equal(text, data, size);
-    pha__free(text);
-}
-
 static void maps(void **state)
 {
     (void)state;

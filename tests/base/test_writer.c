@@ -8,16 +8,6 @@
 
 static char file[300];
 
-static void expect_file(const char *path, const void *data, size_t size)
-{
-    char *text;
-    size_t n;
-    OK(pha__read_file(&text, &n, path, 1 << 24));
-    assert_int_equal(n, size);
-    assert_memory_equal(text, data, size);
-    pha__free(text);
-}
-
 /* Nothing is left beside the file. */
 static void expect_alone(void)
 {

@@ -26,6 +26,17 @@ static inline int root_teardown(void **state)
     return pha__mem_now() != 0;
 }
 
+/* A file has these bytes. */
+static inline void expect_file(const char *path, const void *data, size_t size)
+{
+    char *text;
+    size_t n;
+    OK(pha__read_file(&text, &n, path, 1 << 24));
+    assert_int_equal(n, size);
+    assert_memory_equal(text, data, size);
+    pha__free(text);
+}
+
 /* root/name, until eight more paths have been asked for. */
 static inline const char *in_root(const char *name)
 {

@@ -166,6 +166,7 @@ pha_status gpu_needs(pha__device *, const void *kernel, const pha__args *a, pha_
 
 pha_status gpu_run(pha__device *d, const void *kernel, const pha__args *a, pha__pass pass, void *) {
     card *c = of(d);
+    CUDA(cudaSetDevice(c->index), "choosing the card"); // of this thread, which need not be the one that opened it
     ((const pha__cuda_kernel *)kernel)->run(&c->launches, a, pass);
     cudaError_t e = (cudaError_t)c->launches.error;
     c->launches.error = 0;
@@ -174,6 +175,7 @@ pha_status gpu_run(pha__device *d, const void *kernel, const pha__args *a, pha__
 
 pha_status gpu_mark(pha__device *d, int mark) {
     card *c = of(d);
+    CUDA(cudaSetDevice(c->index), "choosing the card");
     if (!c->marks[mark]) CUDA(cudaEventCreate(&c->marks[mark]), "making an event");
     return said(cudaEventRecord(c->marks[mark], c->launches.stream), "an event");
 }

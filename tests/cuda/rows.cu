@@ -41,7 +41,8 @@ template <const pha__cuda_kernel *K> struct row {
     static void run(const pha__args *a, pha__pass pass) {
         pha__args copy = *a;
         begin(&copy);
-        const char *refused = K->refuse ? K->refuse(&copy, pass) : NULL;
+        char why[PHA__CUDA_WHY] = "";
+        const char *refused = K->refuse && K->refuse(&copy, pass, why) ? why : NULL;
         if (!refused) K->run(&card, &copy, pass);
         int error = end();
         if (refused || error || card.error) pha__rows_failed(refused, error ? error : card.error);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "backend/backend.h"
+#include "ops/attention/attention.h"
 #include "support/check.h"
 #include "support/root.h"
 
@@ -70,6 +71,11 @@ static void refusals(void **state)
     FAILS(NO_DEVICE, "fp32 and bf16 alone", d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
     a.in[1].dtype = PHA__BF16;
     OK(d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
+
+    pha__attention_attr heads = {.n_head = 2, .n_kv_head = 1, .head_width = 300};
+    kernel = d->backend->kernel(d, "attention");
+    a.n_in = 3, a.attr = &heads;
+    FAILS(NO_DEVICE, "cuda: attention: its heads are 300 wide", d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
     pha__device_close(d);
 }
 

@@ -20,9 +20,11 @@ typedef struct pha__cuda { /* what launches go to */
     int error; /* the first launch that failed; 0: none */
 } pha__cuda;
 
+enum { PHA__CUDA_WHY = 120 }; /* bytes of a reason */
+
 typedef struct pha__cuda_kernel {
-    /* NULL, or why this step cannot run here: a constant. NULL function: it always can. */
-    const char *(*refuse)(const pha__args *a, pha__pass pass);
+    /* Whether this step cannot run here; writes why. NULL: it always can. */
+    bool (*refuse)(const pha__args *a, pha__pass pass, char why[PHA__CUDA_WHY]);
     size_t (*work)(const pha__args *a, pha__pass pass); /* bytes, as an upper bound for smaller B, T too; NULL: 0 */
     void (*run)(pha__cuda *c, const pha__args *a, pha__pass pass); /* enqueues all launches of a pass */
 } pha__cuda_kernel;

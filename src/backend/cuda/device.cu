@@ -151,14 +151,22 @@ const void *gpu_kernel(pha__device *, const char *op) {
     return NULL;
 }
 
+const char *name_of(const void *kernel) {
+    const pha__cuda_row *row = pha__cuda_rows();
+    while (row->op && row->kernel != kernel) row++;
+    return row->op ? row->op : "?";
+}
+
 bool is_plain(const pha__view &v) { return !v.width || v.dtype == PHA__F32 || v.dtype == PHA__BF16; }
 
 pha_status gpu_needs(pha__device *, const void *kernel, const pha__args *a, pha__pass pass, pha__needs *out) {
     const pha__cuda_kernel *k = (const pha__cuda_kernel *)kernel;
-    const char *refused = k->refuse ? k->refuse(a, pass) : NULL;
-    for (int i = 0; i < a->n_in && !refused; i++)
-        if (!is_plain(a->in[i])) refused = "weights are read in fp32 and bf16 alone";
-    if (refused) FAIL(NO_DEVICE, "cuda: %s", refused);
+    char why[PHA__CUDA_WHY];
+    for (int i = 0; i < a->n_in; i++)
+        if (!is_plain(a->in[i]))
+            FAIL(NO_DEVICE, "cuda: %s: weights are read in fp32 and bf16 alone, input %d has another format",
+                 name_of(kernel), i);
+    if (k->refuse && k->refuse(a, pass, why)) FAIL(NO_DEVICE, "cuda: %s: %s", name_of(kernel), why);
     out->work = k->work ? k->work(a, pass) : 0;
     out->scratch = 0;
     return PHA_OK;

@@ -229,7 +229,7 @@ size_t work(const pha__args *a, pha__pass pass) {
 
 void run_backward(pha__cuda *c, const convolved &q) {
     const pha__view *d = q.a.d_in;
-    int64_t P = q.P(), N = q.N();
+    int64_t P = q.a.out.width, N = q.a.in[PHA__SSM_C_RE].width;
     if (d[PHA__SSM_X].data) pha__each(c, n_rows(&q.a) * P, by_input{q});
     if (d[PHA__SSM_D].data) pha__each(c, P, by_skip{q});
     bool any = false;
@@ -244,12 +244,13 @@ void run_backward(pha__cuda *c, const convolved &q) {
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
     common q = {*a, *(const pha__ssm_attr *)a->attr};
+    int64_t P = a->out.width;
     if (pass == PHA__FORWARD && !convolves(a)) {
-        pha__each(c, q.P() * q.N(), make_factors{{q}});
-        return pha__each(c, a->B * q.P(), walk{{q}});
+        pha__each(c, P * a->in[PHA__SSM_C_RE].width, make_factors{{q}});
+        return pha__each(c, a->B * P, walk{{q}});
     }
-    pha__each(c, q.P() * ((a->T + STRETCH - 1) / STRETCH), make_K{{q}});
-    if (pass == PHA__FORWARD) return pha__each(c, n_rows(a) * q.P(), forward{{q}});
+    pha__each(c, P * ((a->T + STRETCH - 1) / STRETCH), make_K{{q}});
+    if (pass == PHA__FORWARD) return pha__each(c, n_rows(a) * P, forward{{q}});
     run_backward(c, {q});
 }
 

@@ -15,10 +15,17 @@ typedef void *pha__cuda_stream;
 typedef cudaStream_t pha__cuda_stream;
 #endif
 
+enum { PHA__PRODUCT_FAILED = 100000 }; /* above all of CUDA's errors: a product, and the status of its library */
+
 typedef struct pha__cuda { /* what launches go to */
     pha__cuda_stream stream;
+    struct pha__products *products; /* NULL: plain kernels do them (products.h) */
     int error; /* the first launch that failed; 0: none */
 } pha__cuda;
+
+/* Whether an op's plain kernel is wanted where there is a fast one: PHA_CUDA_PLAIN=op,op or all. The answer stays the
+ * same while a program is planned and run. */
+bool pha__cuda_plain(const char *op);
 
 enum { PHA__CUDA_WHY = 120 }; /* bytes of a reason */
 

@@ -17,7 +17,8 @@
 static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof(lt_algo) &&
               sizeof(cublasLtMatmulHeuristicResult_t) == sizeof(lt_offer) &&
               offsetof(cublasLtMatmulHeuristicResult_t, workspaceSize) == offsetof(lt_offer, workspace) &&
-              LT_R_32F == (int)CUDA_R_32F && LT_R_16BF == (int)CUDA_R_16BF && LT_COMPUTE_32F == (int)CUBLAS_COMPUTE_32F &&
+              LT_R_32F == (int)CUDA_R_32F && LT_R_16BF == (int)CUDA_R_16BF &&
+              LT_COMPUTE_32F == (int)CUBLAS_COMPUTE_32F &&
               LT_OP_T == (int)CUBLAS_OP_T && LT_DESC_TRANSA == (int)CUBLASLT_MATMUL_DESC_TRANSA &&
               LT_DESC_TRANSB == (int)CUBLASLT_MATMUL_DESC_TRANSB &&
               LT_PREF_MAX_WORKSPACE_BYTES == (int)CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES &&

@@ -158,9 +158,10 @@ static void quiet(void *context, const char *format, va_list args) { (void)conte
 
 static int listen_at(const struct addrinfo *a, char *why)
 {
-    int yes = 1, room = 262144, fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
+    int yes = 1, room = 262144;
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
     if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); /* what slow readers may hold up */
+    if (fd >= 0) setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room); /* for slow readers */
     if (fd >= 0 && bind(fd, a->ai_addr, a->ai_addrlen) == 0 && listen(fd, 1024) == 0) return fd;
     snprintf(why, 300, "%s", strerror(errno));
     if (fd >= 0) close(fd);

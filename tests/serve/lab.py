@@ -111,7 +111,9 @@ class Server:
     def __enter__(self):
         return self
 
-    def __exit__(self, kind, *_):
+    def __exit__(self, kind, error, _):
+        if kind is SystemExit and not error.code:
+            kind = None
         if kind:
             print(self.log(), file=sys.stderr)
             self.process.kill()

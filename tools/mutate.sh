@@ -24,8 +24,8 @@ if command -v ninja >/dev/null; then set -- -G Ninja; else set --; fi
 if command -v ccache >/dev/null; then set -- "$@" -DCMAKE_C_COMPILER_LAUNCHER=ccache; fi
 cmake -S "$copy" -B "$copy/build" "$@" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAKE_BUILD_TYPE=Debug >"$copy/log"
 build() { cmake --build "$copy/build" --target "$1" -j "${JOBS:-$(nproc)}" >"$copy/log" 2>&1; }
-# The library of products that the emulated card multiplies with.
-export PHA_CUBLASLT="$copy/build/tests/libpha_cuda_lt.so"
+# The emulated card, and the library of products that it multiplies with.
+export PHA_CUBLASLT="$copy/build/tests/libpha_cuda_lt.so" PHA_TEST_PLUGIN="$copy/build/tests/libpha-cuda-emulated.so"
 # A test that hangs has noticed, too.
 passes() { timeout 600 "$copy/build/tests/$@" >"$copy/log" 2>&1; }
 # A test that fails anyway would count as one that notices everything.

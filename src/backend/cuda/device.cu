@@ -200,6 +200,35 @@ pha_status gpu_run(pha__device *d, const void *kernel, const pha__args *a, pha__
     return said((cudaError_t)e, name_of(kernel));
 }
 
+// ---- recordings -----------------------------------------------------------------------------------------------------
+
+pha_status gpu_begin(pha__device *d) {
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return said(cudaStreamBeginCapture(of(d)->launches.stream, cudaStreamCaptureModeThreadLocal), "a recording");
+}
+
+pha_status gpu_end(pha__device *d, void **recording) {
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t made = NULL;
+    *recording = NULL;
+    CUDA(cudaStreamEndCapture(of(d)->launches.stream, &graph), "a recording");
+    cudaError_t e = cudaGraphInstantiate(&made, graph, 0);
+    cudaGraphDestroy(graph);
+    CUDA(e, "making a recording ready");
+    *recording = made;
+    return PHA_OK;
+}
+
+pha_status gpu_replay(pha__device *d, void *recording) {
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return said(cudaGraphLaunch((cudaGraphExec_t)recording, of(d)->launches.stream), "a recording");
+}
+
+void gpu_forget(pha__device *d, void *recording) {
+    cudaStreamSynchronize(of(d)->launches.stream);
+    cudaGraphExecDestroy((cudaGraphExec_t)recording);
+}
+
 pha_status gpu_mark(pha__device *d, int mark) {
     card *c = of(d);
     CUDA(cudaSetDevice(c->index), "choosing the card");
@@ -223,7 +252,8 @@ const pha__backend backend = {
     false,
 #endif
     256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
-    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_mark,   gpu_between,
+    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget, gpu_mark,
+    gpu_between,
 };
 
 } // namespace

@@ -12,6 +12,7 @@
 #include "backend/cuda/lt.h"
 #ifdef PHA__EMULATE
 #include "cuda/runtime.h"
+#include "cuda/stream.h"
 #elif __has_include(<cublasLt.h>)
 #include <cublasLt.h>
 static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof(lt_algo) &&
@@ -257,15 +258,24 @@ static plan *plan_for(pha__products *p, const pha__product *product) {
 
 // ---- running --------------------------------------------------------------------------------------------------------
 
-bool pha__product_run(pha__cuda *c, const pha__product *p) {
-    if (!c->products || p->a.dtype != p->b.dtype || (p->a.dtype == PHA__F32 && p->d.dtype != PHA__F32)) return false;
-    const plan *q = plan_for(c->products, p);
+bool pha__product_run(pha__cuda *c, const pha__product *product) {
+    const pha__product p = *product;
+    if (!c->products || p.a.dtype != p.b.dtype || (p.a.dtype == PHA__F32 && p.d.dtype != PHA__F32)) return false;
+    const plan *q = plan_for(c->products, &p);
     if (!q->usable) return false;
-    const float one = 1, beta = p->add ? 1 : 0;
+    const float one = 1, beta = p.add ? 1 : 0;
     if (c->error) return true;
-    int e = c->products->f.Matmul(c->products->handle, q->desc, &one, p->b.data, q->layout[0], p->a.data, q->layout[1],
-                                  &beta, p->d.data, q->layout[2], (void *)p->d.data, q->layout[2], &q->algo,
-                                  c->products->workspace, WORKSPACE, c->stream);
-    if (e) c->error = PHA__PRODUCT_FAILED + e;
+    auto multiply = [=] {
+        pha__products *l = c->products;
+        int e = l->f.Matmul(l->handle, q->desc, &one, p.b.data, q->layout[0], p.a.data, q->layout[1], &beta,
+                            p.d.data, q->layout[2], (void *)p.d.data, q->layout[2], &q->algo, l->workspace, WORKSPACE,
+                            c->stream);
+        if (e) c->error = PHA__PRODUCT_FAILED + e;
+    };
+#ifdef PHA__EMULATE
+    emulated_launch(c->stream, multiply);
+#else
+    multiply();
+#endif
     return true;
 }

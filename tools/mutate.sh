@@ -40,8 +40,9 @@ while read -r op file change; do
     number=$((number + 1))
     program=$(program_of "$op") only=$(only_of "$op")
     case "$file" in */*) source=$file ;; *) source="src/ops/$op/$file" ;; esac
+    cp "$copy/$source" "$copy/whole" # not that of the root, which may have been edited since
     sed -i "$change" "$copy/$source"
-    if cmp -s "$root/$source" "$copy/$source"; then
+    if cmp -s "$copy/whole" "$copy/$source"; then
         echo "STALE     $op: $change changes nothing in $source; bring its list up to date"
         survived=$((survived + 1))
     elif ! build "$program"; then
@@ -53,7 +54,7 @@ while read -r op file change; do
     else
         echo "noticed   $op: $change"
     fi
-    cp "$root/$source" "$copy/$source"
+    cp "$copy/whole" "$copy/$source"
 done <"$copy/list"
 echo "$number mutations, $survived not noticed"
 [ "$survived" -eq 0 ]

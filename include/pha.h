@@ -270,6 +270,15 @@ PHA_API pha_status pha_engine_session(pha_engine *engine, pha_session **out);
 PHA_API pha_status pha_engine_step(pha_engine *engine, pha_session *const *sessions, const int32_t *ids, size_t n,
                                    float *logits);
 
+typedef struct pha_engine_info {
+    int64_t max_context;   /* tokens for which a session has room; INT64_MAX: a text may be of any length */
+    int32_t vocab_size;    /* V, of a row of logits; a tokenizer may have fewer ids */
+    int32_t chunk, batch;
+    size_t session_bytes;  /* of the state of a session */
+    uint64_t fingerprint;  /* of the configuration and all weights */
+} pha_engine_info;
+PHA_API void pha_engine_get_info(const pha_engine *engine, pha_engine_info *info);
+
 typedef struct pha_session_options {
     int64_t max_context; /* as in pha_engine_options */
     int32_t chunk;
@@ -285,6 +294,9 @@ PHA_API void pha_session_reset(pha_session *session); /* to the state before the
  * next call; `logits` may be NULL. The result is that of one pass over the whole text, to the bit, however it is cut.
  * USAGE: more tokens than max_context has room for. STOPPED: asked to stop; what was read before stays. */
 PHA_API pha_status pha_session_feed(pha_session *session, const int32_t *ids, size_t n, const float **logits);
+/* As feed, but without the logits of the last token, which costs less: for the parts of a text of which more is to
+ * come. */
+PHA_API pha_status pha_session_read(pha_session *session, const int32_t *ids, size_t n);
 /* As feed; all_logits (n, V), the caller's, receives the logits of every token. */
 PHA_API pha_status pha_session_score(pha_session *session, const int32_t *ids, size_t n, float *all_logits);
 PHA_API int64_t pha_session_position(const pha_session *session); /* tokens read so far */
@@ -316,7 +328,51 @@ typedef struct pha_sample_options {
     double repetition_penalty; /* 0 or 1: off; divides positive, multiplies negative logits of recent tokens */
     int32_t repetition_window; /* 0: 256 */
     uint64_t seed;
+    /* Subtracted from the logit of a token that has been generated: once, and once each time. Below 0 they draw
+     * near. */
+    double presence_penalty, frequency_penalty;
+    const struct pha_logit_bias *bias; /* n_bias of them; used during the call only */
+    size_t n_bias;
 } pha_sample_options;
+
+/* Added to the logit of a token. -INFINITY forbids it, and a value that leaves no other forces it. */
+typedef struct pha_logit_bias {
+    int32_t id;
+    double value;
+} pha_logit_bias;
+
+typedef struct pha_logprob {
+    double value; /* natural logarithm of the probability */
+    int32_t id;
+} pha_logprob;
+
+/* One choice of a next token. In this order: the penalties and biases on the logits, temperature, the top_k most
+ * likely, of these the fewest that hold top_p, of these those with at least min_p of the highest probability. Between
+ * equal logits the lower id goes first. The choice is a function of what is given here and of nothing else. */
+typedef struct pha_draw {
+    const float *logits;  /* (n_logits) */
+    int32_t n_logits, n_ids; /* the choice is among the first n_ids; 0: all. A model may have rows that no text uses */
+    const pha_sample_options *options;
+    const int32_t *text;  /* (n_text) the tokens so far, of which the last n_new have been generated: for penalties */
+    size_t n_text, n_new;
+    uint64_t count;       /* number of the draw under the seed */
+    int32_t n_best;       /* likeliest tokens that are to be reported, 0 to n_logits */
+    pha_logprob *best;    /* (1 + n_best), as of pha_logprobs of the token that is drawn; NULL: none */
+    int32_t id;           /* the result */
+    pha_status status;    /* of this draw */
+} pha_draw;
+
+/* Draws a token. NUMERIC: a logit is NaN or +inf, or no token is possible. */
+PHA_API pha_status pha_sample(pha_draw *draw);
+/* n draws at once, by the engine's threads. All are tried; the status is that of the first one that failed. */
+PHA_API pha_status pha_engine_sample(pha_engine *engine, pha_draw *draws, size_t n);
+/* Log-probabilities over all n_logits: out[0] that of `id`, then those of the k likeliest, falling, of equal ones the
+ * lower id first. In double, from the logits less the logarithm of the sum of their exponentials. NUMERIC: as
+ * pha_sample. */
+PHA_API pha_status pha_logprobs(const float *logits, int32_t n_logits, int32_t id, int32_t k, pha_logprob *out);
+/* The same of n rows of logits (n, V) and their ids, by the engine's threads; out (n, 1 + k). */
+PHA_API pha_status pha_engine_logprobs(pha_engine *engine, const float *logits, const int32_t *ids, size_t n, int32_t k,
+                                       pha_logprob *out);
 
 typedef struct pha_generate_options {
     pha_sample_options sample;

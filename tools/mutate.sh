@@ -17,28 +17,32 @@ cat "$root"/tests/*/mutations.txt | while read -r op file change; do
     case "$wanted" in "  " | *" $op "*) printf "%s\n" "$op $file $change" ;; esac
 done >"$copy/list"
 program_of() { case "$1" in test_*) echo "$1" ;; *) echo test_ops ;; esac }
+only_of() { case "$1" in test_*) ;; *) echo "$1/*" ;; esac }
 
 # The kernels have one source for all instruction sets: one is enough, and -O1 builds fast.
 if command -v ninja >/dev/null; then set -- -G Ninja; else set --; fi
 if command -v ccache >/dev/null; then set -- "$@" -DCMAKE_C_COMPILER_LAUNCHER=ccache; fi
 cmake -S "$copy" -B "$copy/build" "$@" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAKE_BUILD_TYPE=Debug >"$copy/log"
 build() { cmake --build "$copy/build" --target "$1" -j "${JOBS:-$(nproc)}" >"$copy/log" 2>&1; }
+# The emulated card, and the library of products that it multiplies with.
+export PHA_CUBLASLT="$copy/build/tests/libpha_cuda_lt.so" PHA_TEST_PLUGIN="$copy/build/tests/libpha-cuda-emulated.so"
 # A test that hangs has noticed, too.
 passes() { timeout 600 "$copy/build/tests/$@" >"$copy/log" 2>&1; }
 # A test that fails anyway would count as one that notices everything.
-for program in $(while read -r op _; do program_of "$op"; done <"$copy/list" | sort -u); do
+for op in $(cut -d ' ' -f 1 <"$copy/list" | sort -u); do
+    program=$(program_of "$op") only=$(only_of "$op")
     build "$program" || { cat "$copy/log"; echo "mutate: the sources do not build"; exit 1; }
-    passes "$program" || { cat "$copy/log"; echo "mutate: $program fails without a mutation"; exit 1; }
+    passes "$program" ${only:+"$only"} || { cat "$copy/log"; echo "mutate: $op fails without a mutation"; exit 1; }
 done
 
 survived=0 number=0
 while read -r op file change; do
     number=$((number + 1))
-    program=$(program_of "$op")
-    case "$op" in test_*) only= ;; *) only="$op/*" ;; esac
+    program=$(program_of "$op") only=$(only_of "$op")
     case "$file" in */*) source=$file ;; *) source="src/ops/$op/$file" ;; esac
+    cp "$copy/$source" "$copy/whole" # not that of the root, which may have been edited since
     sed -i "$change" "$copy/$source"
-    if cmp -s "$root/$source" "$copy/$source"; then
+    if cmp -s "$copy/whole" "$copy/$source"; then
         echo "STALE     $op: $change changes nothing in $source; bring its list up to date"
         survived=$((survived + 1))
     elif ! build "$program"; then
@@ -50,7 +54,7 @@ while read -r op file change; do
     else
         echo "noticed   $op: $change"
     fi
-    cp "$root/$source" "$copy/$source"
+    cp "$copy/whole" "$copy/$source"
 done <"$copy/list"
 echo "$number mutations, $survived not noticed"
 [ "$survived" -eq 0 ]

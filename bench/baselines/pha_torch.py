@@ -24,7 +24,7 @@ RMS_EPS = 1e-6
 
 DEFAULTS = dict(branches=["attn", "gss", "aux"], residual="post", main_residual=True, alpha=None, embed_std=0.02,
                 gate_bias="zero", wb_scale="init", seq_norm=True, window=None, local=None, mix="learned",
-                qk="cosine", branch_gain=True, rope_theta=10000.0, rope="half", gss_filter="silu")
+                qk="cosine", branch_gain=True, rope_theta=10000.0, rope="half", gss_state="real", gss_filter="silu")
 
 
 def read_config(path):
@@ -84,9 +84,12 @@ def shapes(c):
                 out.update({f"{L}.attn.q_gain": (dh,), f"{L}.attn.k_gain": (dh,)})
         if "gss" in c["branches"]:
             S = c["d_state"]
-            out.update({f"{L}.gss.gate": (S, D), f"{L}.gss.in": (S, D), f"{L}.gss.out": (D, S), f"{L}.gss.theta": (S,)})
+            N = S // 2 if c["gss_state"] == "complex" else S  # gates
+            out.update({f"{L}.gss.gate": (N, D), f"{L}.gss.in": (S, D), f"{L}.gss.out": (D, S), f"{L}.gss.theta": (N,)})
+            if c["gss_state"] == "complex":
+                out[f"{L}.gss.omega"] = (N,)
             if c["gate_bias"] != "none":
-                out[f"{L}.gss.bias"] = (S,)
+                out[f"{L}.gss.bias"] = (N,)
             if c["gss_filter"] == "silu":
                 out[f"{L}.gss.filter"] = (S, D)
             if c["gss_filter"] == "norm":
@@ -112,15 +115,26 @@ def shapes(c):
     return out
 
 
-def rates(S):
-    """Decay rates of the state's channels: 16 to a group, groups log-spaced from 1e-3 to 1e-1."""
-    channel, groups = np.arange(S), S // 16
-    return 10.0 ** (-3 + 2 * (channel // 16) / max(groups - 1, 1)) * (channel % 16 + 1)
+def step_sizes(S):
+    """Of the state's channels, or pairs: 16 to a group, groups log-spaced from 1e-3 to 1e-1."""
+    return 10.0 ** (-3 + 2 * (np.arange(S) // 16) / max(S // 16 - 1, 1))
+
+
+def rates(c):
+    """Decay rates of the state's channels, or pairs."""
+    if c["gss_state"] == "complex":
+        return step_sizes(c["d_state"] // 2) / 2
+    return step_sizes(c["d_state"]) * (np.arange(c["d_state"]) % 16 + 1)
+
+
+def frequencies(c):
+    """Radians a token of pairs."""
+    return math.pi * (np.arange(c["d_state"] // 2) % 16) * step_sizes(c["d_state"] // 2)
 
 
 def input_scale(c):
     """Factor on rows of W_B that starts every channel with about equal variance."""
-    rho = rates(c["d_state"])
+    rho = np.tile(rates(c), 2 if c["gss_state"] == "complex" else 1)
     bias = -np.log(np.expm1(rho)) if c["gate_bias"] == "matched" else np.zeros_like(rho)
     g = 1 / (1 + np.exp(-bias))
     return np.sqrt(1 - (g * np.exp(-rho)) ** 2) / g
@@ -132,13 +146,15 @@ def draw_weights(c, seed=1):
     for name, shape in shapes(c).items():
         last = name.split(".")[-1]
         if last == "theta":
-            out[name] = np.log(rates(shape[0])).astype("f4")
+            out[name] = np.log(rates(c)).astype("f4")
+        elif last == "omega":
+            out[name] = frequencies(c).astype("f4")
         elif last == "tau":
             out[name] = np.full(shape, math.log(10), "f4")
         elif last == "bias":
             out[name] = np.zeros(shape, "f4")
             if c["gate_bias"] == "matched":
-                out[name] = -np.log(np.expm1(rates(shape[0]))).astype("f4")
+                out[name] = -np.log(np.expm1(rates(c))).astype("f4")
         elif last in ("mix", "mix_input"):
             out[name] = np.zeros(shape, "f4")
         elif last == "conv":  # the identity
@@ -378,10 +394,16 @@ class Model:
             if state:
                 state.u[layer] = u[:, -3:]
             u = F.conv1d(u.transpose(1, 2), w[p + "conv"].flip(1)[:, None], groups=u.shape[2]).transpose(1, 2)
-        a = torch.exp(-torch.exp(w[p + "theta"]))
+        a, before, scan = torch.exp(-torch.exp(w[p + "theta"])), state.h[layer] if state else None, self.scan
+        pairs = c["gss_state"] == "complex"
+        if pairs:
+            a, u, scan = torch.polar(a, w[p + "omega"]), torch.complex(*u.chunk(2, -1)), scan_loop
+            before = torch.complex(*before.chunk(2, -1)) if state else None
         if state:  # what is carried in is one more input of the first token
-            u = torch.cat((u[:, :1] + (a * state.h[layer])[:, None], u[:, 1:]), 1)
-        h = self.scan(z, u, a) if x.shape[1] > 1 else torch.sigmoid(z) * u
+            u = torch.cat((u[:, :1] + (a * before)[:, None], u[:, 1:]), 1)
+        h = scan(z, u, a) if x.shape[1] > 1 else torch.sigmoid(z) * u
+        if pairs:
+            h = torch.cat((h.real, h.imag), -1)
         if state:
             state.h[layer] = h[:, -1]
         if c["gss_filter"] == "silu":

@@ -1,11 +1,12 @@
 // products.cu -- the matrix products of a training step in cuBLASLt: forward, by the input, by the weights, in bf16
 //
-//   nvcc -std=c++17 -O3 -arch=sm_80 -o products products.cu -ldl && ./products [TOKENS] [MODEL ...]
+//   nvcc -std=c++17 -O3 -arch=sm_80 -o products products.cu -ldl && ./products [TOKENS] [--table] [MODEL ...]
 //
 // Per product: time of the algorithm that the library would choose and of the best among those that it offers, whether
-// two runs of that one have equal bits, and the error against double sums of 64 elements. cuBLASLt is looked up at run
-// time ($PHA_CUBLASLT first), as a program would that must also start without it. Row-major operands are column-major
-// transposes: Y = X W^T is m = out, n = tokens, k = in, with A = W transposed and B = X.
+// two runs of that one have equal bits, and the error against double sums of 64 elements. --table also prints the rows
+// of src/backend/cuda/products.def. cuBLASLt is looked up at run time ($PHA_CUBLASLT first), as a program would that
+// must also start without it. Row-major operands are column-major transposes: Y = X W^T is m = out, n = tokens, k = in,
+// with A = W transposed and B = X.
 #include <cublasLt.h>
 #include <dlfcn.h>
 #include <math.h>
@@ -143,6 +144,21 @@ static std::string describe(const cublasLtMatmulAlgo_t *a) {
     return s;
 }
 
+// A row of src/backend/cuda/products.def, which counts by rows: its m is the library's n.
+static bool table;
+static void print_choice(const problem &q, const cublasLtMatmulAlgo_t &algo) {
+    cudaDeviceProp card;
+    uint64_t word[8];
+    OK(cudaGetDeviceProperties(&card, 0));
+    static_assert(sizeof word == sizeof algo, "an algorithm is eight words");
+    memcpy(word, &algo, sizeof word);
+    printf("PHA__CHOICE(%d, %d, %zu, %d, %d, %d, %d, %d, PHA__BF16, %s", 10 * card.major + card.minor,
+           card.multiProcessorCount, p_cublasLtGetVersion(), q.n, q.m, q.k, q.tb, q.ta,
+           q.dtype == CUDA_R_32F ? "PHA__F32" : "PHA__BF16");
+    for (uint64_t w : word) printf(", 0x%llx", (unsigned long long)w);
+    printf(")\n");
+}
+
 static double measure(const model &M, const product &p, int pass, int tokens) {
     problem q = problem_of(p, pass, tokens);
     size_t na = (size_t)q.m * q.k, nb = (size_t)q.n * q.k, size = (size_t)q.m * q.n * (q.dtype == CUDA_R_32F ? 4 : 2);
@@ -204,6 +220,7 @@ static double measure(const model &M, const product &p, int pass, int tokens) {
            memcmp(one_run.data(), other.data(), size) ? "false" : "true", error_of(q, ha, hb, one_run),
            describe(&offered[best_at].algo).c_str());
     fflush(stdout);
+    if (table && best_at > 0) print_choice(q, offered[best_at].algo);
     p_cublasLtMatmulPreferenceDestroy(preference);
     p_cublasLtMatrixLayoutDestroy(la);
     p_cublasLtMatrixLayoutDestroy(lb);
@@ -223,6 +240,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "products: TOKENS is between 1 and %d\n", 1 << 20);
         return 2;
     }
+    if (argc > 2 && !strcmp(argv[2], "--table")) table = true, argv[2] = argv[1], argv++, argc--;
     find_library();
     LT(p_cublasLtCreate(&handle));
     OK(cudaMalloc(&workspace, workspace_size));

@@ -4,8 +4,8 @@
     systems.py --pha build/pha --train wiki2.train.tokens --valid wiki2.valid.tokens --work DIR [--only NAME ...] [--long]
     systems.py --work DIR --table
 
-Per system of models.json: three learning rates for 0.25 M tokens each, the best by the whole validation split for 1 M
-tokens with seeds 1 and 2; with --long one run of 5 M tokens for LONG. Every run is `pha train` in a folder of its own
+Per system of models.json: three learning rates for 0.25 M tokens each, the best by the first 65,536 tokens of the validation
+split for 1 M tokens with seeds 1 and 2, which are scored on all of it; with --long one run of 5 M tokens for LONG. Every run is `pha train` in a folder of its own
 below DIR, its result one line of DIR/results.jsonl: what is there is not run again, and a run that was broken off is
 resumed. --minutes stops between runs. Needs Python 3 alone.
 """
@@ -55,8 +55,8 @@ class Bench:
                       "--out", data)
         return data
 
-    def run(self, data, name, tokens, rate, seed):
-        """The result of one run: from the file, or by training and scoring."""
+    def run(self, data, name, tokens, rate, seed, scored=None):
+        """The result of one run: from the file, or by training and scoring (the first `scored` tokens)."""
         key = f"{name}-{tokens / 1e6:g}M-{rate:g}-{seed}"
         if key in self.results:
             return self.results[key]
@@ -76,7 +76,8 @@ class Bench:
                       "--average-best", 0, "--threads", self.threads, "--quiet")
         seconds = time.time() - start
         score = json.loads(self.call("eval", "--model", f"{out}/model", "--data", data, "--split", "valid", "--context",
-                                     CONTEXT, "--threads", self.threads, "--json", "--quiet"))
+                                     CONTEXT, "--threads", self.threads, "--json", "--quiet",
+                                     *(["--max-tokens", scored] if scored else [])))
         model = json.loads(self.call("inspect", f"{out}/model", "--json"))
         plan = json.loads(self.call("inspect", config, "--memory", "--batch", BATCH, "--json"))
         r = dict(run=key, system=name, tokens=tokens, rate=rate, seed=seed, steps=steps, score=score,
@@ -85,11 +86,11 @@ class Bench:
         with open(self.file, "a", encoding="utf-8") as f:
             f.write(json.dumps(r) + "\n")
         self.results[key] = r
-        print(f"{key}: {score}", flush=True)
+        print(f"{key}: token perplexity {score['token_ppl']:.2f}", flush=True)
         return r
 
     def best_rate(self, data, name):
-        runs = [self.run(data, name, 0.25e6, rate, 1) for rate in RATES]
+        runs = [self.run(data, name, 0.25e6, rate, 1, 65536) for rate in RATES]
         return min(runs, key=lambda r: r["score"]["token_ppl"])["rate"]
 
 

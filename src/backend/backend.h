@@ -73,6 +73,13 @@ struct pha__backend {
     /* All phases of a pass. Allocates nothing. */
     pha_status (*run)(pha__device *d, const void *kernel, const pha__args *a, pha__pass pass, void *scratch);
 
+    /* A sequence of runs, recorded to be repeated with other contents of the same memory (recordings.h). From begin to
+     * end nothing is called but run, and nothing is done. begin NULL: not offered. */
+    pha_status (*begin)(pha__device *d);
+    pha_status (*end)(pha__device *d, void **recording); /* NULL with a failure */
+    pha_status (*replay)(pha__device *d, void *recording);
+    void (*forget)(pha__device *d, void *recording);
+
     /* Time: marks 0 to PHA__MARKS - 1 are set between runs; seconds from mark a to mark b. */
     pha_status (*mark)(pha__device *d, int mark);
     pha_status (*between)(pha__device *d, int a, int b, double *seconds);

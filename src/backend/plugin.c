@@ -7,15 +7,29 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "backend/backends.h"
+#include "base/log.h"
 #include "base/print.h"
 
 static const char library_name[] = "libpha-cuda.so";
-static const pha__host host = {PHA__BACKEND_ABI, sizeof(pha__args), sizeof(pha__run), pha__fail};
+
+static void note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void note(const char *format, ...)
+{
+    char text[600];
+    va_list list;
+    va_start(list, format);
+    pha__vprint(text, sizeof text, format, list);
+    va_end(list);
+    pha__log(PHA__LOG_NOTE, "%s", text);
+}
+
+static const pha__host host = {PHA__BACKEND_ABI, sizeof(pha__args), sizeof(pha__run), pha__fail, note};
 
 /* DIR/libpha-cuda.so beside the executable; false: that can't be told. */
 static bool beside(char *out, size_t size)

@@ -8,11 +8,12 @@
 extern "C" {
 #endif
 
-#define PHA__BACKEND_ABI 1 /* raised with every change of backend.h or of an op's attributes */
+#define PHA__BACKEND_ABI 3 /* raised with every change of backend.h or of an op's attributes */
 
 typedef struct pha__host { /* what a plugin may ask of the library; sizes: of the structs that both know */
     uint32_t abi, args_size, run_size;
     pha_status (*fail)(pha_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+    void (*note)(const char *format, ...) __attribute__((format(printf, 1, 2))); /* for a person */
 } pha__host;
 
 /* The one function of libpha-cuda.so. NULL: made for another build of the library. */

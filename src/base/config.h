@@ -26,6 +26,7 @@ typedef enum { PHA__WB_INIT, PHA__WB_NONE, PHA__WB_FIXED } pha__wb_scale;
 typedef enum { PHA__MIX_LEARNED, PHA__MIX_UNIFORM, PHA__MIX_DYNAMIC } pha__mix_mode;
 typedef enum { PHA__QK_COSINE, PHA__QK_RMS, PHA__QK_DOT } pha__qk_mode;
 typedef enum { PHA__ROPE_HALF, PHA__ROPE_INTERLEAVED } pha__rope_mode;
+typedef enum { PHA__STATE_REAL, PHA__STATE_COMPLEX } pha__gss_state;
 typedef enum { PHA__FILTER_SILU, PHA__FILTER_NONE, PHA__FILTER_NORM, PHA__FILTER_CONV4 } pha__gss_filter;
 
 typedef struct pha__config {
@@ -49,6 +50,7 @@ typedef struct pha__config {
     bool branch_gain;
     double rope_theta;
     int32_t rope;
+    int32_t gss_state;            /* pha__gss_state: S numbers, or S/2 pairs; pha.md 10 */
     int32_t gss_filter;           /* feature filter or what replaces it, spec A7 */
     uint64_t attn_layers[PHA__MAX_LAYER / 64]; /* bit l: layer l is attention, where others are not */
     int32_t n_positions;          /* learned positions: the longest text */

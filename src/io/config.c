@@ -48,6 +48,7 @@ static const row rows[] = {
     { "branch_gain", PHA__KEY_BOOL, AT(branch_gain), false, 0, 0, true, NULL, 0 },
     { "rope_theta", PHA__KEY_REAL, AT(rope_theta), false, 1.5, 1e12, 10000, NULL, ATTN },
     { "rope", PHA__KEY_NAME, AT(rope), false, 0, 0, PHA__ROPE_HALF, NAMES("half", "interleaved"), ATTN },
+    { "gss_state", PHA__KEY_NAME, AT(gss_state), false, 0, 0, PHA__STATE_REAL, NAMES("real", "complex"), GSS },
     { "gss_filter", PHA__KEY_NAME, AT(gss_filter), false, 0, 0, PHA__FILTER_SILU,
       NAMES("silu", "none", "norm", "conv4"), GSS },
     { "attn_layers", PHA__KEY_LAYERS, AT(attn_layers), false, 0, 0, 0, NULL, 0 },

@@ -36,9 +36,10 @@ static pha_status check_heads(pha__config *c, const char *where)
 static pha_status check_state(const pha__config *c, const char *where)
 {
     if (c->d_state == 0) FAIL(BAD_INPUT, "%s: 'd_state' is missing (there is a gss branch)", where);
-    int low = c->d_state / 16 * 16;
-    if (c->d_state % 16 != 0)
-        FAIL(BAD_INPUT, "%s: d_state = %d is not a multiple of 16 (nearest: %d, %d)", where, c->d_state, low, low + 16);
+    int of = c->gss_state == PHA__STATE_COMPLEX ? 32 : 16, low = c->d_state / of * of;
+    if (c->d_state % of != 0)
+        FAIL(BAD_INPUT, "%s: d_state = %d is not a multiple of %d%s (nearest: %d, %d)", where, c->d_state, of,
+             of == 32 ? ", as pairs are with gss_state = complex" : "", low, low + of);
     return PHA_OK;
 }
 

@@ -31,7 +31,7 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
 static const char *const keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "d_aux", "branches", "residual",
                                    "main_residual", "alpha", "embed_std", "gate_bias", "wb_scale", "window", "local",
-                                   "mix", "qk", "branch_gain", "rope_theta", "rope", "gss_filter", NULL};
+                                   "mix", "qk", "branch_gain", "rope_theta", "rope", "gss_state", "gss_filter", NULL};
 
 const pha__model_row pha__model_pha = {
     .name = "pha",

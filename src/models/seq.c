@@ -35,7 +35,7 @@ static Var block(Params p, Var x, const pha__config *c, int layer)
 
 static const char *const keys[] = {"n_head", "n_kv_head", "d_state", "d_ffn", "residual", "alpha", "embed_std",
                                    "gate_bias", "wb_scale", "seq_norm", "window", "local", "qk", "rope_theta",
-                                   "rope", "gss_filter", NULL};
+                                   "rope", "gss_state", "gss_filter", NULL};
 
 const pha__model_row pha__model_seq = {
     .name = "seq",

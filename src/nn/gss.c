@@ -1,4 +1,5 @@
-/* gss.c -- gated state space (pha.md 2.3, Eq. 2 of the paper):  h_t = g_t * (a * h_(t-1) + u_t)
+/* gss.c -- gated state space (pha.md 2.3, Eq. 2 of the paper):  h_t = g_t * (a * h_(t-1) + u_t), of real channels or of
+ * complex pairs (pha.md 10)
  *
  * Nothing here says "streaming": scan and conv are ops with state. Options of the output filter: pha.md 8, A7.
  */
@@ -7,6 +8,7 @@
 
 #include "nn/nn.h"
 #include "ops/conv/conv.h"
+#include "ops/scan_complex/scan_complex.h"
 #include "ops/silu_mul/silu_mul.h"
 
 /* Each channel's last four values, weighted. It starts as the identity, so that the model starts as `none` does and the
@@ -71,14 +73,19 @@ static void show_gates(Params p, Var z, Var theta, Var bias)
 
 static Var scan(Params p, Var z, Var u, const pha__config *c)
 {
-    int32_t S = width(z);
-    Var theta = pha__param(p, "theta", 1, S, PHA__VECTOR, pha__init_theta());
-    Var bias = NULL, scale = NULL;
+    int32_t channels = width(z); /* or pairs */
+    bool complex = c->gss_state == PHA__STATE_COMPLEX;
+    Var theta = pha__param(p, "theta", 1, channels, PHA__VECTOR, pha__init_theta(c->gss_state));
+    Var omega = NULL, bias = NULL, scale = NULL;
+    if (complex) omega = pha__param(p, "omega", 1, channels, PHA__VECTOR, pha__init_omega());
     if (c->gate_bias != PHA__BIAS_NONE)
-        bias = pha__param(p, "bias", 1, S, PHA__VECTOR, pha__init_gate_bias(c->gate_bias));
+        bias = pha__param(p, "bias", 1, channels, PHA__VECTOR, pha__init_gate_bias(c->gss_state, c->gate_bias));
     if (c->wb_scale == PHA__WB_FIXED)
-        scale = pha__param(p, "in_scale", 1, S, PHA__CONSTANT, pha__init_input_scale(c->gate_bias));
+        scale = pha__param(p, "in_scale", 1, channels, PHA__CONSTANT,
+                           pha__init_input_scale(c->gss_state, c->gate_bias));
     show_gates(p, z, theta, bias);
+    if (complex)
+        return pha__apply(p, "h", &pha__op_scan_complex, ((Var[]){z, u, theta, omega, bias, scale}), 6, NULL, 0);
     return pha__apply(p, "h", &pha__op_scan, ((Var[]){z, u, theta, bias, scale}), 5, NULL, 0);
 }
 
@@ -86,8 +93,10 @@ Var pha__gss(Params p, const char *name, Var x, const pha__config *c)
 {
     p = sub(part(p, PHA__PART_GSS), name);
     double beta = pha__beta(c);
-    pha__init in = c->wb_scale == PHA__WB_INIT ? pha__init_input_scaled(beta, c->gate_bias) : pha__init_xavier(beta);
-    Var z = linear(p, "gate", x, c->d_state, pha__init_xavier(1));     /* pre-activation of the gate (B, T, S) */
+    int32_t gates = c->gss_state == PHA__STATE_COMPLEX ? c->d_state / 2 : c->d_state; /* a pair has one */
+    pha__init in = pha__init_xavier(beta);
+    if (c->wb_scale == PHA__WB_INIT) in = pha__init_input_scaled(beta, c->gss_state, c->gate_bias);
+    Var z = linear(p, "gate", x, gates, pha__init_xavier(1));          /* pre-activation of the gate (B, T, S or S/2) */
     Var u = linear(p, "in", x, c->d_state, in);                        /*                            (B, T, S) */
     if (c->gss_filter == PHA__FILTER_CONV4) u = conv4(p, u);
     Var h = scan(p, z, u, c);                                          /*                            (B, T, S) */

@@ -45,33 +45,48 @@ static void fill_xavier(float *out, int32_t rows, int32_t width, const double *a
     pha__fill_normal(out, (int64_t)rows * width, arg[0] * sqrt(2.0 / ((double)rows + width)), seed, path);
 }
 
-/* rho_c = Delta_j (n + 1): n = c mod 16, Delta_j log-spaced from 1e-3 to 1e-1 over the S/16 groups j */
-static double rate(int32_t c, int32_t S)
+/* Delta_j of the S/16 groups j of channels, log-spaced from 1e-3 to 1e-1 */
+static double step_size(int32_t c, int32_t S)
 {
     int32_t groups = S / 16, j = c / 16;
-    double delta = pow(10.0, -3.0 + (groups > 1 ? 2.0 * j / (groups - 1) : 0.0));
-    return delta * (c % 16 + 1);
+    return pow(10.0, -3.0 + (groups > 1 ? 2.0 * j / (groups - 1) : 0.0));
 }
+
+/* rho_c of S channels, with n = c mod 16: S4D-Real from the spectrum of LegS, Delta_j (n + 1); or of S pairs, S4D-Lin:
+ * -Delta_j (-1/2 + i pi n) */
+static double rate(int32_t c, int32_t S, double complex) { return step_size(c, S) * (complex != 0 ? 0.5 : c % 16 + 1); }
+
+/* What an `arg` of these says. */
+enum { GAIN, MATCHED, COMPLEX };
 
 static void fill_theta(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
 {
+    (void)rows, (void)seed, (void)path;
+    for (int32_t c = 0; c < width; c++) out[c] = (float)log(rate(c, width, arg[COMPLEX]));
+}
+
+static void fill_omega(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
+{
     (void)rows, (void)arg, (void)seed, (void)path;
-    for (int32_t c = 0; c < width; c++) out[c] = (float)log(rate(c, width));
+    for (int32_t c = 0; c < width; c++) out[c] = (float)(acos(-1) * (c % 16) * step_size(c, width));
 }
 
 /* logit(e^-rho) = -ln(e^rho - 1): gate and transition forget at the same rate */
-static double gate_bias(int32_t c, int32_t S, double matched) { return matched != 0 ? -log(expm1(rate(c, S))) : 0.0; }
+static double gate_bias(int32_t c, int32_t S, const double *arg)
+{
+    return arg[MATCHED] != 0 ? -log(expm1(rate(c, S, arg[COMPLEX]))) : 0.0;
+}
 
 static void fill_gate_bias(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed, const char *path)
 {
     (void)rows, (void)seed, (void)path;
-    for (int32_t c = 0; c < width; c++) out[c] = (float)gate_bias(c, width, arg[0]);
+    for (int32_t c = 0; c < width; c++) out[c] = (float)gate_bias(c, width, arg);
 }
 
 /* s_c = sqrt(1 - lambda_c^2) / g_c: white input gives every channel of the state about the same variance */
-static double input_scale(int32_t c, int32_t S, double matched)
+static double input_scale(int32_t c, int32_t S, const double *arg)
 {
-    double g = 1.0 / (1.0 + exp(-gate_bias(c, S, matched))), lambda = g * exp(-rate(c, S));
+    double g = 1.0 / (1.0 + exp(-gate_bias(c, S, arg))), lambda = g * exp(-rate(c, S, arg[COMPLEX]));
     return sqrt(1.0 - lambda * lambda) / g;
 }
 
@@ -79,15 +94,17 @@ static void fill_input_scale(float *out, int32_t rows, int32_t width, const doub
                              const char *path)
 {
     (void)rows, (void)seed, (void)path;
-    for (int32_t c = 0; c < width; c++) out[c] = (float)input_scale(c, width, arg[1]);
+    for (int32_t c = 0; c < width; c++) out[c] = (float)input_scale(c, width, arg);
 }
 
+/* Of pairs, the rows of all real parts stand before those of the imaginary ones. */
 static void fill_input_scaled(float *out, int32_t rows, int32_t width, const double *arg, uint64_t seed,
                               const char *path)
 {
+    int32_t S = arg[COMPLEX] != 0 ? rows / 2 : rows;
     fill_xavier(out, rows, width, arg, seed, path);
     for (int32_t c = 0; c < rows; c++) {
-        float s = (float)input_scale(c, rows, arg[1]);
+        float s = (float)input_scale(c % S, S, arg);
         for (int32_t i = 0; i < width; i++) out[(int64_t)c * width + i] *= s;
     }
 }
@@ -98,15 +115,26 @@ pha__init pha__init_constant(double value) { return (pha__init){fill_constant, {
 pha__init pha__init_identities(void) { return (pha__init){fill_identities, {0}}; }
 pha__init pha__init_first_tap(void) { return (pha__init){fill_first_tap, {0}}; }
 pha__init pha__init_xavier(double gain) { return (pha__init){fill_xavier, {gain}}; }
-pha__init pha__init_theta(void) { return (pha__init){fill_theta, {0}}; }
-pha__init pha__init_gate_bias(pha__gate_bias bias) { return (pha__init){fill_gate_bias, {bias == PHA__BIAS_MATCHED}}; }
-pha__init pha__init_input_scaled(double gain, pha__gate_bias bias)
+
+static pha__init of_rates(pha__init_fn *fill, double gain, pha__gss_state state, pha__gate_bias bias)
 {
-    return (pha__init){fill_input_scaled, {gain, bias == PHA__BIAS_MATCHED}};
+    return (pha__init){fill, {[GAIN] = gain, [MATCHED] = bias == PHA__BIAS_MATCHED,
+                              [COMPLEX] = state == PHA__STATE_COMPLEX}};
 }
-pha__init pha__init_input_scale(pha__gate_bias bias)
+
+pha__init pha__init_theta(pha__gss_state state) { return of_rates(fill_theta, 0, state, PHA__BIAS_ZERO); }
+pha__init pha__init_omega(void) { return (pha__init){fill_omega, {0}}; }
+pha__init pha__init_gate_bias(pha__gss_state state, pha__gate_bias bias)
 {
-    return (pha__init){fill_input_scale, {0, bias == PHA__BIAS_MATCHED}};
+    return of_rates(fill_gate_bias, 0, state, bias);
+}
+pha__init pha__init_input_scale(pha__gss_state state, pha__gate_bias bias)
+{
+    return of_rates(fill_input_scale, 0, state, bias);
+}
+pha__init pha__init_input_scaled(double gain, pha__gss_state state, pha__gate_bias bias)
+{
+    return of_rates(fill_input_scaled, gain, state, bias);
 }
 
 double pha__beta(const pha__config *c) { return pow(8.0 * c->n_layer, -0.25); }

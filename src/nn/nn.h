@@ -29,10 +29,12 @@ pha__init pha__init_identities(void);                               /* squares, 
 pha__init pha__init_first_tap(void);                                /* of a convolution: it passes its input on */
 pha__init pha__init_uniform(double low, double high);
 pha__init pha__init_xavier(double gain);                            /* std = gain sqrt(2 / (rows + width)) */
-pha__init pha__init_theta(void);                                    /* S4D-Real rates from LegS: theta_c = ln rho_c */
-pha__init pha__init_gate_bias(pha__gate_bias bias);                 /* zero, or matched to the rates */
-pha__init pha__init_input_scaled(double gain, pha__gate_bias bias); /* Xavier with row c multiplied by s_c */
-pha__init pha__init_input_scale(pha__gate_bias bias);               /* the factors s_c themselves */
+/* Of the gated state space, whose channels, or pairs of them, forget at rates rho_c (pha.md 5, 10): */
+pha__init pha__init_theta(pha__gss_state state);                             /* ln rho_c */
+pha__init pha__init_omega(void);                                             /* radians a token, of pairs */
+pha__init pha__init_gate_bias(pha__gss_state state, pha__gate_bias bias);    /* zero, or matched to the rates */
+pha__init pha__init_input_scale(pha__gss_state state, pha__gate_bias bias);  /* the factors s_c */
+pha__init pha__init_input_scaled(double gain, pha__gss_state state, pha__gate_bias bias); /* Xavier, row c times s_c */
 double pha__beta(const pha__config *c);                             /* DeepNorm: (8 L)^(-1/4) */
 
 /* Modes of a diagonal state space (init_modes.c; baselines.md 4 and 5): one of each pair of eigenvalues for all kinds

@@ -9,6 +9,7 @@
 #include "base/env.h"
 #include "base/format.h"
 #include "program/program.h"
+#include "program/recordings.h"
 #include "program/run_block.h"
 #include "program/store.h"
 
@@ -25,6 +26,7 @@ struct pha__exec {
     double *times;
     char *block, *scratch;
     pha__run_block run;
+    pha__recordings recordings;
     bool trace, poison, profile;
 };
 
@@ -146,6 +148,7 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__store *st
     pha__exec *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     e->program = p, e->device = device;
+    pha__recordings_open(&e->recordings, device);
     e->trace = pha__env_flag("PHA_TRACE", false), e->poison = pha__env_flag("PHA_POISON", POISON);
     pha_status status = open_parts(e, store);
     if (status) pha__exec_close(e);
@@ -156,6 +159,7 @@ pha_status pha__exec_open(pha__exec **out, pha__program *p, const pha__store *st
 void pha__exec_close(pha__exec *e)
 {
     if (!e) return;
+    pha__recordings_close(&e->recordings);
     pha__run_block_close(&e->run);
     pha__device_free(e->device, e->block);
     pha__device_free(e->device, e->scratch);
@@ -200,6 +204,30 @@ static pha_status after_step(pha__exec *e, int i)
     return e->poison ? poison_dead(e, i) : PHA_OK;
 }
 
+static pha_status run_steps(pha__exec *e)
+{
+    if (e->profile) TRY(e->device->backend->mark(e->device, 0));
+    for (int i = 0; i < e->program->n_steps; i++) {
+        run_step *s = &e->steps[i];
+        TRY(e->device->backend->run(e->device, s->kernel, &s->args, e->program->steps[i].pass, e->scratch));
+        if (e->profile || e->trace || e->poison) TRY(after_step(e, i));
+    }
+    return PHA_OK;
+}
+
+/* Runs what it records. A device that can't, after all, is not asked again. */
+static pha_status record(pha__exec *e, pha__recording *r)
+{
+    const pha__backend *b = e->device->backend;
+    e->recordings.off = true; /* until it has worked */
+    if (b->begin(e->device)) return run_steps(e);
+    pha_status status = run_steps(e), ended = b->end(e->device, &r->made);
+    if (status) return status;
+    if (ended) return run_steps(e);
+    e->recordings.off = false;
+    return b->replay(e->device, r->made);
+}
+
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
 {
     return pha__exec_run_from(e, B, T, run, state ? &(pha__states){.now = state} : NULL, more);
@@ -219,16 +247,16 @@ pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, c
         FAIL(USAGE, "a run of %d x %d exceeds the %d x %d of its plan", B, T, e->program->options.B,
              e->program->options.T);
     TRY(pha__run_block_fill(&e->run, B, T, run, states, &run_there, &there));
-    if (e->profile) TRY(e->device->backend->mark(e->device, 0));
     for (int i = 0; i < e->program->n_steps; i++) {
         run_step *s = &e->steps[i];
         s->args.B = B, s->args.T = T;
         s->args.run = run_there, s->args.state = states_of(&e->program->steps[i], &there);
         s->args.add = s->add | (more ? s->add_if_more : 0);
-        TRY(e->device->backend->run(e->device, s->kernel, &s->args, e->program->steps[i].pass, e->scratch));
-        if (e->profile || e->trace || e->poison) TRY(after_step(e, i));
     }
-    return PHA_OK;
+    bool again, looks = e->profile || e->trace || e->poison;
+    pha__recording *r = looks ? NULL : pha__recordings_find(&e->recordings, B, T, more, states, &again);
+    if (r && r->made) return e->device->backend->replay(e->device, r->made);
+    return r && again ? record(e, r) : run_steps(e);
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------- */

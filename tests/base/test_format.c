@@ -33,7 +33,8 @@ static unsigned char *packed(pha__dtype id, int64_t rows, int64_t width, int64_t
     size_t size = pha__format_bytes(id, rows, width);
     unsigned char *memory = malloc(size + GUARD);
     float *from = malloc((size_t)(MOST * (width + 3)) * sizeof *from); /* rows with a gap */
-    memset(memory, 0x5a, size + GUARD);
+    memset(memory, (int)piece, size); /* other garbage each time */
+    memset(memory + size, 0x5a, GUARD);
     for (int64_t row = (rows - 1) / piece * piece; row >= 0; row -= piece) {
         int64_t n = rows - row < piece ? rows - row : piece;
         for (int64_t i = 0; i < n; i++)

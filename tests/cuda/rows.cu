@@ -3,9 +3,10 @@
 // elsewhere
 #include "cuda/rows.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-#include "backend/cuda/cuda.h"
+#include "backend/cuda/products.h"
 
 namespace {
 
@@ -36,12 +37,32 @@ void begin(pha__args *) {}
 int end() { return 0; }
 #endif
 
+// The library of products, where there is one (PHA_CUBLASLT); a name that is wrong fails the test.
+void open_products() {
+    static bool tried;
+    char why[200];
+    if (tried) return;
+    tried = true;
+    int device = 0, capability = 80, units = 1;
+#ifndef PHA__EMULATE
+    cudaDeviceProp p;
+    cudaGetDevice(&device);
+    if (cudaGetDeviceProperties(&p, device) == cudaSuccess)
+        capability = 10 * p.major + p.minor, units = p.multiProcessorCount;
+#endif
+    if (!pha__products_open(&card.products, capability, units, why, sizeof why) && getenv("PHA_CUBLASLT"))
+        pha__rows_failed(why, 0);
+    (void)device;
+}
+
 template <const pha__cuda_kernel *K> struct row {
     static int64_t tasks(const pha__args *, pha__pass, int phase) { return phase == 0; }
     static void run(const pha__args *a, pha__pass pass) {
         pha__args copy = *a;
+        open_products();
         begin(&copy);
-        const char *refused = K->refuse ? K->refuse(&copy, pass) : NULL;
+        char why[PHA__CUDA_WHY] = "";
+        const char *refused = K->refuse && K->refuse(&copy, pass, why) ? why : NULL;
         if (!refused) K->run(&card, &copy, pass);
         int error = end();
         if (refused || error || card.error) pha__rows_failed(refused, error ? error : card.error);

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "cuda/stream.h"
+
 enum cudaError_t { cudaSuccess, cudaErrorMemoryAllocation = 2, cudaErrorInsufficientDriver = 35 };
 enum cudaMemcpyKind { cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
 struct cudaDeviceProp {
@@ -35,8 +37,8 @@ static inline const char *cudaGetErrorString(cudaError_t) { return "an error"; }
 static inline cudaError_t cudaGetLastError() { return cudaSuccess; }
 static inline cudaError_t cudaSetDevice(int) { return cudaSuccess; }
 static inline cudaError_t cudaDriverGetVersion(int *v) { return *v = CUDART_VERSION, cudaSuccess; }
-static inline cudaError_t cudaStreamCreate(void **s) { return *s = NULL, cudaSuccess; }
-static inline cudaError_t cudaStreamDestroy(void *) { return cudaSuccess; }
+static inline cudaError_t cudaStreamCreate(void **s) { return *s = new emulated_stream(), cudaSuccess; }
+static inline cudaError_t cudaStreamDestroy(void *s) { return delete (emulated_stream *)s, cudaSuccess; }
 static inline cudaError_t cudaStreamSynchronize(void *) { return cudaSuccess; }
 static inline cudaError_t cudaMalloc(void **p, size_t n) {
     *p = aligned_alloc(256, (n + 255) / 256 * 256);
@@ -44,11 +46,35 @@ static inline cudaError_t cudaMalloc(void **p, size_t n) {
 }
 static inline cudaError_t cudaFree(void *p) { return free(p), cudaSuccess; }
 static inline cudaError_t cudaMemGetInfo(size_t *left, size_t *all) { return *left = *all = 0, cudaSuccess; }
-static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, void *) {
-    return n ? memcpy(to, from, n) : to, cudaSuccess;
+static inline cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t n, cudaMemcpyKind, void *s) {
+    if (n) emulated_launch(s, [=] { memcpy(to, from, n); });
+    return cudaSuccess;
 }
-static inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t n, void *) {
-    return n ? memset(to, byte, n) : to, cudaSuccess;
+static inline cudaError_t cudaMemsetAsync(void *to, int byte, size_t n, void *s) {
+    if (n) emulated_launch(s, [=] { memset(to, byte, n); });
+    return cudaSuccess;
+}
+
+typedef std::vector<std::function<void()>> *cudaGraph_t, *cudaGraphExec_t;
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal };
+static inline cudaError_t cudaStreamBeginCapture(void *s, cudaStreamCaptureMode) {
+    ((emulated_stream *)s)->recording = new std::vector<std::function<void()>>();
+    return cudaSuccess;
+}
+static inline cudaError_t cudaStreamEndCapture(void *s, cudaGraph_t *out) {
+    *out = ((emulated_stream *)s)->recording;
+    ((emulated_stream *)s)->recording = NULL;
+    return cudaSuccess;
+}
+static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long) {
+    *out = new std::vector<std::function<void()>>(*graph);
+    return cudaSuccess;
+}
+static inline cudaError_t cudaGraphDestroy(cudaGraph_t graph) { return delete graph, cudaSuccess; }
+static inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph) { return delete graph, cudaSuccess; }
+static inline cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, void *s) {
+    for (const std::function<void()> &launch : *graph) emulated_launch(s, launch);
+    return cudaSuccess;
 }
 static inline cudaError_t cudaEventCreate(cudaEvent_t *e) {
     *e = (cudaEvent_t)malloc(sizeof **e);

@@ -2,7 +2,8 @@
 # run.sh -- kills, full disks, failing system calls and failing allocations under the commands that write folders
 #
 #   tests/faults/run.sh PHA_FAULTY           a sample, for every check
-#   tests/faults/run.sh PHA_FAULTY --whole   every place, and with strace every failing system call (tools/nightly)
+#   tests/faults/run.sh PHA_FAULTY --whole   every place, and then as --calls (tools/nightly)
+#   tests/faults/run.sh PHA_FAULTY --calls   failing system calls of any kind, put there by strace
 #
 # PHA_FAULTY is the command linked with tests/support/faults.c. After each fault what was there before or what was to be
 # made is there, whole, as who reads it next sees it; the same command again succeeds, leaves nothing behind, and what
@@ -167,19 +168,21 @@ set_up >said 2>&1
 old_data() { cp -r another data; }
 
 began=$SECONDS
-storm data prepare nothing
-storm data prepare old_data
-storm data prepare old_data ENOSYS
-storm model init nothing
-storm model init other_model
-storm model init other_model EINVAL
-storm model average other_model ENOSYS
-storm cells lab nothing
-storm cells lab lab_of_one
-storm model as_gpt2 other_model
-storm run train nothing
-storm run resume half_a_run
-[ -z "$whole" ] || storm run resume half_a_run ENOSYS
+if [ "$whole" != --calls ]; then
+    storm data prepare nothing
+    storm data prepare old_data
+    storm data prepare old_data ENOSYS
+    storm model init nothing
+    storm model init other_model
+    storm model init other_model EINVAL
+    storm model average other_model ENOSYS
+    storm cells lab nothing
+    storm cells lab lab_of_one
+    storm model as_gpt2 other_model
+    storm run train nothing
+    storm run resume half_a_run
+    [ -z "$whole" ] || storm run resume half_a_run ENOSYS
+fi
 if [ -n "$whole" ] && command -v strace >/dev/null; then
     for over in "data prepare old_data" "model init other_model"; do
         # shellcheck disable=SC2086

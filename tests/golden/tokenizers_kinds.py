@@ -84,6 +84,8 @@ KINDS = {
     "next": {"pre": sequence(split(" ", "MergedWithNext", kind="String"), byte_level(regex=False))},
     "inverted": {"pre": sequence(split(r"\w+", "MergedWithNext", True),
                                  split(r"[\w']+\b", "Contiguous", True), byte_level(regex=False))},
+    "previous, several": {"pre": sequence(split(r"\.", "MergedWithPrevious"), byte_level(regex=False))},
+    "next, several": {"pre": sequence(split(r"\w", "MergedWithNext", True), byte_level(regex=False))},
     "removed": {"pre": sequence(split(r"\s", "Removed"), byte_level(True, False))},
     "none": {"pre": byte_level(regex=False)},
 }

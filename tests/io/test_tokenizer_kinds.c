@@ -133,6 +133,18 @@ static const kind kinds[] = {
             "\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false}]}",
      .ids = {97,  341, 32,  66,  46, 258, 282, 32, 49, 46, 49,  312, 10,  324, 97,  298, 363, 267,
              129, 383, 313, 284, 49, 298, 257, 97, 39, 83, 299, 10,  298, 284, 284, 32,  97,  46}},
+    {.name = "previous, several",
+     .pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex"
+            "\": \"\\\\.\"}, \"behavior\": \"MergedWithPrevious\", \"invert\": false}, {\"type\": \"ByteLevel"
+            "\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false}]}",
+     .text = "s... a..1",
+     .ids = {351, 46, 46, 32, 260, 46, 49}},
+    {.name = "next, several",
+     .pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex"
+            "\": \"\\\\w\"}, \"behavior\": \"MergedWithNext\", \"invert\": true}, {\"type\": \"ByteLevel"
+            "\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": false}]}",
+     .text = "  aa 1aa.a",
+     .ids = {32, 295, 97, 297, 97, 97, 308}},
     {.name = "removed",
      .pre = "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Split\", \"pattern\": {\"Regex"
             "\": \"\\\\s\"}, \"behavior\": \"Removed\", \"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefi"
@@ -425,7 +437,8 @@ static int try_all_cuts(const kind *k, const pha__tokenizer *t, pha__encoder *e,
 static void cut_anywhere_allowed(void **state)
 {
     (void)state;
-    static const char *const whole[] = {"bloom", "roberta", "previous", "next", "inverted", "removed", "none"};
+    static const char *const whole[] = {"bloom", "roberta", "previous", "previous, several", "next",
+                                        "next, several", "inverted", "removed", "none"};
     static const char rare[] = "a.\n/'s1 a\n\302\240\na 1\n\343\200\200 \n B";
     char text[600];
     for (size_t i = 0; i < N_KINDS; i++) {

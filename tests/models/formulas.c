@@ -89,12 +89,50 @@ static void swiglu(value out, const char *name, value x, int n)
     linear(out, path, g, D, n);
 }
 
-/* pha.md 2.3 and 8, A7 */
+/* s_c of pha.md 5 for one of S channels that forgets at rate rho, or of S pairs (pha.md 10), computed anew */
+static double input_scale(int c, int S, bool pairs)
+{
+    double delta = pow(10, -3 + (S > 16 ? 2 * (c / 16) / (double)(S / 16 - 1) : 0));
+    double rho = pairs ? delta / 2 : delta * (c % 16 + 1);
+    double g = config->gate_bias == PHA__BIAS_MATCHED ? exp(-rho) : 0.5, l = g * exp(-rho);
+    return sqrt(1 - l * l) / g;
+}
+
+static void scan(value h, value z, value u, int S)
+{
+    const float *bias = weight("gss.bias"), *theta = weight("gss.theta");
+    assert_true((bias == NULL) == (config->gate_bias == PHA__BIAS_NONE));
+    for (int c = 0; c < S; c++) {
+        double a = exp(-exp(theta[c])), before = 0;
+        double s = config->wb_scale == PHA__WB_FIXED ? input_scale(c, S, false) : 1;
+        for (int t = 0; t < T; t++)
+            h[t][c] = before = sigmoid(z[t][c] + (bias ? bias[c] : 0)) * (a * before + s * u[t][c]);
+    }
+}
+
+/* pha.md 10: N pairs, the real parts first */
+static void scan_of_pairs(value h, value z, value u, int N)
+{
+    const float *bias = weight("gss.bias"), *theta = weight("gss.theta"), *omega = weight("gss.omega");
+    for (int c = 0; c < N; c++) {
+        double size = exp(-exp(theta[c])), re = 0, im = 0;
+        double s = config->wb_scale == PHA__WB_FIXED ? input_scale(c, N, true) : 1;
+        for (int t = 0; t < T; t++) {
+            double g = sigmoid(z[t][c] + (bias ? bias[c] : 0)), x = cos(omega[c]) * size, y = sin(omega[c]) * size;
+            double old = re;
+            re = g * (x * re - y * im + s * u[t][c]);
+            im = g * (x * im + y * old + s * u[t][N + c]);
+            h[t][c] = re, h[t][N + c] = im;
+        }
+    }
+}
+
+/* pha.md 2.3, 8 (A7) and 10 */
 static void gss(value out, value x)
 {
     static value z, u, f, h;
-    int S = config->d_state;
-    linear(z, "gss.gate", x, S, D);
+    int S = config->d_state, gates = config->gss_state == PHA__STATE_COMPLEX ? S / 2 : S;
+    linear(z, "gss.gate", x, gates, D);
     linear(u, "gss.in", x, S, D);
     if (config->gss_filter == PHA__FILTER_CONV4) { /* u_t <- sum_j k_j u_(t-j), later tokens first */
         const float *k = weight("gss.conv");
@@ -104,18 +142,8 @@ static void gss(value out, value x)
                 for (int j = 1; j < 4 && j <= t; j++) u[t][c] += k[4 * c + j] * u[t - j][c];
             }
     }
-    const float *bias = weight("gss.bias"), *theta = weight("gss.theta");
-    assert_true((bias == NULL) == (config->gate_bias == PHA__BIAS_NONE));
-    for (int c = 0; c < S; c++) {
-        double a = exp(-exp(theta[c])), before = 0, s = 1;
-        if (config->wb_scale == PHA__WB_FIXED) { /* s_c of pha.md 5, computed anew */
-            double rho = pow(10, -3 + 2 * (c / 16) / (double)(S / 16 - 1)) * (c % 16 + 1);
-            double g = config->gate_bias == PHA__BIAS_MATCHED ? exp(-rho) : 0.5, l = g * exp(-rho);
-            s = sqrt(1 - l * l) / g;
-        }
-        for (int t = 0; t < T; t++)
-            h[t][c] = before = sigmoid(z[t][c] + (bias ? bias[c] : 0)) * (a * before + s * u[t][c]);
-    }
+    if (gates < S) scan_of_pairs(h, z, u, gates);
+    else scan(h, z, u, S);
     if (config->gss_filter == PHA__FILTER_SILU) {
         linear(f, "gss.filter", x, S, D);
         for (int t = 0; t < T; t++)
@@ -478,7 +506,8 @@ static int64_t attention_count(const pha__config *c)
 static int64_t gss_count(const pha__config *c)
 {
     int64_t width = c->d_model, S = c->d_state, count = 4 * width * S + 2 * S;
-    if (c->gate_bias == PHA__BIAS_NONE) count -= S;
+    if (c->gss_state == PHA__STATE_COMPLEX) count -= width * S / 2 + S / 2; /* half the gates, 3 S/2 for 2 S */
+    if (c->gate_bias == PHA__BIAS_NONE) count -= c->gss_state == PHA__STATE_COMPLEX ? S / 2 : S;
     if (c->gss_filter != PHA__FILTER_SILU) count -= width * S;
     if (c->gss_filter == PHA__FILTER_NORM) count += S;
     if (c->gss_filter == PHA__FILTER_CONV4) count += 4 * S;

@@ -40,6 +40,10 @@ const lab_variant lab_variants[] = {
     {"filter norm", "pha", "\"gss_filter\": \"norm\""},
     {"filter conv4", "pha", "\"gss_filter\": \"conv4\""},
     {"filter conv4, fixed scale", "pha", "\"gss_filter\": \"conv4\", \"wb_scale\": \"fixed\", \"branches\": [\"gss\"]"},
+    {"complex", "pha", "\"gss_state\": \"complex\""},
+    {"complex, fixed scale", "pha", "\"gss_state\": \"complex\", \"wb_scale\": \"fixed\", \"gate_bias\": \"matched\""},
+    {"complex, conv4", "pha", "\"gss_state\": \"complex\", \"gss_filter\": \"conv4\", \"gate_bias\": \"none\", "
+                              "\"branches\": [\"gss\"]"},
     {"attention", "pha", "\"branches\": [\"attn\"]"},
     {"state space", "pha", "\"branches\": [\"gss\"]"},
     {"feed-forward", "pha", "\"branches\": [\"aux\"]"},
@@ -52,6 +56,7 @@ const lab_variant lab_variants[] = {
     {"sequential, no norm", "seq", "\"seq_norm\": false"},
     {"sequential, post_raw", "seq", "\"residual\": \"post_raw\""},
     {"sequential, filter conv4", "seq", "\"gss_filter\": \"conv4\""},
+    {"sequential, complex", "seq", "\"gss_state\": \"complex\", \"gss_filter\": \"norm\""},
     {"sequential, alpha", "seq", "\"alpha\": 1.5, \"rope_theta\": 500, \"rope\": \"interleaved\""},
     {"sequential, pre", "seq", "\"residual\": \"pre\", \"window\": 9, \"qk\": \"dot\""},
     {"sequential, local", "seq", "\"local\": 9"},

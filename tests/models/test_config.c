@@ -118,6 +118,7 @@ static void defaults(void **state)
     assert_int_equal(c.mix, PHA__MIX_LEARNED);
     assert_int_equal(c.qk, PHA__QK_COSINE);
     assert_int_equal(c.rope, PHA__ROPE_HALF);
+    assert_int_equal(c.gss_state, PHA__STATE_REAL);
     assert_int_equal(c.gss_filter, PHA__FILTER_SILU);
     assert_true(c.rope_theta == 10000 && c.embed_std == 0.02 && c.dropout == 0);
     assert_true(c.alpha == pow(6, 0.25));
@@ -148,7 +149,8 @@ static void switches(void **state)
     OK(parse(&c,
              "{" TWO ",\"residual\":\"pre_inv\",\"main_residual\":false,\"alpha\":1.5,\"gate_bias\":\"matched\","
              "\"wb_scale\":\"fixed\",\"window\":[null,512,7],\"mix\":\"dynamic\",\"qk\":\"rms\",\"branch_gain\":0,"
-             "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"norm\",\"branches\":[\"gss\",\"attn\"]}"));
+             "\"rope\":\"interleaved\",\"rope_theta\":5e5,\"gss_filter\":\"norm\",\"gss_state\":\"complex\","
+             "\"branches\":[\"gss\",\"attn\"]}"));
     assert_int_equal(c.residual, PHA__RES_PRE_INV);
     assert_false(c.main_residual || c.branch_gain);
     assert_true(c.alpha == 1.5 && c.rope_theta == 5e5);
@@ -161,6 +163,7 @@ static void switches(void **state)
     assert_int_equal(c.qk, PHA__QK_RMS);
     assert_int_equal(c.rope, PHA__ROPE_INTERLEAVED);
     assert_int_equal(c.gss_filter, PHA__FILTER_NORM);
+    assert_int_equal(c.gss_state, PHA__STATE_COMPLEX);
     assert_int_equal(c.branches, 3);
     OK(pha__config_save(&c, file, &rules));
     OK(pha__config_load(&again, file, &rules));
@@ -189,7 +192,7 @@ static void written_keys(void **state)
     static const struct { const char *text, *present, *absent; } cases[] = {
         { "{" BASE ",\"branches\":[\"attn\"],\"n_head\":4}", "n_kv_head window qk rope rope_theta branch_gain",
           "d_state d_aux gate_bias wb_scale gss_filter mix seq_norm" },
-        { "{" BASE ",\"branches\":[\"gss\"],\"d_state\":32}", "d_state gate_bias wb_scale gss_filter",
+        { "{" BASE ",\"branches\":[\"gss\"],\"d_state\":32}", "d_state gate_bias wb_scale gss_state gss_filter",
           "n_head n_kv_head d_aux window qk rope rope_theta mix" },
         { "{" BASE ",\"branches\":[\"aux\"],\"d_aux\":32}", "d_aux main_residual alpha",
           "n_head d_state window qk gate_bias gss_filter mix" },
@@ -240,6 +243,9 @@ static const struct {
     { "vocab_size is not a whole number", "{\"arch\":\"pha\",\"vocab_size\":2.5}" },
     { "residual: 'psot' is not one of post, post_raw", "{" FULL ",\"residual\":\"psot\"}" },
     { "gss_filter: 'conv' is not one of silu, none, norm, conv4", "{" FULL ",\"gss_filter\":\"conv\"}" },
+    { "gss_state: 'pairs' is not one of real, complex", "{" FULL ",\"gss_state\":\"pairs\"}" },
+    { "d_state = 48 is not a multiple of 32, as pairs are with gss_state = complex (nearest: 32, 64)",
+      "{" BASE ",\"branches\":[\"gss\"],\"d_state\":48,\"gss_state\":\"complex\"}" },
     { "mix: the value is not one of learned", "{" FULL ",\"mix\":1}" },
     { "branches names gss twice", "{" FULL ",\"branches\":[\"gss\",\"gss\"]}" },
     { "at least one", "{" FULL ",\"branches\":[]}" },

@@ -94,7 +94,11 @@ static void test_names(void **state)
         {"default", "layer0.gss.in", 160, 64}, {"default", "layer0.gss.filter", 160, 64},
         {"default", "layer0.gss.out", 64, 160}, {"default", "layer0.gss.theta", 1, 160},
         {"default", "layer0.gss.bias", 1, 160}, {"filter norm", "layer0.gss.filter_norm", 1, 160},
-        {"filter conv4", "layer0.gss.conv", 160, 4}, {"default", "layer0.aux.gate", 64, 64},
+        {"filter conv4", "layer0.gss.conv", 160, 4},
+        {"complex", "layer0.gss.gate", 80, 64}, {"complex", "layer0.gss.in", 160, 64},
+        {"complex", "layer0.gss.theta", 1, 80}, {"complex", "layer0.gss.omega", 1, 80},
+        {"complex", "layer0.gss.bias", 1, 80}, {"complex", "layer0.gss.out", 64, 160},
+        {"default", "layer0.aux.gate", 64, 64},
         {"default", "layer0.aux.up", 64, 64}, {"default", "layer0.aux.down", 64, 64},
         {"default", "layer0.ffn.gate", 128, 64}, {"default", "layer0.ffn.up", 128, 64},
         {"default", "layer0.ffn.down", 64, 128}, {"sequential", "layer1.attn_norm", 1, 64},
@@ -328,6 +332,34 @@ static void test_state_space(void **state)
     close_initial(&conv);
 }
 
+/* S4D-Lin in the place of S4D-Real (pha.md 10): rates Delta/2, frequencies pi n Delta. */
+static void test_pairs(void **state)
+{
+    (void)state;
+    enum { N = S / 2 };
+    initial plain, fixed;
+    open_initial(&plain, "complex", 1);
+    open_initial(&fixed, "complex, fixed scale", 1); /* matched gate bias */
+    Var v;
+    const float *theta = find(&plain, "layer0.gss.theta", &v), *omega = find(&plain, "layer0.gss.omega", &v);
+    assert_int_equal(v->kind, PHA__VECTOR);
+    const float *bias = find(&fixed, "layer1.gss.bias", &v), *s = find(&fixed, "layer1.gss.in_scale", &v);
+    const float *x = find(&plain, "layer0.gss.in", &v), *y = find(&fixed, "layer0.gss.in", &v);
+    for (int c = 0; c < N; c++) {
+        double delta = pow(10, -3 + 2 * (c / 16) / (double)(N / 16 - 1)), rho = delta / 2, g = exp(-rho);
+        assert_true(fabs(theta[c] - log(rho)) < 1e-6);
+        assert_true(fabs(omega[c] - acos(-1) * (c % 16) * delta) < 1e-6);
+        assert_true(fabs(1 / (1 + exp(-bias[c])) - g) < 1e-6);
+        assert_true(fabs(s[c] / (sqrt(1 - g * g * g * g) / g) - 1) < 1e-5);
+        double open = sqrt(1 - g * g / 4) * 2; /* gates at a half */
+        for (int k = 0; k < 2; k++)
+            for (int i = 0, row = c + k * N; i < 64; i++)
+                assert_true(fabs(x[row * 64 + i] - open * y[row * 64 + i]) <= 1e-6 * fabs(open * y[row * 64 + i]));
+    }
+    close_initial(&plain);
+    close_initial(&fixed);
+}
+
 /* A tensor is a function of seed and path alone: not of the options around it, and not the same under another path. */
 static void test_seeds(void **state)
 {
@@ -379,7 +411,7 @@ int main(void)
         cmocka_unit_test(test_matrices),
         cmocka_unit_test(test_gains),
         cmocka_unit_test(test_gpt2),
-        cmocka_unit_test(test_state_space),
+        cmocka_unit_test(test_state_space), cmocka_unit_test(test_pairs),
         cmocka_unit_test(test_seeds),
         cmocka_unit_test(test_initial_loss),
     };

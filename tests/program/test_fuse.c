@@ -236,7 +236,7 @@ static void test_readers(void **state)
 
 static Var state_of(chain *c)
 {
-    Var theta = pha__param(c->p, "theta", 1, 32, PHA__VECTOR, pha__init_theta());
+    Var theta = pha__param(c->p, "theta", 1, 32, PHA__VECTOR, pha__init_theta(PHA__STATE_REAL));
     return pha__apply(c->p, "h", &pha__op_scan, ((Var[]){c->x, c->y, theta}), 3, NULL, 0);
 }
 

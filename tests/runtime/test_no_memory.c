@@ -1,7 +1,7 @@
 /* test_no_memory.c -- whatever allocation of a piece of work fails: NO_MEMORY, nothing leaks, and what was on disk is
  * there as it was and can be used
  *
- * Every 5th or so of them in a check, all with PHA_ALL_ALLOCATIONS=1 (tools/nightly).
+ * A sample of them in a check, all with PHA_ALL_ALLOCATIONS=1 (tools/nightly).
  */
 #include "support/allocations.h"
 

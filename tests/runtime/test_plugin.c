@@ -6,6 +6,8 @@
 #include <stdlib.h>
 
 #include "backend/backend.h"
+#include "base/log.h"
+#include "ops/attention/attention.h"
 #include "support/check.h"
 #include "support/root.h"
 
@@ -54,6 +56,39 @@ static void cards(void **state)
     pha__device_close(d);
 }
 
+static char noted[400];
+
+static void hear(void *context, pha__log_level level, const char *text)
+{
+    (void)context, (void)level;
+    snprintf(noted, sizeof noted, "%s", text);
+}
+
+/* Without its library of products the card works, and says so; with it its version is told. */
+static void products(void **state)
+{
+    (void)state;
+    pha__device *d;
+    pha__device_info info;
+    char own[400];
+    const char *library = getenv("PHA_CUBLASLT");
+    if (!getenv("PHA_TEST_PLUGIN") || !library) skip();
+    snprintf(own, sizeof own, "%s", library);
+    OK(pha__device_open(&d, "cuda", 0));
+    d->backend->info(d, &info);
+    assert_non_null(strstr(info.version, ", cuBLASLt 1"));
+    pha__device_close(d);
+    pha__log_to(hear, NULL);
+    setenv("PHA_CUBLASLT", "/nowhere/libcublasLt.so", 1);
+    OK(pha__device_open(&d, "cuda", 0));
+    d->backend->info(d, &info);
+    assert_null(strstr(info.version, "cuBLASLt"));
+    pha__device_close(d);
+    pha__log_to(NULL, NULL);
+    if (!strstr(noted, "without cuBLASLt (/nowhere/libcublasLt.so")) fail_msg("%s", noted);
+    setenv("PHA_CUBLASLT", own, 1);
+}
+
 /* What can't run there is said when it is planned, not when it runs. */
 static void refusals(void **state)
 {
@@ -70,6 +105,11 @@ static void refusals(void **state)
     FAILS(NO_DEVICE, "fp32 and bf16 alone", d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
     a.in[1].dtype = PHA__BF16;
     OK(d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
+
+    pha__attention_attr heads = {.n_head = 2, .n_kv_head = 1, .head_width = 300};
+    kernel = d->backend->kernel(d, "attention");
+    a.n_in = 3, a.attr = &heads;
+    FAILS(NO_DEVICE, "cuda: attention: its heads are 300 wide", d->backend->needs(d, kernel, &a, PHA__FORWARD, &needs));
     pha__device_close(d);
 }
 
@@ -78,6 +118,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_plugin),
         cmocka_unit_test(cards),
+        cmocka_unit_test(products),
         cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);

@@ -15,14 +15,23 @@ typedef void *pha__cuda_stream;
 typedef cudaStream_t pha__cuda_stream;
 #endif
 
+enum { PHA__PRODUCT_FAILED = 100000 }; /* above all of CUDA's errors: a product, and the status of its library */
+
 typedef struct pha__cuda { /* what launches go to */
     pha__cuda_stream stream;
+    struct pha__products *products; /* NULL: plain kernels do them (products.h) */
     int error; /* the first launch that failed; 0: none */
 } pha__cuda;
 
+/* Whether an op's plain kernel is wanted where there is a fast one: PHA_CUDA_PLAIN=op,op or all. The answer stays the
+ * same while a program is planned and run. */
+bool pha__cuda_plain(const char *op);
+
+enum { PHA__CUDA_WHY = 120 }; /* bytes of a reason */
+
 typedef struct pha__cuda_kernel {
-    /* NULL, or why this step cannot run here: a constant. NULL function: it always can. */
-    const char *(*refuse)(const pha__args *a, pha__pass pass);
+    /* Whether this step cannot run here; writes why. NULL: it always can. */
+    bool (*refuse)(const pha__args *a, pha__pass pass, char why[PHA__CUDA_WHY]);
     size_t (*work)(const pha__args *a, pha__pass pass); /* bytes, as an upper bound for smaller B, T too; NULL: 0 */
     void (*run)(pha__cuda *c, const pha__args *a, pha__pass pass); /* enqueues all launches of a pass */
 } pha__cuda_kernel;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "backend/cuda/cuda.h"
+#include "backend/cuda/products.h"
 #include "backend/plugin.h"
 #ifdef PHA__EMULATE
 #include "cuda/runtime.h"
@@ -51,6 +51,7 @@ void gpu_close(pha__device *d) {
     card *c = of(d);
     for (cudaEvent_t event : c->marks)
         if (event) cudaEventDestroy(event);
+    pha__products_close(c->launches.products);
     if (c->launches.stream) cudaStreamDestroy(c->launches.stream);
     free(c);
 }
@@ -73,6 +74,18 @@ pha_status find(const char *which, int *index) {
     return PHA_OK;
 }
 
+// Without the library there are plain kernels, and a note.
+void open_products(card *c, const cudaDeviceProp &p) {
+    char why[200];
+    static bool told;
+    int capability = 10 * p.major + p.minor;
+    if (pha__products_open(&c->launches.products, capability, p.multiProcessorCount, why, sizeof why)) return;
+    if (!told)
+        host->note("cuda: without cuBLASLt (%s): products by plain kernels, some hundred times slower; "
+                  "PHA_CUBLASLT names its file", why);
+    told = true;
+}
+
 pha_status gpu_open(pha__device **out, const char *which, int) {
     int index = 0;
     cudaDeviceProp p;
@@ -87,6 +100,7 @@ pha_status gpu_open(pha__device **out, const char *which, int) {
     c->device.backend = pha_cuda_backend(host);
     c->index = index;
     pha_status status = said(cudaStreamCreate(&c->launches.stream), "making a stream");
+    if (!status) open_products(c, p);
     if (status) gpu_close(&c->device);
     else *out = &c->device;
     return status;
@@ -99,8 +113,11 @@ void gpu_info(pha__device *d, pha__device_info *out) {
     if (cudaGetDeviceProperties(&p, of(d)->index) != cudaSuccess) return;
     cudaDriverGetVersion(&driver);
     snprintf(out->name, sizeof out->name, "%.100s", p.name);
-    snprintf(out->version, sizeof out->version, "CUDA %d.%d, driver for %d.%d", CUDART_VERSION / 1000,
-             CUDART_VERSION % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    int n = snprintf(out->version, sizeof out->version, "CUDA %d.%d, driver for %d.%d", CUDART_VERSION / 1000,
+                     CUDART_VERSION % 1000 / 10, driver / 1000, driver % 1000 / 10);
+    if (of(d)->launches.products)
+        snprintf(out->version + n, sizeof out->version - (size_t)n, ", cuBLASLt %zu",
+                 pha__products_version(of(d)->launches.products));
     out->units = p.multiProcessorCount;
 }
 
@@ -151,14 +168,22 @@ const void *gpu_kernel(pha__device *, const char *op) {
     return NULL;
 }
 
+const char *name_of(const void *kernel) {
+    const pha__cuda_row *row = pha__cuda_rows();
+    while (row->op && row->kernel != kernel) row++;
+    return row->op ? row->op : "?";
+}
+
 bool is_plain(const pha__view &v) { return !v.width || v.dtype == PHA__F32 || v.dtype == PHA__BF16; }
 
 pha_status gpu_needs(pha__device *, const void *kernel, const pha__args *a, pha__pass pass, pha__needs *out) {
     const pha__cuda_kernel *k = (const pha__cuda_kernel *)kernel;
-    const char *refused = k->refuse ? k->refuse(a, pass) : NULL;
-    for (int i = 0; i < a->n_in && !refused; i++)
-        if (!is_plain(a->in[i])) refused = "weights are read in fp32 and bf16 alone";
-    if (refused) FAIL(NO_DEVICE, "cuda: %s", refused);
+    char why[PHA__CUDA_WHY];
+    for (int i = 0; i < a->n_in; i++)
+        if (!is_plain(a->in[i]))
+            FAIL(NO_DEVICE, "cuda: %s: weights are read in fp32 and bf16 alone, input %d has another format",
+                 name_of(kernel), i);
+    if (k->refuse && k->refuse(a, pass, why)) FAIL(NO_DEVICE, "cuda: %s: %s", name_of(kernel), why);
     out->work = k->work ? k->work(a, pass) : 0;
     out->scratch = 0;
     return PHA_OK;
@@ -168,9 +193,40 @@ pha_status gpu_run(pha__device *d, const void *kernel, const pha__args *a, pha__
     card *c = of(d);
     CUDA(cudaSetDevice(c->index), "choosing the card"); // of this thread, which need not be the one that opened it
     ((const pha__cuda_kernel *)kernel)->run(&c->launches, a, pass);
-    cudaError_t e = (cudaError_t)c->launches.error;
+    int e = c->launches.error;
     c->launches.error = 0;
-    return said(e, "a launch");
+    if (e >= PHA__PRODUCT_FAILED)
+        FAIL(NO_DEVICE, "cuda: a product of %s failed: cuBLASLt's status %d", name_of(kernel), e - PHA__PRODUCT_FAILED);
+    return said((cudaError_t)e, name_of(kernel));
+}
+
+// ---- recordings -----------------------------------------------------------------------------------------------------
+
+pha_status gpu_begin(pha__device *d) {
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return said(cudaStreamBeginCapture(of(d)->launches.stream, cudaStreamCaptureModeThreadLocal), "a recording");
+}
+
+pha_status gpu_end(pha__device *d, void **recording) {
+    cudaGraph_t graph = NULL;
+    cudaGraphExec_t made = NULL;
+    *recording = NULL;
+    CUDA(cudaStreamEndCapture(of(d)->launches.stream, &graph), "a recording");
+    cudaError_t e = cudaGraphInstantiate(&made, graph, 0);
+    cudaGraphDestroy(graph);
+    CUDA(e, "making a recording ready");
+    *recording = made;
+    return PHA_OK;
+}
+
+pha_status gpu_replay(pha__device *d, void *recording) {
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return said(cudaGraphLaunch((cudaGraphExec_t)recording, of(d)->launches.stream), "a recording");
+}
+
+void gpu_forget(pha__device *d, void *recording) {
+    cudaStreamSynchronize(of(d)->launches.stream);
+    cudaGraphExecDestroy((cudaGraphExec_t)recording);
 }
 
 pha_status gpu_mark(pha__device *d, int mark) {
@@ -196,7 +252,8 @@ const pha__backend backend = {
     false,
 #endif
     256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
-    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_mark,   gpu_between,
+    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget, gpu_mark,
+    gpu_between,
 };
 
 } // namespace

@@ -15,14 +15,16 @@
 
 #ifdef PHA__EMULATE
 
+#include "cuda/stream.h"
 #define PHA__DEV static inline
 #define PHA__CALL
 // In an order in which neighbours do not follow each other: nobody may count on an order.
 template <typename F> void pha__each(pha__cuda *c, int64_t n, const F &f) {
-    (void)c;
-    int64_t step = n / 3 + 1;
-    while (std::gcd(step, n) > 1) step++;
-    for (int64_t i = 0, at = n / 2; i < n; i++, at = (at + step) % n) f(at);
+    emulated_launch(c->stream, [n, f] {
+        int64_t step = n / 3 + 1;
+        while (std::gcd(step, n) > 1) step++;
+        for (int64_t i = 0, at = n / 2; i < n; i++, at = (at + step) % n) f(at);
+    });
 }
 
 #else

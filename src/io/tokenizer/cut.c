@@ -70,7 +70,7 @@ pha_status pha__cut_next(pha__cutter *c, size_t *start, size_t *end, bool *more)
         TRY(next_range(c, &from, &to, &match));
         if (c->held && joins(c, match)) {
             c->held_end = to;
-            c->held_match = c->step->cut == PHA__WITH_NEXT ? false : match;
+            c->held_match = match;
             continue;
         }
         bool given = give(c, start, end, more);

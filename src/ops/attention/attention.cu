@@ -1,4 +1,6 @@
 // attention.cu -- a query row a thread, keys in the order of the text; backward from lse, dk and dv a key a thread
+#include <stdio.h>
+
 #include "backend/cuda/each.cuh"
 #include "ops/attention/attention.h"
 
@@ -132,8 +134,10 @@ struct by_key : gradients {
     }
 };
 
-const char *refuse(const pha__args *a, pha__pass) {
-    return ((const pha__attention_attr *)a->attr)->head_width > WIDEST ? "attention: heads are at most 256 wide" : NULL;
+bool refuse(const pha__args *a, pha__pass, char why[PHA__CUDA_WHY]) {
+    int width = ((const pha__attention_attr *)a->attr)->head_width;
+    snprintf(why, PHA__CUDA_WHY, "its heads are %d wide, there is a kernel up to %d", width, WIDEST);
+    return width > WIDEST;
 }
 
 size_t work(const pha__args *a, pha__pass pass) {

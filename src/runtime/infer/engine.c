@@ -86,6 +86,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
     e->max_context = within(o->max_context ? o->max_context : 4096, e->longest);
     e->chunk = (int32_t)within(o->chunk ? o->chunk : 256, e->longest);
     e->batch = o->batch ? o->batch : 16;
+    e->threads = o->threads;
     pha_status status = open_parts(e, o);
     if (status) pha__engine_release(e);
     else *out = e;
@@ -104,6 +105,8 @@ static void close_engine(pha_engine *e)
     pha__free(e->ids);
     pha__free(e->states);
     pha__free(e->logits);
+    pha__pool_close(e->pool);
+    pha__free(e->work);
     pthread_mutex_destroy(&e->lock);
     pha__free(e);
 }
@@ -126,6 +129,17 @@ void pha__engine_release(pha_engine *e)
 void pha_engine_close(pha_engine *e)
 {
     if (e) pha__engine_release(e);
+}
+
+void pha_engine_get_info(const pha_engine *e, pha_engine_info *info)
+{
+    if (!e || !info) return;
+    *info = (pha_engine_info){.max_context = e->rolling ? INT64_MAX : e->max_context,
+                              .vocab_size = e->model->config.vocab_size,
+                              .chunk = e->chunk,
+                              .batch = e->batch,
+                              .session_bytes = e->state.bytes,
+                              .fingerprint = e->fingerprint};
 }
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */

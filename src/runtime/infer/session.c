@@ -231,6 +231,17 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
     return PHA_OK;
 }
 
+pha_status pha_session_read(pha_session *s, const int32_t *ids, size_t n)
+{
+    TRY(pha__session_check(s, ids, n));
+    for (size_t i = 0; i < n;) {
+        int some = next_run(s, n - i, s->engine->chunk);
+        TRY(run(s, PHA__CHUNK, ids + i, some, NULL));
+        i += (size_t)some;
+    }
+    return PHA_OK;
+}
+
 int64_t pha_session_position(const pha_session *s) { return s ? s->position : 0; }
 size_t pha_session_state_bytes(const pha_session *s) { return s ? s->engine->state.bytes : 0; }
 

@@ -43,6 +43,7 @@ static const Option table[] = {
      .high = 1 << 28, .also = "context,max-model-len", .help = "tokens that a sequence has room for"},
     {.name = "device", .kind = OPTION_STRING, FIELD(ServeOptions, engine.device), .shown = "cpu",
      .help = "where to compute: cpu, cuda"},
+    OPTION_WEIGHTS(ServeOptions, engine.weights),
     OPTION_THREADS(ServeOptions, engine.threads),
 
     {.group = "What is said", .name = "log-json", .kind = OPTION_FLAG, FIELD(ServeOptions, log_json),

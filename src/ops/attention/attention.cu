@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "backend/cuda/each.cuh"
-#include "ops/attention/attention_tile.h"
+#include "ops/attention/attention_tile.cuh"
 
 namespace {
 

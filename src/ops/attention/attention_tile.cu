@@ -7,7 +7,7 @@
 //
 //   P = exp2(scale log2e q k - lse log2e)    dV = P^T do    dS = P (do v - delta)    dQ = scale dS K
 //   dK = scale dS^T Q
-#include "ops/attention/attention_tile.h"
+#include "ops/attention/attention_tile.cuh"
 
 #include <math.h>
 

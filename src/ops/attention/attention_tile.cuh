@@ -1,4 +1,4 @@
-/* attention_tile.h -- the fast form of attention on a card: bf16, without a state, dropout or chunks */
+// attention_tile.cuh -- the fast form of attention on a card: bf16, without a state, dropout or chunks
 #ifndef PHA__ATTENTION_TILE_H
 #define PHA__ATTENTION_TILE_H
 

@@ -109,7 +109,7 @@ int main(int argc, char **argv)
         return fprintf(stderr, "bench_panels: bad number\n"), 2;
     if (pha__cpu_select() != PHA_OK || pha__pool_open(&pool, threads) != PHA_OK)
         return fprintf(stderr, "bench_panels: %s\n", pha_errmsg()), 2;
-    kernel = pha__cpu_kernel("matmul");
+    kernel = pha__cpu_kernel(pha__cpu_set(""), "matmul");
     printf("%s, %d threads, fp32\n%5s %7s   %5s %10s %10s %10s %10s %8s\n%30s %10s %10s %10s\n", pha__cpu_isa(),
            threads, "m", "n", "k", "rows", "panels", "rows", "panels", "ratio", "GF/s", "GF/s", "GB/s", "GB/s");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)

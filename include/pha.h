@@ -7,7 +7,8 @@
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
  * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert,
- * pha_eval, pha_eval_positions, pha_task and pha_check are optional, and so is `size` of pha_tokenizer_decode.
+ * pha_eval, pha_eval_positions, pha_quantize, pha_task and pha_check are optional, and so is `size` of
+ * pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -232,6 +233,17 @@ PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
  * engine may come from several threads; their runs take turns. */
 typedef struct pha_engine pha_engine;
 
+/* How the matrices of a model are stored while it runs. What is no matrix (gains, biases, rates, mixing, scales) stays
+ * fp32, and so do all sums; a format changes the numbers of the weights and nothing else. */
+typedef enum pha_weights {
+    PHA_WEIGHTS_DEFAULT, /* as they are in the files */
+    PHA_WEIGHTS_FP32,
+    PHA_WEIGHTS_BF16,
+    PHA_WEIGHTS_FP16,
+    PHA_WEIGHTS_Q8, /* 8 bits and a scale of 16 for every 32 numbers of a row */
+    PHA_WEIGHTS_Q4  /* likewise with 4 bits; what has a row for each token of the vocabulary as Q8 */
+} pha_weights;
+
 /* The state of one text: recurrent states and key/value caches. One thread at a time. */
 typedef struct pha_session pha_session;
 
@@ -243,6 +255,7 @@ typedef struct pha_engine_options {
     int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
+    pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -257,10 +270,20 @@ PHA_API pha_status pha_engine_session(pha_engine *engine, pha_session **out);
 PHA_API pha_status pha_engine_step(pha_engine *engine, pha_session *const *sessions, const int32_t *ids, size_t n,
                                    float *logits);
 
+typedef struct pha_engine_info {
+    int64_t max_context;   /* tokens for which a session has room; INT64_MAX: a text may be of any length */
+    int32_t vocab_size;    /* V, of a row of logits; a tokenizer may have fewer ids */
+    int32_t chunk, batch;
+    size_t session_bytes;  /* of the state of a session */
+    uint64_t fingerprint;  /* of the configuration and all weights */
+} pha_engine_info;
+PHA_API void pha_engine_get_info(const pha_engine *engine, pha_engine_info *info);
+
 typedef struct pha_session_options {
     int64_t max_context; /* as in pha_engine_options */
     int32_t chunk;
     int threads;
+    pha_weights weights;
 } pha_session_options;
 
 /* A session with an engine of its own. The model must outlive it. */
@@ -271,6 +294,9 @@ PHA_API void pha_session_reset(pha_session *session); /* to the state before the
  * next call; `logits` may be NULL. The result is that of one pass over the whole text, to the bit, however it is cut.
  * USAGE: more tokens than max_context has room for. STOPPED: asked to stop; what was read before stays. */
 PHA_API pha_status pha_session_feed(pha_session *session, const int32_t *ids, size_t n, const float **logits);
+/* As feed, but without the logits of the last token, which costs less: for the parts of a text of which more is to
+ * come. */
+PHA_API pha_status pha_session_read(pha_session *session, const int32_t *ids, size_t n);
 /* As feed; all_logits (n, V), the caller's, receives the logits of every token. */
 PHA_API pha_status pha_session_score(pha_session *session, const int32_t *ids, size_t n, float *all_logits);
 PHA_API int64_t pha_session_position(const pha_session *session); /* tokens read so far */
@@ -302,7 +328,51 @@ typedef struct pha_sample_options {
     double repetition_penalty; /* 0 or 1: off; divides positive, multiplies negative logits of recent tokens */
     int32_t repetition_window; /* 0: 256 */
     uint64_t seed;
+    /* Subtracted from the logit of a token that has been generated: once, and once each time. Below 0 they draw
+     * near. */
+    double presence_penalty, frequency_penalty;
+    const struct pha_logit_bias *bias; /* n_bias of them; used during the call only */
+    size_t n_bias;
 } pha_sample_options;
+
+/* Added to the logit of a token. -INFINITY forbids it, and a value that leaves no other forces it. */
+typedef struct pha_logit_bias {
+    int32_t id;
+    double value;
+} pha_logit_bias;
+
+typedef struct pha_logprob {
+    double value; /* natural logarithm of the probability */
+    int32_t id;
+} pha_logprob;
+
+/* One choice of a next token. In this order: the penalties and biases on the logits, temperature, the top_k most
+ * likely, of these the fewest that hold top_p, of these those with at least min_p of the highest probability. Between
+ * equal logits the lower id goes first. The choice is a function of what is given here and of nothing else. */
+typedef struct pha_draw {
+    const float *logits;  /* (n_logits) */
+    int32_t n_logits, n_ids; /* the choice is among the first n_ids; 0: all. A model may have rows that no text uses */
+    const pha_sample_options *options;
+    const int32_t *text;  /* (n_text) the tokens so far, of which the last n_new have been generated: for penalties */
+    size_t n_text, n_new;
+    uint64_t count;       /* number of the draw under the seed */
+    int32_t n_best;       /* likeliest tokens that are to be reported, 0 to n_logits */
+    pha_logprob *best;    /* (1 + n_best), as of pha_logprobs of the token that is drawn; NULL: none */
+    int32_t id;           /* the result */
+    pha_status status;    /* of this draw */
+} pha_draw;
+
+/* Draws a token. NUMERIC: a logit is NaN or +inf, or no token is possible. */
+PHA_API pha_status pha_sample(pha_draw *draw);
+/* n draws at once, by the engine's threads. All are tried; the status is that of the first one that failed. */
+PHA_API pha_status pha_engine_sample(pha_engine *engine, pha_draw *draws, size_t n);
+/* Log-probabilities over all n_logits: out[0] that of `id`, then those of the k likeliest, falling, of equal ones the
+ * lower id first. In double, from the logits less the logarithm of the sum of their exponentials. NUMERIC: as
+ * pha_sample. */
+PHA_API pha_status pha_logprobs(const float *logits, int32_t n_logits, int32_t id, int32_t k, pha_logprob *out);
+/* The same of n rows of logits (n, V) and their ids, by the engine's threads; out (n, 1 + k). */
+PHA_API pha_status pha_engine_logprobs(pha_engine *engine, const float *logits, const int32_t *ids, size_t n, int32_t k,
+                                       pha_logprob *out);
 
 typedef struct pha_generate_options {
     pha_sample_options sample;
@@ -484,7 +554,8 @@ typedef struct pha_eval_options {
     int32_t stride;          /* SLIDING: tokens from window to window, 1 to context - 1 */
     int64_t max_tokens;      /* 0: all */
     double rope_theta;       /* base of rotary positions in place of the model's, 1.5 to 1e12; 0: that one */
-    pha_precision precision; /* storage of weights and activations [fp32] */
+    pha_precision precision; /* storage of activations, and of weights unless the next one says otherwise [fp32] */
+    pha_weights weights;     /* [as in the files] */
     int threads;             /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -535,6 +606,40 @@ typedef struct pha_positions_result {
 PHA_API pha_status pha_eval_positions(const pha_eval_options *options, const char *svg, pha_positions_result *result);
 /* tokens_npy: .npy of integers (B, T), little-endian; writes logits (B, T, V), always fp32, as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
+
+/* ---- smaller weights --------------------------------------------------------------------------------------- */
+
+typedef struct pha_quantize_options {
+    const char *model; /* folder */
+    pha_weights to;    /* the format of its matrices; what is no matrix stays fp32 */
+    const char *out;   /* model folder to write, as for pha_model_init; NULL: only measure */
+    const char *data;  /* data folder to measure on; NULL: don't */
+    const char *split; /* NULL: "valid" */
+    int32_t context;   /* tokens of a window, which is streamed; 0: 16384, or the positions of the model */
+    int64_t max_tokens; /* 0: 65536 */
+    int threads;        /* 0: PHA_THREADS or all processors */
+    pha_progress_fn *progress;
+    void *user; /* passed to progress */
+} pha_quantize_options;
+
+typedef struct pha_quantize_result {
+    uint64_t bytes_before, bytes_after; /* of the matrices and all else in memory while a model runs, first in fp32 */
+    uint64_t tokens, windows;           /* measured; 0: nothing below was */
+    int32_t context;
+    double loss_before, loss_after, kl, kl_error; /* nats a token: means; kl: of what was to what is */
+    double same_choice;                           /* share of tokens at which both have the same likeliest next one */
+    /* By position in a window, as in pha_positions_result; NaN where there was none. */
+    double bucket_before[PHA_POSITION_BUCKETS], bucket_after[PHA_POSITION_BUCKETS], bucket_kl[PHA_POSITION_BUCKETS];
+    uint64_t bucket_tokens[PHA_POSITION_BUCKETS];
+    double kl_early, kl_late; /* of positions 64 to 1023, and of the last half of windows of 2048 and more; else NaN */
+    bool grows;               /* kl_late is above 1.5 kl_early by more than three standard errors */
+    double seconds;
+} pha_quantize_result;
+
+/* Writes a model with smaller weights, which everything that reads models reads; and measures what that costs. NUMERIC:
+ * the error grows along a window (nothing is written, the result is there), or a loss is not finite. STOPPED: on a stop
+ * request. USAGE: the model lies in `out`. */
+PHA_API pha_status pha_quantize(const pha_quantize_options *options, pha_quantize_result *result);
 
 /* ---- recall laboratory ------------------------------------------------------------------------------------- */
 
@@ -602,6 +707,7 @@ typedef struct pha_task_options {
     int threads;        /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
+    pha_weights weights;
 } pha_task_options;
 
 typedef struct pha_task_result {
@@ -658,6 +764,7 @@ typedef struct pha_bench_options {
     size_t n_contexts;
     int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
+    pha_weights weights;    /* of prefill and decode */
     bool json;
     int threads; /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

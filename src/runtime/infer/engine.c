@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #include "runtime/infer/session.h"
 
 enum { MOST_CHUNK = 65536, MOST_BATCH = 4096, SCORE = 64 };
@@ -43,7 +45,10 @@ static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
     TRY(pha__device_open(&e->device, o->device, o->threads));
     TRY(pha__model_verify(e->model));
     TRY(pha__model_fingerprint(&e->fingerprint, e->model));
-    TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32));
+    TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32,
+                           o->weights));
+    if (!pha__weights_exact(&e->weights, e->model->store))
+        e->fingerprint = pha__hash(&o->weights, sizeof o->weights, e->fingerprint);
     TRY(pha__engine_reading(e, PHA__CHUNK));
     TRY(pha__state_measure(&e->state, e->program[PHA__CHUNK]));
     TRY(pha__engine_reading(e, PHA__STEP));
@@ -60,6 +65,7 @@ static pha_status check_options(const pha_engine_options *o)
     if (o->max_context < 0 || o->max_context > MOST_CONTEXT)
         FAIL(USAGE, "max_context is %" PRId64 ", not in 1 to %" PRId64, o->max_context, MOST_CONTEXT);
     if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
+    TRY(pha__weights_check(o->weights));
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;
 }
@@ -80,6 +86,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
     e->max_context = within(o->max_context ? o->max_context : 4096, e->longest);
     e->chunk = (int32_t)within(o->chunk ? o->chunk : 256, e->longest);
     e->batch = o->batch ? o->batch : 16;
+    e->threads = o->threads;
     pha_status status = open_parts(e, o);
     if (status) pha__engine_release(e);
     else *out = e;
@@ -98,6 +105,8 @@ static void close_engine(pha_engine *e)
     pha__free(e->ids);
     pha__free(e->states);
     pha__free(e->logits);
+    pha__pool_close(e->pool);
+    pha__free(e->work);
     pthread_mutex_destroy(&e->lock);
     pha__free(e);
 }
@@ -120,6 +129,17 @@ void pha__engine_release(pha_engine *e)
 void pha_engine_close(pha_engine *e)
 {
     if (e) pha__engine_release(e);
+}
+
+void pha_engine_get_info(const pha_engine *e, pha_engine_info *info)
+{
+    if (!e || !info) return;
+    *info = (pha_engine_info){.max_context = e->rolling ? INT64_MAX : e->max_context,
+                              .vocab_size = e->model->config.vocab_size,
+                              .chunk = e->chunk,
+                              .batch = e->batch,
+                              .session_bytes = e->state.bytes,
+                              .fingerprint = e->fingerprint};
 }
 
 /* ---- a step ---------------------------------------------------------------------------------------------- */

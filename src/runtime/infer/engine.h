@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 
+#include "base/threads.h"
 #include "runtime/infer/state.h"
 #include "runtime/model.h"
 
@@ -28,6 +29,7 @@ struct pha_engine {
     uint64_t fingerprint; /* of the model */
     int64_t max_context, longest; /* no text of the model is longer than `longest`, so max_context isn't either */
     int32_t chunk, batch;
+    int threads;          /* as asked for */
     bool rolling;         /* no layer looks back further than its ring or knows only so many places: the text may be
                              longer than max_context */
 
@@ -36,6 +38,8 @@ struct pha_engine {
     int32_t *ids;         /* (batch): of a step */
     char **states;        /* (batch) */
     float *logits;        /* (batch, V) */
+    pha__pool *pool;      /* of draws; opened when some are wanted */
+    struct pha__choice *work; /* (threads, V) */
 };
 
 /* Opens the executor of a reading if it isn't yet; under the lock. */

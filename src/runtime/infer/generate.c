@@ -126,10 +126,10 @@ static pha_status read_prompt(generation *g, const char *prompt, size_t size)
 
 static pha_status choose(generation *g, int32_t *id)
 {
-    size_t window = g->o->sample.repetition_window ? (size_t)g->o->sample.repetition_window : 256;
-    size_t n = g->n_recent < window ? g->n_recent : window;
-    return pha__sample(id, g->session->logits, g->V, &g->o->sample, g->recent + g->n_recent - n, n,
-                       (uint64_t)g->result->new_tokens, g->work);
+    pha_draw d = {.logits = g->session->logits, .n_logits = g->V, .options = &g->o->sample, .text = g->recent,
+                  .n_text = g->n_recent, .n_new = (size_t)g->result->new_tokens,
+                  .count = (uint64_t)g->result->new_tokens};
+    return pha__draw(id, &d, g->work);
 }
 
 /* One token; *end stays -1 if there is more to come. The token that completes a stop string and the end of the text are

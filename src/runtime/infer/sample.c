@@ -20,6 +20,12 @@ pha_status pha__sample_check(const pha_sample_options *o)
     if (!pha__in_range(o->min_p, 0, 1)) FAIL(USAGE, "min_p is %g, not in 0 to 1", o->min_p);
     if (!pha__in_range(o->repetition_penalty, 0, 1e6))
         FAIL(USAGE, "repetition_penalty is %g, not above 0", o->repetition_penalty);
+    if (!pha__in_range(o->presence_penalty, -1e6, 1e6) || !pha__in_range(o->frequency_penalty, -1e6, 1e6))
+        FAIL(USAGE, "a penalty of %g or %g is not in -1e6 to 1e6", o->presence_penalty, o->frequency_penalty);
+    if (o->n_bias && !o->bias) FAIL(USAGE, "%zu biases are missing", o->n_bias);
+    for (size_t i = 0; i < o->n_bias; i++)
+        if (isnan(o->bias[i].value) || o->bias[i].value == INFINITY)
+            FAIL(USAGE, "the bias of token %d is %g", o->bias[i].id, o->bias[i].value);
     if (o->repetition_window < 0) FAIL(USAGE, "repetition_window is %d, below 0", o->repetition_window);
     return PHA_OK;
 }
@@ -54,9 +60,8 @@ static pha__choice *take(pha__choice *heap, int32_t n)
 
 /* ---- the steps ------------------------------------------------------------------------------------------ */
 
-/* Fills the choices, penalised; *best is the first of them. */
-static pha_status start(pha__choice *c, const float *logits, int32_t V, const pha_sample_options *o,
-                        const int32_t *recent, size_t n_recent, int32_t *best)
+/* Fills the choices. */
+static pha_status fill(pha__choice *c, const float *logits, int32_t V)
 {
     for (int32_t i = 0; i < V; i++) {
         if (isnan(logits[i]) || logits[i] == INFINITY)
@@ -64,11 +69,56 @@ static pha_status start(pha__choice *c, const float *logits, int32_t V, const ph
                  (double)logits[i]);
         c[i] = (pha__choice){logits[i], i};
     }
+    return PHA_OK;
+}
+
+/* The last of n tokens, as many as are looked at. */
+static const int32_t *last(const int32_t *ids, size_t n, size_t *most)
+{
+    if (*most > n) *most = n;
+    return ids ? ids + (n - *most) : NULL;
+}
+
+static void repel_repetition(pha__choice *c, const pha_draw *d, int32_t V)
+{
+    const pha_sample_options *o = d->options;
     double penalty = o->repetition_penalty;
-    for (size_t i = 0; penalty > 0 && penalty != 1 && i < n_recent; i++) {
+    size_t n = o->repetition_window ? (size_t)o->repetition_window : 256;
+    const int32_t *recent = last(d->text, d->n_text, &n);
+    for (size_t i = 0; penalty > 0 && penalty != 1 && i < n; i++) {
         int32_t id = recent[i];
-        if (id >= 0 && id < V) c[id].value = logits[id] < 0 ? logits[id] * penalty : logits[id] / penalty; /* once */
+        if (id < 0 || id >= V) continue; /* no token here */
+        double logit = d->logits[id];
+        c[id].value = logit < 0 ? logit * penalty : logit / penalty; /* once */
     }
+}
+
+/* A choice whose id is turned has been seen. */
+static void repel_new(pha__choice *c, const pha_draw *d, int32_t V)
+{
+    const pha_sample_options *o = d->options;
+    size_t n = d->n_new;
+    const int32_t *fresh = last(d->text, d->n_text, &n);
+    if (o->presence_penalty == 0 && o->frequency_penalty == 0) return;
+    for (size_t i = 0; i < n; i++) {
+        int32_t id = fresh[i];
+        if (id < 0 || id >= V) continue;
+        c[id].value -= o->frequency_penalty;
+        if (c[id].id >= 0) c[id].value -= o->presence_penalty, c[id].id = ~c[id].id;
+    }
+    for (size_t i = 0; i < n; i++)
+        if (fresh[i] >= 0 && fresh[i] < V) c[fresh[i]].id = fresh[i];
+}
+
+/* Fills the choices, with penalties and biases; *best is the first of them. */
+static pha_status start(pha__choice *c, const pha_draw *d, int32_t V, int32_t *best)
+{
+    const pha_sample_options *o = d->options;
+    TRY(fill(c, d->logits, V));
+    repel_repetition(c, d, V);
+    repel_new(c, d, V);
+    for (size_t i = 0; i < o->n_bias; i++)
+        if (o->bias[i].id >= 0 && o->bias[i].id < V) c[o->bias[i].id].value += o->bias[i].value;
     *best = 0;
     for (int32_t i = 1; i < V; i++)
         if (before(&c[i], &c[*best])) *best = i;
@@ -116,11 +166,11 @@ static int32_t draw(const pha__choice *first, const pha__choice *end, double u)
     return id;
 }
 
-pha_status pha__sample(int32_t *id, const float *logits, int32_t V, const pha_sample_options *o, const int32_t *recent,
-                       size_t n_recent, uint64_t count, pha__choice *work)
+pha_status pha__draw(int32_t *id, const pha_draw *d, pha__choice *work)
 {
-    int32_t best = 0;
-    TRY(start(work, logits, V, o, recent, n_recent, &best));
+    int32_t best = 0, V = d->n_ids ? d->n_ids : d->n_logits;
+    const pha_sample_options *o = d->options;
+    TRY(start(work, d, V, &best));
     *id = best;
     if (o->temperature == 0 || o->top_k == 1) return PHA_OK;
     double top = work[best].value;
@@ -129,6 +179,13 @@ pha_status pha__sample(int32_t *id, const float *logits, int32_t V, const pha_sa
     pha__choice *first = sorted ? cut(work, V, o) : work;
     for (pha__choice *c = first; o->min_p > 0 && c < work + V; c++)
         if (c->value < o->min_p) c->value = 0;
-    *id = draw(first, work + V, uniform(o->seed, count));
+    *id = draw(first, work + V, uniform(o->seed, d->count));
     return PHA_OK;
+}
+
+pha_status pha__sample(int32_t *id, const float *logits, int32_t V, const pha_sample_options *o, const int32_t *recent,
+                       size_t n_recent, uint64_t count, pha__choice *work)
+{
+    pha_draw d = {.logits = logits, .n_logits = V, .options = o, .text = recent, .n_text = n_recent, .count = count};
+    return pha__draw(id, &d, work);
 }

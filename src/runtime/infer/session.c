@@ -64,7 +64,10 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
     NEED(out, "a place for its result");
     *out = NULL;
     if (!model) FAIL(USAGE, "a session needs a model");
-    if (options) o.max_context = options->max_context, o.chunk = options->chunk, o.threads = options->threads;
+    if (options) {
+        o.max_context = options->max_context, o.chunk = options->chunk;
+        o.threads = options->threads, o.weights = options->weights;
+    }
     TRY(pha_engine_open(&e, model, &o));
     pha_status status = pha_engine_session(e, out);
     pha_engine_close(e); /* the session keeps it */
@@ -225,6 +228,17 @@ pha_status pha_session_score(pha_session *s, const int32_t *ids, size_t n, float
     }
     memcpy(s->logits, all_logits + (n - 1) * V, V * sizeof *s->logits);
     s->ready = true;
+    return PHA_OK;
+}
+
+pha_status pha_session_read(pha_session *s, const int32_t *ids, size_t n)
+{
+    TRY(pha__session_check(s, ids, n));
+    for (size_t i = 0; i < n;) {
+        int some = next_run(s, n - i, s->engine->chunk);
+        TRY(run(s, PHA__CHUNK, ids + i, some, NULL));
+        i += (size_t)some;
+    }
     return PHA_OK;
 }
 

@@ -1,0 +1,110 @@
+/* about.c -- what the server says of itself: models, health, metrics; and the table of routes */
+#include <string.h>
+
+#include "serve/server.h"
+#include "talk.h"
+
+static void print_model(Text *t, const Server *s)
+{
+    text_put(t, "{\"id\":");
+    text_json(t, s->name, strlen(s->name));
+    text_print(t, ",\"object\":\"model\",\"created\":%ld,\"owned_by\":\"pha\",\"max_model_len\":", s->started);
+    if (s->info.max_context == INT64_MAX) text_put(t, "null");
+    else text_print(t, "%lld", (long long)s->info.max_context);
+    text_print(t, ",\"pha\":{\"arch\":\"%s\",\"parameters\":%llu,\"chat_template\":\"%s\",\"fingerprint\":\"%s\"}}",
+               s->about.arch, (unsigned long long)s->about.parameters, template_name(s->template), s->fingerprint);
+}
+
+void handle_models(void *server, Exchange *x)
+{
+    Text t = {0};
+    text_put(&t, "{\"object\":\"list\",\"data\":[");
+    print_model(&t, server);
+    text_put(&t, "]}");
+    exchange_answer(x, 200, "application/json", &t);
+}
+
+void handle_model(void *server, Exchange *x)
+{
+    Server *s = server;
+    char name[128];
+    Text t = {0};
+    Fault fault;
+    exchange_segment(x, name, sizeof name);
+    if (strcmp(name, s->name) == 0) {
+        print_model(&t, s);
+        exchange_answer(x, 200, "application/json", &t);
+        return;
+    }
+    fault_set(&fault, 404, "model", "the model %.100s is not here; this server has %s", name, s->name);
+    fault.code = "model_not_found";
+    exchange_fault(x, &fault);
+}
+
+void handle_health(void *server, Exchange *x)
+{
+    Server *s = server;
+    Text t = {0};
+    Fault fault;
+    if (s->http && http_draining(s->http)) {
+        fault_set(&fault, 503, NULL, "the server is stopping");
+        exchange_fault(x, &fault);
+        return;
+    }
+    text_put(&t, "{\"status\":\"ok\"}");
+    exchange_answer(x, 200, "application/json", &t);
+}
+
+void handle_metrics(void *server, Exchange *x)
+{
+    Server *s = server;
+    Text t = {0}, name = {0};
+    text_json(&name, s->name, strlen(s->name));
+    metrics_print(&t, &s->metrics, name.data ? name.data : "\"\"");
+    text_free(&name);
+    exchange_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", &t);
+}
+
+void handle_root(void *server, Exchange *x)
+{
+    Server *s = server;
+    Text t = {0};
+    text_print(&t, "pha serve %s: %s\nAsk at /v1/completions and /v1/chat/completions; /openapi.json says how.\n",
+               pha_version(), s->name);
+    exchange_answer(x, 200, "text/plain; charset=utf-8", &t);
+}
+
+void server_tell_unknown(Server *s, const Text *names)
+{
+    pthread_mutex_lock(&s->told_lock);
+    for (size_t i = 0; i < names->size; i += strlen(names->data + i) + 1) {
+        const char *name = names->data + i;
+        size_t k = 0;
+        while (k < s->told.size && strcmp(s->told.data + k, name)) k += strlen(s->told.data + k) + 1;
+        if (k < s->told.size || s->told.size > 4096) continue;
+        text_add(&s->told, name, strlen(name) + 1);
+        if (!s->told.failed) talk_note("pha serve: a request has the field %.80s, which is ignored", name);
+    }
+    pthread_mutex_unlock(&s->told_lock);
+}
+
+#define POST_(path_, handle_) {.method = "POST", .path = path_, .body = true, .handle = handle_}
+#define GET_(path_, handle_) {.method = "GET", .path = path_, .brief = true, .handle = handle_}
+
+const Route server_routes[] = {
+    POST_("/v1/completions", handle_completion),
+    POST_("/v1/chat/completions", handle_chat),
+    GET_("/v1/models", handle_models),
+    GET_("/v1/models/*", handle_model),
+    GET_("/tokenizer_info", handle_tokenizer_info),
+    GET_("/v1/tokenizer_info", handle_tokenizer_info),
+    POST_("/tokenize", handle_tokenize),
+    POST_("/v1/tokenize", handle_tokenize),
+    POST_("/detokenize", handle_detokenize),
+    POST_("/v1/detokenize", handle_detokenize),
+    {.method = "GET", .path = "/health", .open = true, .brief = true, .even_draining = true, .handle = handle_health},
+    {.method = "GET", .path = "/metrics", .brief = true, .even_draining = true, .handle = handle_metrics},
+    GET_("/openapi.json", handle_openapi),
+    GET_("/", handle_root),
+    {0},
+};

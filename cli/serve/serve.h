@@ -1,0 +1,18 @@
+/* serve.h -- the options of pha serve, and the server behind them */
+#ifndef CLI_SERVE_SERVE_H
+#define CLI_SERVE_SERVE_H
+
+#include "command.h"
+
+typedef struct ServeOptions {
+    const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key;
+    int port, slots, template;
+    List limits;
+    pha_engine_options engine;
+    bool insecure, log_json, quiet;
+} ServeOptions;
+
+/* Serves until it is asked to stop; returns the exit code. */
+int serve(Call *call, ServeOptions *o);
+
+#endif

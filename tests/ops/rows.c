@@ -115,8 +115,7 @@ static void check_step(const pha__problem *p, const pha__kernel *kernel, const f
     for (int b = 0; b < B; b++) {
         const float *want = whole + ((size_t)b * (size_t)p->ref.T + (size_t)position_of(b)) * W;
         bool same = (fast ? pha__close_rows : pha__same_rows)(p, out + (size_t)b * W, want, (int64_t)W, size);
-        pha__check(same,
-                   "session %d, at token %d, has other bits among %d", b, position_of(b), B);
+        pha__check(same, "session %d, at token %d, has other bits among %d", b, position_of(b), B);
     }
     free(out);
     pha__problem_close(&part);

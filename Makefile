@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS  ?= $(shell nproc)
 
-.PHONY: all build quickstart check nightly install clean
+.PHONY: all build quickstart check nightly gpu install clean
 
 all: build
 
@@ -20,6 +20,10 @@ check:
 
 nightly: check
 	@BUILD=$(BUILD) JOBS=$(JOBS) tools/nightly
+
+# What tools/gpu/session runs on a machine with a GPU and no tools, in out/gpu/bin.
+gpu:
+	@tools/gpu/bundle
 
 # PREFIX=folder: not /usr/local
 install: build

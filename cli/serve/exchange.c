@@ -232,6 +232,8 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     }
 }
 
+/* Without the lock, since the library holds the answer's own while it asks for more of it; what is read here was written
+ * once, before the status. */
 static enum MHD_Result queue(Exchange *x)
 {
     struct MHD_Response *r;
@@ -242,22 +244,22 @@ static enum MHD_Result queue(Exchange *x)
     add_headers(x, r);
     enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status, r);
     MHD_destroy_response(r); /* the connection keeps it until it is sent */
-    x->queued = true;
     return result;
 }
 
 enum MHD_Result exchange_go_on(Exchange *x)
 {
-    enum MHD_Result result = MHD_YES;
     pthread_mutex_lock(&x->lock);
-    if (x->gone || x->http->closing) result = MHD_NO; /* closes the connection */
-    else if (x->status) result = queue(x);
-    else {
+    bool cut_off = x->gone || x->http->closing;
+    x->queued = !cut_off && x->status;
+    if (!cut_off && !x->queued) {
         x->suspended = true;
         MHD_suspend_connection(x->connection);
     }
+    bool queued = x->queued;
     pthread_mutex_unlock(&x->lock);
-    return result;
+    if (cut_off) return MHD_NO; /* closes the connection */
+    return queued ? queue(x) : MHD_YES;
 }
 
 /* ---- what nobody else sees -------------------------------------------------------------------------------- */

@@ -42,10 +42,10 @@ void handle_model(void *server, Exchange *x)
 
 void handle_health(void *server, Exchange *x)
 {
-    Server *s = server;
     Text t = {0};
     Fault fault;
-    if (s->http && http_draining(s->http)) {
+    (void)server;
+    if (exchange_draining(x)) {
         fault_set(&fault, 503, NULL, "the server is stopping");
         exchange_fault(x, &fault);
         return;

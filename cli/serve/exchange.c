@@ -67,6 +67,7 @@ void exchange_forget(Exchange *x)
 const Route *exchange_route(const Exchange *x) { return x->route; }
 const char *exchange_tenant(const Exchange *x) { return x->tenant; }
 void *exchange_server(const Exchange *x) { return x->http->o.server; }
+bool exchange_draining(const Exchange *x) { return x->http->draining; }
 bool exchange_gone(const Exchange *x) { return x->gone; }
 void exchange_told(Exchange *x) { x->told = true; }
 bool exchange_is_told(const Exchange *x) { return x->told; }
@@ -232,7 +233,7 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     }
 }
 
-/* Without the lock, since the library holds the answer's own while it asks for more of it; what is read here was written
+/* Without the lock, since the library holds one of its own while it asks for more; what is read here was written
  * once, before the status. */
 static enum MHD_Result queue(Exchange *x)
 {

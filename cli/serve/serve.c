@@ -104,10 +104,18 @@ static void name_model(Server *s, const ServeOptions *o)
     }
 }
 
+static uint64_t room_for_texts(const ServeOptions *o)
+{
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    if (o->state_ram >= 0) return (uint64_t)o->state_ram * 1000000;
+    return pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 1000000000;
+}
+
 static pha_status load(Server *s, const ServeOptions *o)
 {
     pha_engine_options engine = o->engine;
     engine.batch = s->slots = o->slots;
+    engine.state_ram = room_for_texts(o);
     pha_status status = pha_model_open(&s->model, o->model);
     if (!status) status = pha_engine_open(&s->engine, s->model, &engine);
     if (status) return status;

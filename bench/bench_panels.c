@@ -1,10 +1,10 @@
-/* bench_panels.c -- the matrix product over weights in panels beside weights in rows, on the shapes of PHA-125M
+/* bench_panels.c -- the matrix product over weights in rows and in panels of every format, on the shapes of PHA-125M
  *
  *   bench_panels [threads [megabytes [repeats]]]     defaults: 1, 256, 5
  *
  * A model reads each of its weights once per token, so a weight is cold when its turn comes: for few rows as many
- * copies of it as fill `megabytes` take turns. Runs of the two sides alternate; medians. GB/s are those of the weights,
- * which is what limits few rows. PHA_ISA chooses the instruction set.
+ * copies of it as fill `megabytes` take turns. Runs of the formats alternate; medians. For few rows GB/s of the weights
+ * as they are stored, which is what limits them; else GFLOP/s. PHA_ISA chooses the instruction set.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,27 +75,32 @@ static void side_close(side *s)
     free(s->args.out.data);
 }
 
+static const pha__dtype formats[] = {PHA__F32,       PHA__F32_PANEL, PHA__BF16_PANEL,
+                                     PHA__F16_PANEL, PHA__Q8_PANEL,  PHA__Q4_PANEL};
+enum { SIDES = sizeof formats / sizeof *formats, FEW = 16 };
+
 static void compare(int m, int n, int k, size_t megabytes, int repeats)
 {
-    static side sides[2]; /* rows, panels */
-    size_t bytes = (size_t)n * (size_t)k * 4, copies = m > 16 ? 1 : megabytes * 1000000 / bytes + 1;
-    side_open(&sides[0], PHA__F32, m, n, k, copies);
-    side_open(&sides[1], PHA__F32_PANEL, m, n, k, copies);
+    static side sides[SIDES];
+    size_t copies[SIDES];
+    for (int i = 0; i < SIDES; i++) {
+        copies[i] = m > FEW ? 1 : megabytes * 1000000 / pha__format_bytes(formats[i], n, k) + 1;
+        side_open(&sides[i], formats[i], m, n, k, copies[i]);
+    }
     scratch_size = (kernel->scratch(&sides[0].args, PHA__FORWARD) + 63) / 64 * 64;
     scratch = aligned_alloc(64, scratch_size * (size_t)pha__pool_threads(pool));
     for (int turn = -1; turn < repeats; turn++)
-        for (int i = 0; i < 2; i++) side_time(&sides[i], turn < 0 ? 0 : turn, copies);
-    double time[2], flops = 2.0 * m * n * k;
-    for (int i = 0; i < 2; i++) {
+        for (int i = 0; i < SIDES; i++) side_time(&sides[i], turn < 0 ? 0 : turn, copies[i]);
+    printf("%5d %7d x %5d", m, n, k);
+    for (int i = 0; i < SIDES; i++) {
         qsort(sides[i].seconds, (size_t)repeats, sizeof(double), by_value);
-        time[i] = sides[i].seconds[repeats / 2];
+        double amount = m > FEW ? 2.0 * m * n * k : (double)pha__format_bytes(formats[i], n, k);
+        printf(" %9.1f", amount / sides[i].seconds[repeats / 2] * 1e-9);
+        side_close(&sides[i]);
     }
-    printf("%5d %7d x %5d %10.1f %10.1f %10.1f %10.1f %8.2f\n", m, n, k, flops / time[0] * 1e-9,
-           flops / time[1] * 1e-9, (double)bytes / time[0] * 1e-9, (double)bytes / time[1] * 1e-9, time[0] / time[1]);
+    printf(" %s\n", m > FEW ? "GF/s" : "GB/s");
     fflush(stdout);
     free(scratch);
-    side_close(&sides[0]);
-    side_close(&sides[1]);
 }
 
 int main(int argc, char **argv)
@@ -109,9 +114,10 @@ int main(int argc, char **argv)
         return fprintf(stderr, "bench_panels: bad number\n"), 2;
     if (pha__cpu_select() != PHA_OK || pha__pool_open(&pool, threads) != PHA_OK)
         return fprintf(stderr, "bench_panels: %s\n", pha_errmsg()), 2;
-    kernel = pha__cpu_kernel("matmul");
-    printf("%s, %d threads, fp32\n%5s %7s   %5s %10s %10s %10s %10s %8s\n%30s %10s %10s %10s\n", pha__cpu_isa(),
-           threads, "m", "n", "k", "rows", "panels", "rows", "panels", "ratio", "GF/s", "GF/s", "GB/s", "GB/s");
+    kernel = pha__cpu_kernel(pha__cpu_set(""), "matmul");
+    printf("%s, %d threads\n%5s %7s   %5s", pha__cpu_isa(), threads, "m", "n", "k");
+    for (int i = 0; i < SIDES; i++) printf(" %9.9s", pha__format_of(formats[i])->name);
+    printf("\n");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++)
             compare(rows[i], shapes[j][0], shapes[j][1], (size_t)megabytes, repeats);

@@ -44,6 +44,7 @@ static const Option table[] = {
      .high = 10000,
      .also = "repeat,runs", .help = "timed runs; the median is printed"},
     OPTION_PRECISION(Options, o.precision),
+    OPTION_WEIGHTS(Options, o.weights),
     OPTION_THREADS(Options, o.threads),
     OPTION_JSON(Options, o.json),
     OPTION_QUIET(Options, quiet),

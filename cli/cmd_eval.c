@@ -176,6 +176,8 @@ static int check(const Call *call, const EvalOptions *a)
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.precision == PHA_BF16)
         return usage_error(call, "--logits are always fp32; --precision bf16 is for scoring with --data");
+    if (a->tokens && option_given(call, "weights"))
+        return usage_error(call, "--logits are those of the weights as they are stored; --weights is for scoring");
     if (a->tokens && a->o.data) return usage_error(call, "--tokens and --data exclude each other");
     if (a->tokens) return check_logits(call);
     if (!a->o.data)
@@ -235,6 +237,7 @@ static const Option table[] = {
     {.name = "svg", .kind = OPTION_PATH, FIELD(EvalOptions, svg), .arg = "FILE",
      .help = "of --by-position: also draw it"},
     OPTION_PRECISION(EvalOptions, o.precision),
+    OPTION_WEIGHTS(EvalOptions, o.weights),
     {.name = "tokens", .kind = OPTION_PATH, FIELD(EvalOptions, tokens), .arg = "FILE.npy",
      .help = "token ids (B, T), integers"},
     {.name = "logits", .kind = OPTION_PATH, FIELD(EvalOptions, logits), .arg = "FILE.npy",

@@ -233,6 +233,7 @@ static const Option table[] = {
      .also = "context", .help = "tokens that the caches hold"},
     {.name = "chunk", .kind = OPTION_INT, FIELD(Options, session.chunk), .fallback = "256", .low = 1, .high = 65536,
      .help = "tokens per run while the prompt is read"},
+    OPTION_WEIGHTS(Options, session.weights),
     OPTION_THREADS(Options, session.threads),
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),

@@ -46,6 +46,7 @@ static const Option table[] = {
      .help = "memory for texts that were read, for prompts that begin alike; 0: none"},
     {.name = "device", .kind = OPTION_STRING, FIELD(ServeOptions, engine.device), .shown = "cpu",
      .help = "where to compute: cpu, cuda"},
+    OPTION_WEIGHTS(ServeOptions, engine.weights),
     OPTION_THREADS(ServeOptions, engine.threads),
 
     {.group = "What is said", .name = "log-json", .kind = OPTION_FLAG, FIELD(ServeOptions, log_json),

@@ -114,6 +114,7 @@ int eval_task(Call *call, const EvalOptions *a)
     if (bad) return bad;
     pha_task_options o = {.model = a->o.model, .file = a->task, .max_items = a->max_items, .scores = a->scores,
                           .context = option_given(call, "context") ? a->o.context : 0, .threads = a->o.threads,
+                          .weights = a->o.weights,
                           .progress = talk_progress_unless(a->quiet)};
     pha_status status = pha_task(&o, &result);
     talk_progress_end();

@@ -80,6 +80,10 @@ typedef struct Option {
 #define OPTION_PRECISION(type, member)                                                                      \
     { .name = "precision", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32, \
       .fallback = "fp32", .also = "dtype,bf16,fp16", .help = "storage of weights and activations (arithmetic is fp32)" }
+#define OPTION_WEIGHTS(type, member)                                                                        \
+    { .name = "weights", .kind = OPTION_ENUM, FIELD(type, member),                                          \
+      .choices = "stored|fp32|bf16|fp16|q8|q4", .base = PHA_WEIGHTS_DEFAULT, .fallback = "stored",          \
+      .also = "quantize,quantise,bits", .help = "format of the matrices while it runs (arithmetic is fp32)" }
 
 struct Call;
 

@@ -7,7 +7,8 @@
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
  * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert,
- * pha_eval, pha_eval_positions, pha_task and pha_check are optional, and so is `size` of pha_tokenizer_decode.
+ * pha_eval, pha_eval_positions, pha_quantize, pha_task and pha_check are optional, and so is `size` of
+ * pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
  * folder in the way), BAD_INPUT (a file of the wrong kind, truncated, corrupt, or of another model), IO (missing,
@@ -232,6 +233,17 @@ PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
  * engine may come from several threads; their runs take turns. */
 typedef struct pha_engine pha_engine;
 
+/* How the matrices of a model are stored while it runs. What is no matrix (gains, biases, rates, mixing, scales) stays
+ * fp32, and so do all sums; a format changes the numbers of the weights and nothing else. */
+typedef enum pha_weights {
+    PHA_WEIGHTS_DEFAULT, /* as they are in the files */
+    PHA_WEIGHTS_FP32,
+    PHA_WEIGHTS_BF16,
+    PHA_WEIGHTS_FP16,
+    PHA_WEIGHTS_Q8, /* 8 bits and a scale of 16 for every 32 numbers of a row */
+    PHA_WEIGHTS_Q4  /* likewise with 4 bits; what has a row for each token of the vocabulary as Q8 */
+} pha_weights;
+
 /* The state of one text: recurrent states and key/value caches. One thread at a time. */
 typedef struct pha_session pha_session;
 
@@ -243,6 +255,7 @@ typedef struct pha_engine_options {
     int32_t batch;       /* sessions per run of a step; 0: 16 */
     int threads;         /* 0: PHA_THREADS or all processors */
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
+    pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
     uint64_t state_ram;  /* bytes of memory for texts that have been read, for pha_session_begin; 0: none */
 } pha_engine_options;
 
@@ -271,6 +284,7 @@ typedef struct pha_session_options {
     int64_t max_context; /* as in pha_engine_options */
     int32_t chunk;
     int threads;
+    pha_weights weights;
 } pha_session_options;
 
 /* A session with an engine of its own. The model must outlive it. */
@@ -565,7 +579,8 @@ typedef struct pha_eval_options {
     int32_t stride;          /* SLIDING: tokens from window to window, 1 to context - 1 */
     int64_t max_tokens;      /* 0: all */
     double rope_theta;       /* base of rotary positions in place of the model's, 1.5 to 1e12; 0: that one */
-    pha_precision precision; /* storage of weights and activations [fp32] */
+    pha_precision precision; /* storage of activations, and of weights unless the next one says otherwise [fp32] */
+    pha_weights weights;     /* [as in the files] */
     int threads;             /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
@@ -616,6 +631,40 @@ typedef struct pha_positions_result {
 PHA_API pha_status pha_eval_positions(const pha_eval_options *options, const char *svg, pha_positions_result *result);
 /* tokens_npy: .npy of integers (B, T), little-endian; writes logits (B, T, V), always fp32, as .npy. */
 PHA_API pha_status pha_eval_logits(const char *model, const char *tokens_npy, const char *logits_npy, int threads);
+
+/* ---- smaller weights --------------------------------------------------------------------------------------- */
+
+typedef struct pha_quantize_options {
+    const char *model; /* folder */
+    pha_weights to;    /* the format of its matrices; what is no matrix stays fp32 */
+    const char *out;   /* model folder to write, as for pha_model_init; NULL: only measure */
+    const char *data;  /* data folder to measure on; NULL: don't */
+    const char *split; /* NULL: "valid" */
+    int32_t context;   /* tokens of a window, which is streamed; 0: 16384, or the positions of the model */
+    int64_t max_tokens; /* 0: 65536 */
+    int threads;        /* 0: PHA_THREADS or all processors */
+    pha_progress_fn *progress;
+    void *user; /* passed to progress */
+} pha_quantize_options;
+
+typedef struct pha_quantize_result {
+    uint64_t bytes_before, bytes_after; /* of the matrices and all else in memory while a model runs, first in fp32 */
+    uint64_t tokens, windows;           /* measured; 0: nothing below was */
+    int32_t context;
+    double loss_before, loss_after, kl, kl_error; /* nats a token: means; kl: of what was to what is */
+    double same_choice;                           /* share of tokens at which both have the same likeliest next one */
+    /* By position in a window, as in pha_positions_result; NaN where there was none. */
+    double bucket_before[PHA_POSITION_BUCKETS], bucket_after[PHA_POSITION_BUCKETS], bucket_kl[PHA_POSITION_BUCKETS];
+    uint64_t bucket_tokens[PHA_POSITION_BUCKETS];
+    double kl_early, kl_late; /* of positions 64 to 1023, and of the last half of windows of 2048 and more; else NaN */
+    bool grows;               /* kl_late is above 1.5 kl_early by more than three standard errors */
+    double seconds;
+} pha_quantize_result;
+
+/* Writes a model with smaller weights, which everything that reads models reads; and measures what that costs. NUMERIC:
+ * the error grows along a window (nothing is written, the result is there), or a loss is not finite. STOPPED: on a stop
+ * request. USAGE: the model lies in `out`. */
+PHA_API pha_status pha_quantize(const pha_quantize_options *options, pha_quantize_result *result);
 
 /* ---- recall laboratory ------------------------------------------------------------------------------------- */
 
@@ -683,6 +732,7 @@ typedef struct pha_task_options {
     int threads;        /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;
     void *user; /* passed to progress */
+    pha_weights weights;
 } pha_task_options;
 
 typedef struct pha_task_result {
@@ -739,6 +789,7 @@ typedef struct pha_bench_options {
     size_t n_contexts;
     int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
+    pha_weights weights;    /* of prefill and decode */
     bool json;
     int threads; /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

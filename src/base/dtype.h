@@ -22,13 +22,18 @@ typedef enum pha__dtype {
     PHA__F32_PANEL, /* a matrix in panels of PHA__PANEL rows, as the matrix product reads it */
     PHA__F16,       /* IEEE's half; read from files */
     PHA__F64,       /* read from files */
+    PHA__BF16_PANEL, /* the same panels in 16 bits */
+    PHA__F16_PANEL,
+    PHA__Q8_PANEL,  /* panels in blocks of PHA__BLOCK numbers that share a scale: 8 bits a number */
+    PHA__Q4_PANEL,  /* and 4 bits */
     PHA__BUILT_IN,  /* the first id that pha__format_add gives */
 } pha__dtype;
 
-/* Bytes of an element of a format that is addressed element by element. */
+/* Bytes of an element of a format that is addressed element by element; of quantised ones, which files have as bytes,
+ * 1. */
 static inline size_t pha__dtype_size(pha__dtype t)
 {
-    return t == PHA__BF16 || t == PHA__F16 ? 2 : t == PHA__F64 ? 8 : 4;
+    return t == PHA__BF16 || t == PHA__F16 ? 2 : t == PHA__F64 ? 8 : t >= PHA__Q8_PANEL && t <= PHA__Q4_PANEL ? 1 : 4;
 }
 
 /* bfloat16: the upper half of a float; rounding to nearest even, NaN stays NaN */
@@ -45,6 +50,20 @@ PHA__BOTH static inline uint16_t f32_to_bf16(float f)
     memcpy(&u, &f, 4);
     if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 0x40);
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+/* IEEE's half: sign, 5 bits of exponent (bias 15), 10 of fraction. Every half is a float. */
+static inline float f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
+    if (exponent == 0) {
+        float small = (float)fraction * 0x1p-24f;
+        return sign ? -small : small;
+    }
+    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
 }
 
 #endif

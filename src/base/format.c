@@ -1,5 +1,5 @@
 /* format.c -- the table of formats */
-#include "base/format.h"
+#include "base/format_panel.h"
 
 #include <assert.h>
 
@@ -29,48 +29,8 @@ static void unpack_bf16(const void *matrix, int64_t width, int64_t row, int64_t 
     for (int64_t k = 0; k < n; k++) to[k] = bf16_to_f32(from[k]);
 }
 
-/* Element k of a row within a panel is at [k * PHA__PANEL + row % PHA__PANEL]. */
-static float *panel_row(const void *matrix, int64_t width, int64_t row)
-{
-    return (float *)matrix + row / PHA__PANEL * PHA__PANEL * width + row % PHA__PANEL;
-}
-
-static void pack_panel(void *matrix, int64_t rows, int64_t width, int64_t row, int64_t n, const float *from, int64_t ld)
-{
-    for (int64_t end = row + n, some; row < end; row += some, from += some * ld) {
-        int64_t left = PHA__PANEL - row % PHA__PANEL;
-        some = end - row < left ? end - row : left;
-        float *to = panel_row(matrix, width, row);
-        int64_t more = row + some == rows ? left - some : 0; /* the panel is filled up with zeros */
-        for (int64_t k = 0; k < width; k++, to += PHA__PANEL) {
-            for (int64_t i = 0; i < some; i++) to[i] = from[i * ld + k];
-            for (int64_t i = some; i < some + more; i++) to[i] = 0;
-        }
-    }
-}
-
-static void unpack_panel(const void *matrix, int64_t width, int64_t row, int64_t column, int64_t n, float *to)
-{
-    const float *from = panel_row(matrix, width, row) + column * PHA__PANEL;
-    for (int64_t k = 0; k < n; k++) to[k] = from[k * PHA__PANEL];
-}
-
-/* Half: sign, 5 bits of exponent (bias 15), 10 of fraction. Every half is a float. */
-static float half_to_f32(uint16_t h)
-{
-    uint32_t sign = (uint32_t)(h & 0x8000) << 16, exponent = h >> 10 & 31, fraction = h & 1023, bits;
-    if (exponent == 0) {
-        float small = (float)fraction * 0x1p-24f;
-        return sign ? -small : small;
-    }
-    bits = sign | (exponent == 31 ? 255 : exponent + 112) << 23 | fraction << 13;
-    float f;
-    memcpy(&f, &bits, sizeof f);
-    return f;
-}
-
 /* To nearest, ties to even; too large becomes infinite, NaN stays NaN. */
-static uint16_t f32_to_half(float f)
+uint16_t pha__f32_to_f16(float f)
 {
     uint32_t bits;
     memcpy(&bits, &f, sizeof bits);
@@ -93,13 +53,13 @@ static void pack_f16(void *matrix, int64_t rows, int64_t width, int64_t row, int
     (void)rows;
     uint16_t *to = (uint16_t *)matrix + row * width;
     for (int64_t i = 0; i < n; i++, to += width, from += ld)
-        for (int64_t k = 0; k < width; k++) to[k] = f32_to_half(from[k]);
+        for (int64_t k = 0; k < width; k++) to[k] = pha__f32_to_f16(from[k]);
 }
 
 static void unpack_f16(const void *matrix, int64_t width, int64_t row, int64_t column, int64_t n, float *to)
 {
     const uint16_t *from = (const uint16_t *)matrix + row * width + column;
-    for (int64_t k = 0; k < n; k++) to[k] = half_to_f32(from[k]);
+    for (int64_t k = 0; k < n; k++) to[k] = f16_to_f32(from[k]);
 }
 
 static void pack_f64(void *matrix, int64_t rows, int64_t width, int64_t row, int64_t n, const float *from, int64_t ld)
@@ -119,9 +79,13 @@ static void unpack_f64(const void *matrix, int64_t width, int64_t row, int64_t c
 static const pha__format built_in[PHA__BUILT_IN] = {
     [PHA__F32] = {"f32", 32, 1, 0, 1, pack_f32, unpack_f32},
     [PHA__BF16] = {"bf16", 16, 1, 0, 1, pack_bf16, unpack_bf16},
-    [PHA__F32_PANEL] = {"f32 panels", 32, 1, 0, PHA__PANEL, pack_panel, unpack_panel},
+    [PHA__F32_PANEL] = {"f32 panels", 32, 1, 0, PHA__PANEL, pha__pack_f32_panel, pha__unpack_f32_panel},
     [PHA__F16] = {"f16", 16, 1, 0, 1, pack_f16, unpack_f16},
     [PHA__F64] = {"f64", 64, 1, 0, 1, pack_f64, unpack_f64},
+    [PHA__BF16_PANEL] = {"bf16 panels", 16, 1, 0, PHA__PANEL, pha__pack_bf16_panel, pha__unpack_bf16_panel},
+    [PHA__F16_PANEL] = {"f16 panels", 16, 1, 0, PHA__PANEL, pha__pack_f16_panel, pha__unpack_f16_panel},
+    [PHA__Q8_PANEL] = {"q8", 8, PHA__BLOCK, 2, PHA__PANEL, pha__pack_q8, pha__unpack_q8},
+    [PHA__Q4_PANEL] = {"q4", 4, PHA__BLOCK, 2, PHA__PANEL, pha__pack_q4, pha__unpack_q4},
 };
 
 enum { MOST_ADDED = 8 };
@@ -166,4 +130,32 @@ void pha__format_unpack(pha__dtype id, const void *matrix, int64_t width, int64_
                         float *to)
 {
     pha__format_of(id)->unpack(matrix, width, row, column, n, to);
+}
+
+/* A panel is lines of PHA__PANEL elements of the same number for every row: of a block first the scales, then the
+ * numbers, of which two of 4 bits make an element. */
+static void move_row(const pha__format *f, char *to, int64_t to_row, const char *from, int64_t from_row, size_t row)
+{
+    size_t panel = PHA__PANEL * row, number = f->bits < 8 ? 1 : (size_t)f->bits / 8, scale = (size_t)f->scale;
+    size_t block = f->block > 1 ? (size_t)f->block * (size_t)f->bits / 8 + scale : number;
+    size_t t = (size_t)(to_row % PHA__PANEL), u = (size_t)(from_row % PHA__PANEL);
+    to += (size_t)(to_row / PHA__PANEL) * panel, from += (size_t)(from_row / PHA__PANEL) * panel;
+    for (size_t at = 0; at < row; at += block, to += PHA__PANEL * block, from += PHA__PANEL * block) {
+        memcpy(to + t * scale, from + u * scale, scale);
+        for (size_t i = scale; i < block; i += number)
+            memcpy(to + PHA__PANEL * i + t * number, from + PHA__PANEL * i + u * number, number);
+    }
+}
+
+void pha__format_move(pha__dtype id, void *to, int64_t to_row, const void *from, int64_t from_row, int64_t n,
+                      int64_t width)
+{
+    const pha__format *f = pha__format_of(id);
+    size_t row = pha__format_row(id, width);
+    assert(f->panel == 1 || f->panel == PHA__PANEL);
+    if (f->panel == 1) {
+        memcpy((char *)to + (size_t)to_row * row, (const char *)from + (size_t)from_row * row, (size_t)n * row);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) move_row(f, to, to_row + i, from, from_row + i, row);
 }

@@ -62,7 +62,8 @@ static pha_status check_metadata(const pha__safetensors *st)
 }
 
 const char *const pha__safetensors_dtypes[PHA__BUILT_IN] = {
-    [PHA__F32] = "F32", [PHA__BF16] = "BF16", [PHA__F16] = "F16", [PHA__F64] = "F64"};
+    [PHA__F32] = "F32", [PHA__BF16] = "BF16", [PHA__F16] = "F16", [PHA__F64] = "F64",
+    [PHA__Q8_PANEL] = "U8", [PHA__Q4_PANEL] = "U8"}; /* the first counts in reading */
 
 static pha_status read_dtype(pha__dtype *out, const pha__safetensors *st, const char *name, const json_t *entry)
 {
@@ -71,7 +72,7 @@ static pha_status read_dtype(pha__dtype *out, const pha__safetensors *st, const 
     for (int i = 0; i < PHA__BUILT_IN; i++)
         if (pha__safetensors_dtypes[i] && strcmp(text, pha__safetensors_dtypes[i]) == 0)
             return *out = (pha__dtype)i, PHA_OK;
-    return BAD(st, name, "its dtype is %.20s; only F32, BF16, F16 and F64 are read, convert the file", text);
+    return BAD(st, name, "its dtype is %.20s; only F32, BF16, F16, F64 and U8 are read, convert the file", text);
 }
 
 /* The shape, and the number of bytes it needs. */

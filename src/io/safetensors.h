@@ -1,8 +1,8 @@
 /* safetensors.h -- named tensors in one file: 8 bytes length, a JSON header, the data (docs/format.md)
  *
- * Reading maps the file; tensors point into the map. A file is accepted only if every tensor is F32, BF16, F16 or F64
- * and the tensors cover the data exactly: no overlap, no hole, nothing behind. The metadata of files that we wrote has
- * a checksum of the data; whoever is going to compute with it verifies that first.
+ * Reading maps the file; tensors point into the map. A file is accepted only if every tensor is F32, BF16, F16, F64 or
+ * U8 and the tensors cover the data exactly: no overlap, no hole, nothing behind. The metadata of files that we wrote
+ * has a checksum of the data; whoever is going to compute with it verifies that first.
  */
 #ifndef PHA__SAFETENSORS_H
 #define PHA__SAFETENSORS_H
@@ -18,7 +18,7 @@
 
 typedef struct pha__tensor {
     const char *name;
-    pha__dtype dtype;
+    pha__dtype dtype;             /* of U8, bytes of which only the name says what they are, PHA__Q8_PANEL */
     int rank;
     int64_t shape[PHA__MAX_RANK]; /* row-major */
     const void *data;             /* aligned to its dtype */

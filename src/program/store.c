@@ -31,6 +31,7 @@ typedef struct layout {
     const pha__program *names;
     int *sorted; /* parameters by place */
     int n;
+    pha__dtype *format; /* of each parameter; NULL: nobody asks */
 } layout;
 
 static _Thread_local const pha__program *sorting; /* qsort has no context argument */
@@ -43,7 +44,7 @@ static int by_offset(const void *a, const void *b)
 
 static pha_status lay_out(layout *l, const pha__program *names)
 {
-    *l = (layout){names, pha__alloc((size_t)names->n_params + 1, sizeof *l->sorted), names->n_params};
+    *l = (layout){names, pha__alloc((size_t)names->n_params + 1, sizeof *l->sorted), names->n_params, NULL};
     if (!l->sorted) return PHA_NO_MEMORY;
     for (int i = 0; i < l->n; i++) l->sorted[i] = i;
     sorting = names;
@@ -71,9 +72,18 @@ static bool wanted(const pha__node *v, int which)
     return which & bit[v->kind] && (!v->frozen || which & PHA__ALL_FROZEN);
 }
 
-static pha__dtype format_of(const pha__node *v, pha__dtype format)
+/* One format for the members of a unit. */
+static void agree(layout *l, pha__dtype mixed)
 {
-    return v->kind == PHA__MATRIX ? format : PHA__F32;
+    int64_t rows;
+    for (int k = 0, n; k < l->n; k += n) {
+        n = unit(l, k, &rows);
+        pha__dtype first = l->format[l->sorted[k]];
+        bool same = true;
+        for (int m = k; m < k + n; m++) same = same && l->format[l->sorted[m]] == first;
+        for (int m = k; m < k + n; m++)
+            l->format[l->sorted[m]] = member(l, m)->kind != PHA__MATRIX ? PHA__F32 : same ? first : mixed;
+    }
 }
 
 /* Where units begin: so that also 16-bit numbers begin on a cache line, and all roles of plain numbers have the same
@@ -89,14 +99,14 @@ enum { NONE = -1 };
 
 /* The offset in the block of every parameter, NONE where it is not wanted; returns the size of the block. In formats
  * whose rows are interleaved only the first member of a unit has a place: that of the whole. */
-static size_t assign(const layout *l, int which, pha__dtype format, int64_t *offset)
+static size_t assign(const layout *l, int which, int64_t *offset)
 {
     size_t at = 0;
     int64_t rows;
     for (int k = 0, n; k < l->n; k += n) {
         n = unit(l, k, &rows);
         const pha__node *v = member(l, k);
-        pha__dtype f = format_of(v, format);
+        pha__dtype f = l->format[l->sorted[k]];
         size_t inside = 0;
         for (int m = k; m < k + n; m++) {
             bool first = m == k, apart = pha__format_of(f)->panel == 1;
@@ -108,7 +118,7 @@ static size_t assign(const layout *l, int which, pha__dtype format, int64_t *off
     return at;
 }
 
-static pha_status allocate(pha__store *s, pha__role role, const int64_t *offset, size_t size, pha__dtype format)
+static pha_status allocate(pha__store *s, pha__role role, const layout *l, const int64_t *offset, size_t size)
 {
     const pha__program *names = s->names;
     s->place[role] = pha__alloc_zero((size_t)names->n_params + 1, sizeof **s->place);
@@ -117,20 +127,37 @@ static pha_status allocate(pha__store *s, pha__role role, const int64_t *offset,
         FAIL(NO_MEMORY, "no memory for %llu parameters (%.1f GB)", (unsigned long long)names->parameters,
              (double)size * 1e-9);
     for (int i = 0; i < names->n_params; i++)
-        if (offset[i] != NONE)
-            s->place[role][i] = (pha__place){(char *)s->block[role] + offset[i], format_of(names->params[i], format)};
+        s->place[role][i] =
+            (pha__place){offset[i] != NONE ? (char *)s->block[role] + offset[i] : NULL, l->format[i]};
     return pha__fill(s->device, s->block[role], 0, size);
+}
+
+pha_status pha__store_add_each(pha__store *s, pha__role role, int which, const pha__dtype *formats, pha__dtype mixed)
+{
+    layout l;
+    size_t n = (size_t)s->names->n_params + 1;
+    int64_t *offset = pha__alloc(n, sizeof *offset);
+    pha_status status = lay_out(&l, s->names);
+    l.format = pha__alloc(n, sizeof *l.format);
+    if (!offset || !l.format) status = PHA_NO_MEMORY;
+    if (!status) {
+        memcpy(l.format, formats, (n - 1) * sizeof *formats);
+        agree(&l, mixed);
+        status = allocate(s, role, &l, offset, assign(&l, which, offset));
+    }
+    pha__free(l.sorted);
+    pha__free(l.format);
+    pha__free(offset);
+    return status;
 }
 
 pha_status pha__store_add(pha__store *s, pha__role role, int which, pha__dtype format)
 {
-    layout l;
-    int64_t *offset = pha__alloc((size_t)s->names->n_params + 1, sizeof *offset);
-    pha_status status = lay_out(&l, s->names);
-    if (!offset) status = PHA_NO_MEMORY;
-    if (!status) status = allocate(s, role, offset, assign(&l, which, format, offset), format);
-    pha__free(l.sorted);
-    pha__free(offset);
+    pha__dtype *formats = pha__alloc((size_t)s->names->n_params + 1, sizeof *formats);
+    if (!formats) return PHA_NO_MEMORY;
+    for (int i = 0; i < s->names->n_params; i++) formats[i] = format;
+    pha_status status = pha__store_add_each(s, role, which, formats, format);
+    pha__free(formats);
     return status;
 }
 
@@ -203,7 +230,7 @@ pha_status pha__store_copy_out(const pha__store *s, pha__role role, int i, float
 {
     const pha__node *v = s->names->params[i];
     pha__place at = pha__store_at(s, role, i);
-    if (!at.data || pha__format_of(at.format)->panel > 1) return no_place(s, i);
+    if (!at.data) return no_place(s, i);
     size_t size = pha__format_bytes(at.format, v->rows, v->width);
     if (at.format == PHA__F32) return from_store(s, to, at.data, size);
     void *packed = pha__alloc(size, 1);
@@ -215,21 +242,34 @@ pha_status pha__store_copy_out(const pha__store *s, pha__role role, int i, float
     return status;
 }
 
+/* Rows of parameter i from `row` on of a packed unit. `own` has room for its numbers. */
+static pha_status convert_member(void *packed, pha__dtype format, int64_t rows, int64_t row, const pha__store *from,
+                                 pha__role role, int i, float *own)
+{
+    const pha__node *v = from->names->params[i];
+    pha__place at = pha__store_at(from, role, i);
+    if (at.data && at.format == format && on_host(from)) {
+        pha__format_move(format, packed, row, at.data, 0, v->rows, v->width);
+        return PHA_OK;
+    }
+    const float *numbers = pha__store_host(from, role, i);
+    if (!numbers) TRY(pha__store_copy_out(from, role, i, own));
+    pha__format_pack(format, packed, rows, v->width, row, v->rows, numbers ? numbers : own, v->width);
+    return PHA_OK;
+}
+
 /* One unit: members k to k + n - 1 of the layout of `to`, `rows` in all. */
 static pha_status convert_unit(pha__store *to, pha__place at, const pha__store *from, pha__role role, const layout *l,
                                int k, int n, int64_t rows)
 {
     int32_t width = member(l, k)->width;
     size_t size = pha__format_bytes(at.format, rows, width);
-    char *packed = pha__alloc(size, 1);
+    char *packed = pha__alloc_zero(size, 1); /* what moves does not fill up its last panel */
     float *own = pha__alloc((size_t)rows * (size_t)width, sizeof *own);
     pha_status status = packed && own ? PHA_OK : PHA_NO_MEMORY;
     int64_t row = 0;
     for (int m = k; m < k + n && !status; m++) {
-        const float *numbers = pha__store_host(from, role, l->sorted[m]);
-        if (!numbers) status = pha__store_copy_out(from, role, l->sorted[m], own);
-        if (status) break;
-        pha__format_pack(at.format, packed, rows, width, row, member(l, m)->rows, numbers ? numbers : own, width);
+        status = convert_member(packed, at.format, rows, row, from, role, l->sorted[m], own);
         row += member(l, m)->rows;
     }
     if (!status) status = to_store(to, at.data, packed, size);

@@ -21,7 +21,7 @@ typedef enum pha__role {
 } pha__role;
 
 typedef struct pha__place {
-    void *data; /* on the store's device; NULL: this parameter has no such place */
+    void *data; /* on the store's device; NULL: this parameter has no such place, or lies in that of others */
     pha__dtype format;
 } pha__place;
 
@@ -46,6 +46,8 @@ void pha__store_close(pha__store *s); /* NULL is allowed */
 
 /* Allocates a block for a role, filled with zeros: matrices in `format`, all others in fp32. */
 pha_status pha__store_add(pha__store *s, pha__role role, int which, pha__dtype format);
+/* The same with a format for each parameter. Matrices that lie together have one: where theirs differ, `mixed`. */
+pha_status pha__store_add_each(pha__store *s, pha__role role, int which, const pha__dtype *formats, pha__dtype mixed);
 /* Sets one place to memory that is not the store's. */
 pha_status pha__store_set(pha__store *s, pha__role role, int i, void *data, pha__dtype format);
 
@@ -58,7 +60,8 @@ pha__place pha__store_read(const pha__store *s, int i);
 pha_status pha__store_copy_in(pha__store *s, pha__role role, int i, const float *from);
 pha_status pha__store_copy_out(const pha__store *s, pha__role role, int i, float *to);
 /* Fills all places of a role of `to` with the numbers of a role of `from`, in the formats of the places. The stores may
- * be the same one, and lie on different devices; their programs have the same parameters. */
+ * be the same one, and lie on different devices; their programs have the same parameters. Where both formats are the
+ * same the numbers stay as they are. */
 pha_status pha__store_convert(pha__store *to, pha__role to_role, const pha__store *from, pha__role from_role);
 
 /* Fills the weights of `to` that `from` has under the same path and in the same shape, as fp32 numbers. */

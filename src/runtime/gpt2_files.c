@@ -145,6 +145,8 @@ static pha_status bind_tensor(pha_model *m, int i, const name *n, const char *th
     int64_t rows = n->turned ? v->width : v->rows, width = (int64_t)n->parts * (n->turned ? v->rows : v->width);
     bool fits = t->rank == 1 ? rows == 1 && t->shape[0] == width
                              : t->rank == 2 && t->shape[0] == rows && t->shape[1] == width;
+    if (t->dtype == PHA__Q8_PANEL)
+        FAIL(BAD_INPUT, "%s: '%s' is U8; weights of GPT-2 are floating-point numbers", path, theirs);
     if (!fits)
         FAIL(BAD_INPUT, "%s: '%s' is not %lld x %lld, which the configuration asks for", path, theirs, (long long)rows,
              (long long)width);

@@ -34,31 +34,6 @@ pha_status pha__record_as(pha__program **out, const pha__model_row *row, const p
     return status;
 }
 
-/* ---- on a device ----------------------------------------------------------------------------------------- */
-
-static pha_status place(pha__weights *w, const pha__store *from)
-{
-    pha__dtype matrices = w->dtype == PHA__BF16 ? PHA__BF16 : w->device->backend->matrices;
-    TRY(pha__store_open(&w->store, from->names, w->device));
-    TRY(pha__store_add(w->store, PHA__WORKING, PHA__ALL_PARAMS, matrices));
-    return pha__store_convert(w->store, PHA__WORKING, from, PHA__WEIGHT);
-}
-
-pha_status pha__weights_place(pha__weights *w, const pha__config *config, const pha__store *from, pha__device *device,
-                              pha__dtype dtype)
-{
-    *w = (pha__weights){.config = *config, .dtype = dtype, .device = device};
-    pha_status status = place(w, from);
-    if (status) pha__weights_close(w);
-    return status;
-}
-
-void pha__weights_close(pha__weights *w)
-{
-    pha__store_close(w->store);
-    w->store = NULL;
-}
-
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
 /* Numbers stay where they are in the map; constants are computed. */
@@ -68,7 +43,8 @@ static pha_status bind(pha_model *m, const pha__tensor **tensor)
     for (int i = 0; i < m->names->n_params; i++) {
         const pha__node *v = m->names->params[i];
         if (tensor[i]) {
-            TRY(pha__store_set(m->store, PHA__WEIGHT, i, (void *)tensor[i]->data, tensor[i]->dtype));
+            TRY(pha__store_set(m->store, PHA__WEIGHT, i, (void *)tensor[i]->data,
+                                pha__tensor_format(tensor[i])));
             continue;
         }
         float *own = pha__arena_alloc(&m->constants, (size_t)v->rows * (size_t)v->width, sizeof *own);

@@ -61,9 +61,16 @@ pha_status pha__record(pha__program **out, const pha__config *c, const pha__prog
 pha_status pha__record_as(pha__program **out, const pha__model_row *row, const pha__config *c,
                           const pha__program_options *options, pha__head head);
 
-/* Working copies on a device of the weights of a store, for inference. The program that names them outlives them. */
+/* Working copies on a device of the weights of a store, for inference. The program that names them outlives them.
+ * NO_DEVICE: the device does not read such weights. */
 pha_status pha__weights_place(pha__weights *w, const pha__config *config, const pha__store *from, pha__device *device,
-                              pha__dtype dtype);
+                              pha__dtype dtype, pha_weights weights);
+pha_status pha__weights_check(pha_weights weights); /* USAGE: none of the list */
+size_t pha__weights_bytes(const pha__weights *w);   /* of the working copies, read once */
+/* Are all numbers of the working copies those of `from`? */
+bool pha__weights_exact(const pha__weights *w, const pha__store *from);
+/* The format in panels of a matrix; `from`: its format now. */
+pha__dtype pha__weights_format(pha_weights weights, const pha__config *config, const pha__node *v, pha__dtype from);
 void pha__weights_close(pha__weights *w); /* of pha__weights_place; a zeroed one is allowed */
 
 /* A claim on a place for a model: over nothing, an empty folder, or a model folder that holds nothing else. */

@@ -1,26 +1,78 @@
 /* tensors.c -- parameters as tensors of a file */
 #include "runtime/tensors.h"
 
+#include <string.h>
+
+#include "base/format.h"
+#include "base/mem.h"
+#include "base/print.h"
+
 /* Is it in a file at all? Moments and gradients have only learned parameters. */
 static bool in_file(const pha__node *v, bool learned) { return learned ? pha__learned(v) : v->kind != PHA__CONSTANT; }
 
 /* ---- writing --------------------------------------------------------------------------------------------- */
 
-/* One tensor per parameter; numbers that the host can't read where they are come to `staging`. */
-static pha_status list(pha__tensor *tensors, size_t *n, const pha__store *s, pha__role role, bool flat, float *staging)
+typedef struct listing {
+    pha__tensor *tensors;
+    size_t n;
+    float *staging;     /* numbers that the host can't read where they are */
+    pha__arena names;
+} listing;
+
+static const char *suffix_of(pha__dtype t) { return t == PHA__Q8_PANEL ? ".q8" : t == PHA__Q4_PANEL ? ".q4" : NULL; }
+
+/* Panels, blocks of a panel, bytes of a block. */
+static void shape_of_blocks(int64_t shape[3], pha__dtype t, const pha__node *v)
+{
+    shape[0] = (v->rows + PHA__PANEL - 1) / PHA__PANEL;
+    shape[1] = (v->width + PHA__BLOCK - 1) / PHA__BLOCK;
+    shape[2] = t == PHA__Q8_PANEL ? PHA__Q8_BYTES : PHA__Q4_BYTES;
+}
+
+/* A matrix in blocks. */
+static pha_status list_blocks(listing *l, const pha__node *v, pha__place at)
+{
+    const char *suffix = suffix_of(at.format);
+    size_t size = strlen(v->path) + strlen(suffix) + 1;
+    char *name = pha__arena_alloc(&l->names, size, 1);
+    if (!name) return PHA_NO_MEMORY;
+    pha__print(name, size, "%s%s", v->path, suffix);
+    pha__tensor t = {.name = name, .dtype = at.format, .rank = 3, .data = at.data};
+    shape_of_blocks(t.shape, at.format, v);
+    l->tensors[l->n++] = t;
+    return PHA_OK;
+}
+
+/* Formats that a file has as they are. */
+static bool plain(pha__dtype t) { return t == PHA__F32 || t == PHA__BF16 || t == PHA__F16; }
+
+/* Where the host can read a place as a file has it; NULL: it can't. */
+static const void *here(const pha__store *s, pha__role role, int i)
+{
+    pha__place at = pha__store_at(s, role, i);
+    bool host = !s->device || s->device->backend->host_memory;
+    return host && (plain(at.format) || suffix_of(at.format)) ? at.data : NULL;
+}
+
+static pha_status list(listing *l, const pha__store *s, pha__role role, bool flat)
 {
     const pha__program *p = s->names;
-    *n = 0;
     for (int i = 0; i < p->n_params; i++) {
         const pha__node *v = p->params[i];
         if (!in_file(v, role != PHA__WEIGHT)) continue;
-        const float *data = pha__store_host(s, role, i);
-        if (!data) TRY(pha__store_copy_out(s, role, i, staging + v->offset));
+        pha__place at = pha__store_at(s, role, i);
+        const void *data = here(s, role, i);
+        if (data && suffix_of(at.format)) {
+            TRY(list_blocks(l, v, at));
+            continue;
+        }
+        if (!data) TRY(pha__store_copy_out(s, role, i, l->staging + v->offset));
         bool vector = flat && v->rows == 1 && (v->kind == PHA__VECTOR || v->kind == PHA__DYNAMICS);
-        pha__tensor t = {.name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}};
+        pha__tensor t = {.name = v->path, .dtype = data ? at.format : PHA__F32, .rank = 2,
+                         .shape = {v->rows, v->width}};
         if (vector) t.rank = 1, t.shape[0] = v->width;
-        t.data = data ? data : staging + v->offset;
-        tensors[(*n)++] = t;
+        t.data = data ? data : l->staging + v->offset;
+        l->tensors[l->n++] = t;
     }
     return PHA_OK;
 }
@@ -29,16 +81,16 @@ pha_status pha__tensors_write(const char *path, const pha__store *s, pha__role r
                               const char *const *metadata)
 {
     const pha__program *p = s->names;
-    bool here = true;
+    bool all = true;
     for (int i = 0; i < p->n_params; i++)
-        here = here && (!in_file(p->params[i], role != PHA__WEIGHT) || pha__store_host(s, role, i));
-    pha__tensor *tensors = pha__alloc_zero((size_t)p->n_params + 1, sizeof *tensors);
-    float *staging = here ? NULL : pha__alloc((size_t)p->weights, sizeof *staging);
-    size_t n;
-    pha_status status = tensors && (here || staging) ? list(tensors, &n, s, role, flat, staging) : PHA_NO_MEMORY;
-    if (!status) status = pha__safetensors_write(path, tensors, n, metadata);
-    pha__free(tensors);
-    pha__free(staging);
+        all = all && (!in_file(p->params[i], role != PHA__WEIGHT) || here(s, role, i));
+    listing l = {.tensors = pha__alloc_zero((size_t)p->n_params + 1, sizeof *l.tensors)};
+    l.staging = all ? NULL : pha__alloc((size_t)p->weights, sizeof *l.staging);
+    pha_status status = l.tensors && (all || l.staging) ? list(&l, s, role, flat) : PHA_NO_MEMORY;
+    if (!status) status = pha__safetensors_write(path, l.tensors, l.n, metadata);
+    pha__free(l.tensors);
+    pha__free(l.staging);
+    pha__arena_free(&l.names);
     return status;
 }
 
@@ -50,6 +102,63 @@ static pha_status shape_error(const char *path, const pha__tensor *t, const pha_
          "%s: '%s' is %lld x %lld but the configuration asks for %d x %d; is config.json that of these weights?", path,
          v->path, t->rank > 1 ? (long long)t->shape[0] : 1LL, t->rank ? (long long)t->shape[t->rank - 1] : 1LL, v->rows,
          v->width);
+}
+
+static size_t suffix_size(const char *name)
+{
+    size_t n = strlen(name);
+    return n > 3 && (!strcmp(name + n - 3, ".q8") || !strcmp(name + n - 3, ".q4")) ? 3 : 0;
+}
+
+pha__dtype pha__tensor_format(const pha__tensor *t)
+{
+    if (t->dtype != PHA__Q8_PANEL || !suffix_size(t->name)) return t->dtype;
+    return t->name[strlen(t->name) - 1] == '8' ? PHA__Q8_PANEL : PHA__Q4_PANEL;
+}
+
+/* The tensor of a parameter: under its path, or a matrix in blocks; NULL: there is none. */
+static const pha__tensor *find(const pha__safetensors *file, const pha__node *v, bool learned)
+{
+    const pha__tensor *t = pha__safetensors_find(file, v->path);
+    for (int q = PHA__Q8_PANEL; q <= PHA__Q4_PANEL && !t && !learned && v->kind == PHA__MATRIX; q++) {
+        char name[256];
+        int n = pha__print(name, sizeof name, "%s%s", v->path, suffix_of((pha__dtype)q));
+        t = n > 0 && n < (int)sizeof name ? pha__safetensors_find(file, name) : NULL;
+    }
+    return t;
+}
+
+/* The parameter of a tensor's name; NULL: there is none. */
+static const pha__node *param_of(const pha__program *names, const char *name)
+{
+    char path[256];
+    size_t n = strlen(name) - suffix_size(name);
+    const pha__node *v = pha__find_param(names, name);
+    if (v || n >= sizeof path) return v;
+    pha__print(path, sizeof path, "%.*s", (int)n, name);
+    return pha__find_param(names, path);
+}
+
+static pha_status blocks_error(const char *path, const pha__tensor *t, const pha__node *v)
+{
+    int64_t shape[3];
+    if (t->dtype != PHA__Q8_PANEL) FAIL(BAD_INPUT, "%s: '%s' is not U8, as numbers in blocks are", path, t->name);
+    if (!suffix_size(t->name))
+        FAIL(BAD_INPUT, "%s: '%s' is U8; only matrices in blocks, PATH.q8 or PATH.q4, are", path, t->name);
+    shape_of_blocks(shape, pha__tensor_format(t), v);
+    FAIL(BAD_INPUT, "%s: '%s' needs the shape %lld x %lld x %lld for the %d x %d numbers of the configuration", path,
+         t->name, (long long)shape[0], (long long)shape[1], (long long)shape[2], v->rows, v->width);
+}
+
+/* Bytes, or with a name that says so. */
+static bool is_blocks(const pha__tensor *t) { return t->dtype == PHA__Q8_PANEL || suffix_size(t->name); }
+
+static bool blocks_fit(const pha__tensor *t, const pha__node *v)
+{
+    int64_t shape[3];
+    shape_of_blocks(shape, pha__tensor_format(t), v);
+    return t->dtype == PHA__Q8_PANEL && suffix_size(t->name) && t->rank == 3 &&
+           !memcmp(t->shape, shape, sizeof shape);
 }
 
 /* A vector may be stored with rank 1 or as one row. */
@@ -68,18 +177,19 @@ pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *
         const pha__node *v = names->params[i];
         out[i] = NULL;
         if (!in_file(v, learned)) continue;
-        out[i] = pha__safetensors_find(file, v->path);
+        out[i] = find(file, v, learned);
         if (!out[i]) FAIL(BAD_INPUT, "%s: the tensor '%s' is missing (config.json asks for it)", path, v->path);
-        if (!shape_fits(out[i], v)) return shape_error(path, out[i], v);
+        if (is_blocks(out[i]) && !blocks_fit(out[i], v)) return blocks_error(path, out[i], v);
+        if (!is_blocks(out[i]) && !shape_fits(out[i], v)) return shape_error(path, out[i], v);
         used++;
     }
     if (used == pha__safetensors_count(file)) return PHA_OK;
     for (size_t i = 0; i < pha__safetensors_count(file); i++) {
         const char *name = pha__safetensors_at(file, i)->name;
-        if (!pha__find_param(names, name))
+        if (!param_of(names, name))
             FAIL(BAD_INPUT, "%s: the tensor '%s' is not one of this configuration's", path, name);
     }
-    FAIL(BAD_INPUT, "%s: holds tensors that are constants or frozen in this configuration", path);
+    FAIL(BAD_INPUT, "%s: holds tensors that are constants or frozen in this configuration, or one twice", path);
 }
 
 static pha_status read_all(const pha__safetensors *file, pha__store *s, pha__role role, const pha__tensor **tensor)

@@ -7,8 +7,25 @@
 
 enum { GUARD = 64, MOST = 40 };
 
-/* Quarters, so that every format holds them exactly. */
+/* Quarters, so that every format but those in blocks holds them exactly. */
 static float element(int64_t row, int64_t column) { return (float)((row * 37 + column * 11) % 61) / 4 - 7; }
+
+static bool in_blocks(pha__dtype id) { return pha__format_of(id)->block == PHA__BLOCK; }
+
+/* What a format holds of it: in blocks the nearest multiple of a scale, which is the largest number of the block over
+ * 127, or the one that is largest in size over -8, as a bf16. */
+static float held(pha__dtype id, int64_t row, int64_t column, int64_t width)
+{
+    int64_t begin = column / PHA__BLOCK * PHA__BLOCK, end = begin + PHA__BLOCK < width ? begin + PHA__BLOCK : width;
+    bool eight = pha__format_of(id)->bits == 8;
+    float x = element(row, column), top = 0;
+    if (!in_blocks(id)) return x;
+    for (int64_t k = begin; k < end; k++)
+        if (fabsf(element(row, k)) > fabsf(top)) top = element(row, k);
+    float scale = bf16_to_f32(f32_to_bf16(eight ? fabsf(top) / 127 : top / -8));
+    long q = scale != 0 ? lrintf(x / scale) : 0, most = eight ? 127 : 7, least = eight ? -127 : -8;
+    return scale * (float)(q > most ? most : q < least ? least : q);
+}
 
 /* The matrix in a format, packed in pieces of `piece` rows, the last one first, in guarded memory over garbage. */
 static unsigned char *packed(pha__dtype id, int64_t rows, int64_t width, int64_t piece)
@@ -16,7 +33,8 @@ static unsigned char *packed(pha__dtype id, int64_t rows, int64_t width, int64_t
     size_t size = pha__format_bytes(id, rows, width);
     unsigned char *memory = malloc(size + GUARD);
     float *from = malloc((size_t)(MOST * (width + 3)) * sizeof *from); /* rows with a gap */
-    memset(memory, 0x5a, size + GUARD);
+    memset(memory, (int)piece, size); /* other garbage each time */
+    memset(memory + size, 0x5a, GUARD);
     for (int64_t row = (rows - 1) / piece * piece; row >= 0; row -= piece) {
         int64_t n = rows - row < piece ? rows - row : piece;
         for (int64_t i = 0; i < n; i++)
@@ -36,7 +54,7 @@ static void check_unpack(pha__dtype id, const void *matrix, int64_t rows, int64_
             int64_t n = width - column;
             to[n] = 99;
             pha__format_unpack(id, matrix, width, row, column, n, to);
-            for (int64_t k = 0; k < n; k++) assert_true(to[k] == element(row, column + k));
+            for (int64_t k = 0; k < n; k++) assert_true(to[k] == held(id, row, column + k, width));
             assert_true(to[n] == 99);
         }
     free(to);
@@ -44,7 +62,8 @@ static void check_unpack(pha__dtype id, const void *matrix, int64_t rows, int64_
 
 static void check_format(pha__dtype id)
 {
-    static const int64_t shapes[][2] = {{1, 1}, {1, 20}, {15, 3}, {16, 8}, {17, 8}, {33, 60}, {40, 19}};
+    static const int64_t shapes[][2] = {{1, 1},  {1, 20},  {15, 3},  {16, 8}, {17, 8},
+                                        {33, 60}, {40, 19}, {18, 32}, {5, 33}, {17, 97}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         int64_t rows = shapes[s][0], width = shapes[s][1];
         unsigned char *whole = packed(id, rows, width, MOST);
@@ -108,6 +127,61 @@ static void panels(void **state)
     free(m);
 }
 
+/* Rows go from one place to another as they are, and nothing else changes. */
+static void check_move(pha__dtype id)
+{
+    enum { ROWS = 40, WIDTH = 37, PLACES = 60 };
+    unsigned char *from = packed(id, ROWS, WIDTH, MOST);
+    size_t size = pha__format_bytes(id, PLACES, WIDTH);
+    unsigned char *to = calloc(size, 1), *back = calloc(pha__format_bytes(id, ROWS, WIDTH), 1);
+    float x[WIDTH], y[WIDTH];
+    pha__format_move(id, to, 9, from, 3, 30, WIDTH);
+    for (int64_t row = 0; row < 30; row++) {
+        pha__format_unpack(id, from, WIDTH, row + 3, 0, WIDTH, x);
+        pha__format_unpack(id, to, WIDTH, row + 9, 0, WIDTH, y);
+        assert_memory_equal(x, y, sizeof x);
+    }
+    pha__format_move(id, back, 0, from, 0, ROWS, WIDTH);
+    for (int64_t row = 0; row < ROWS; row++) {
+        pha__format_unpack(id, from, WIDTH, row, 0, WIDTH, x);
+        pha__format_unpack(id, back, WIDTH, row, 0, WIDTH, y);
+        assert_memory_equal(x, y, sizeof x);
+    }
+    memset(from, 0, pha__format_bytes(id, ROWS, WIDTH));
+    pha__format_move(id, to, 9, from, 3, 30, WIDTH);
+    for (size_t i = 0; i < size; i++) assert_int_equal(to[i], 0); /* nothing else had been written */
+    free(from);
+    free(to);
+    free(back);
+}
+
+static void moves(void **state)
+{
+    (void)state;
+    for (int id = 0; id < PHA__BUILT_IN; id++) check_move((pha__dtype)id);
+}
+
+/* Numbers that are not finite, tiny ones and zeros. */
+static void blocks(void **state)
+{
+    (void)state;
+    static const pha__dtype ids[] = {PHA__Q8_PANEL, PHA__Q4_PANEL};
+    for (int i = 0; i < 2; i++) {
+        float x[3 * PHA__BLOCK] = {0}, y[3 * PHA__BLOCK];
+        unsigned char *m = malloc(pha__format_bytes(ids[i], 1, 3 * PHA__BLOCK));
+        for (int k = 0; k < PHA__BLOCK; k++) x[k] = 1e-30f * (float)k, x[2 * PHA__BLOCK + k] = 1;
+        x[2 * PHA__BLOCK + 5] = i ? INFINITY : NAN;
+        pha__format_pack(ids[i], m, 1, 3 * PHA__BLOCK, 0, 1, x, 0);
+        pha__format_unpack(ids[i], m, 3 * PHA__BLOCK, 0, 0, 3 * PHA__BLOCK, y);
+        for (int k = 0; k < PHA__BLOCK; k++) {
+            assert_true(fabsf(y[k] - x[k]) <= 32e-30f / 14);
+            assert_true(y[PHA__BLOCK + k] == 0);
+            assert_true(isnan(y[2 * PHA__BLOCK + k]));
+        }
+        free(m);
+    }
+}
+
 static void sizes(void **state)
 {
     (void)state;
@@ -131,6 +205,7 @@ static void sizes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(formats), cmocka_unit_test(halves), cmocka_unit_test(panels),
+                                       cmocka_unit_test(moves), cmocka_unit_test(blocks),
                                        cmocka_unit_test(sizes)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -80,7 +80,9 @@ static float *forward(const pha__problem *p, const pha__kernel *kernel, const ph
 
 void pha__check_formats(const pha__problem *p, const pha__kernel *kernel)
 {
-    const pha__dtype plain = PHA__F32, ids[] = {PHA__F32_PANEL, PHA__BF16, scaled()};
+    const pha__dtype plain = PHA__F32;
+    const pha__dtype ids[] = {PHA__F32_PANEL,  PHA__BF16,     PHA__F16,      PHA__BF16_PANEL,
+                              PHA__F16_PANEL, PHA__Q8_PANEL, PHA__Q4_PANEL, scaled()};
     bool any = false;
     for (int i = 0; i < PHA__MAX_IN; i++) any |= is_matrix(p, i);
     for (size_t k = 0; any && k < sizeof ids / sizeof *ids; k++) {

@@ -212,27 +212,28 @@ static void product(void *c, const pha__gemm *like, int64_t i0, int64_t m)
     run(&g, false);
 }
 
-/* Rows of C come out the same alone, with others, and over a weight that lies in panels. */
-static void check_rows(int64_t n, int64_t k, pha__dtype a_type, pha__dtype c_type)
+/* Rows of C come out the same alone, with others, and over a weight in any panels that hold the same numbers. */
+static void check_panels(int64_t n, int64_t k, pha__dtype a_type, pha__dtype c_type, pha__dtype format)
 {
     enum { ALL = 340 };
     static const int64_t parts[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 18, 33, 40, 64, 200, ALL};
     matrix a = matrix_open(ALL, k, false, a_type), w = matrix_open(n, k, false, PHA__F32);
     size_t element = pha__dtype_size(c_type), row = (size_t)n * element;
     char *all = malloc(ALL * row), *part = malloc(ALL * row);
-    void *packed = malloc(pha__format_bytes(PHA__F32_PANEL, n, k));
-    pha__format_pack(PHA__F32_PANEL, packed, n, k, 0, n, w.data, w.ld);
+    void *packed = malloc(pha__format_bytes(format, n, k));
+    pha__format_pack(format, packed, n, k, 0, n, w.data, w.ld);
+    for (int64_t i = 0; i < n; i++) pha__format_unpack(format, packed, k, i, 0, k, (float *)w.data + i * w.ld);
     pha__gemm g = {.n = n, .k = k, .a = a.data, .a_row = a.ld, .a_col = 1, .a_type = a_type, .b = w.data, .b_row = 1,
                    .b_col = w.ld, .c_type = c_type};
     product(all, &g, 0, ALL);
     for (int panels = 0; panels < 2; panels++) {
-        if (panels) g.b = packed, g.b_col = k, g.b_type = PHA__F32_PANEL;
+        if (panels) g.b = packed, g.b_col = k, g.b_type = format;
         for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
             int64_t i0 = (ALL - parts[i]) * 2 / 3;
             product(part, &g, i0, parts[i]);
             if (memcmp(part, all + (size_t)i0 * row, (size_t)parts[i] * row))
                 fail_msg("%s: %ld rows of %ld x %ld, %s, a %d, c %d: other bits", which->isa, (long)parts[i], (long)n,
-                         (long)k, panels ? "panels" : "rows", (int)a_type, (int)c_type);
+                         (long)k, panels ? pha__format_of(format)->name : "rows", (int)a_type, (int)c_type);
         }
     }
     free(packed);
@@ -240,6 +241,12 @@ static void check_rows(int64_t n, int64_t k, pha__dtype a_type, pha__dtype c_typ
     free(part);
     matrix_close(&a);
     matrix_close(&w);
+}
+
+static void check_rows(int64_t n, int64_t k, pha__dtype a_type, pha__dtype c_type)
+{
+    static const pha__dtype formats[] = {PHA__F32_PANEL, PHA__BF16_PANEL, PHA__F16_PANEL, PHA__Q8_PANEL, PHA__Q4_PANEL};
+    for (size_t i = 0; i < sizeof formats / sizeof *formats; i++) check_panels(n, k, a_type, c_type, formats[i]);
 }
 
 static void test_rows(void **state)

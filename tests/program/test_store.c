@@ -74,6 +74,44 @@ static pha__store *working(const pha__store *from, pha__role role, pha__dtype fo
     return s;
 }
 
+/* What a format holds of the weights, as rows of floats; each matrix by itself. */
+static pha__store *plain_of(const lab *l, pha__dtype id)
+{
+    pha__store *s;
+    OK(pha__store_open(&s, l->store->names, l->store->device));
+    OK(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
+    OK(pha__store_convert(s, PHA__WEIGHT, l->store, PHA__WEIGHT));
+    for (int i = 0; i < s->names->n_params; i++) {
+        const pha__node *v = s->names->params[i];
+        if (v->kind != PHA__MATRIX) continue;
+        float *x = pha__store_at(s, PHA__WEIGHT, i).data;
+        void *packed = malloc(pha__format_bytes(id, v->rows, v->width));
+        pha__format_pack(id, packed, v->rows, v->width, 0, v->rows, x, v->width);
+        for (int64_t r = 0; r < v->rows; r++)
+            pha__format_unpack(id, packed, v->width, r, 0, v->width, x + r * v->width);
+        free(packed);
+    }
+    return s;
+}
+
+/* The numbers of a format in panels as they are in rows: the same bits. */
+static void check_panels(const lab *l, const pha__config *c, const char *name)
+{
+    static const pha__dtype ids[] = {PHA__BF16_PANEL, PHA__F16_PANEL, PHA__Q8_PANEL, PHA__Q4_PANEL};
+    static float got[T * V], rounded[T * V], exact[T * V];
+    const double most[] = {5e-2, 5e-3, 5e-2, 1};
+    logits_over(exact, c, l->store);
+    for (int k = 0; k < 4; k++) {
+        pha__store *held = plain_of(l, ids[k]), *panels = working(l->store, PHA__WEIGHT, ids[k]);
+        logits_over(rounded, c, held);
+        logits_over(got, c, panels);
+        if (memcmp(rounded, got, sizeof got)) fail_msg("%s: other bits over %s", name, pha__format_of(ids[k])->name);
+        double e2 = lab_e2(got, exact, T * V);
+        if (!(e2 <= most[k])) fail_msg("%s: %s: E2 %.2e", name, pha__format_of(ids[k])->name, e2);
+        pha__store_close(held), pha__store_close(panels);
+    }
+}
+
 static void test_formats(void **state)
 {
     (void)state;
@@ -96,6 +134,7 @@ static void test_formats(void **state)
         double e2 = lab_e2(got, exact, T * V);
         if (!(e2 > 1e-7 && e2 < 2e-3)) fail_msg("%s: scaled rows: E2 %.2e", lab_variants[i].name, e2);
         pha__store_close(panels), pha__store_close(scaled), pha__store_close(plain);
+        check_panels(&l, &c, lab_variants[i].name);
         lab_close(&l);
     }
 }
@@ -157,9 +196,9 @@ static void test_missing(void **state)
     FAILS(FAILED, "no gradient of it", pha__exec_open(&e, l.program, s, lab_device()));
     assert_null(e);
     FAILS(FAILED, "no place of its own", pha__store_copy_out(s, PHA__MOMENT_1, 0, x));
-    int k = pha__find_param(l.program, "layer0.attn.k")->index;
+    int v = pha__find_param(l.program, "layer0.attn.v")->index; /* in the place of those beside it */
     panels = working(l.store, PHA__WEIGHT, PHA__F32_PANEL);
-    FAILS(FAILED, "layer0.attn.k: has no place of its own", pha__store_copy_out(panels, PHA__WORKING, k, x));
+    FAILS(FAILED, "layer0.attn.v: has no place of its own", pha__store_copy_out(panels, PHA__WORKING, v, x));
     pha__store_close(s), pha__store_close(panels);
     lab_close(&l);
 }

@@ -47,7 +47,7 @@ static void bench_models(void **state)
             assert_true(at(r, "flops") > 0 && at(r, "share_of_peak") > 0);
             assert_true(at(r, "memory_bytes.block") > 0);
             assert_true((at(r, "memory_bytes.moments") > 0) == !strcmp(what, "train"));
-            assert_true((at(r, "memory_bytes.half") > 0) == (bf16 == 1));
+            assert_true((at(r, "memory_bytes.half") > 0) == (bf16 == 1 && !strcmp(what, "train")));
             if (decode) assert_true(at(r, "share_of_copy") > 0);
         }
         assert_true(seen[0] == 2 && seen[1] == 2 && seen[2] == 2);
@@ -56,6 +56,27 @@ static void bench_models(void **state)
         assert_true(at(j, "peak_gflops") > at(j, "product_gflops") / 2); /* not below it, but for the machine's noise */
         json_decref(j);
     }
+}
+
+/* Weights in memory, and read for a token, are as large as their format says. */
+static void bench_weights(void **state)
+{
+    (void)state;
+    static const int32_t contexts[] = {16};
+    double bytes[PHA_WEIGHTS_Q4 + 1];
+    for (int w = PHA_WEIGHTS_FP32; w <= PHA_WEIGHTS_Q4; w++) {
+        pha_bench_options o = {.model = preset("tiny"), .what = "decode", .contexts = contexts, .n_contexts = 1,
+                               .repeats = 1, .weights = (pha_weights)w, .threads = 1};
+        json_t *j = bench(&o);
+        bytes[w] = at(j, "results.0.memory_bytes.weights");
+        double read = at(j, "results.0.gbytes_per_second") * 1e9 * at(j, "results.0.seconds");
+        assert_true(read >= bytes[w] && read < bytes[w] + 1e6);
+        json_decref(j);
+    }
+    near(bytes[PHA_WEIGHTS_BF16] / bytes[PHA_WEIGHTS_FP32], 0.5, 0.02, "bf16");
+    near(bytes[PHA_WEIGHTS_FP16] / bytes[PHA_WEIGHTS_FP32], 0.5, 0.02, "fp16");
+    near(bytes[PHA_WEIGHTS_Q8] / bytes[PHA_WEIGHTS_FP32], 8.5 / 32, 0.04, "q8");
+    assert_true(bytes[PHA_WEIGHTS_Q4] < bytes[PHA_WEIGHTS_Q8]);
 }
 
 /* Useful operations of a prompt do not depend on how it is cut, and are those of inspection without the head. */
@@ -136,7 +157,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bench_models),
-        cmocka_unit_test(bench_counts),
+        cmocka_unit_test(bench_weights), cmocka_unit_test(bench_counts),
         cmocka_unit_test(bench_ops),
         cmocka_unit_test(bench_wrong_input),
     };

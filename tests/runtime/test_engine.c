@@ -1,5 +1,5 @@
 /* test_engine.c -- through pha.h alone: a text has the same bits however it is cut, scored, batched, forked or gone
- * back in; many sessions of one engine; stopping
+ * back in; many sessions of one engine; stopping (long file: one text through every door)
  *
  * PHA_ISA and PHA_DEVICE choose what it runs on (tests/CMakeLists.txt runs it on several).
  */
@@ -61,10 +61,12 @@ typedef struct text {
     float *want; /* (N, V): fed token by token */
 } text;
 
+static pha_weights weights; /* of the engines that are opened */
+
 static pha_engine *open_engine(const pha_model *m, int32_t chunk, int32_t batch, int threads)
 {
     pha_engine *e;
-    pha_engine_options o = {.max_context = N, .chunk = chunk, .batch = batch, .threads = threads};
+    pha_engine_options o = {.max_context = N, .chunk = chunk, .batch = batch, .threads = threads, .weights = weights};
     OK(pha_engine_open(&e, m, &o));
     return e;
 }
@@ -191,6 +193,55 @@ static void one_text_one_result(void **state)
         for (int k = 0; k < 6; k++) check_steps(&t, sizes[k]);
         close_text(&t);
     }
+}
+
+/* The same over weights of every format; which are not the same text. */
+static void every_format(void **state)
+{
+    (void)state;
+    static const int sizes[] = {2, 16, 33};
+    static const char *const some[] = {"default", "sequential, window 100", "gpt2, local"};
+    for (int i = 0; i < 3; i++) {
+        float *before = malloc(sizeof *before * N * V);
+        for (int w = PHA_WEIGHTS_FP32; w <= PHA_WEIGHTS_Q4; w++) {
+            text t;
+            weights = (pha_weights)w;
+            open_text(&t, some[i]);
+            check_chunks(&t);
+            check_cuts(&t, 61);
+            check_score(&t);
+            for (int k = 0; k < 3; k++) check_steps(&t, sizes[k]);
+            assert_true(w == PHA_WEIGHTS_FP32 || memcmp(before, t.want, sizeof *before * N * V));
+            memcpy(before, t.want, sizeof *before * N * V);
+            close_text(&t);
+        }
+        free(before);
+    }
+    weights = PHA_WEIGHTS_DEFAULT;
+}
+
+/* A state belongs to the weights that it was made with. */
+static void state_of_other_weights(void **state)
+{
+    (void)state;
+    pha_model *m = open_model(lab_find("default"));
+    static const pha_weights all[] = {PHA_WEIGHTS_DEFAULT, PHA_WEIGHTS_FP32, PHA_WEIGHTS_Q8, PHA_WEIGHTS_Q4};
+    pha_session *s[4], *to;
+    for (int i = 0; i < 4; i++) {
+        OK(pha_session_open(&s[i], m, &(pha_session_options){.max_context = 64, .weights = all[i]}));
+        OK(pha_session_feed(s[i], (int32_t[]){1, 2, 3}, 3, NULL));
+        OK(pha_session_save(s[i], in_root("weights")));
+        for (int j = 0; j < 4; j++) {
+            OK(pha_session_open(&to, m, &(pha_session_options){.max_context = 64, .weights = all[j]}));
+            if (i == j || i + j == 1) OK(pha_session_load(to, in_root("weights"))); /* fp32 is what is in the file */
+            else FAILS(BAD_INPUT, "another model", pha_session_load(to, in_root("weights")));
+            pha_session_close(to);
+        }
+    }
+    for (int i = 0; i < 4; i++) pha_session_close(s[i]);
+    pha_engine *e;
+    FAILS(USAGE, "no weights", pha_engine_open(&e, m, &(pha_engine_options){.weights = (pha_weights)6}));
+    pha_model_close(m);
 }
 
 /* Back from the end to every position, and on from there. */
@@ -435,7 +486,8 @@ int main(void)
     const char *isa = getenv("PHA_ISA");
     if (isa && *isa && strcmp(isa, pha_isa())) return 77; /* skipped: not one of this processor */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_text_one_result), cmocka_unit_test(back), cmocka_unit_test(back_from_a_file),
+        cmocka_unit_test(one_text_one_result), cmocka_unit_test(every_format),
+        cmocka_unit_test(state_of_other_weights), cmocka_unit_test(back), cmocka_unit_test(back_from_a_file),
         cmocka_unit_test(many), cmocka_unit_test(wrong_steps), cmocka_unit_test(other_weights), cmocka_unit_test(stop),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);

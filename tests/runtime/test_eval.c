@@ -311,14 +311,14 @@ static void not_finite(void **state)
     pha__weights w;
     OK(pha__device_open(&device, "cpu", 1));
     OK(pha__tokens_open(&tokens, data_folder, "valid", false));
-    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32));
+    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32, PHA_WEIGHTS_DEFAULT));
     OK(pha__eval_core(&w, tokens, NULL, &run, &r));
     Var gain = pha__find_param(m->names, "norm");
     assert_non_null(gain);
     ((float *)pha__store_at(w.store, PHA__WORKING, gain->index).data)[3] = NAN;
     FAILS(NUMERIC, "window 0", pha__eval_core(&w, tokens, NULL, &run, &r));
     pha__weights_close(&w);
-    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32));
+    OK(pha__weights_place(&w, &m->config, m->store, device, PHA__F32, PHA_WEIGHTS_DEFAULT));
     OK(pha__eval_core(&w, tokens, NULL, &run, &r));
     assert_true(isnan(r.word_ppl));
     pha__tokens_close(tokens);

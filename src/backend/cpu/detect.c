@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if PHA__HAVE_avx2
+#include <cpuid.h>
+#endif
+
 #include "base/print.h"
 
 #define TABLE(isa)                                    \
@@ -27,9 +31,17 @@ TABLE(neon); /* part of every 64-bit Arm processor */
 #if PHA__HAVE_avx2
 TABLE(avx2);
 
+/* Halves: not a name that every compiler's __builtin_cpu_supports knows. */
+static bool has_f16c(void)
+{
+    unsigned a, b, c, d;
+    return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
+
 static bool has_avx2(void)
 {
-    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    return has_f16c() && __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+           __builtin_cpu_supports("bmi2");
 }
 #endif
 

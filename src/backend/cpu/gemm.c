@@ -2,7 +2,7 @@
  *
  * C is cut into tasks of mc x nc. A task packs a kc x nc block of B into blocks of NR columns (it stays in the L2
  * cache), and a strip of MR rows of A (it stays in L1) meets one after the other in a tile of MR x NR accumulators that
- * fills the registers. Weights that lie in panels are not packed (panel.h).
+ * fills the registers. Weights that lie in panels are not packed (panel.h): those of fp32 are read where they are.
  *
  * One order of summation: k in sequence, in steps of kc that depend on k alone, each from zero and added in order. It
  * is the same for any number of rows, any format of B that holds the same numbers and any place in C.
@@ -65,7 +65,7 @@ static void plan_packed(const pha__gemm *g, plan *p)
 
 static plan plan_of(const pha__gemm *g)
 {
-    plan p = {.panels = g->b_type == PHA__F32_PANEL, .kc = cut(g->k, KC, 1)};
+    plan p = {.panels = in_panels(g->b_type), .kc = cut(g->k, KC, 1)};
     assert(g->b_type <= PHA__BF16 || (g->b_row == 1 && g->a_col == 1)); /* such a weight is only read by columns of B */
     (p.panels ? plan_panels : plan_packed)(g, &p);
     return p;
@@ -155,7 +155,8 @@ int64_t pha__gemm_tasks(const pha__gemm *g)
 
 static size_t packed_floats(int64_t n, int64_t k)
 {
-    return (size_t)((min64(k, KC) * min64((n + NR - 1) / NR * NR, NC) + 15) / 16 * 16);
+    int64_t blocks = (n + NR - 1) / NR * NR, whole = (n + PHA__PANEL - 1) / PHA__PANEL * PHA__PANEL;
+    return (size_t)((min64(k, KC) * min64(blocks > whole ? blocks : whole, NC) + 15) / 16 * 16);
 }
 
 static size_t copy_floats(int64_t k)
@@ -183,7 +184,7 @@ static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64
         int64_t k = min64(q->kc, g->k - p);
         if (!apart) out.bias = p + k == g->k ? c.bias : NULL;
         if (q->panels) {
-            panel_block(g, i0, m, j0, n, p, k, copy, &out);
+            panel_block(g, i0, m, j0, n, p, k, copy, packed, &out);
         } else {
             pack_b(packed, g, p, k, j0, n, copy);
             block(g, i0, m, n, p, k, packed, copy, &out);
@@ -199,7 +200,7 @@ static void task(const pha__gemm *g, const plan *q, int64_t t, float *scratch)
 {
     int64_t i0 = t % q->rows * q->mc, j0 = t / q->rows * q->nc;
     int64_t m = min64(q->mc, g->m - i0), end = min64(j0 + q->nc, g->n);
-    int64_t step = q->panels && m <= PR ? panels_together(m) * PHA__PANEL : q->nc;
+    int64_t step = q->panels && m <= PR ? reading_of(g, m).together * PHA__PANEL : q->nc;
     for (int64_t j = j0; j < end; j += step) part(g, q, i0, m, j, min64(step, end - j), scratch);
 }
 

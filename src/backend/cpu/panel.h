@@ -1,44 +1,49 @@
-/* panel.h -- the matrix product over weights that lie in panels (part of gemm.c): they are read where they are
+/* panel.h -- the matrix product over weights that lie in panels (part of gemm.c)
  *
  * A panel is PHA__PANEL columns of B, k after k, so a tile reads one stream of memory. With few rows several panels go
- * side by side: their accumulators hide the latency of the sums, and memory is read as fast as it comes.
+ * side by side: their accumulators hide the latency of the sums, and memory is read as fast as it comes. fp32 is read
+ * where it is. Other formats are widened in the registers of a tile of one or two rows, which only waits for memory;
+ * for more rows once for all of them, into a panel of fp32 in the cache.
  */
 #ifndef PHA__PANEL_H
 #define PHA__PANEL_H
 
-#include "backend/cpu/pack.h"
+#include "backend/cpu/panel_read.h"
 
 enum {
-    PV = PHA__PANEL / VF,                                  /* vectors of a row of a panel */
     ACCUMULATORS = VREGS == 32 ? 24 : 12,                  /* what is left of the registers */
     PR = ACCUMULATORS / PV < 8 ? ACCUMULATORS / PV : 8,    /* most rows of a tile */
     PN = 4,                                                /* most panels */
-    PREFETCH = 24,                                         /* steps along k ahead */
+    NARROW = 2,                                            /* most rows of a tile that widens */
+    AHEAD_BYTES = 1536,                                    /* of a panel, on the way into the cache */
 };
 
-/* Panels side by side in a tile of mr rows. */
-PHA__INLINE int panels_together(int64_t mr)
+/* Panels side by side in a tile of mr rows. Scales of blocks are in registers too. */
+PHA__INLINE int panels_together(pha__dtype t, int64_t mr)
 {
-    int n = ACCUMULATORS / ((int)mr * PV);
-    return n < PN ? n : PN;
+    int n = ACCUMULATORS / (((int)mr + (t == PHA__Q4_PANEL ? 2 : t == PHA__Q8_PANEL)) * PV);
+    return n > PN ? PN : n ? n : 1;
 }
 
-typedef struct panels { /* the same k steps of panels of B */
-    const float *data;
-    int64_t apart;      /* floats from one panel to the next */
-    const float *next;  /* panels that are read after these */
+typedef struct panels { /* the same k steps of panels of B, from step p0 on */
+    const char *data;   /* the block of step p0 */
+    int64_t apart;      /* bytes from one panel to the next */
+    int64_t first;      /* p0 within its block */
+    const char *next;   /* panels that are read after these */
 } panels;
 
-/* Steps [0, k) of a tile; `ahead` is what a step brings into the cache. */
-PHA__INLINE void panel_steps(int mr, int np, vf acc[PR][PN * PV], const float *a, int64_t row, const float *b,
-                             int64_t apart, int64_t k, const float *ahead)
+typedef vf accumulators[PR][PN * PV];
+
+/* Steps [0, k) of a tile over plain numbers; `ahead` is what a step brings into the cache. */
+PHA__INLINE void panel_steps(pha__dtype t, int mr, int np, accumulators acc, const float *a, int64_t row, const char *b,
+                             int64_t apart, int64_t k, const char *ahead)
 {
     for (int64_t p = 0; p < k; p++) {
         vf y[PN * PV];
         UNROLL
         for (int q = 0; q < np; q++) {
             UNROLL
-            for (int v = 0; v < PV; v++) y[q * PV + v] = vf_load(b + q * apart + v * VF);
+            for (int v = 0; v < PV; v++) y[q * PV + v] = plain_step(t, b + q * apart, v);
             __builtin_prefetch(ahead + q * apart);
         }
         UNROLL
@@ -47,21 +52,99 @@ PHA__INLINE void panel_steps(int mr, int np, vf acc[PR][PN * PV], const float *a
             UNROLL
             for (int v = 0; v < np * PV; v++) acc[i][v] = vf_fma(x, y[v], acc[i][v]);
         }
-        b += PHA__PANEL, ahead += PHA__PANEL;
+        b += block_bytes_of(t), ahead += block_bytes_of(t);
     }
 }
 
-/* (mr, n) = strip (mr, k) panels (k, np * PHA__PANEL) */
-PHA__INLINE void panel_tile(int mr, int np, const strip *s, const panels *b, int64_t k, const target *o, int n)
+/* Step 0 of `a` against column vector c. */
+PHA__INLINE void add_step(int mr, accumulators acc, const float *a, int64_t row, int c, vf y)
 {
-    vf acc[PR][PN * PV];
+    UNROLL
+    for (int i = 0; i < mr; i++) acc[i][c] = vf_fma(vf_set1(a[i * row]), y, acc[i][c]);
+}
+
+PHA__INLINE void q8_steps(int mr, int np, accumulators acc, const float *a, int64_t row, const char *b, int64_t apart,
+                          int64_t first, int64_t last)
+{
+    vf scale[PN * PV];
+    UNROLL
+    for (int c = 0; c < np * PV; c++) scale[c] = block_scale(b + c / PV * apart, c % PV);
+    for (int64_t p = first; p < last; p++, a++) {
+        UNROLL
+        for (int c = 0; c < np * PV; c++)
+            add_step(mr, acc, a, row, c, q8_step(b + c / PV * apart, p, c % PV, scale[c]));
+    }
+}
+
+/* Two steps lie together; where steps begin or end between them, one of the two is left out. */
+PHA__INLINE void q4_pairs(int mr, int np, accumulators acc, const float *a, int64_t row, const char *b, int64_t apart,
+                          int64_t first, int64_t last)
+{
+    vf scale[PN * PV], shift[PN * PV];
+    UNROLL
+    for (int c = 0; c < np * PV; c++) {
+        scale[c] = block_scale(b + c / PV * apart, c % PV);
+        shift[c] = block_shift(scale[c]);
+    }
+    for (int64_t p = first - first % 2; p < last; p += 2) {
+        bool low = p >= first, high = p + 1 < last;
+        UNROLL
+        for (int c = 0; c < np * PV; c++) {
+            vf y[2];
+            q4_steps(y, b + c / PV * apart, p, c % PV, scale[c], shift[c]);
+            if (low) add_step(mr, acc, a + p - first, row, c, y[0]);
+            if (high) add_step(mr, acc, a + p + 1 - first, row, c, y[1]);
+        }
+    }
+}
+
+/* Steps [first, last) of a block; whole ones by themselves, so that the compiler knows their length. */
+PHA__INLINE void block_steps(pha__dtype t, int mr, int np, accumulators acc, const float *a, int64_t row, const char *b,
+                             int64_t apart, int64_t first, int64_t last)
+{
+    bool whole = first == 0 && last == PHA__BLOCK;
+    if (t == PHA__Q8_PANEL) q8_steps(mr, np, acc, a, row, b, apart, first, last);
+    else if (whole) q4_pairs(mr, np, acc, a, row, b, apart, 0, PHA__BLOCK);
+    else q4_pairs(mr, np, acc, a, row, b, apart, first, last);
+}
+
+/* All k steps, block by block. What is announced stays within these panels, or is the beginning of the next ones. */
+PHA__INLINE void panel_blocks(pha__dtype t, int mr, int np, accumulators acc, const strip *s, const panels *b,
+                              int64_t k)
+{
+    enum { LINE = 64 };
+    const int64_t bytes = block_bytes_of(t), distance = (AHEAD_BYTES + bytes - 1) / bytes, end = b->first + k;
+    const int64_t n = (end + PHA__BLOCK - 1) / PHA__BLOCK;
+    for (int64_t i = 0; i < n; i++) {
+        const char *ahead = i + distance < n ? b->data + (i + distance) * bytes : b->next + (i + distance - n) * bytes;
+        UNROLL
+        for (int q = 0; q < np; q++)
+            for (int at = 0; at < bytes; at += LINE) __builtin_prefetch(ahead + q * b->apart + at);
+        int64_t begin = i * PHA__BLOCK, first = i ? 0 : b->first, last = min64(end - begin, PHA__BLOCK);
+        const float *a = s->data + begin + first - b->first;
+        block_steps(t, mr, np, acc, a, s->row, b->data + i * bytes, b->apart, first, last);
+    }
+}
+
+/* All k steps of plain numbers. */
+PHA__INLINE void panel_plain(pha__dtype t, int mr, int np, accumulators acc, const strip *s, const panels *b, int64_t k)
+{
+    const int64_t bytes = block_bytes_of(t), distance = AHEAD_BYTES / bytes, inside = k > distance ? k - distance : 0;
+    panel_steps(t, mr, np, acc, s->data, s->row, b->data, b->apart, inside, b->data + AHEAD_BYTES);
+    panel_steps(t, mr, np, acc, s->data + inside, s->row, b->data + inside * bytes, b->apart, k - inside, b->next);
+}
+
+/* (mr, n) = strip (mr, k) panels (k, np * PHA__PANEL) */
+PHA__INLINE void panel_tile(pha__dtype t, int mr, int np, const strip *s, const panels *b, int64_t k, const target *o,
+                            int n)
+{
+    accumulators acc;
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
         for (int v = 0; v < np * PV; v++) acc[i][v] = vf_zero();
-    int64_t first = k > PREFETCH ? k - PREFETCH : 0; /* the steps whose announcements stay within these panels */
-    panel_steps(mr, np, acc, s->data, s->row, b->data, b->apart, first, b->data + PREFETCH * PHA__PANEL);
-    panel_steps(mr, np, acc, s->data + first, s->row, b->data + first * PHA__PANEL, b->apart, k - first, b->next);
+    if (block_steps_of(t) > 1) panel_blocks(t, mr, np, acc, s, b, k);
+    else panel_plain(t, mr, np, acc, s, b, k);
     float sum[PR * PN * PHA__PANEL];
     UNROLL
     for (int i = 0; i < mr; i++)
@@ -73,41 +156,89 @@ PHA__INLINE void panel_tile(int mr, int np, const strip *s, const panels *b, int
 typedef void panel_function(const strip *s, const panels *b, int64_t k, const target *o, int n);
 
 /* Those that the registers have no room for are never called. */
-#define PANEL_TILE(mr, np)                                                                                    \
-    static void panel_##mr##_##np(const strip *s, const panels *b, int64_t k, const target *o, int n)         \
-    {                                                                                                         \
-        if (mr <= PR && np <= panels_together(mr)) panel_tile(mr, np, s, b, k, o, n);                                  \
+#define PANEL_TILE(t, mr, np)                                                                                       \
+    static void panel_##t##_##mr##_##np(const strip *s, const panels *b, int64_t k, const target *o, int n)         \
+    {                                                                                                               \
+        if (mr <= PR && np <= panels_together(PHA__##t##_PANEL, mr))                                                \
+            panel_tile(PHA__##t##_PANEL, mr, np, s, b, k, o, n);                                                    \
     }
-#define PANEL_TILES(mr) PANEL_TILE(mr, 1) PANEL_TILE(mr, 2) PANEL_TILE(mr, 3) PANEL_TILE(mr, 4)
-#define PANEL_NAMES(mr) {panel_##mr##_1, panel_##mr##_2, panel_##mr##_3, panel_##mr##_4}
-PANEL_TILES(1) PANEL_TILES(2) PANEL_TILES(3) PANEL_TILES(4)
-PANEL_TILES(5) PANEL_TILES(6) PANEL_TILES(7) PANEL_TILES(8)
+#define PANEL_TILES(t, mr) PANEL_TILE(t, mr, 1) PANEL_TILE(t, mr, 2) PANEL_TILE(t, mr, 3) PANEL_TILE(t, mr, 4)
+#define PANEL_NAMES(t, mr) {panel_##t##_##mr##_1, panel_##t##_##mr##_2, panel_##t##_##mr##_3, panel_##t##_##mr##_4}
+PANEL_TILES(F32, 1) PANEL_TILES(F32, 2) PANEL_TILES(F32, 3) PANEL_TILES(F32, 4)
+PANEL_TILES(F32, 5) PANEL_TILES(F32, 6) PANEL_TILES(F32, 7) PANEL_TILES(F32, 8)
+PANEL_TILES(BF16, 1) PANEL_TILES(BF16, 2) PANEL_TILES(F16, 1) PANEL_TILES(F16, 2)
+PANEL_TILES(Q8, 1) PANEL_TILES(Q8, 2) PANEL_TILES(Q4, 1) PANEL_TILES(Q4, 2)
 
 static panel_function *const panel_tiles[8][PN] = {
-    PANEL_NAMES(1), PANEL_NAMES(2), PANEL_NAMES(3), PANEL_NAMES(4),
-    PANEL_NAMES(5), PANEL_NAMES(6), PANEL_NAMES(7), PANEL_NAMES(8),
+    PANEL_NAMES(F32, 1), PANEL_NAMES(F32, 2), PANEL_NAMES(F32, 3), PANEL_NAMES(F32, 4),
+    PANEL_NAMES(F32, 5), PANEL_NAMES(F32, 6), PANEL_NAMES(F32, 7), PANEL_NAMES(F32, 8),
 };
+static panel_function *const narrow_tiles[][NARROW][PN] = {
+    {PANEL_NAMES(BF16, 1), PANEL_NAMES(BF16, 2)},
+    {PANEL_NAMES(F16, 1), PANEL_NAMES(F16, 2)},
+    {PANEL_NAMES(Q8, 1), PANEL_NAMES(Q8, 2)},
+    {PANEL_NAMES(Q4, 1), PANEL_NAMES(Q4, 2)},
+};
+
+static panel_function *tile_of(pha__dtype t, int64_t mr, int64_t np)
+{
+    return t == PHA__F32_PANEL ? panel_tiles[mr - 1][np - 1] : narrow_tiles[t - PHA__BF16_PANEL][mr - 1][np - 1];
+}
+
+/* ---- a block of C ------------------------------------------------------------------------------------------ */
+
+typedef struct reading { /* how the panels of B are read for some rows of C */
+    pha__dtype type;     /* of what the tiles see */
+    bool wide;           /* a copy in fp32 */
+    int64_t rows;        /* of a strip */
+    int64_t together;    /* panels */
+} reading;
+
+static reading reading_of(const pha__gemm *g, int64_t m)
+{
+    bool wide = g->b_type != PHA__F32_PANEL && m > NARROW;
+    reading r = {wide ? PHA__F32_PANEL : g->b_type, wide, 1, 1};
+    int64_t most = r.type == PHA__F32_PANEL ? PR : NARROW, parts = (m + most - 1) / most;
+    if (parts) r.rows = (m + parts - 1) / parts;
+    r.together = panels_together(r.type, r.rows);
+    return r;
+}
+
+/* Panels [j, j + np) from step p0 on; `left` more come from j on. */
+static panels panels_at(const pha__gemm *g, const reading *r, int64_t j, int64_t np, int64_t left, int64_t p0,
+                        int64_t k, float *wide)
+{
+    const int64_t apart = panel_bytes_of(g->b_type, g->b_col), steps = block_steps_of(g->b_type);
+    const char *first = (const char *)g->b + j * apart, *data = first + p0 / steps * block_bytes_of(g->b_type);
+    if (r->wide) {
+        for (int64_t q = 0; q < np; q++)
+            widen_panel(g->b_type, wide + q * k * PHA__PANEL, first + q * apart, p0, k);
+        return (panels){(const char *)wide, k * PHA__PANEL * 4, 0, (const char *)wide};
+    }
+    panels b = {data, apart, p0 % steps, NULL};
+    b.next = left > np ? data + np * apart /* or the next step along k, or what lies behind the last */
+                       : data + panel_bytes_of(g->b_type, k) + (p0 + k == g->k ? (np - 1) * apart : 0);
+    return b;
+}
 
 /* The block (m, n) at (i0, j0), k steps from p0. Strips of A are as equal as can be and pass by while some panels stay
  * in the cache. */
 static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t p0, int64_t k,
-                        float *copy, const target *out)
+                        float *copy, float *wide, const target *out)
 {
-    const int64_t apart = PHA__PANEL * g->b_col, parts = (m + PR - 1) / PR, rows = (m + parts - 1) / parts;
-    const int64_t together = panels_together(rows), group = g->a_type == PHA__F32 ? m : GROUP / rows * rows;
+    const reading r = reading_of(g, m);
+    const int64_t group = g->a_type == PHA__F32 ? m : GROUP / r.rows * r.rows;
     for (int64_t i1 = 0; i1 < m; i1 += group) {
         int64_t end = min64(i1 + group, m);
         strip all = strips_of(g, i0 + i1, end - i1, p0, k, copy);
         for (int64_t j = 0; j < n;) {
-            int64_t left = (n - j + PHA__PANEL - 1) / PHA__PANEL, np = left >= together ? together : 1;
+            int64_t left = (n - j + PHA__PANEL - 1) / PHA__PANEL, np = left >= r.together ? r.together : 1;
             int columns = (int)min64(np * PHA__PANEL, n - j);
-            panels b = {.data = (const float *)g->b + (j0 + j) * g->b_col + p0 * PHA__PANEL, .apart = apart};
-            b.next = left > np ? b.data + np * apart /* or the next step along k, or what lies behind the last */
-                               : b.data + k * PHA__PANEL + (p0 + k == g->k ? (np - 1) * apart : 0);
+            panels b = panels_at(g, &r, (j0 + j) / PHA__PANEL, np, left, p0, k, wide);
             strip s = all;
-            for (int64_t i = i1; i < end; i += rows, s.data += rows * s.row) {
+            for (int64_t i = i1; i < end; i += r.rows, s.data += r.rows * s.row) {
                 target o = beside(out, i, j);
-                panel_tiles[min64(rows, end - i) - 1][np - 1](&s, &b, k, &o, columns);
+                tile_of(r.type, min64(r.rows, end - i), np)(&s, &b, k, &o, columns);
             }
             j += np * PHA__PANEL;
         }

@@ -124,13 +124,43 @@ PHA__INLINE vf vf_select(vi m, vf a, vf b) { return (vf)(((vi)a & m) | ((vi)b & 
 /* bfloat16, as base/dtype.h converts single numbers */
 PHA__INLINE vf vf_load_bf16(const uint16_t *p)
 {
+#if VF == 16 /* gcc makes six instructions of the conversion */
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const void *)p)), 16);
+#elif VF == 8
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const void *)p)), 16);
+#else
     return (vf)(__builtin_convertvector(*(const vh_any *)p, vi) << 16);
+#endif
 }
 PHA__INLINE void vf_store_bf16(uint16_t *p, vf v)
 {
     vi u = (vi)v, nan = (u & 0x7fffffff) > 0x7f800000;
     vi r = (u + 0x7fff + (u >> 16 & 1)) >> 16, q = u >> 16 | 0x40;
-    *(vh_any *)p = __builtin_convertvector((r & ~nan) | (q & nan), vh);
+    r = ((r & ~nan) | (q & nan)) & 0xffff;
+#if VF == 16
+    _mm256_storeu_si256((void *)p, _mm512_cvtepi32_epi16((__m512i)r));
+#elif VF == 8
+    __m256i x = (__m256i)r;
+    _mm_storeu_si128((void *)p, _mm_packus_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1)));
+#else
+    *(vh_any *)p = __builtin_convertvector(r, vh);
+#endif
+}
+
+/* VF halves as floats */
+PHA__INLINE vf vf_load_f16(const uint16_t *p)
+{
+#if VF == 16
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const void *)p));
+#elif VF == 8
+    return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const void *)p));
+#elif defined(__aarch64__)
+    return (vf)vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
+#else
+    vf v;
+    for (int i = 0; i < VF; i++) v[i] = f16_to_f32(p[i]);
+    return v;
+#endif
 }
 
 /* e^x: 2^n e^r with |r| <= ln2/2 and a polynomial of degree 6 (about 1 ulp). 0 below -87.3; above

@@ -31,7 +31,8 @@ static pha_status at_once(const text *t, const char *device_name, int threads, i
     pha__weights w = {0};
     pha__device *device;
     TRY(pha__device_open(&device, device_name, threads));
-    pha_status status = pha__weights_place(&w, &t->model->config, t->model->store, device, PHA__F32);
+    pha_status status = pha__weights_place(&w, &t->model->config, t->model->store, device, PHA__F32,
+                                           PHA_WEIGHTS_DEFAULT);
     if (!status) status = pha__record(&p, &t->model->config, &o, PHA__HEAD_LOGITS);
     if (!status) status = pha__exec_open(&e, p, w.store, device);
     if (!status) status = pha__exec_run(e, 1, n, &(pha__run){.tokens = t->ids}, NULL, false);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
+
 #include "runtime/infer/session.h"
 
 enum { MOST_CHUNK = 65536, MOST_BATCH = 4096, SCORE = 64 };
@@ -43,7 +45,10 @@ static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
     TRY(pha__device_open(&e->device, o->device, o->threads));
     TRY(pha__model_verify(e->model));
     TRY(pha__model_fingerprint(&e->fingerprint, e->model));
-    TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32));
+    TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32,
+                           o->weights));
+    if (!pha__weights_exact(&e->weights, e->model->store))
+        e->fingerprint = pha__hash(&o->weights, sizeof o->weights, e->fingerprint);
     TRY(pha__engine_reading(e, PHA__CHUNK));
     TRY(pha__state_measure(&e->state, e->program[PHA__CHUNK]));
     TRY(pha__engine_reading(e, PHA__STEP));
@@ -62,6 +67,7 @@ static pha_status check_options(const pha_engine_options *o)
     if (o->max_context < 0 || o->max_context > MOST_CONTEXT)
         FAIL(USAGE, "max_context is %" PRId64 ", not in 1 to %" PRId64, o->max_context, MOST_CONTEXT);
     if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
+    TRY(pha__weights_check(o->weights));
     if (o->state_ram > (uint64_t)1 << 48) FAIL(USAGE, "state_ram is %" PRIu64 ", beyond 2^48", o->state_ram);
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;

@@ -32,6 +32,7 @@ pha_status pha__eval_open(pha__eval_subject *s, const pha_eval_options *o)
     if (!o->model || !o->data) FAIL(USAGE, "an evaluation needs a model folder and a data folder");
     if (o->rope_theta != 0 && !pha__in_range(o->rope_theta, 1.5, 1e12))
         FAIL(USAGE, "rope_theta = %g is out of range (1.5 to 1e12)", o->rope_theta);
+    TRY(pha__weights_check(o->weights));
     TRY(pha_model_open(&s->model, o->model));
     TRY(pha__tokens_open(&s->tokens, o->data, split, true));
     TRY(check_tokenizer(s->model, s->tokens, o->data));
@@ -41,7 +42,7 @@ pha_status pha__eval_open(pha__eval_subject *s, const pha_eval_options *o)
     pha__config config = s->model->config;
     TRY(pha__config_rope(&config, o->rope_theta, s->model->folder));
     return pha__weights_place(&s->weights, &config, s->model->store, s->device,
-                              o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32);
+                              o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32, o->weights);
 }
 
 void pha__eval_close(pha__eval_subject *s)

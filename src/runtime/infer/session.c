@@ -64,7 +64,10 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
     NEED(out, "a place for its result");
     *out = NULL;
     if (!model) FAIL(USAGE, "a session needs a model");
-    if (options) o.max_context = options->max_context, o.chunk = options->chunk, o.threads = options->threads;
+    if (options) {
+        o.max_context = options->max_context, o.chunk = options->chunk;
+        o.threads = options->threads, o.weights = options->weights;
+    }
     TRY(pha_engine_open(&e, model, &o));
     pha_status status = pha_engine_session(e, out);
     pha_engine_close(e); /* the session keeps it */

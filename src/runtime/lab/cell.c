@@ -136,7 +136,8 @@ static pha_status run_trained(json_t **result, const pha__lab *l, const pha__lab
     pha__device *device;
     pha__weights weights = {0};
     TRY(pha__device_open(&device, NULL, l->o.threads));
-    pha_status status = pha__weights_place(&weights, &cell->config, cell->trained->store, device, PHA__F32);
+    pha_status status = pha__weights_place(&weights, &cell->config, cell->trained->store, device, PHA__F32,
+                                           PHA_WEIGHTS_DEFAULT);
     if (!status) status = test(result, l, cell, &weights, number);
     pha__weights_close(&weights);
     pha__device_close(device);

@@ -60,6 +60,7 @@ static pha_status read_options(pha__bench *b, const pha_bench_options *options)
     b->o.repeats = b->o.repeats ? b->o.repeats : 5;
     if (b->o.batch < 1 || b->o.batch > 65536 || b->o.repeats < 1) FAIL(USAGE, "batch and repeats must be positive");
     b->o.repeats = b->o.repeats > MAX_REPEATS ? MAX_REPEATS : b->o.repeats;
+    TRY(pha__weights_check(b->o.weights));
     TRY(read_what(b));
     return read_contexts(b);
 }
@@ -96,7 +97,7 @@ static pha_status fill_weights(pha__bench *b)
     if (!status) status = pha__init_weights(random, 1);
     if (!status)
         status = pha__weights_place(&b->weights, &b->config, random, b->device,
-                                    b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32);
+                                    b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32, b->o.weights);
     pha__store_close(random);
     return status;
 }
@@ -155,11 +156,14 @@ static pha_status run_all(pha__bench *b)
 
 /* ---- results as text ---------------------------------------------------------------------------------- */
 
+static const char *const weights_names[] = {"stored", "fp32", "bf16", "fp16", "q8", "q4"};
+
 static void text_head(pha__str *out, const pha__bench *b)
 {
-    pha__str_printf(out, "%s: arch %s, %s parameters, %s, batch %d; %s, %d threads\n",
+    pha__str_printf(out, "%s: arch %s, %s parameters, %s%s%s, batch %d; %s, %d threads\n",
                     b->o.model ? b->o.model : "pha-125m", b->config.arch, pha__digits(b->names->parameters).text,
-                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.batch, pha_isa(),
+                    b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.weights ? ", weights in " : "",
+                    b->o.weights ? weights_names[b->o.weights] : "", b->o.batch, pha_isa(),
                     pha__device_units(b->device));
     pha__str_printf(out,
                     "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x "
@@ -297,6 +301,7 @@ static json_t *as_json(const pha__bench *b)
     pha__json_set(&o, "isa", pha__json_text(pha_isa()));
     pha__json_set(&o, "threads", pha__json_number(pha__device_units(b->device)));
     pha__json_set(&o, "precision", pha__json_text(b->o.precision == PHA_BF16 ? "bf16" : "fp32"));
+    pha__json_set(&o, "weights", pha__json_text(weights_names[b->o.weights]));
     pha__json_set(&o, "batch", pha__json_number(b->o.batch));
     pha__json_set(&o, "peak_gflops", pha__json_decimal(b->peak / 1e9));
     pha__json_set(&o, "product_gflops", pha__json_decimal(b->product / 1e9));

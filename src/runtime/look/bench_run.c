@@ -198,10 +198,18 @@ static pha_status time_stream(stream *s, pha__bench_cell *prefill, pha__bench_ce
     if (!decode) return PHA_OK;
     pha__cost c = pha__cost_of(s->step, PHA__FORWARD, s->context);
     pha__state_size size = pha__state_size_of(s->step);
-    double weights = (double)(s->step->weights * (s->b->o.precision == PHA_BF16 ? 2 : 4));
+    double weights = (double)pha__weights_bytes(&s->b->weights);
     decode->tokens = B, decode->flops = pha__cost_total(&c);
     decode->bytes = weights + B * ((double)size.cache + 2.0 * (double)size.recurrent);
     return step_tokens(s, decode);
+}
+
+/* The plan counts fp32. */
+static void count_weights(pha__memory *m, const pha__bench *b)
+{
+    m->total -= m->kind[PHA__MEM_WEIGHTS] + m->kind[PHA__MEM_HALF];
+    m->kind[PHA__MEM_WEIGHTS] = pha__weights_bytes(&b->weights), m->kind[PHA__MEM_HALF] = 0;
+    m->total += m->kind[PHA__MEM_WEIGHTS];
 }
 
 pha_status pha__bench_stream(pha__bench *b, int32_t context)
@@ -214,6 +222,7 @@ pha_status pha__bench_stream(pha__bench *b, int32_t context)
     if (!status) status = pha__memory_of(&reading, s.chunk, b->device);
     if (!status) status = pha__memory_of(&stepping, s.step, b->device);
     if (!status) {
+        count_weights(&reading, b), count_weights(&stepping, b);
         size_t need = reading.block + stepping.block + reading.kind[PHA__MEM_STATE]; /* the weights are there */
         if (prefill) prefill->memory = reading;
         if (decode) decode->memory = stepping;

@@ -230,7 +230,8 @@ static pha_status open_all(scoring *s)
     s->result->gold_key = s->task.gold_key;
     s->result->tokenizer_hash = pha__tokenizer_hash(tokenizer);
     TRY(pha__task_encode(&s->task, tokenizer, s->result->context));
-    pha_engine_options e = {.max_context = longest(&s->task, s->result->context), .batch = 1, .threads = o->threads};
+    pha_engine_options e = {.max_context = longest(&s->task, s->result->context), .batch = 1, .threads = o->threads,
+                            .weights = o->weights};
     TRY(pha_engine_open(&s->engine, s->model, &e));
     TRY(pha_engine_session(s->engine, &s->context));
     TRY(pha_engine_session(s->engine, &s->choice));

@@ -84,7 +84,7 @@ static pha_status perplexity(const pha__conversion *c, const pha__config *config
     pha_eval_result result = {0};
     pha__eval_run run = {.context = c->t->o.context, .max_tokens = c->eval_tokens, .progress = c->o->progress,
                          .user = c->o->user};
-    pha_status status = pha__weights_place(&weights, config, store, c->t->device, PHA__F32);
+    pha_status status = pha__weights_place(&weights, config, store, c->t->device, PHA__F32, PHA_WEIGHTS_DEFAULT);
     if (!status) status = pha__eval_core(&weights, text_of(c), NULL, &run, &result);
     pha__weights_close(&weights);
     if (!status) *ppl = result.token_ppl;

@@ -117,7 +117,8 @@ static pha_status average_loss(pha__training *r, const char *folder, double *los
     TRY(pha_model_open(&model, folder));
     pha_eval_result e;
     pha__weights w;
-    pha_status status = pha__weights_place(&w, &model->config, model->store, r->t->device, PHA__F32);
+    pha_status status = pha__weights_place(&w, &model->config, model->store, r->t->device, PHA__F32,
+                                           PHA_WEIGHTS_DEFAULT);
     if (!status) status = evaluate(r->t, &w, r->t->o.eval_tokens, &e);
     pha__weights_close(&w);
     pha_model_close(model);

@@ -122,7 +122,8 @@ static pha_status load(Server *s, const ServeOptions *o)
     s->tokenizer = pha_model_tokenizer(s->model);
     pha_model_get_info(s->model, &s->about);
     pha_engine_get_info(s->engine, &s->info);
-    snprintf(s->fingerprint, sizeof s->fingerprint, "pha_%016llx", (unsigned long long)s->info.fingerprint);
+    snprintf(s->fingerprint, sizeof s->fingerprint, "pha_%016llx_%.12s_%d", (unsigned long long)s->info.fingerprint,
+             pha_isa(), (int)engine.weights);
     return PHA_OK;
 }
 

@@ -30,14 +30,14 @@ static void check(const Ask *a, const Limits *l)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const AskKind kinds[] = {ASK_COMPLETION, ASK_CHAT, ASK_TOKENIZE, ASK_DETOKENIZE, ASK_STATE};
+    static const AskKind kinds[] = {ASK_COMPLETION, ASK_CHAT, ASK_TOKENIZE, ASK_DETOKENIZE};
     Limits limits;
     Fault fault = {0};
     Ask a;
     Text told = {0};
     limits_default(&limits);
     limits.at[LIMIT_values] = 4096, limits.at[LIMIT_prompts] = 8, limits.at[LIMIT_stop] = 3;
-    AskKind kind = kinds[size ? data[0] % 5 : 0];
+    AskKind kind = kinds[size ? data[0] % 4 : 0];
     const char *body = size ? (const char *)data + 1 : "";
     if (request_read(&a, kind, body, size ? size - 1 : 0, &limits, &fault)) check(&a, &limits);
     else if (fault.status < 400 || !*fault.message) abort();

@@ -167,7 +167,7 @@ static void eviction(void **state)
         pha_reuse r = begin(s[k], texts[k], 300, NULL);
         evicted += r.miss == PHA_MISS_EVICTED, found += r.tokens > 0;
         for (int64_t at = r.tokens, some; at < 299; at += some) {
-            some = at + 50 < 299 ? 50 : 299 - at;
+            some = at + 64 < 299 ? 64 : 299 - at;
             OK(pha_session_read(s[k], texts[k] + at, (size_t)some));
         }
         if (k) continue;

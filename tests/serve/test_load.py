@@ -119,7 +119,9 @@ def status_of(server):
 
 
 def same_under_load():
-    with Server("--max-context", "2048", "--slots", "7", "--limit", "queue=20", "--limit", "connections=4000") as s:
+    slots, queue = ("7", "20") if CLIENTS < 200 else ("64", "4000")
+    with Server("--max-context", "2048", "--slots", slots, "--limit", "queue=" + queue, "--limit", "connections=4000",
+                "--state-ram", "20") as s:
         wanted = [(b, essence(s.complete(**b))) for b in bodies(60, 1)]
         for b, want in wanted:  # a stream has the same text
             a = s.post("/v1/completions", {**b, "stream": True})
@@ -133,7 +135,7 @@ def same_under_load():
         assert not load.wrong, (len(load.wrong), load.wrong[0])
         print("        %d answered, %d went away, %d refused; %d kB, then %d kB" % (
             load.answered, load.left, load.refused, before[0], after[0]))
-        assert load.answered > 20 and load.left > 5 and load.refused > 0
+        assert load.answered > 20 and load.left > 5 and (load.refused > 0 or CLIENTS >= 200)
         until(lambda: status_of(s)[1] <= before[1] + 2, "descriptors are closed")
         with open("/proc/%d/maps" % s.process.pid) as f:
             keeps = re.search("lib[at]san", f.read())  # what was freed, to see its use

@@ -100,7 +100,7 @@ int main(int argc, char **argv)
     static const size sizes[] = {{"gss", 192, 512, 1}, {"h3", 768, 32, 0}};
     static const char *const usual[] = {"1024", "16384"};
     if (pha__cpu_select()) return fprintf(stderr, "%s\n", pha_errmsg()), 1;
-    const pha__kernel *kernel = pha__cpu_kernel("ssm");
+    const pha__kernel *kernel = pha__cpu_kernel(pha__cpu_set(""), "ssm");
     printf("nanoseconds per channel and token, one thread, %s\n", pha__cpu_isa());
     for (int k = 0; k < (argc > 1 ? argc - 1 : 2); k++) {
         int T = atoi(argc > 1 ? argv[k + 1] : usual[k]), B = T <= 2048 ? 8 : 1;

@@ -1,4 +1,5 @@
 /* rows.c -- a row's bits are its own: whatever is computed beside it and wherever a text is cut, they are the same */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,7 @@ static void check_part(const pha__problem *p, const pha__kernel *kernel, const f
     bool same = true;
     for (int i = 0; i < B; i++)
         same &= pha__same_rows(p, out + (size_t)i * n, whole + ((size_t)(b + i) * (size_t)p->ref.T + (size_t)t) * W,
-                               (int64_t)n);
+                               (int64_t)n, 0);
     pha__check(same, "%d x %d of %d x %d rows, from sequence %d and token %d, have other bits", B, T, p->ref.B,
                p->ref.T, b, t);
     free(out);
@@ -93,9 +94,12 @@ static void one_token(pha__problem *to, const pha__problem *p, int B)
 /* Each sequence is read alone up to its place; then some take a step together. */
 static void check_step(const pha__problem *p, const pha__kernel *kernel, const float *whole, int B)
 {
-    size_t W = (size_t)p->ref.out_width;
+    size_t W = (size_t)p->ref.out_width, n = (size_t)p->ref.B * (size_t)p->ref.T * W;
     char **state = pha__state_open(p);
     pha__problem part;
+    double size = 0; /* one number may be small by chance */
+    for (size_t k = 0; k < n; k++) size += (double)whole[k] * whole[k] / (double)n;
+    size = sqrt(size);
     for (int b = 0; b < B; b++) {
         if (position_of(b) == 0) continue;
         pha__problem_slice(&part, p, b, 1, 0, position_of(b));
@@ -106,7 +110,7 @@ static void check_step(const pha__problem *p, const pha__kernel *kernel, const f
     float *out = forward(&part, kernel, p, state);
     for (int b = 0; b < B; b++) {
         const float *want = whole + ((size_t)b * (size_t)p->ref.T + (size_t)position_of(b)) * W;
-        pha__check(pha__same_rows(p, out + (size_t)b * W, want, (int64_t)W),
+        pha__check(pha__same_rows(p, out + (size_t)b * W, want, (int64_t)W, size),
                    "session %d, at token %d, has other bits among %d", b, position_of(b), B);
     }
     free(out);
@@ -172,7 +176,7 @@ static void check_cut(const pha__problem *p, const pha__kernel *kernel, const fl
     float *x = in_pieces(p, kernel, pieces);
     int64_t n = (int64_t)p->ref.B * p->ref.T * p->ref.out_width, k = 0;
     while (k < n && !memcmp(x + k, whole + k, sizeof *x)) k++;
-    pha__check(pha__same_rows(p, x, whole, n),
+    pha__check(pha__same_rows(p, x, whole, n, 0),
                "cut into %d, %d and so on: row %lld of %d x %d is the first with other bits", pieces[0], pieces[1],
                (long long)(k / p->ref.out_width), p->ref.B, p->ref.T);
     free(x);

@@ -42,8 +42,8 @@ void pha__state_close(const pha__problem *p, char **state);
 
 void pha__now(const char *what); /* names the running check in messages */
 /* n floats of rows that ought to be the same: by their bits, or, of an op whose `apart` says so, within the limits of
- * its output. */
-bool pha__same_rows(const pha__problem *p, const float *x, const float *y, int64_t n);
+ * its output, which counts as at least of that size (rms). */
+bool pha__same_rows(const pha__problem *p, const float *x, const float *y, int64_t n, double size);
 void pha__check_rows(const pha__problem *p, const pha__kernel *kernel);    /* rows.c */
 void pha__check_cuts(const pha__problem *p, const pha__kernel *kernel);    /* rows.c, ops with state */
 void pha__check_formats(const pha__problem *p, const pha__kernel *kernel); /* formats.c */

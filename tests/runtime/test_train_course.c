@@ -193,6 +193,12 @@ static void test_averaging_stops(void **state)
     OK(train(&o, &result));
     assert_int_equal(count_events(b, "end"), 1);
     same_file(a, b, "model/model.safetensors");
+    char model[400];
+    snprintf(model, sizeof model, "%s/model", a);
+    pha_request_stop();
+    FAILS(STOPPED, "no mean was written", pha_model_average((const char *[]){model}, 1, in_root("mean")));
+    assert_false(pha__exists(in_root("mean")));
+    pha_clear_stop();
 }
 
 /* ---- the end --------------------------------------------------------------------------------------------- */
@@ -231,6 +237,11 @@ static void test_a_complete_run(void **state)
     o.steps = 10; /* fewer than have been made, and model/ is that of step 12: complete as it is */
     OK(train(&o, &again));
     tells("the run is complete, with step 12 of 10");
+    snprintf(model, sizeof model, "%s/checkpoint/trainer.json", a);
+    OK(pha__write_file(model, "{", 1)); /* the one before it is of step 10: the end in the log is not its end */
+    OK(train(&o, &again));
+    tells_not("run is complete");
+    assert_true(again.steps == 10);
 }
 
 static void keep_line(void *user, const pha_progress *p) { snprintf(user, 200, "%s", p->line); }

@@ -31,13 +31,10 @@ typedef struct pha__ssm_attr {
 
 enum { PHA__SSM_CHANNELS = 16, PHA__SSM_MODES = 4 }; /* sizes are rounded up to these in state and saved */
 
-/* Up to so many tokens the sum over s is taken as it stands, beyond by transforms, of so many points at least. (Zen 3,
- * H3's 768 x 32, forward and backward with all gradients, per channel-token: the sum at 64 tokens 30 ns, transforms of
- * 128 points at 65 tokens 25 ns, at 128 tokens 22 ns.) */
-enum { PHA__SSM_DIRECT = 64 };
+/* Points of the transforms for T tokens (those of backend/cpu/fft.h). Modes are made and read 64 tokens at a time. */
 static inline int64_t pha__ssm_points(int64_t T)
 {
-    int64_t n = PHA__SSM_DIRECT;
+    int64_t n = 64;
     while (n < T) n *= 2;
     return n;
 }

@@ -1,8 +1,9 @@
 /* ssm_cpu.c -- a task is sixteen channels; vectors run over them
  *
  * Without gradients the modes are stepped from token to token, with e^z - 1 in place of e^z, so that slow modes, whose
- * e^z is near 1, keep their accuracy in fp32. With gradients x is convolved with K (ssm_modes.h): for short sequences
- * as the sum stands, else by transforms (backend/cpu/fft.h), n points for n >= T tokens:
+ * e^z is near 1, keep their accuracy in fp32. With gradients x is convolved with K (ssm_modes.h) by transforms
+ * (backend/cpu/fft.h) of n points for n >= T tokens. (The sum as it stands takes twice as long at 64 tokens and longer
+ * still at 8: Zen 3, H3's 768 x 32.)
  *
  *   Y = F(K) F(x),     dX = conj(F(K)) F(dy),     F(dK) = sum_b conj(F(x_b)) F(dy_b)
  *
@@ -17,7 +18,6 @@ enum { BLOCK = 64, Z = 2 * VF, V = CH / VF }; /* tokens of a block of the recurr
 
 static int64_t groups(const pha__args *a) { return (a->out.width + CH - 1) / CH; }
 static int64_t points(const pha__args *a) { return pha__ssm_points(a->T); }
-static bool direct(const pha__args *a) { return a->T <= PHA__SSM_DIRECT; }
 static int64_t group_floats(const pha__args *a) { return 2 * points(a) * CH; } /* transform of all its channels */
 static int64_t n_modes(const pha__args *a)
 {
@@ -233,30 +233,6 @@ static void step_group(const pha__args *a, int64_t g, const room *m)
     }
 }
 
-/* ---- sums as they stand, of VF channels ---- */
-
-/* y_t = sum_(s<=t) K[t-s] x_s; backwards: y_s = sum_(t>=s) K[t-s] x_t */
-static void sum_direct(float *y, const float *K, const float *x, int64_t T, bool backwards)
-{
-    for (int64_t t = 0; t < T; t++) {
-        vf sum = vf_zero();
-        int64_t first = backwards ? t : 0, last = backwards ? T - 1 : t;
-        for (int64_t s = first; s <= last; s++)
-            sum = vf_fma(vf_load(K + (backwards ? s - t : t - s) * VF), vf_load(x + s * VF), sum);
-        vf_store(y + t * VF, sum);
-    }
-}
-
-/* dK[l] += sum_t x_(t-l) dy_t */
-static void correlate_direct(float *dK, const float *x, const float *dy, int64_t T)
-{
-    for (int64_t l = 0; l < T; l++) {
-        vf sum = vf_load(dK + l * VF);
-        for (int64_t t = l; t < T; t++) sum = vf_fma(vf_load(x + (t - l) * VF), vf_load(dy + t * VF), sum);
-        vf_store(dK + l * VF, sum);
-    }
-}
-
 /* ---- products of transforms ---- */
 
 /* z = a z, or conj(a) z */
@@ -286,8 +262,7 @@ static void make_kernel(const pha__args *a, int64_t g, const room *m)
 {
     int64_t n = points(a);
     float *out = kernel_of(a, g);
-    pha__ssm_make(a, g, direct(a) ? out : m->x, n, m->modes);
-    if (direct(a)) return;
+    pha__ssm_make(a, g, m->x, n, m->modes);
     vf scale = vf_set1(1.0f / (float)n);
     for (int64_t k = 0; k < n * CH; k += VF) vf_store(m->x + k, scale * vf_load(m->x + k));
     for (int k = 0; k < V; k++) pha__fft_real(out + k * n * Z, m->x + k * n * VF, table(a), n);
@@ -301,10 +276,6 @@ static void convolve(const pha__args *a, int64_t g, int64_t b, const room *m)
     gather(a, &a->in[PHA__SSM_X], &p, m->x);
     for (int k = 0; k < V; k++) {
         float *x = m->x + k * n * VF, *y = m->y + k * n * VF;
-        if (direct(a)) {
-            sum_direct(y, K + k * n * VF, x, a->T, false);
-            continue;
-        }
         pha__fft_real(m->z, x, table(a), n);
         multiply(m->z, K + k * n * Z, n, false);
         pha__fft_real_back(y, m->z, table(a), n);
@@ -337,11 +308,6 @@ static void backward_vector(const pha__args *a, int k, const float *K, float *d_
 {
     int64_t n = points(a);
     float *x = m->x + k * n * VF, *dy = m->y + k * n * VF;
-    if (direct(a)) {
-        if (wants_kernel(a)) correlate_direct(d_kernel + k * n * VF, x, dy, a->T);
-        if (a->d_in[PHA__SSM_X].data) sum_direct(x, K + k * n * VF, dy, a->T, true);
-        return;
-    }
     pha__fft_real(m->z, dy, table(a), n);
     if (wants_kernel(a)) {
         pha__fft_real(m->z2, x, table(a), n);
@@ -385,13 +351,9 @@ static float *kernel_gradient(const pha__args *a, const float *sums, const room 
     vf scale = vf_set1(1.0f / (float)n);
     for (int k = 0; k < V; k++) {
         float *out = m->x + k * n * VF;
-        if (direct(a)) {
-            memcpy(out, sums + k * n * VF, (size_t)(n * VF) * sizeof *out);
-        } else {
-            memcpy(m->z, sums + k * n * Z, (size_t)(n * Z) * sizeof *out);
-            pha__fft_real_back(out, m->z, table(a), n);
-            for (int64_t i = 0; i < a->T * VF; i += VF) vf_store(out + i, scale * vf_load(out + i));
-        }
+        memcpy(m->z, sums + k * n * Z, (size_t)(n * Z) * sizeof *out);
+        pha__fft_real_back(out, m->z, table(a), n);
+        for (int64_t i = 0; i < a->T * VF; i += VF) vf_store(out + i, scale * vf_load(out + i));
         memset(out + a->T * VF, 0, (size_t)((n - a->T) * VF) * sizeof *out);
     }
     return m->x;

@@ -256,6 +256,7 @@ typedef struct pha_engine_options {
     int threads;         /* 0: PHA_THREADS or all processors */
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
     pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
+    uint64_t state_ram;  /* bytes of memory for texts that have been read, for pha_session_begin; 0: none */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -319,6 +320,30 @@ PHA_API pha_status pha_session_copy(pha_session *to, const pha_session *from);
  * only. */
 PHA_API pha_status pha_session_save(const pha_session *session, const char *path);
 PHA_API pha_status pha_session_load(pha_session *session, const char *path);
+
+/* Why a session does not begin with more tokens that have been read already. */
+typedef enum pha_miss {
+    PHA_MISS_NONE,      /* there is no more of this text */
+    PHA_MISS_FIRST_USE, /* nothing is stored for this tenant */
+    PHA_MISS_SHORT,     /* fewer than the 64 tokens of a page, and one behind it */
+    PHA_MISS_DIFFERS,   /* from what is stored, at a token */
+    PHA_MISS_EVICTED,   /* it was stored, and had to make room */
+    PHA_MISS_DISABLED,  /* the engine stores nothing */
+    PHA_MISS_NO_ROOM,   /* the engine's room is smaller than a page, or the model's windows are */
+} pha_miss;
+PHA_API const char *pha_miss_text(pha_miss miss); /* "first_use" */
+
+typedef struct pha_reuse {
+    int64_t tokens; /* with which the session begins */
+    pha_miss miss;
+    int64_t at;     /* the position up to which the text is known; of DIFFERS, the first token that differs */
+} pha_reuse;
+/* To the state behind the longest beginning of n ids that a session of this engine has read, of at most n - 1 tokens
+ * (pha_engine_options.state_ram): the session then goes on with ids + reuse->tokens, and gets the bits of one that
+ * reads all of them. Texts of another tenant (a name; NULL is one too) are not found, whatever they say; what this
+ * session reads from here on is stored for this one. `reuse` may be NULL. */
+PHA_API pha_status pha_session_begin(pha_session *session, const int32_t *ids, size_t n, const char *tenant,
+                                     pha_reuse *reuse);
 
 typedef struct pha_sample_options {
     double temperature;        /* 0: greedy */

@@ -1,8 +1,7 @@
 /* about.c -- what the server says of itself: models, health, metrics; and the table of routes */
 #include <string.h>
 
-#include "serve/server.h"
-#include "talk.h"
+#include "serve/log.h"
 
 static void print_model(Text *t, const Server *s)
 {
@@ -43,10 +42,10 @@ void handle_model(void *server, Exchange *x)
 
 void handle_health(void *server, Exchange *x)
 {
-    Server *s = server;
     Text t = {0};
     Fault fault;
-    if (s->http && http_draining(s->http)) {
+    (void)server;
+    if (exchange_draining(x)) {
         fault_set(&fault, 503, NULL, "the server is stopping");
         exchange_fault(x, &fault);
         return;
@@ -83,7 +82,7 @@ void server_tell_unknown(Server *s, const Text *names)
         while (k < s->told.size && strcmp(s->told.data + k, name)) k += strlen(s->told.data + k) + 1;
         if (k < s->told.size || s->told.size > 4096) continue;
         text_add(&s->told, name, strlen(name) + 1);
-        if (!s->told.failed) talk_note("pha serve: a request has the field %.80s, which is ignored", name);
+        if (!s->told.failed) log_note("pha serve: a request has the field %.80s, which is ignored", name);
     }
     pthread_mutex_unlock(&s->told_lock);
 }

@@ -16,10 +16,15 @@ static void print_finish(Text *t, const Choice *c)
     else text_put(t, ",\"finish_reason\":null");
 }
 
-/* What this server adds: the seed that was drawn where none was given. */
+/* What this server adds: the seed that was drawn where none was given; tokens of the first prompt that were known, and
+ * why not more. */
 static void print_ours(Text *t, const Request *r)
 {
-    text_print(t, ",\"pha\":{\"seed\":%llu}", (unsigned long long)r->sample.seed);
+    const pha_reuse *reuse = &r->choices[0].reuse;
+    bool scored = r->ask.echo && r->ask.logprobs >= 0;
+    text_print(t, ",\"pha\":{\"seed\":%llu,\"reused\":%lld,\"miss\":\"%s\",\"at\":%lld}",
+               (unsigned long long)r->sample.seed, (long long)reuse->tokens,
+               scored ? "scored" : pha_miss_text(reuse->miss), (long long)reuse->at);
 }
 
 /* ---- one answer ------------------------------------------------------------------------------------------- */

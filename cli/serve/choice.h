@@ -34,6 +34,7 @@ typedef struct Choice {
     Counter counter;          /* characters of the text, for offsets of entries */
     pha_logprob *logprobs;    /* (n_entries, 1 + k); id -1: there is none */
 
+    pha_reuse reuse;          /* of the prompt; tokens that were known */
     double started, last;     /* when it got its slot; when its last token came */
 } Choice;
 

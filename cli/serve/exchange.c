@@ -67,6 +67,7 @@ void exchange_forget(Exchange *x)
 const Route *exchange_route(const Exchange *x) { return x->route; }
 const char *exchange_tenant(const Exchange *x) { return x->tenant; }
 void *exchange_server(const Exchange *x) { return x->http->o.server; }
+bool exchange_draining(const Exchange *x) { return x->http->draining; }
 bool exchange_gone(const Exchange *x) { return x->gone; }
 void exchange_told(Exchange *x) { x->told = true; }
 bool exchange_is_told(const Exchange *x) { return x->told; }
@@ -232,6 +233,8 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     }
 }
 
+/* Without the lock, since the library holds one of its own while it asks for more; what is read here was written
+ * once, before the status. */
 static enum MHD_Result queue(Exchange *x)
 {
     struct MHD_Response *r;
@@ -242,22 +245,22 @@ static enum MHD_Result queue(Exchange *x)
     add_headers(x, r);
     enum MHD_Result result = MHD_queue_response(x->connection, (unsigned)x->status, r);
     MHD_destroy_response(r); /* the connection keeps it until it is sent */
-    x->queued = true;
     return result;
 }
 
 enum MHD_Result exchange_go_on(Exchange *x)
 {
-    enum MHD_Result result = MHD_YES;
     pthread_mutex_lock(&x->lock);
-    if (x->gone || x->http->closing) result = MHD_NO; /* closes the connection */
-    else if (x->status) result = queue(x);
-    else {
+    bool cut_off = x->gone || x->http->closing;
+    x->queued = !cut_off && x->status;
+    if (!cut_off && !x->queued) {
         x->suspended = true;
         MHD_suspend_connection(x->connection);
     }
+    bool queued = x->queued;
     pthread_mutex_unlock(&x->lock);
-    return result;
+    if (cut_off) return MHD_NO; /* closes the connection */
+    return queued ? queue(x) : MHD_YES;
 }
 
 /* ---- what nobody else sees -------------------------------------------------------------------------------- */

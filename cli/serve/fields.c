@@ -219,7 +219,7 @@ static bool own_ignored(Ask *a, const Field *f, const json_t *v, const Limits *l
     return true;
 }
 
-enum { TEXTS = ASK_COMPLETION | ASK_CHAT, ALL = TEXTS | ASK_TOKENIZE | ASK_DETOKENIZE | ASK_STATE };
+enum { TEXTS = ASK_COMPLETION | ASK_CHAT, ALL = TEXTS | ASK_TOKENIZE | ASK_DETOKENIZE };
 
 const Field request_fields[] = {
     {"model", ALL, FIELD_TEXT, AT(model)},
@@ -246,8 +246,7 @@ const Field request_fields[] = {
     {"top_logprobs", ASK_CHAT, FIELD_INT, AT(top_logprobs), .low = 0, .high = 0x1p30},
     {"echo", ASK_COMPLETION, FIELD_BOOL, AT(echo)},
     {"ignore_eos", TEXTS, FIELD_BOOL, AT(ignore_end)},
-    {"state", TEXTS | ASK_STATE, FIELD_TEXT, AT(state)},
-    {"position", ASK_STATE, FIELD_INT, AT(position), .low = 0, .high = 0x1p50},
+    OWN("state", TEXTS, own_neutral, "string"),
     OWN("best_of", ASK_COMPLETION, own_neutral, "integer"),
     OWN("suffix", ASK_COMPLETION, own_neutral, "string"),
     OWN("tools", ASK_CHAT, own_neutral, "array"),

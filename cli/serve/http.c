@@ -232,7 +232,6 @@ int http_port(const Http *h)
 }
 
 void http_drain(Http *h) { h->draining = true; }
-bool http_draining(const Http *h) { return h->draining; }
 int http_under_way(const Http *h) { return h->under_way; }
 
 void http_watch(Http *h)

@@ -46,7 +46,6 @@ bool http_open(Http **out, const HttpOptions *o, char *why);
 int http_port(const Http *h);
 /* New requests are refused from now on. */
 void http_drain(Http *h);
-bool http_draining(const Http *h);
 /* Requests that are under way, and whether they are asked to end. */
 int http_under_way(const Http *h);
 /* Looks after connections that nothing happens on: sees those that were closed, keeps streams alive, ends those whose
@@ -64,6 +63,7 @@ const char *exchange_body(const Exchange *x, size_t *size);
 const char *exchange_tenant(const Exchange *x);
 void exchange_segment(const Exchange *x, char *out, size_t size); /* what stood for "*"; "" if it is too long */
 void *exchange_server(const Exchange *x);
+bool exchange_draining(const Exchange *x); /* is its server about to stop? */
 const char *exchange_asked(const Exchange *x, const char **path); /* the method */
 bool exchange_is_told(const Exchange *x);
 /* Nobody waits for the answer any more. */

@@ -1,9 +1,25 @@
 /* log.c -- one line a request */
 #include "serve/log.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "talk.h"
+
+/* talk_note belongs to the main thread. */
+void log_note(const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    flockfile(stderr);
+    talk_line(stderr, text);
+    fputc('\n', stderr);
+    funlockfile(stderr);
+}
 
 static void put_string(Text *t, const char *name, const char *value)
 {
@@ -13,7 +29,7 @@ static void put_string(Text *t, const char *name, const char *value)
 
 static void say(Text *t)
 {
-    if (!t->failed) talk_note("%s", t->data);
+    if (!t->failed) log_note("%s", t->data);
     text_free(t);
 }
 
@@ -22,7 +38,7 @@ void log_tokens(Server *s, const LogLine *l)
     Text t = {0};
     if (s->quiet) return;
     if (!s->log_json) {
-        talk_note("%s %.64s %d %s: read %lld, reused %lld, made %lld; waited %.0f ms, read %.0f ms, made %.0f ms",
+        log_note("%s %.64s %d %s: read %lld, reused %lld, made %lld; waited %.0f ms, read %.0f ms, made %.0f ms",
                   l->id, l->tenant, l->status, l->end, l->read, l->reused, l->made, 1e3 * l->waiting,
                   1e3 * l->reading, 1e3 * l->decoding);
         return;
@@ -42,7 +58,7 @@ void log_plain(Server *s, const char *tenant, const char *method, const char *pa
     Text t = {0};
     if (s->quiet) return;
     if (!s->log_json) {
-        talk_note("%.16s %.100s %.64s %d", method, path, tenant, status);
+        log_note("%.16s %.100s %.64s %d", method, path, tenant, status);
         return;
     }
     text_put(&t, "{");

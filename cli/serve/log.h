@@ -11,6 +11,8 @@ typedef struct LogLine {
     double waiting, reading, decoding; /* seconds */
 } LogLine;
 
+/* A line on stderr, from any thread. */
+void log_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void log_tokens(Server *s, const LogLine *l);
 /* A request that was no matter of tokens, or was refused before it was one. */
 void log_plain(Server *s, const char *tenant, const char *method, const char *path, int status);

@@ -38,6 +38,10 @@ void metrics_print(Text *t, Metrics *m, const char *name)
                pha_version(), pha_isa());
     text_put(t, name);
     text_put(t, "} 1\n");
+    text_put(t, "# HELP pha_misses_total Why prompts were not known further.\n# TYPE pha_misses_total counter\n");
+    for (int i = 0; i <= PHA_MISS_NO_ROOM; i++)
+        text_print(t, "pha_misses_total{reason=\"%s\"} %llu\n", pha_miss_text((pha_miss)i),
+                   (unsigned long long)m->misses[i]);
 #define COUNTER(row, help) print_number(t, #row "_total", help, "counter", (long long)m->row);
 #define GAUGE(row, help) print_number(t, #row, help, "gauge", (long long)m->row);
 #define SECONDS(row, help) print_seconds(t, #row, help, &m->row);

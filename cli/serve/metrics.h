@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 
+#include "pha.h"
 #include "serve/text.h"
 
 /* Upper bounds of the parts of a histogram of seconds, the last one without. */
@@ -25,6 +26,7 @@ typedef struct Metrics {
 #undef COUNTER
 #undef GAUGE
 #undef SECONDS
+    _Atomic uint64_t misses[PHA_MISS_NO_ROOM + 1];
 } Metrics;
 
 void metrics_seconds(Histogram *h, double seconds);

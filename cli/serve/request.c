@@ -151,7 +151,7 @@ static bool together(Ask *a, const Limits *l, Fault *fault)
 bool request_read(Ask *a, AskKind kind, const char *body, size_t size, const Limits *limits, Fault *fault)
 {
     json_error_t error;
-    *a = (Ask){.kind = kind, .n = 1, .max_tokens = -1, .logprobs = -1, .top_logprobs = -1, .position = -1,
+    *a = (Ask){.kind = kind, .n = 1, .max_tokens = -1, .logprobs = -1, .top_logprobs = -1,
                .temperature = 1, .top_p = 1, .repetition_penalty = 1};
     if (!bounded(body, size, limits, fault)) return false;
     json_t *root = json_loadb(size ? body : "{}", size ? size : 2, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
@@ -179,7 +179,6 @@ void request_free(Ask *a)
     free_pieces(a->stop, a->n_stop);
     free(a->bias);
     free(a->model);
-    free(a->state);
     text_free(&a->unknown);
     *a = (Ask){0};
 }

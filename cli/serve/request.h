@@ -17,7 +17,6 @@ typedef enum AskKind {
     ASK_CHAT = 2,
     ASK_TOKENIZE = 4,
     ASK_DETOKENIZE = 8,
-    ASK_STATE = 16, /* of named states */
 } AskKind;
 
 typedef struct Piece { /* bytes, or ids */
@@ -34,7 +33,6 @@ typedef struct Message {
 typedef struct Ask {
     AskKind kind;
     char *model;           /* NULL: not said */
-    char *state;           /* a named state to go on from; NULL: none */
     Piece *prompts;
     Message *messages;
     Piece *stop;
@@ -44,9 +42,8 @@ typedef struct Ask {
     int32_t logprobs;      /* likeliest tokens beside each; -1: none are wanted */
     int32_t top_logprobs;  /* chat: -1 not said */
     bool wants_logprobs;   /* chat */
-    bool echo, stream, usage, ignore_end, seeded, no_template;
+    bool echo, stream, usage, ignore_end, seeded;
     int64_t seed;
-    int64_t position;      /* of a state; -1: not said */
     double top_p, min_p, temperature, repetition_penalty, presence_penalty, frequency_penalty;
     int32_t top_k;
     pha_logit_bias *bias;

@@ -52,7 +52,8 @@ static void tell(const Request *r)
                  .waiting = began - r->arrived, .reading = first - began, .decoding = now - first};
     for (size_t i = 0; i < r->n_choices; i++) {
         const Choice *c = &r->choices[i];
-        l.read += (long long)(c->read < c->prompt->n ? c->read : c->prompt->n);
+        size_t read = c->read < c->prompt->n ? c->read : c->prompt->n;
+        l.read += (long long)read - (long long)c->reuse.tokens;
         l.made += (long long)c->made;
     }
     log_tokens(r->server, &l);
@@ -206,6 +207,21 @@ static bool any_runs(const Scheduler *s)
     return false;
 }
 
+/* To the longest beginning of the prompt that is known; of a scored one every token is wanted, so none is passed over,
+ * but what is read is kept for others. False: the library's reason is its message. */
+static bool begin(pha_session *session, Choice *c)
+{
+    Request *r = c->request;
+    bool scored = r->ask.echo && r->ask.logprobs >= 0;
+    const char *tenant = exchange_tenant(r->exchange);
+    if (pha_session_begin(session, c->prompt->ids, scored ? 1 : c->prompt->n, tenant, &c->reuse)) return false;
+    c->read = (size_t)c->reuse.tokens;
+    if (c->sample == 0) r->reused += c->reuse.tokens;
+    r->server->metrics.tokens_reused += (uint64_t)c->reuse.tokens;
+    r->server->metrics.misses[c->reuse.miss]++;
+    return true;
+}
+
 /* False: there is no memory for another session now. */
 static bool admit(Scheduler *s, int at, Request *r)
 {
@@ -221,11 +237,15 @@ static bool admit(Scheduler *s, int at, Request *r)
         request_fail(s, r, &fault);
         return true;
     }
-    pha_session_reset(slot->session);
+    if (!begin(slot->session, c)) {
+        fault_library(&fault, PHA_FAILED);
+        request_fail(s, r, &fault);
+        return true;
+    }
     slot->choice = c;
     c->session = slot->session, c->slot = at, c->started = c->last = http_now();
     if (r->began == 0) r->began = c->started;
-    c->stage = c->prompt->n > 1 ? CHOICE_READING : CHOICE_DECODING;
+    c->stage = c->read + 1 < c->prompt->n ? CHOICE_READING : CHOICE_DECODING;
     r->tenant->running++;
     s->server->metrics.running++;
     bool scored = r->ask.echo && r->ask.logprobs >= 0;

@@ -5,7 +5,8 @@
 #include "serve/scheduler.h"
 #include "serve/tenants.h"
 
-enum { SCORED = 64 /* tokens of a prompt that are scored at once */, LEAST_PART = 16, MOST_PART = 256 };
+enum { SCORED = 64 /* tokens of a prompt that are scored at once */, LEAST_PART = 16, MOST_PART = 256,
+       PAGE = 64 /* tokens of a page of a stored text */ };
 
 typedef struct Slot {
     pha_session *session; /* opened when it is first wanted */

@@ -104,17 +104,26 @@ static void name_model(Server *s, const ServeOptions *o)
     }
 }
 
+static uint64_t room_for_texts(const ServeOptions *o)
+{
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    if (o->state_ram >= 0) return (uint64_t)o->state_ram * 1000000;
+    return pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 1000000000;
+}
+
 static pha_status load(Server *s, const ServeOptions *o)
 {
     pha_engine_options engine = o->engine;
     engine.batch = s->slots = o->slots;
+    engine.state_ram = room_for_texts(o);
     pha_status status = pha_model_open(&s->model, o->model);
     if (!status) status = pha_engine_open(&s->engine, s->model, &engine);
     if (status) return status;
     s->tokenizer = pha_model_tokenizer(s->model);
     pha_model_get_info(s->model, &s->about);
     pha_engine_get_info(s->engine, &s->info);
-    snprintf(s->fingerprint, sizeof s->fingerprint, "pha_%016llx", (unsigned long long)s->info.fingerprint);
+    snprintf(s->fingerprint, sizeof s->fingerprint, "pha_%016llx_%.12s_%d", (unsigned long long)s->info.fingerprint,
+             pha_isa(), (int)engine.weights);
     return PHA_OK;
 }
 
@@ -135,7 +144,7 @@ static int listen_for(Call *call, Server *s, const ServeOptions *o)
                      .cors = o->cors, .limits = &s->limits, .routes = server_routes, .server = s, .known = known,
                      .work = work, .finished = finished};
     if (!code && !http_open(&s->http, &h, why)) {
-        talk_note("pha serve: %s port %d: %s", o->host, o->port, why);
+        log_note("pha serve: %s port %d: %s", o->host, o->port, why);
         code = PHA_IO;
     }
     if (key) explicit_bzero(key, strlen(key)); /* the library has a copy */
@@ -149,7 +158,7 @@ static int open_all(Call *call, Server *s, const ServeOptions *o)
     pha_status status = load(s, o);
     if (status) return library_error(call, status);
     if (!s->tokenizer) {
-        talk_note("pha serve: %s has no tokenizer.json, so it can't read or write text", o->model);
+        log_note("pha serve: %s has no tokenizer.json, so it can't read or write text", o->model);
         return PHA_BAD_INPUT;
     }
     name_model(s, o);
@@ -159,7 +168,7 @@ static int open_all(Call *call, Server *s, const ServeOptions *o)
     bool good = tokens_open(&s->tokens, s->tokenizer, s->info.vocab_size) && (s->worker = worker_open()) &&
                 scheduler_open(&s->scheduler, s);
     if (good) return listen_for(call, s, o);
-    talk_note("pha serve: no memory for the server");
+    log_note("pha serve: no memory for the server");
     return PHA_NO_MEMORY;
 }
 
@@ -213,8 +222,8 @@ static void reread_keys(Server *s)
 {
     char why[300];
     if (!s->keys.path) return;
-    if (keys_reread(&s->keys, why)) talk_note("pha serve: read the keys again");
-    else talk_note("pha serve: the keys stay as they were: %s", why);
+    if (keys_reread(&s->keys, why)) log_note("pha serve: read the keys again");
+    else log_note("pha serve: the keys stay as they were: %s", why);
 }
 
 static void watch(Server *s, const sigset_t *set)
@@ -234,7 +243,7 @@ static void announce(const Server *s, const ServeOptions *o)
            http_port(s->http));
     fflush(stdout);
     if (!o->quiet)
-        talk_note("pha serve: %s (%s, %llu parameters), %d at once, chats by the template %s", s->name, s->about.arch,
+        log_note("pha serve: %s (%s, %llu parameters), %d at once, chats by the template %s", s->name, s->about.arch,
                   (unsigned long long)s->about.parameters, s->slots, template_name(s->template));
     notify_tell("READY=1");
 }
@@ -252,7 +261,7 @@ int serve(Call *call, ServeOptions *o)
         announce(&s, o);
         watch(&s, &set);
         notify_tell("STOPPING=1");
-        if (!o->quiet) talk_note("pha serve: stopping when what runs has finished; a second signal ends at once");
+        if (!o->quiet) log_note("pha serve: stopping when what runs has finished; a second signal ends at once");
         pthread_sigmask(SIG_UNBLOCK, &set, NULL); /* its default action */
         drain(&s);
     }

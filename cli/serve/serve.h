@@ -7,6 +7,7 @@
 typedef struct ServeOptions {
     const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key;
     int port, slots, template;
+    int64_t state_ram; /* megabytes; -1: a quarter of what is free */
     List limits;
     pha_engine_options engine;
     bool insecure, log_json, quiet;

@@ -27,7 +27,7 @@ typedef struct Server {
     pha_model_info about;
     pha_engine_info info;
     char name[128];        /* of the model */
-    char fingerprint[24];
+    char fingerprint[48];  /* of weights, kernels and formats: the same one, the same bits */
     long started;          /* Unix time */
     int slots;             /* sequences that are computed at once */
     bool quiet, log_json;

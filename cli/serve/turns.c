@@ -125,7 +125,9 @@ static size_t part(const Scheduler *s, const Choice *c, bool others)
     size_t left = c->prompt->n - 1 - c->read;
     double n = others ? s->a_step / s->a_token : MOST_PART;
     size_t most = n < LEAST_PART ? LEAST_PART : n > MOST_PART ? MOST_PART : (size_t)n;
-    return left < most ? left : most;
+    if (most > left) most = left;
+    size_t end = (c->read + most) / PAGE * PAGE; /* at the end of a page, whose state can then be kept */
+    return end > c->read ? end - c->read : most;
 }
 
 static pha_status score(Scheduler *s, Choice *c, size_t n)

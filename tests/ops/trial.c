@@ -9,7 +9,7 @@
 #include "backend/cpu/rows.h"
 #include "base/threads.h"
 
-enum { GUARD = 128, PATTERN = 0x5A, NOT_A_NUMBER = 0xFF, GAP = 3, THREADS = 3, STATE_OFFSET = 192 };
+enum { GUARD = 128, PATTERN = 0x5A, NOT_A_NUMBER = 0xFF, THREADS = 3, STATE_OFFSET = 192 };
 
 /* ---- guarded memory ---- */
 
@@ -119,6 +119,8 @@ static int64_t context_of(const pha__problem *p) { return p->c->max_context ? p-
 
 /* ---- views ---- */
 
+int pha__gap = 3;
+
 static struct pha__block *new_block(pha__trial *t, size_t size)
 {
     struct pha__block *b = &t->block[t->n_block++];
@@ -132,7 +134,7 @@ static struct pha__block *new_block(pha__trial *t, size_t size)
 static pha__view new_view(pha__trial *t, int64_t rows, int param_rows, int width, pha__dtype dtype,
                           const double *content)
 {
-    int gap = t->gaps && !param_rows ? GAP : 0;
+    int gap = t->gaps && !param_rows ? pha__gap : 0;
     pha__view v = {.ld = width + 2 * gap, .rows = param_rows, .width = width, .dtype = dtype};
     size_t element = pha__dtype_size(dtype);
     struct pha__block *b = new_block(t, (size_t)(rows * v.ld) * element);

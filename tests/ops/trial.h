@@ -4,6 +4,10 @@
 
 #include "problem.h"
 
+/* Columns on either side of a view with gaps: odd, so that no row but the first is aligned; 8 for kernels that copy
+ * by 16 bytes. */
+extern int pha__gap;
+
 typedef struct pha__trial {
     /* what the caller sets */
     const pha__problem *problem;
@@ -44,6 +48,8 @@ void pha__now(const char *what); /* names the running check in messages */
 /* n floats of rows that ought to be the same: by their bits, or, of an op whose `apart` says so, within the limits of
  * its output, which counts as at least of that size (rms). */
 bool pha__same_rows(const pha__problem *p, const float *x, const float *y, int64_t n, double size);
+/* Within those limits. */
+bool pha__close_rows(const pha__problem *p, const float *x, const float *y, int64_t n, double size);
 void pha__check_rows(const pha__problem *p, const pha__kernel *kernel);    /* rows.c */
 void pha__check_cuts(const pha__problem *p, const pha__kernel *kernel);    /* rows.c, ops with state */
 void pha__check_formats(const pha__problem *p, const pha__kernel *kernel); /* formats.c */

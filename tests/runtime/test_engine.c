@@ -66,7 +66,8 @@ static pha_weights weights; /* of the engines that are opened */
 static pha_engine *open_engine(const pha_model *m, int32_t chunk, int32_t batch, int threads)
 {
     pha_engine *e;
-    OK(pha_engine_open(&e, m, &(pha_engine_options){N, chunk, batch, threads, NULL, weights}));
+    pha_engine_options o = {.max_context = N, .chunk = chunk, .batch = batch, .threads = threads, .weights = weights};
+    OK(pha_engine_open(&e, m, &o));
     return e;
 }
 

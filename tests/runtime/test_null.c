@@ -119,7 +119,7 @@ static void test_model(void **state)
     REFUSED(pha_convert(&(pha_convert_options){0}, NULL));
 }
 
-static void test_sessions(void **state)
+static void test_engines(void **state)
 {
     (void)state;
     pha_engine *e = (void *)1;
@@ -135,6 +135,12 @@ static void test_sessions(void **state)
     REFUSED(pha_engine_step(engine, none, &id, 1, NULL));
     REFUSED(pha_engine_step(engine, &session, NULL, 1, NULL));
     DONE(pha_engine_step(engine, &session, &id, 1, NULL));
+}
+
+static void test_sessions(void **state)
+{
+    (void)state;
+    pha_session *s = (void *)1;
     REFUSED(pha_session_open(NULL, model, NULL));
     REFUSED(pha_session_open(&s, NULL, NULL));
     pha_session_close(NULL);
@@ -160,6 +166,10 @@ static void test_sessions(void **state)
     REFUSED(pha_engine_logprobs(engine, logits, &id, 1, 0, NULL));
     DONE(pha_engine_logprobs(engine, NULL, NULL, 0, 0, NULL));
     free(logits);
+    REFUSED(pha_session_begin(NULL, &id, 1, NULL, NULL));
+    REFUSED(pha_session_begin(session, NULL, 1, NULL, NULL));
+    REFUSED(pha_session_begin(session, &id, 0, NULL, NULL));
+    DONE(pha_session_begin(session, &id, 1, NULL, NULL));
     REFUSED(pha_session_read(NULL, &id, 1));
     REFUSED(pha_session_read(session, NULL, 1));
     pha_engine_get_info(NULL, NULL);
@@ -303,7 +313,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tokenizer),        cmocka_unit_test(test_model),
-        cmocka_unit_test(test_sessions),         cmocka_unit_test(test_training),
+        cmocka_unit_test(test_engines), cmocka_unit_test(test_sessions),         cmocka_unit_test(test_training),
         cmocka_unit_test(test_the_rest),         cmocka_unit_test(test_training_options),
         cmocka_unit_test(test_sampling_options), cmocka_unit_test(test_prepare_options),
     };

@@ -5,7 +5,7 @@
  */
 #include "training.h"
 
-enum { STEPS = 5 };
+enum { STEPS = 3 };
 
 static const char *const kinds[] = {"default", "dynamic mixing", "sequential", "gpt2", "linear attention", "hedgehog",
                                     "gss, hybrid", "gss, s4d", "h3, hybrid", "filter conv4", "qk rms"};
@@ -32,16 +32,16 @@ static void compare(const char *kind, const pha_train_options *o, double limit)
     pha_step here[STEPS], there[STEPS], again[STEPS];
     train("cpu", o, here);
     train("far:cuda", o, there);
-    train("far:cuda", o, again);
+    bool repeat = !strcmp(kind, "default");
+    if (repeat) train("far:cuda", o, again);
     for (int i = 0; i < STEPS; i++) {
         double loss = there[i].loss / here[i].loss - 1, norm = there[i].gradient_norm / here[i].gradient_norm - 1;
         if (!(fabs(loss) <= limit) || !(fabs(norm) <= 30 * limit))
             fail_msg("%s, %s, step %d: loss %.7g, gradient norm %.6g; the processor's are %.7g, %.6g", kind,
                      o->precision == PHA_BF16 ? "bf16" : "fp32", i + 1, there[i].loss, there[i].gradient_norm,
                      here[i].loss, here[i].gradient_norm);
-        assert_true(there[i].loss == again[i].loss && there[i].gradient_norm == again[i].gradient_norm);
+        if (repeat) assert_true(there[i].loss == again[i].loss && there[i].gradient_norm == again[i].gradient_norm);
     }
-    assert_true(there[STEPS - 1].loss < there[0].loss);
 }
 
 static void every_architecture(void **state)

@@ -314,6 +314,36 @@ def openapi():
             assert str(answer.status) in about["responses"], (path, answer.status)
 
 
+def reuse():
+    """A prompt that begins as an earlier one is not read again, and says so; the answer is the same."""
+    text = "".join(chr(97 + i * i % 26) for i in range(700))
+    body = {"prompt": text, "max_tokens": 8, "seed": 1}
+    with Server() as s, Server("--state-ram", "0") as plain:
+        want = plain.complete(**body)
+        assert want["pha"]["miss"] == "disabled" and want["pha"]["reused"] == 0
+        first, second = s.complete(**body), s.complete(**body)
+        assert first["pha"]["miss"] == "first_use" and first["pha"]["reused"] == 0
+        assert second["pha"]["reused"] == 640 and second["pha"]["miss"] == "none", second["pha"]
+        assert second["usage"]["prompt_tokens_details"]["cached_tokens"] == 640
+        assert first["choices"] == second["choices"] == want["choices"]
+        other = {**body, "prompt": text[:500] + "!" + text[501:]}
+        a, b = s.complete(**other), plain.complete(**other)
+        assert a["pha"]["miss"] == "differs" and a["pha"]["at"] == 500 and 0 < a["pha"]["reused"] <= 448, a["pha"]
+        assert a["choices"] == b["choices"]
+        scored = {**body, "echo": True, "logprobs": 1}
+        a, b = s.complete(**scored), plain.complete(**scored)
+        assert a["pha"]["miss"] == "scored" and a["pha"]["reused"] == 0 and a["choices"] == b["choices"]
+        a = s.complete(prompt=[text, "short", text], max_tokens=1, n=2)
+        assert a["usage"]["prompt_tokens_details"]["cached_tokens"] == 1280
+        talk = [{"role": "user", "content": text}]
+        a = s.post("/v1/chat/completions", {"messages": talk, "max_tokens": 100, "seed": 3, "ignore_eos": True}).json()
+        talk += [{"role": "assistant", "content": "x"}, {"role": "user", "content": "and then?"}]
+        b = s.post("/v1/chat/completions", {"messages": talk, "max_tokens": 5, "seed": 3}).json()
+        assert b["pha"]["reused"] >= 640, b["pha"]
+        assert s.metric("tokens_reused_total") > 640 * 4 and s.metric("misses_total{reason=\"differs\"}".replace(
+            "{", "\\{").replace("}", "\\}")) >= 1
+
+
 def keep_alive():
     c = server.connect()
     for _ in range(3):
@@ -338,6 +368,6 @@ if __name__ == "__main__":
     with Server() as server:
         tests = [harness_tokenizer, harness_likelihoods, harness_rolling, harness_generation, scoring_only,
                  the_end_token, models, all_fields, nulls_and_zeros, four_prompts, streams, stop_strings,
-                 penalties_and_bias, characters, chats, chatml, errors, openapi, keep_alive,
+                 penalties_and_bias, characters, chats, chatml, errors, openapi, reuse, keep_alive,
                  one_generation_at_a_time]
         main(tests)

@@ -82,14 +82,4 @@ PHA__DEV float dropout(const pha__run *run, float rate, uint32_t site, int64_t r
     return pha__uniform(word[column % 4]) >= rate ? 1.0f / (1.0f - rate) : 0.0f;
 }
 
-// 1 / sqrt(mean x^2 + eps) of a row.
-PHA__DEV double inverse_rms(const pha__view &v, int64_t row, int64_t width, double eps) {
-    double sum = 0;
-    for (int64_t i = 0; i < width; i++) {
-        double x = get(v, row, i);
-        sum += x * x;
-    }
-    return 1 / sqrt(sum / (double)width + eps);
-}
-
 #endif

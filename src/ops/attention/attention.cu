@@ -2,7 +2,7 @@
 #include <stdio.h>
 
 #include "backend/cuda/each.cuh"
-#include "ops/attention/attention.h"
+#include "ops/attention/attention_tile.cuh"
 
 namespace {
 
@@ -150,12 +150,14 @@ void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
     int64_t heads = n_rows(a) * t->n_head, capacity = pha__attention_capacity(t, a->max_context);
     common q = {*a, *t, capacity > 0 ? capacity : 1, t->window ? t->window : INT64_MAX / 2};
     if (pass == PHA__FORWARD) {
+        if (pha__attention_tile(c, a, pass)) return;
         pha__each(c, heads, forward{q});
         if (!a->state) return;
         pha__each(c, (int64_t)a->B * t->n_kv_head, remember{q});
         return pha__each(c, a->B, advance{q});
     }
     pha__each(c, heads, delta{q});
+    if (pha__attention_tile(c, a, pass)) return;
     if (a->d_in[Q].data) pha__each(c, heads, by_query{{q}});
     if (a->d_in[K].data || a->d_in[V].data) pha__each(c, n_rows(a) * t->n_kv_head, by_key{{q}});
 }

@@ -1,16 +1,20 @@
 // lm_loss.cu -- blocks of tokens with their logits, fp32, in work, and behind them the gradients of these, in the
-// format of the program; products by cuBLASLt or an element a thread, the softmax a row a thread
+// format of the program; products by cuBLASLt or an element a thread, the softmax a row a block or
+// a thread
 #include "backend/cuda/each.cuh"
 #include "backend/cuda/products.h"
+#include "backend/cuda/tile.cuh"
 #include "ops/lm_loss/lm_loss.h"
 
 namespace {
 
 enum { H, E };
 #ifdef PHA__EMULATE
-const int64_t BLOCK = 24; // tests have few tokens
+const int64_t BLOCK = 24; // tests have few tokens, and a thread costs more
+enum { THREADS = 96 };
 #else
 const int64_t BLOCK = 4096;
+enum { THREADS = 512 };
 #endif
 const int64_t BLOCK_BYTES = (int64_t)1 << 30;
 
@@ -59,6 +63,57 @@ struct softmax : common {
     }
 };
 
+// ---- the softmax, a row a block: one walk for the largest and the sum, one for the gradients -----------------------
+
+enum { WARPS = THREADS / 32 };
+
+struct found { // of some logits: sum of e^(x - top); index of the largest, the lowest of several
+    float top, sum;
+    int index;
+};
+
+// What two parts are together; the operands are in the order of the lanes, so that both lanes get the same bits.
+PHA__TILE found together(found a, found b) {
+    float top = fmaxf(a.top, b.top);
+    float sum = a.sum * expf(a.top - top);
+    sum += b.sum * expf(b.top - top);
+    int index = a.top > b.top ? a.index : b.top > a.top ? b.index : a.index < b.index ? a.index : b.index;
+    return {top, sum, index};
+}
+
+PHA__TILE found of_block(found f, found *shared) {
+    int lane = thread_index() % 32, warp = thread_index() / 32;
+    for (int mask = 1; mask < 32; mask *= 2) {
+        found other = {shuffle(f.top, mask), shuffle(f.sum, mask), shuffle(f.index, mask)};
+        f = lane & mask ? together(other, f) : together(f, other);
+    }
+    if (lane == 0) shared[warp] = f;
+    barrier();
+    f = shared[0];
+    for (int w = 1; w < WARPS; w++) f = together(f, shared[w]);
+    return f;
+}
+
+PHA__GLOBAL(THREADS) by_block(common q) {
+    PHA__SHARED(found, shared);
+    int64_t r = block_x(), V = q.a.in[E].rows;
+    const float *x = (const float *)q.logits.data + r * q.logits.ld;
+    int32_t c = q.a.run->targets ? q.a.run->targets[q.first + r] : -1;
+    found f = {-1e30f, 0, INT32_MAX};
+    for (int j = thread_index(); j < V; j += THREADS) {
+        if (x[j] > f.top) f.sum = f.sum * expf(f.top - x[j]) + 1, f.top = x[j], f.index = j;
+        else f.sum += expf(x[j] - f.top);
+    }
+    f = of_block(f, shared);
+    if (thread_index() == 0) {
+        put(q.a.out, q.first + r, PHA__NLL, c < 0 ? 0 : logf(f.sum) + (f.top - x[c]));
+        put(q.a.out, q.first + r, PHA__HIT, c == f.index);
+    }
+    float scale = c < 0 ? 0 : q.a.run->loss_scale * q.weight;
+    for (int j = thread_index(); j < V && q.d.data; j += THREADS)
+        put(q.d, r, j, c < 0 ? 0 : scale * (expf(x[j] - f.top) / f.sum - (j == c)));
+}
+
 struct by_hidden : common {
     PHA__CALL void operator()(int64_t k) const {
         int64_t r = k / a.in[E].width, i = k % a.in[E].width;
@@ -77,7 +132,7 @@ struct by_table : common {
     }
 };
 
-// ---- a block --------------------------------------------------------------------------------------------------------
+// ---- a block -------------------------------------------------------------------------------------------------------
 
 void make_logits(pha__cuda *c, const common &q) {
     int64_t V = q.a.in[E].rows, D = q.a.in[E].width;
@@ -117,7 +172,8 @@ void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
         if (gradient) q.d.data = (float *)a->work + size * padded(a);
         if (rounded(a)) q.d.dtype = PHA__BF16;
         make_logits(c, q);
-        pha__each(c, n, softmax{q});
+        if (pha__cuda_plain("lm_loss")) pha__each(c, n, softmax{q});
+        else pha__launch(c, by_block, {n, 1}, THREADS, WARPS * sizeof(found), q);
         if (gradient && a->d_in[H].data) gradient_of_hidden(c, q);
         if (gradient && a->d_in[E].data) gradient_of_table(c, q);
     }

@@ -1,5 +1,5 @@
-// rope.cu -- a head of a row a thread; the gradients of tau and of the gain, an element a thread
-#include "backend/cuda/each.cuh"
+// rope.cu -- a head of a row a warp; the gradients of tau and of the gain are sums over the rows
+#include "backend/cuda/rows.cuh"
 #include "ops/rope/rope.h"
 
 namespace {
@@ -43,19 +43,20 @@ struct head { // one of a row, and where its pairs lie
 struct forward {
     pha__args a;
     pha__rope_attr t;
-    PHA__CALL void operator()(int64_t k) const {
+    template <typename L> PHA__CALL void operator()(int64_t k, L l) const {
         head h = {a, t, k / t.n_head, k % t.n_head};
         double sum = 0, inverse = 1, scale = h.scale();
-        for (int j = 0; j < t.head_width; j++) {
+        for (int j = l.first; j < t.head_width; j += l.step) {
             double x = get(a.in[X], h.row, h.at(j));
             sum += x * x;
         }
+        sum = l.sum(sum);
         if (t.norm == PHA__NORM_RMS) sum /= t.head_width;
         if (t.norm != PHA__NORM_NONE) {
             inverse = 1 / sqrt(sum + (double)t.eps);
-            if (a.saved) *h.inverse() = (float)inverse;
+            if (a.saved && l.first == 0) *h.inverse() = (float)inverse;
         }
-        for (int j = 0; j < t.head_width / 2; j++) {
+        for (int j = l.first; j < t.head_width / 2; j += l.step) {
             int m = h.first(j), n = h.second(j);
             double p = get(a.in[X], h.row, h.at(m)) * inverse, q = get(a.in[X], h.row, h.at(n)) * inverse;
             if (t.norm == PHA__NORM_RMS) {
@@ -72,22 +73,26 @@ struct forward {
 struct backward {
     pha__args a;
     pha__rope_attr t;
-    PHA__CALL void operator()(int64_t k) const {
+    double *d_taus; // of the heads of the rows
+    template <typename L> PHA__CALL void operator()(int64_t k, L l) const {
         head h = {a, t, k / t.n_head, k % t.n_head};
         double d_tau = 0, dot = 0, p, q, u, v;
         bool rms = t.norm == PHA__NORM_RMS;
-        for (int j = 0; j < t.head_width; j++)
+        for (int j = l.first; j < t.head_width; j += l.step)
             d_tau += (double)get(a.d_out, h.row, h.at(j)) * get(a.out, h.row, h.at(j));
-        ((double *)a.work)[k] = d_tau;
+        d_tau = l.sum(d_tau);
+        if (l.first == 0) d_taus[k] = d_tau;
         if (!a.d_in[X].data) return;
-        for (int j = 0; j < t.head_width / 2 && t.norm != PHA__NORM_NONE; j++) {
+        for (int j = l.first; j < t.head_width / 2 && t.norm != PHA__NORM_NONE; j += l.step) {
             h.turned_back(j, &p, &q);
             h.kept(j, &u, &v);
             dot += p * u * get_or(a.in[GAIN], 0, h.first(j), 1) + q * v * get_or(a.in[GAIN], 0, h.second(j), 1);
         }
+        dot = l.sum(dot);
         if (rms) dot /= t.head_width;
         double inverse = t.norm == PHA__NORM_NONE ? 1 : *h.inverse();
-        for (int j = 0; j < t.head_width / 2; j++) { // (g - u <g, u>) / n is exact also with eps in the root
+        // (g - u <g, u>) / n is exact also with eps in the root
+        for (int j = l.first; j < t.head_width / 2; j += l.step) {
             int m = h.first(j), n = h.second(j);
             h.turned_back(j, &p, &q);
             u = v = 0;
@@ -102,42 +107,51 @@ struct backward {
 struct by_tau {
     pha__args a;
     pha__rope_attr t;
-    PHA__CALL void operator()(int64_t i) const {
-        double sum = 0;
-        for (int64_t row = 0; row < (int64_t)a.B * a.T; row++) sum += ((const double *)a.work)[row * t.n_head + i];
+    const double *d_taus;
+    PHA__CALL double part(int64_t row, int64_t i) const { return d_taus[row * t.n_head + i]; }
+    PHA__CALL void total(int64_t i, double sum) const {
         put_grad(a, TAU, 0, i, get(a.in[TAU], 0, i) > LN_100 ? 0 : sum); // clamped
     }
 };
 
-struct by_gain {
+struct by_gain { // of the first members of the pairs, then of the second ones
     pha__args a;
     pha__rope_attr t;
-    PHA__CALL void operator()(int64_t j) const { // pair j
-        double first = 0, second = 0, p, q;
-        int m = 0, n = 0;
-        for (int64_t k = 0; k < (int64_t)a.B * a.T * t.n_head; k++) {
-            head h = {a, t, k / t.n_head, k % t.n_head};
-            m = h.first((int)j), n = h.second((int)j);
-            h.turned_back((int)j, &p, &q);
-            first += p * h.unit()[m], second += q * h.unit()[n];
+    PHA__CALL double part(int64_t row, int64_t i) const {
+        double sum = 0, p, q;
+        int j = (int)(i % (t.head_width / 2));
+        for (int k = 0; k < t.n_head; k++) {
+            head h = {a, t, row, k};
+            h.turned_back(j, &p, &q);
+            sum += i == j ? p * h.unit()[h.first(j)] : q * h.unit()[h.second(j)];
         }
-        put_grad(a, GAIN, 0, m, first);
-        put_grad(a, GAIN, 0, n, second);
+        return sum;
+    }
+    PHA__CALL void total(int64_t i, double sum) const {
+        head h = {a, t, 0, 0};
+        int j = (int)(i % (t.head_width / 2));
+        put_grad(a, GAIN, 0, i == j ? h.first(j) : h.second(j), sum);
     }
 };
 
+int64_t most_sums(const pha__args *a) {
+    const pha__rope_attr *t = (const pha__rope_attr *)a->attr;
+    return t->n_head > t->head_width ? t->n_head : t->head_width;
+}
+
 size_t work(const pha__args *a, pha__pass pass) {
-    int64_t heads = n_rows(a) * ((const pha__rope_attr *)a->attr)->n_head;
-    return pass == PHA__BACKWARD ? (size_t)heads * sizeof(double) : 0;
+    size_t heads = (size_t)(n_rows(a) * ((const pha__rope_attr *)a->attr)->n_head);
+    return pass == PHA__BACKWARD ? pha__sums_bytes(n_rows(a), most_sums(a)) + heads * sizeof(double) : 0;
 }
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
     const pha__rope_attr *t = (const pha__rope_attr *)a->attr;
-    int64_t heads = n_rows(a) * t->n_head;
-    if (pass == PHA__FORWARD) return pha__each(c, heads, forward{*a, *t});
-    pha__each(c, heads, backward{*a, *t});
-    if (a->in[TAU].data && a->d_in[TAU].data) pha__each(c, t->n_head, by_tau{*a, *t});
-    if (a->in[GAIN].data && a->d_in[GAIN].data) pha__each(c, t->head_width / 2, by_gain{*a, *t});
+    int64_t rows = n_rows(a), heads = rows * t->n_head;
+    if (pass == PHA__FORWARD) return pha__rows(c, "rope", heads, forward{*a, *t});
+    double *d_taus = (double *)((char *)a->work + pha__sums_bytes(rows, most_sums(a)));
+    pha__rows(c, "rope", heads, backward{*a, *t, d_taus});
+    if (a->in[TAU].data && a->d_in[TAU].data) pha__sums(c, rows, t->n_head, a->work, by_tau{*a, *t, d_taus});
+    if (a->in[GAIN].data && a->d_in[GAIN].data) pha__sums(c, rows, t->head_width, a->work, by_gain{*a, *t});
 }
 
 } // namespace

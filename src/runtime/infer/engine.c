@@ -52,6 +52,8 @@ static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
     TRY(pha__engine_reading(e, PHA__CHUNK));
     TRY(pha__state_measure(&e->state, e->program[PHA__CHUNK]));
     TRY(pha__engine_reading(e, PHA__STEP));
+    if (o->state_ram && !(e->prefix = pha__prefix_open(&e->state, o->state_ram)))
+        FAIL(NO_MEMORY, "no memory for a store of %.1f MB of texts", (double)o->state_ram / 1e6);
     e->rolling = e->longest == INT64_MAX && pha__state_rolls(&e->state);
     size_t n = (size_t)e->batch, V = (size_t)e->model->config.vocab_size;
     e->ids = pha__alloc(n, sizeof *e->ids);
@@ -66,6 +68,7 @@ static pha_status check_options(const pha_engine_options *o)
         FAIL(USAGE, "max_context is %" PRId64 ", not in 1 to %" PRId64, o->max_context, MOST_CONTEXT);
     if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
     TRY(pha__weights_check(o->weights));
+    if (o->state_ram > (uint64_t)1 << 48) FAIL(USAGE, "state_ram is %" PRIu64 ", beyond 2^48", o->state_ram);
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;
 }
@@ -99,6 +102,7 @@ static void close_engine(pha_engine *e)
         pha__exec_close(e->exec[i]);
         pha__program_close(e->program[i]);
     }
+    pha__prefix_close(e->prefix);
     pha__state_free(&e->state);
     pha__weights_close(&e->weights);
     pha__device_close(e->device);

@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "base/threads.h"
+#include "runtime/infer/prefix.h"
 #include "runtime/infer/state.h"
 #include "runtime/model.h"
 
@@ -38,6 +39,7 @@ struct pha_engine {
     int32_t *ids;         /* (batch): of a step */
     char **states;        /* (batch) */
     float *logits;        /* (batch, V) */
+    pha__prefix *prefix;  /* texts that have been read; NULL: none are kept */
     pha__pool *pool;      /* of draws; opened when some are wanted */
     struct pha__choice *work; /* (threads, V) */
 };

@@ -99,6 +99,7 @@ pha_status pha__session_clear(pha_session *s)
     pha__session_forget(s, -1);
     s->position = s->highest = s->known = 0;
     s->ready = false;
+    s->chain = (pha__chain){.page = PHA__NO_PAGE}; /* whose text it will be, pha_session_begin says */
     return pha__state_clear(&s->engine->state, s->engine->device, s->state);
 }
 
@@ -162,6 +163,8 @@ pha_status pha__session_advance(pha_session *s, const int32_t *ids, int n)
     s->position += n;
     if (s->highest < s->position) s->highest = s->position;
     if (s->known < s->position - s->n_ids) s->known = s->position - s->n_ids;
+    if (s->engine->prefix)
+        pha__prefix_add(s->engine->prefix, &s->chain, s->engine->device, s->state, s->ids, s->n_ids, s->position);
     return s->position % PHA__MARK_EVERY ? PHA_OK : set_mark(s);
 }
 

@@ -29,6 +29,7 @@ struct pha_session {
     int32_t *ids;         /* the last n_ids; token i lies at i mod n_ids */
     int64_t n_ids, known; /* ids of tokens before `known` are lost */
     pha__marks marks;
+    pha__chain chain;     /* where its text is among those that are stored */
 };
 
 /* As pha_session_reset, under the engine's lock. */

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "runtime/infer/session.h"
 
 /* ---- back ----------------------------------------------------------------------------------------------- */
@@ -23,6 +24,7 @@ static pha_status return_to(pha_session *s, int64_t start)
 {
     const pha__state *layout = &s->engine->state;
     s->ready = false;
+    s->chain.page = PHA__NO_PAGE; /* the pages behind `start` are another text's from here on */
     if (start == 0) return pha__session_clear(s);
     const char *mark = s->marks.memory + (size_t)(start / PHA__MARK_EVERY % s->marks.n) * layout->fixed;
     TRY(pha__state_return(layout, s->engine->device, s->state, mark));
@@ -53,6 +55,44 @@ pha_status pha_session_rewind(pha_session *s, int64_t position)
     return status;
 }
 
+/* ---- to what has been read already ------------------------------------------------------------------------- */
+
+const char *pha_miss_text(pha_miss miss)
+{
+    static const char *const texts[] = {"none", "first_use", "short", "differs", "evicted", "disabled", "no_room"};
+    return (unsigned)miss < sizeof texts / sizeof *texts ? texts[miss] : "";
+}
+
+static pha_status begin(pha_session *s, const int32_t *ids, size_t n, const char *tenant, pha_reuse *reuse)
+{
+    pha_engine *e = s->engine;
+    TRY(pha__session_clear(s));
+    if (!e->prefix) return PHA_OK;
+    const char *name = tenant ? tenant : "";
+    s->chain = (pha__chain){.page = PHA__ROOT, .tenant = pha__hash(name, strlen(name), e->fingerprint)};
+    TRY(pha__prefix_find(e->prefix, &s->chain, e->device, s->state, ids, n, reuse));
+    int64_t from = reuse->tokens > s->n_ids ? reuse->tokens - s->n_ids : 0;
+    for (int64_t i = from; i < reuse->tokens; i++) s->ids[i % s->n_ids] = ids[i];
+    s->position = s->highest = reuse->tokens, s->known = from;
+    return PHA_OK;
+}
+
+pha_status pha_session_begin(pha_session *s, const int32_t *ids, size_t n, const char *tenant, pha_reuse *reuse)
+{
+    pha_reuse unused, *r = reuse ? reuse : &unused;
+    *r = (pha_reuse){.miss = PHA_MISS_DISABLED};
+    if (!s) FAIL(USAGE, "a text needs a session");
+    if (!ids || n < 1) FAIL(USAGE, "at least one token must be given");
+    pthread_mutex_lock(&s->engine->lock);
+    pha_status status = begin(s, ids, n, tenant, r);
+    if (status) { /* half of a state is none */
+        pha__session_clear(s);
+        *r = (pha_reuse){.miss = PHA_MISS_DISABLED};
+    }
+    pthread_mutex_unlock(&s->engine->lock);
+    return status;
+}
+
 /* ---- copies --------------------------------------------------------------------------------------------- */
 
 static pha_status copy_marks(pha_session *to, const pha_session *from)
@@ -71,12 +111,14 @@ static pha_status copy_marks(pha_session *to, const pha_session *from)
 static pha_status copy(pha_session *to, const pha_session *from)
 {
     to->ready = false;
+    to->chain.page = PHA__NO_PAGE;
     TRY(pha__state_copy(&to->engine->state, to->engine->device, to->state, from->state, from->position));
     TRY(copy_marks(to, from));
     memcpy(to->logits, from->logits, (size_t)to->engine->model->config.vocab_size * sizeof *to->logits);
     for (int64_t i = from->known; i < from->position; i++) to->ids[i % to->n_ids] = from->ids[i % from->n_ids];
     to->position = from->position, to->highest = from->highest, to->known = from->known;
     to->ready = from->ready;
+    if (to->engine == from->engine) to->chain = from->chain;
     return PHA_OK;
 }
 

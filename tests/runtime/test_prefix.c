@@ -192,7 +192,13 @@ static void other_ways(void **state)
     int32_t other[N];
     for (int i = 0; i < N; i++) other[i] = (ids[i] + 1) % V;
     begin(a, ids, N, NULL);
-    OK(pha_session_read(a, ids, 256));
+    for (int at = 0; at < 256; at += 64) OK(pha_session_read(a, ids + at, 64));
+    OK(pha_session_rewind(a, 200)); /* to a mark at 192; from 200 on another text is read */
+    OK(pha_session_read(a, other + 200, 184));
+    int32_t mixed[N];
+    memcpy(mixed, ids, sizeof ids);
+    memcpy(mixed + 256, other + 256, (N - 256) * sizeof *mixed);
+    assert_int_equal(begin(b, mixed, N, NULL).tokens, 256); /* which nobody has read any further */
     OK(pha_session_rewind(a, 100));
     OK(pha_session_read(a, other, 156)); /* another text of as many tokens */
     OK(pha_session_fork(&fork, a));

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""compare.py -- the table of docs/performance.md: formats of weights and caches, batches and threads, in turns
+"""compare.py -- the table of docs/performance.md: formats of weights, batches and threads, in turns
 
     bench/compare.py --pha build/pha
     bench/compare.py --pha build/pha --llama-bench ~/llama.cpp/build/bin/llama-bench --gguf F16=m-f16.gguf,Q8_0=m-q8.gguf
@@ -26,9 +26,7 @@ def cells(a):
     for w in FORMATS:
         yield f"prompt of 512, {w}", prompt + ["--context", "512", "--weights", w], a.threads
     for context in a.contexts.split(","):
-        for cache in ["fp32", "bf16"]:
-            more = ["--context", context, "--weights", "bf16", "--cache", cache]
-            yield f"decode behind {context}, bf16, cache {cache}", decode + more, a.threads
+        yield f"decode behind {context}, bf16", decode + ["--context", context, "--weights", "bf16"], a.threads
     for w in ["fp32", "bf16", "q8"]:
         yield f"decode, {w}, 16 at once", decode + ["--context", "64", "--weights", w, "--batch", "16"], a.threads
     for w in ["fp32", "bf16", "q8"]:

@@ -49,10 +49,10 @@ static bool number(Ask *a, const Field *f, const json_t *v, Fault *fault)
     if (!json_is_number(v)) return fault_set(fault, 400, f->name, "%s is %s, not a number", f->name, type_name(v));
     double x = json_number_value(v);
     if (!(x >= f->low && x <= f->high) || (f->above && x == f->low))
-        return fault_set(fault, 400, f->name, "%s is %.10g, not %s%.10g to %.10g", f->name, x,
+        return fault_set(fault, 400, f->name, "%s is %.13g, not %s%.13g to %.13g", f->name, x,
                          f->above ? "above " : "in ", f->low, f->high);
     if (f->type == FIELD_REAL) return memcpy(at, &x, sizeof x), true;
-    if (x != floor(x)) return fault_set(fault, 400, f->name, "%s is %.10g, not a whole number", f->name, x);
+    if (x != floor(x)) return fault_set(fault, 400, f->name, "%s is %.13g, not a whole number", f->name, x);
     int64_t whole = json_is_integer(v) ? (int64_t)json_integer_value(v) : (int64_t)x;
     int32_t small = (int32_t)whole;
     if (f->size == sizeof whole) memcpy(at, &whole, sizeof whole);

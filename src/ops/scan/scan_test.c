@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/gates.h"
 #include "ops/harness.h"
 #include "ops/scan/scan.h"
 
@@ -75,34 +76,9 @@ static void backward(pha__op_reference *r)
     free(h);
 }
 
-/* rates from 1e-3 to 1.6 as in a trained model (pha.md 5) */
-static void rates(float *x, int rows, int width, pha__random *r)
-{
-    (void)r;
-    for (int i = 0; i < rows * width; i++)
-        x[i] = logf(1e-3f * powf(1600.0f, (float)i / (float)(width > 1 ? width - 1 : 1)));
-}
-
-/* a from 1 - 1e-7 to 1e-30 and beyond both ends */
-static void extreme_rates(float *x, int rows, int width, pha__random *r)
-{
-    static const float theta[] = {-16.118f, 4.235f, -30, 3, 0, -8, 5, 20};
-    (void)r;
-    for (int i = 0; i < rows * width; i++) x[i] = theta[i % 8];
-}
-
-/* some gates shut or open altogether */
-static void saturated(float *x, int rows, int width, pha__random *r)
-{
-    for (int64_t k = 0; k < (int64_t)rows * width; k++) {
-        int kind = pha__random_below(r, 3);
-        x[k] = kind == 0 ? 30 : kind == 1 ? -30 : 3 * pha__random_normal(r);
-    }
-}
-
 #define VALUE(S) {.width = (S), .scale = 1}
 #define OPEN(S) {.width = (S), .scale = 1, .shift = 4} /* gates that remember */
-#define RATES(S) {.rows = 1, .width = (S), .fill = rates}
+#define RATES(S) {.rows = 1, .width = (S), .fill = pha__fill_rates}
 #define BIAS_IN(S) {.rows = 1, .width = (S), .scale = 1}
 #define CONSTANT(S) {.rows = 1, .width = (S), .scale = 0.5f, .shift = 1, .no_grad = true}
 
@@ -125,7 +101,7 @@ static const pha__op_case cases[] = {
     {.name = "saturated",
      .B = 1,
      .T = 33,
-     .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64)}},
+     .in = {SATURATED(64), VALUE(64), EXTREME_RATES(64), BIAS_IN(64)}},
     {.name = "long", .B = 3, .T = 1000, .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480)}, .big = true},
     {.name = "768 channels", .B = 1, .T = 70, .in = {OPEN(768), VALUE(768), RATES(768), BIAS_IN(768)}, .big = true},
     {.name = "filter, small", .B = 2, .T = 5, .differences = true,
@@ -139,8 +115,8 @@ static const pha__op_case cases[] = {
     {.name = "filter, many channels", .B = 3, .T = 65,
      .in = {OPEN(601), VALUE(601), RATES(601), BIAS_IN(601), [F] = VALUE(601)}},
     {.name = "filter, saturated", .B = 1, .T = 33,
-     .in = {{.width = 64, .fill = saturated}, VALUE(64), {.rows = 1, .width = 64, .fill = extreme_rates}, BIAS_IN(64),
-            [F] = {.width = 64, .fill = saturated}}},
+     .in = {SATURATED(64), VALUE(64), EXTREME_RATES(64), BIAS_IN(64),
+            [F] = SATURATED(64)}},
     {.name = "filter, long", .B = 3, .T = 1000, .big = true,
      .in = {OPEN(480), VALUE(480), RATES(480), BIAS_IN(480), [F] = VALUE(480)}},
     {.name = "T 16384", .B = 1, .T = 16384, .in = {OPEN(48), VALUE(48), RATES(48), BIAS_IN(48)}, .big = true},
@@ -186,7 +162,7 @@ static void check_saturated(const pha__kernel *kernel)
         z[k] = pha__random_below(&r, 2) ? 30 : -30;
         u[k] = pha__random_normal(&r), d[k] = pha__random_normal(&r);
     }
-    extreme_rates(theta, 1, W, &r);
+    pha__fill_extreme_rates(theta, 1, W, &r);
     pha__args a = {.B = 1, .T = LONG, .n_in = 3, .saved = saved};
     a.in[Z] = (pha__view){z, W, 0, W, PHA__F32}, a.in[U] = (pha__view){u, W, 0, W, PHA__F32};
     a.in[THETA] = (pha__view){theta, W, 1, W, PHA__F32}, a.out = (pha__view){h, W, 0, W, PHA__F32};

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ops/gates.h"
 #include "ops/harness.h"
 #include "ops/scan_complex/scan_complex.h"
 
@@ -74,39 +75,15 @@ static void backward(pha__op_reference *r)
     free(h);
 }
 
-/* rates from 1e-3 to 1.6 */
-static void rates(float *x, int rows, int width, pha__random *r)
-{
-    (void)r;
-    for (int i = 0; i < rows * width; i++)
-        x[i] = logf(1e-3f * powf(1600.0f, (float)i / (float)(width > 1 ? width - 1 : 1)));
-}
-
 /* from no turn to more than one a token, both ways */
 static void angles(float *x, int rows, int width, pha__random *r)
 {
     for (int i = 0; i < rows * width; i++) x[i] = i % 7 == 0 ? 0 : 2.5f * pha__random_normal(r);
 }
 
-static void extreme_rates(float *x, int rows, int width, pha__random *r)
-{
-    static const float theta[] = {-16.118f, 4.235f, -30, 3, 0, -8, 5, 20};
-    (void)r;
-    for (int i = 0; i < rows * width; i++) x[i] = theta[i % 8];
-}
-
-/* some gates shut or open altogether */
-static void saturated(float *x, int rows, int width, pha__random *r)
-{
-    for (int64_t k = 0; k < (int64_t)rows * width; k++) {
-        int kind = pha__random_below(r, 3);
-        x[k] = kind == 0 ? 30 : kind == 1 ? -30 : 3 * pha__random_normal(r);
-    }
-}
-
 #define VALUE(N) {.width = (N), .scale = 1}
 #define OPEN(N) {.width = (N), .scale = 1, .shift = 4} /* gates that remember */
-#define RATES(N) {.rows = 1, .width = (N), .fill = rates}
+#define RATES(N) {.rows = 1, .width = (N), .fill = pha__fill_rates}
 #define ANGLES(N) {.rows = 1, .width = (N), .fill = angles}
 #define BIAS_IN(N) {.rows = 1, .width = (N), .scale = 1}
 #define CONSTANT(N) {.rows = 1, .width = (N), .scale = 0.5f, .shift = 1, .no_grad = true}
@@ -124,7 +101,7 @@ static const pha__op_case cases[] = {
     {.name = "T 64", .B = 3, .T = 64, .in = {OPEN(38), VALUE(76), TRANSITION(38), {0}, CONSTANT(38)}},
     {.name = "T 65, many pairs", .B = 2, .T = 65, .in = {OPEN(301), VALUE(602), TRANSITION(301), BIAS_IN(301)}},
     {.name = "saturated", .B = 1, .T = 33,
-     .in = {{.width = 32, .fill = saturated}, VALUE(64), {.rows = 1, .width = 32, .fill = extreme_rates}, ANGLES(32),
+     .in = {SATURATED(32), VALUE(64), EXTREME_RATES(32), ANGLES(32),
             BIAS_IN(32)}},
     {.name = "long", .B = 3, .T = 1000, .in = {OPEN(240), VALUE(480), TRANSITION(240), BIAS_IN(240)}, .big = true},
 };

@@ -7,20 +7,15 @@
 
 /* ---- log-probabilities ------------------------------------------------------------------------------------ */
 
-/* The logarithm of the sum of exponentials: in order of ids, so a function of the logits alone. */
 static pha_status log_sum(double *out, const float *logits, int32_t n)
 {
-    float top = -INFINITY;
-    for (int32_t i = 0; i < n; i++) {
+    int32_t top;
+    for (int32_t i = 0; i < n; i++)
         if (isnan(logits[i]) || logits[i] == INFINITY)
             FAIL(NUMERIC, "the logit of token %d is %g: the weights are damaged or training diverged", i,
                  (double)logits[i]);
-        if (logits[i] > top) top = logits[i];
-    }
-    if (top == -INFINITY) FAIL(NUMERIC, "every token has the logit -inf");
-    double sum = 0;
-    for (int32_t i = 0; i < n; i++) sum += exp((double)logits[i] - (double)top);
-    *out = (double)top + log(sum);
+    *out = pha__log_sum(logits, n, &top);
+    if (logits[top] == -INFINITY) FAIL(NUMERIC, "every token has the logit -inf");
     return PHA_OK;
 }
 

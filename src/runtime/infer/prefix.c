@@ -11,8 +11,9 @@ enum { GONE = 65536 /* keys of pages that went, remembered to say so */ };
 typedef struct page {
     uint64_t key, used;   /* used: the tick of the last use */
     uint32_t age;         /* counts the pages that lay here */
-    int32_t parent, next; /* in the list of its bucket, or of those that are free */
-    int32_t children;
+    int32_t next;         /* in the list of its bucket, or of those that are free */
+    int32_t parent, child, before, after; /* the first of its children; its neighbours among those of its parent */
+    int32_t older, newer; /* of a page without children: neighbours in the order of use */
     bool taken;
     int32_t ids[PHA__PAGE];
     char *lanes, *fixed;  /* fixed NULL: no run ended here */
@@ -24,6 +25,8 @@ struct pha__prefix {
     page *pages;
     int32_t n, unused;         /* places; the first of those that are free */
     int32_t *bucket;           /* (n) */
+    int32_t root;              /* the first page without a parent */
+    int32_t oldest, newest;    /* of those without children */
     uint64_t tick;
     uint64_t *gone;            /* (GONE) keys by their hash; 0: none */
     bool too_small;
@@ -47,6 +50,7 @@ pha__prefix *pha__prefix_open(const pha__state *layout, size_t bytes)
     pha__prefix *p = pha__alloc_zero(1, sizeof *p);
     if (!p) return NULL;
     p->layout = layout, p->most = bytes;
+    p->root = p->oldest = p->newest = -1;
     p->too_small = !measure(p) || bytes < p->lanes + layout->fixed + sizeof(page);
     size_t n = p->too_small ? 1 : bytes / (p->lanes + sizeof(page) + sizeof(int32_t)) + 1;
     p->n = n < 1 << 18 ? (int32_t)n : 1 << 18;
@@ -93,9 +97,54 @@ static int32_t look_up(pha__prefix *p, const pha__chain *c, const int32_t *ids)
     return -1;
 }
 
+/* ---- the tree, and the order of use of its leaves: what goes first has no children ---- */
+
+static void leave_order(pha__prefix *p, int32_t i)
+{
+    page *g = &p->pages[i];
+    *(g->older < 0 ? &p->oldest : &p->pages[g->older].newer) = g->newer;
+    *(g->newer < 0 ? &p->newest : &p->pages[g->newer].older) = g->older;
+}
+
+/* In front of all that were used later: from the old end, where a page is whose last child went, or the new one. */
+static void enter_order(pha__prefix *p, int32_t i)
+{
+    page *g = &p->pages[i];
+    g->newer = p->newest < 0 || p->pages[p->newest].used < g->used ? -1 : p->oldest;
+    while (g->newer >= 0 && p->pages[g->newer].used < g->used) g->newer = p->pages[g->newer].newer;
+    g->older = g->newer < 0 ? p->newest : p->pages[g->newer].older;
+    *(g->older < 0 ? &p->oldest : &p->pages[g->older].newer) = i;
+    *(g->newer < 0 ? &p->newest : &p->pages[g->newer].older) = i;
+}
+
+static int32_t *children_of(pha__prefix *p, int32_t i) { return i < 0 ? &p->root : &p->pages[i].child; }
+
+static void plant(pha__prefix *p, int32_t i)
+{
+    page *g = &p->pages[i];
+    int32_t *first = children_of(p, g->parent);
+    if (g->parent >= 0 && *first < 0) leave_order(p, g->parent);
+    g->child = g->before = -1, g->after = *first;
+    if (g->after >= 0) p->pages[g->after].before = i;
+    *first = i;
+    enter_order(p, i);
+}
+
+static void uproot(pha__prefix *p, int32_t i)
+{
+    page *g = &p->pages[i];
+    *(g->before < 0 ? children_of(p, g->parent) : &p->pages[g->before].after) = g->after;
+    if (g->after >= 0) p->pages[g->after].before = g->before;
+    leave_order(p, i);
+    if (g->parent >= 0 && p->pages[g->parent].child < 0) enter_order(p, g->parent);
+}
+
 static void step_to(pha__prefix *p, pha__chain *c, int32_t i)
 {
+    bool leaf = p->pages[i].child < 0;
+    if (leaf) leave_order(p, i);
     p->pages[i].used = ++p->tick;
+    if (leaf) enter_order(p, i);
     c->page = i, c->age = p->pages[i].age, c->position += PHA__PAGE;
 }
 
@@ -107,29 +156,17 @@ static void forget(pha__prefix *p, int32_t i)
     *at = g->next;
     p->bytes -= p->lanes + (g->fixed ? p->layout->fixed : 0);
     p->gone[g->key % GONE] = g->key;
-    if (g->parent >= 0) p->pages[g->parent].children--;
+    uproot(p, i);
     pha__free(g->lanes);
     pha__free(g->fixed);
     *g = (page){.age = g->age + 1, .next = p->unused};
     p->unused = i;
 }
 
-/* The page without children that was used least recently, but not `keep`; -1: none. */
-static int32_t oldest(const pha__prefix *p, int32_t keep)
-{
-    int32_t best = -1;
-    for (int32_t i = 0; i < p->n; i++) {
-        const page *g = &p->pages[i];
-        if (!g->taken || g->children || i == keep) continue;
-        if (best < 0 || g->used < p->pages[best].used) best = i;
-    }
-    return best;
-}
-
 static bool make_room(pha__prefix *p, size_t bytes, int32_t keep)
 {
     while (p->bytes + bytes > p->most || p->unused < 0) {
-        int32_t i = oldest(p, keep);
+        int32_t i = p->oldest >= 0 && p->oldest == keep ? p->pages[keep].newer : p->oldest;
         if (i < 0) return false;
         forget(p, i);
     }
@@ -208,11 +245,12 @@ static int32_t add_page(pha__prefix *p, const pha__chain *c, pha__device *d, cha
     page *g = &p->pages[i];
     uint64_t key = key_of(p, c, ids);
     p->unused = g->next;
-    *g = (page){.key = key, .age = g->age, .parent = c->page, .next = *bucket_of(p, key), .taken = true};
+    *g = (page){.key = key, .used = ++p->tick, .age = g->age, .parent = c->page, .taken = true};
+    g->next = *bucket_of(p, key);
     g->lanes = lanes;
     memcpy(g->ids, ids, sizeof g->ids);
     *bucket_of(p, key) = i;
-    if (c->page >= 0) p->pages[c->page].children++;
+    plant(p, i);
     p->bytes += p->lanes;
     return i;
 }
@@ -256,9 +294,8 @@ void pha__prefix_add(pha__prefix *p, pha__chain *c, pha__device *d, char *state,
 static int64_t agreement(const pha__prefix *p, const pha__chain *c, const int32_t *ids, size_t n)
 {
     int64_t best = -1;
-    for (int32_t i = 0; i < p->n; i++) {
+    for (int32_t i = c->page < 0 ? p->root : p->pages[c->page].child; i >= 0; i = p->pages[i].after) {
         const page *g = &p->pages[i];
-        if (!g->taken || g->parent != c->page) continue;
         if (c->page == PHA__ROOT && key_of(p, c, g->ids) != g->key) continue; /* of another tenant */
         int64_t k = 0;
         while (k < PHA__PAGE && (size_t)k < n && g->ids[k] == ids[k]) k++;

@@ -11,6 +11,7 @@
 #include "base/print.h"
 #include "io/loader.h"
 #include "runtime/infer/quantize.h"
+#include "runtime/infer/sample.h"
 #include "runtime/infer/session.h"
 #include "runtime/stop.h"
 
@@ -70,21 +71,11 @@ static pha_status open_sessions(pair *p)
 
 /* ---- one token ---------------------------------------------------------------------------------------------- */
 
-static double log_sum(const float *x, int32_t V, int32_t *top)
-{
-    double sum = 0;
-    *top = 0;
-    for (int32_t v = 1; v < V; v++)
-        if (x[v] > x[*top]) *top = v;
-    for (int32_t v = 0; v < V; v++) sum += exp((double)x[v] - x[*top]);
-    return x[*top] + log(sum);
-}
-
 /* Adds a token at position t; *kl is of its next one's distributions. */
 static pha_status add(pair *p, const float *x, const float *y, int32_t target, int32_t t, double *kl)
 {
     int32_t V = p->model->config.vocab_size, top[2];
-    double a = log_sum(x, V, &top[0]), b = log_sum(y, V, &top[1]);
+    double a = pha__log_sum(x, V, &top[0]), b = pha__log_sum(y, V, &top[1]);
     *kl = 0;
     for (int32_t v = 0; v < V; v++) *kl += exp(x[v] - a) * ((x[v] - a) - (y[v] - b));
     *kl = *kl > 0 ? *kl : isfinite(*kl) ? 0 : *kl; /* it is never below 0 but for rounding */

@@ -11,6 +11,16 @@
 #include "base/rng.h"
 #include "base/status.h"
 
+double pha__log_sum(const float *logits, int32_t n, int32_t *top)
+{
+    double sum = 0;
+    *top = 0;
+    for (int32_t i = 1; i < n; i++)
+        if (logits[i] > logits[*top]) *top = i;
+    for (int32_t i = 0; i < n; i++) sum += exp((double)logits[i] - logits[*top]);
+    return logits[*top] + log(sum);
+}
+
 pha_status pha__sample_check(const pha_sample_options *o)
 {
     if (!pha__in_range(o->temperature, 0, 1e6))

@@ -9,6 +9,9 @@ typedef struct pha__choice {
     int32_t id;
 } pha__choice;
 
+/* The logarithm of the sum of exponentials, in order of ids; *top: the first of the largest. */
+double pha__log_sum(const float *logits, int32_t n, int32_t *top);
+
 pha_status pha__sample_check(const pha_sample_options *o); /* ranges */
 
 /* pha_sample, of checked options; `work` has room for as many choices as there are ids. */

@@ -181,6 +181,44 @@ static void eviction(void **state)
     pha_model_close(m);
 }
 
+/* Reads texts of a page; how many of the last ones are still there. The first is asked for again and again, and stays;
+ * of the others those of long ago go in order. */
+static int read_short_texts(pha_session *s, int first)
+{
+    enum { TEXTS = 12 };
+    int32_t text[TEXTS][80];
+    for (int k = 0; k < TEXTS; k++) {
+        for (int i = 0; i < 80; i++) text[k][i] = (ids[i] + first + 5 * k) % V;
+        begin(s, text[k], 80, NULL);
+        OK(pha_session_read(s, text[k], 64));
+        assert_int_equal(begin(s, text[0], 80, NULL).tokens, 64);
+    }
+    int kept = 0;
+    for (int k = TEXTS - 1; k > 0 && begin(s, text[k], 80, NULL).tokens == 64; k--) kept++;
+    for (int k = TEXTS - 1 - kept; k > 0; k--) assert_int_equal(begin(s, text[k], 80, NULL).miss, PHA_MISS_EVICTED);
+    return kept;
+}
+
+static void the_oldest_goes(void **state)
+{
+    (void)state;
+    pha_model *m = open_model(&lab_variants[0]);
+    pha_engine_info info;
+    pha_engine *e = open_engine(m, 0);
+    pha_engine_get_info(e, &info);
+    pha_engine_close(e);
+    e = open_engine(m, info.session_bytes / N * 64 * 6); /* some five pages */
+    pha_session *s = open_session(e);
+    int kept = read_short_texts(s, 1);
+    assert_in_range(kept, 2, 9);
+    begin(s, ids, N, NULL);
+    OK(pha_session_read(s, ids, 256)); /* a page behind another goes first, and then that one */
+    assert_int_equal(read_short_texts(s, 2), kept);
+    pha_session_close(s);
+    pha_engine_close(e);
+    pha_model_close(m);
+}
+
 /* What a session does otherwise does not end up under a text that it is not. */
 static void other_ways(void **state)
 {
@@ -229,6 +267,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bits), cmocka_unit_test(reasons), cmocka_unit_test(eviction), cmocka_unit_test(other_ways),
+        cmocka_unit_test(the_oldest_goes),
     };
     return cmocka_run_group_tests(tests, setup, root_teardown);
 }

@@ -286,10 +286,11 @@ static bool make(Scheduler *s)
     s->sessions = calloc(n, sizeof(pha_session *));
     s->ids = calloc(n, sizeof *s->ids);
     s->choices = calloc(n, sizeof(Choice *));
+    s->drawing = calloc(n, sizeof(Choice *));
     s->draws = calloc(n, sizeof *s->draws);
     s->best = calloc(rows * k, sizeof *s->best);
     s->logits = malloc(rows * (size_t)s->server->info.vocab_size * sizeof *s->logits);
-    return s->slots && s->sessions && s->ids && s->choices && s->draws && s->best && s->logits;
+    return s->slots && s->sessions && s->ids && s->choices && s->drawing && s->draws && s->best && s->logits;
 }
 
 static void unmake(Scheduler *s)
@@ -300,6 +301,7 @@ static void unmake(Scheduler *s)
     free(s->sessions);
     free(s->ids);
     free(s->choices);
+    free(s->drawing);
     free(s->draws);
     free(s->best);
     free(s->logits);

@@ -31,10 +31,11 @@ struct Scheduler {
     Request *first, *last;       /* as they came */
     Slot *slots;
     int n_slots;
+    size_t n_readers;            /* of this turn: prompts that are read and not scored */
     double a_step, a_token;      /* seconds of the last step; of a token of a prompt, lately */
     pha_session **sessions;      /* (n_slots), and so the others */
     int32_t *ids;
-    Choice **choices;
+    Choice **choices, **drawing; /* of a step; of them, those whose next token is drawn */
     pha_draw *draws;
     pha_logprob *best;           /* (n_slots, 1 + the most) */
     float *logits;               /* (n_slots or SCORED, V) */
@@ -46,7 +47,7 @@ void choice_done(Scheduler *s, Choice *c);
 /* The client is told, and every choice of the request ends. */
 void request_fail(Scheduler *s, Request *r, const Fault *fault);
 
-/* turns.c: one step of all that decode, one part of a prompt. False: there was none to do. */
+/* turns.c: one step of all that decode or whose prompts end soon; one part of another prompt. False: there was none. */
 bool turn_step(Scheduler *s);
 bool turn_read(Scheduler *s, bool others);
 

@@ -1,4 +1,4 @@
-/* turns.c -- one step of all sequences that decode, one part of one prompt */
+/* turns.c -- one step of all sequences that decode, and of prompts that end soon; one part of one prompt */
 #include "serve/scheduler_impl.h"
 
 #include <string.h>
@@ -19,13 +19,34 @@ static double since(double *t)
 
 /* ---- a step ----------------------------------------------------------------------------------------------- */
 
-/* Those that decode, in order of slots; a stream whose reader is slow waits. */
-static size_t gather(Scheduler *s)
+static bool is_scored(const Choice *c) { return c->request->ask.echo && c->request->ask.logprobs >= 0; }
+
+static size_t count_readers(const Scheduler *s)
 {
     size_t n = 0;
     for (int i = 0; i < s->n_slots; i++) {
+        const Choice *c = s->slots[i].choice;
+        n += c && c->stage == CHOICE_READING && !is_scored(c);
+    }
+    return n;
+}
+
+/* Prompts are read one after another, in runs of their own, each of which reads all weights. Where more of them wait
+ * than one has tokens left, it comes to its end sooner, and all of them together, as rows of steps; the bits are the
+ * same. */
+static bool ends_soon(const Scheduler *s, const Choice *c)
+{
+    return c->stage == CHOICE_READING && !is_scored(c) && c->prompt->n - 1 - c->read < s->n_readers;
+}
+
+/* Those that take part in a step, in order of slots; a stream whose reader is slow waits. */
+static size_t gather(Scheduler *s)
+{
+    size_t n = 0;
+    s->n_readers = count_readers(s);
+    for (int i = 0; i < s->n_slots; i++) {
         Choice *c = s->slots[i].choice;
-        if (!c || c->stage != CHOICE_DECODING) continue;
+        if (!c || !(c->stage == CHOICE_DECODING || ends_soon(s, c))) continue;
         if (c->request->ask.stream && exchange_full(c->request->exchange)) continue;
         s->choices[n] = c, s->sessions[n] = c->session, s->ids[n] = c->ids[c->read];
         n++;
@@ -33,12 +54,12 @@ static size_t gather(Scheduler *s)
     return n;
 }
 
-static void prepare_draw(Scheduler *s, size_t i)
+/* Draw i is of this row of logits. */
+static void prepare_draw(Scheduler *s, const Choice *c, size_t row, size_t i)
 {
-    const Choice *c = s->choices[i];
     const Request *r = c->request;
     size_t V = (size_t)s->server->info.vocab_size, k = 1 + (size_t)s->server->limits.at[LIMIT_logprobs];
-    s->draws[i] = (pha_draw){.logits = s->logits + i * V,
+    s->draws[i] = (pha_draw){.logits = s->logits + row * V,
                              .n_logits = (int32_t)V,
                              .n_ids = s->server->tokens.n,
                              .options = &r->sample,
@@ -73,7 +94,7 @@ static void drew(Scheduler *s, Choice *c, const pha_draw *d)
 static void use(Scheduler *s, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        Choice *c = s->choices[i];
+        Choice *c = s->drawing[i];
         bool there = false; /* the request may have been freed with an earlier choice */
         for (int k = 0; k < s->n_slots; k++) there = there || s->slots[k].choice == c;
         if (!there) continue;
@@ -82,26 +103,45 @@ static void use(Scheduler *s, size_t n)
     }
 }
 
+/* Every row has been read. Of a prompt only the last token brings a draw. Returns the number of draws. */
+static size_t prepare_draws(Scheduler *s, size_t n)
+{
+    size_t n_draws = 0;
+    for (size_t i = 0; i < n; i++) {
+        Choice *c = s->choices[i];
+        c->read++;
+        if (c->stage == CHOICE_DECODING) {
+            prepare_draw(s, c, i, n_draws);
+            s->drawing[n_draws++] = c;
+            continue;
+        }
+        s->server->metrics.tokens_read++;
+        if (c->read + 1 == c->prompt->n) c->stage = CHOICE_DECODING;
+    }
+    return n_draws;
+}
+
 bool turn_step(Scheduler *s)
 {
     Server *server = s->server;
     double t = http_now();
-    size_t n = gather(s);
+    size_t n = gather(s), n_draws = 0;
     if (n == 0) return false;
     pha_status status = pha_engine_step(server->engine, s->sessions, s->ids, n, s->logits);
     if (!status) {
-        for (size_t i = 0; i < n; i++) s->choices[i]->read++, prepare_draw(s, i);
-        status = pha_engine_sample(server->engine, s->draws, n);
+        n_draws = prepare_draws(s, n);
+        status = pha_engine_sample(server->engine, s->draws, n_draws);
         if (status == PHA_NUMERIC || status == PHA_USAGE) status = PHA_OK; /* of one draw */
     }
     s->a_step = since(&t);
     server->metrics.steps++;
     metrics_seconds(&server->metrics.step, s->a_step);
     for (size_t i = 0; i < n; i++) s->choices[i]->request->tenant->used += s->a_step / (double)n;
-    if (!status) use(s, n);
-    for (int i = 0; i < s->n_slots && status; i++)
-        if (s->slots[i].choice && s->slots[i].choice->stage == CHOICE_DECODING)
-            fail_library(s, s->slots[i].choice->request, status);
+    if (!status) use(s, n_draws);
+    for (int i = 0; i < s->n_slots && status; i++) {
+        const Choice *c = s->slots[i].choice;
+        if (c && (c->stage == CHOICE_DECODING || ends_soon(s, c))) fail_library(s, c->request, status);
+    }
     return true;
 }
 
@@ -112,7 +152,7 @@ static Choice *next_reader(const Scheduler *s)
     Choice *best = NULL;
     for (int i = 0; i < s->n_slots; i++) {
         Choice *c = s->slots[i].choice;
-        if (!c || c->stage != CHOICE_READING) continue;
+        if (!c || c->stage != CHOICE_READING || ends_soon(s, c)) continue;
         double a = c->request->tenant->used, b = best ? best->request->tenant->used : 0;
         if (!best || a < b || (a == b && c->started < best->started)) best = c;
     }
@@ -145,8 +185,7 @@ bool turn_read(Scheduler *s, bool others)
 {
     Choice *c = next_reader(s);
     if (!c) return false;
-    const Ask *a = &c->request->ask;
-    bool scored = a->echo && a->logprobs >= 0;
+    bool scored = is_scored(c);
     size_t n = part(s, c, others);
     if (scored && n > SCORED) n = SCORED;
     double t = http_now();

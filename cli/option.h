@@ -85,6 +85,13 @@ typedef struct Option {
       .choices = "stored|fp32|bf16|fp16|q8|q4", .base = PHA_WEIGHTS_DEFAULT, .fallback = "stored",          \
       .also = "quantize,quantise,bits", .help = "format of the matrices while it runs (arithmetic is fp32)" }
 
+#define OPTION_STATE_DISK(type, folder, budget)                                                             \
+    { .name = "state-disk", .kind = OPTION_PATH, FIELD(type, folder), .arg = "DIR",                         \
+      .also = "cache-dir,prompt-cache-dir,slot-save-path",                                                  \
+      .help = "folder for texts that were read, for later runs of this model" },                            \
+    { .name = "state-disk-budget", .kind = OPTION_INT, FIELD(type, budget), .arg = "MB",                    \
+      .fallback = "10000", .low = 1, .high = 1e9, .help = "what that folder may hold" }
+
 struct Call;
 
 typedef struct Command {

@@ -416,6 +416,18 @@ static void test_an_older_checkpoint(void **state)
     pha_set_log(NULL, NULL);
     tells("rules = 1 and goes on with 2; from here it is another run");
     tells_not("data");
+    json_t *as_it_was = json_object_get(identity, "config"); /* of a build with fewer keys */
+    assert_int_equal(json_object_del(as_it_was, "gss_state") | json_object_del(as_it_was, "rope"), 0);
+    OK(pha__json_save(json, path));
+    OK(pha_trainer_load(t, in_root("older")));
+    json_object_set_new(as_it_was, "gss_filter", json_string("none")); /* which key it is */
+    OK(pha__json_save(json, path));
+    FAILS(BAD_INPUT, "another 'gss_filter' (none, now silu)", pha_trainer_load(t, in_root("older")));
+    json_object_set_new(as_it_was, "gss_filter", json_string("silu"));
+    json_object_set_new(as_it_was, "later", json_integer(3)); /* of a build with more */
+    OK(pha__json_save(json, path));
+    FAILS(BAD_INPUT, "another '", pha_trainer_load(t, in_root("older")));
+    json_object_del(as_it_was, "later");
     assert_int_equal(json_object_del(identity, "tokens"), 0); /* which they all have */
     OK(pha__json_save(json, path));
     FAILS(BAD_INPUT, "tokens", pha_trainer_load(t, in_root("older")));

@@ -259,7 +259,7 @@ static void half_cache(void **state)
                 go_back_and_on(&t, s, 299), go_back_and_on(&t, s, 20), go_back_and_on(&t, other, 255);
                 pha_session_close(other);
                 OK(pha_session_open(&other, t.model, &(pha_session_options){.max_context = N}));
-                FAILS(BAD_INPUT, "cache of another precision", pha_session_load(other, in_root("half")));
+                FAILS(BAD_INPUT, "of another precision", pha_session_load(other, in_root("half")));
                 pha_session_close(other);
             }
             pha_session_close(s);

@@ -233,6 +233,8 @@ PHA_API const pha_tokenizer *pha_model_tokenizer(const pha_model *model);
  * engine may come from several threads; their runs take turns. */
 typedef struct pha_engine pha_engine;
 
+typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
+
 /* How the matrices of a model are stored while it runs. What is no matrix (gains, biases, rates, mixing, scales) stays
  * fp32, and so do all sums; a format changes the numbers of the weights and nothing else. */
 typedef enum pha_weights {
@@ -257,6 +259,7 @@ typedef struct pha_engine_options {
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
     pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
     uint64_t state_ram;  /* bytes of memory for texts that have been read, for pha_session_begin; 0: none */
+    pha_precision cache; /* of keys and values of attention [fp32]; other devices than processors: fp32 */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -285,6 +288,7 @@ typedef struct pha_session_options {
     int32_t chunk;
     int threads;
     pha_weights weights;
+    pha_precision cache;
 } pha_session_options;
 
 /* A session with an engine of its own. The model must outlive it. */
@@ -433,7 +437,6 @@ typedef enum pha_schedule {
     PHA_SCHEDULE_PLATEAU
 } pha_schedule;
 typedef enum pha_optimizer { PHA_OPTIMIZER_DEFAULT, PHA_OPTIMIZER_ADAMW, PHA_OPTIMIZER_MUON } pha_optimizer;
-typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* Numbers: 0 means the default in brackets; where 0 is meaningful, a negative number switches off. pha_train.def has a
  * row for each option, with its range and with what another value means to a run that is resumed. */
@@ -790,6 +793,7 @@ typedef struct pha_bench_options {
     int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
     pha_weights weights;    /* of prefill and decode */
+    pha_precision cache;    /* of decode and prefill [fp32] */
     bool json;
     int threads; /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

@@ -234,6 +234,7 @@ static const Option table[] = {
     {.name = "chunk", .kind = OPTION_INT, FIELD(Options, session.chunk), .fallback = "256", .low = 1, .high = 65536,
      .help = "tokens per run while the prompt is read"},
     OPTION_WEIGHTS(Options, session.weights),
+    OPTION_CACHE(Options, session.cache),
     OPTION_THREADS(Options, session.threads),
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),

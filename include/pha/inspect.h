@@ -37,6 +37,7 @@ typedef struct pha_bench_options {
     int32_t batch, repeats; /* 0: 1, 5 */
     pha_precision precision;
     pha_weights weights;    /* of prefill and decode */
+    pha_precision cache;    /* of decode and prefill [fp32] */
     bool json;
     int threads; /* 0: PHA_THREADS or all processors */
     pha_progress_fn *progress;

@@ -37,7 +37,7 @@ PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const
 typedef enum pha_export_format { PHA_EXPORT_GPT2 } pha_export_format;
 PHA_API pha_status pha_model_export(const char *folder, pha_export_format format, const char *out_folder);
 
-/* What training and evaluation compute with: working copies of the weights and activations. */
+/* Of working copies of the weights and activations in training and evaluation, and of the caches of sessions. */
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* How the matrices of a model are stored while it runs. What is no matrix (gains, biases, rates, mixing, scales) stays

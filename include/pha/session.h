@@ -25,6 +25,7 @@ typedef struct pha_engine_options {
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
     pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
     uint64_t state_ram;  /* bytes of memory for texts that have been read, for pha_session_begin; 0: none */
+    pha_precision cache; /* of keys and values of attention [fp32]; other devices than processors: fp32 */
 } pha_engine_options;
 
 /* The model must outlive it. NO_DEVICE: there is no such device. */
@@ -53,6 +54,7 @@ typedef struct pha_session_options {
     int32_t chunk;
     int threads;
     pha_weights weights;
+    pha_precision cache;
 } pha_session_options;
 
 /* A session with an engine of its own. The model must outlive it. */

@@ -23,7 +23,8 @@ static pha_status record(pha_engine *e, pha__reading which)
     pha__program_options o = {.B = which == PHA__STEP ? e->batch : 1,
                               .T = lengths[which],
                               .max_context = e->max_context,
-                              .dtype = PHA__F32};
+                              .dtype = PHA__F32,
+                              .cache = e->cache};
     TRY(pha__record(&e->program[which], &e->model->config, &o, heads[which]));
     if (e->state.part && e->program[which]->state != e->state.bytes)
         FAIL(FAILED, "the programs of an engine disagree on the state: %zu and %zu bytes", e->state.bytes,
@@ -43,6 +44,8 @@ pha_status pha__engine_reading(pha_engine *e, pha__reading which)
 static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
 {
     TRY(pha__device_open(&e->device, o->device, o->threads));
+    if (e->cache != PHA__F32 && e->device->backend->matrices != PHA__F32_PANEL)
+        FAIL(NO_DEVICE, "%s: keeps keys and values in fp32 only", e->device->backend->name);
     TRY(pha__model_verify(e->model));
     TRY(pha__model_fingerprint(&e->fingerprint, e->model));
     TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32,
@@ -69,6 +72,7 @@ static pha_status check_options(const pha_engine_options *o)
     if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
     TRY(pha__weights_check(o->weights));
     if (o->state_ram > (uint64_t)1 << 48) FAIL(USAGE, "state_ram is %" PRIu64 ", beyond 2^48", o->state_ram);
+    if ((int)o->cache < 0 || o->cache > PHA_BF16) FAIL(USAGE, "there is no precision %d", o->cache);
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;
 }
@@ -84,7 +88,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
     pha_engine *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     pthread_mutex_init(&e->lock, NULL);
-    e->model = model, e->users = 1;
+    e->model = model, e->users = 1, e->cache = o->cache == PHA_BF16 ? PHA__BF16 : PHA__F32;
     e->longest = pha__longest_text(model->names);
     e->max_context = within(o->max_context ? o->max_context : 4096, e->longest);
     e->chunk = (int32_t)within(o->chunk ? o->chunk : 256, e->longest);

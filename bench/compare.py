@@ -26,7 +26,9 @@ def cells(a):
     for w in FORMATS:
         yield f"prompt of 512, {w}", prompt + ["--context", "512", "--weights", w], a.threads
     for context in a.contexts.split(","):
-        yield f"decode behind {context}, bf16", decode + ["--context", context, "--weights", "bf16"], a.threads
+        for cache in ["fp32", "bf16"]:
+            yield (f"decode behind {context}, bf16, cache of {cache}",
+                   decode + ["--context", context, "--weights", "bf16", "--cache", cache], a.threads)
     for w in ["fp32", "bf16", "q8"]:
         yield f"decode, {w}, 16 at once", decode + ["--context", "64", "--weights", w, "--batch", "16"], a.threads
     for w in ["fp32", "bf16", "q8"]:

@@ -45,6 +45,7 @@ static const Option table[] = {
      .also = "repeat,runs", .help = "timed runs; the median is printed"},
     OPTION_PRECISION(Options, o.precision),
     OPTION_WEIGHTS(Options, o.weights),
+    OPTION_CACHE(Options, o.cache),
     OPTION_THREADS(Options, o.threads),
     OPTION_JSON(Options, o.json),
     OPTION_QUIET(Options, quiet),

@@ -182,7 +182,7 @@ static pha_status open_with_texts(const Options *a, const pha_model *model, pha_
 {
     pha_engine *engine;
     pha_engine_options o = {.max_context = a->session.max_context, .chunk = a->session.chunk, .batch = 1,
-                            .threads = a->session.threads, .weights = a->session.weights,
+                            .threads = a->session.threads, .weights = a->session.weights, .cache = a->session.cache,
                             .state_ram = room_for_texts(-1), .state_disk = a->state_disk,
                             .state_disk_bytes = (uint64_t)a->state_disk_budget * 1000000};
     pha_status status = pha_engine_open(&engine, model, &o);
@@ -259,6 +259,7 @@ static const Option table[] = {
      .help = "tokens per run while the prompt is read"},
     OPTION_STATE_DISK(Options, state_disk, state_disk_budget),
     OPTION_WEIGHTS(Options, session.weights),
+    OPTION_CACHE(Options, session.cache),
     OPTION_THREADS(Options, session.threads),
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),

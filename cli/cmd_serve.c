@@ -48,6 +48,7 @@ static const Option table[] = {
     {.name = "device", .kind = OPTION_STRING, FIELD(ServeOptions, engine.device), .shown = "cpu",
      .help = "where to compute: cpu, cuda"},
     OPTION_WEIGHTS(ServeOptions, engine.weights),
+    OPTION_CACHE(ServeOptions, engine.cache),
     OPTION_THREADS(ServeOptions, engine.threads),
 
     {.group = "What is said", .name = "log-json", .kind = OPTION_FLAG, FIELD(ServeOptions, log_json),

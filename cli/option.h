@@ -84,6 +84,9 @@ typedef struct Option {
     { .name = "weights", .kind = OPTION_ENUM, FIELD(type, member),                                          \
       .choices = "stored|fp32|bf16|fp16|q8|q4", .base = PHA_WEIGHTS_DEFAULT, .fallback = "stored",          \
       .also = "quantize,quantise,bits", .help = "format of the matrices while it runs (arithmetic is fp32)" }
+#define OPTION_CACHE(type, member)                                                                          \
+    { .name = "cache", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32,  \
+      .fallback = "fp32", .also = "kv-cache,cache-type,kv-cache-dtype", .help = "format of keys and values" }
 
 #define OPTION_STATE_DISK(type, folder, budget)                                                             \
     { .name = "state-disk", .kind = OPTION_PATH, FIELD(type, folder), .arg = "DIR",                         \

@@ -376,6 +376,30 @@ json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules
     return object;
 }
 
+pha_status pha__config_renew(json_t **out, const json_t *object, const char *where, const pha__config_rules *rules)
+{
+    pha__config c;
+    TRY(pha__config_parse(&c, object, where, rules));
+    if (!(*out = pha__config_to_json(&c, rules))) FAIL(NO_MEMORY, "%s: no memory for its configuration", where);
+    return PHA_OK;
+}
+
+/* A key of one that the other has not, or has with another value. */
+static const char *missed(const json_t *one, const json_t *other)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)one, key, value)
+        if (!json_equal(value, json_object_get(other, key))) return key;
+    return NULL;
+}
+
+const char *pha__config_difference(const json_t *one, const json_t *other)
+{
+    const char *key = missed(one, other);
+    return key ? key : missed(other, one);
+}
+
 pha_status pha__config_save(const pha__config *c, const char *path, const pha__config_rules *rules)
 {
     if (!rules->keys(c->arch)) FAIL(FAILED, "%s: cannot write the configuration of arch '%s'", path, c->arch);

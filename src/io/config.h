@@ -25,6 +25,10 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
 /* All keys that the architecture uses with these branches, so that a later change of a default changes no model. NULL:
  * out of memory or an unknown architecture; json_decref the result. */
 json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules);
+/* What a configuration of any build means, as this one writes it: keys that came later have their defaults. */
+pha_status pha__config_renew(json_t **out, const json_t *object, const char *where, const pha__config_rules *rules);
+/* A key that only one of them has, or both with different values; NULL: none. It is theirs. */
+const char *pha__config_difference(const json_t *one, const json_t *other);
 /* As pha__config_to_json, with another width and number of layers (0: as it is), and all that goes with them
  * (config_resize.c). What comes of it is to be parsed: not every width fits every architecture. */
 json_t *pha__config_resized(const pha__config *c, const pha__config_rules *rules, int32_t d_model, int32_t n_layer);

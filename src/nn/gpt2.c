@@ -59,7 +59,8 @@ static Var softmax_heads(Params p, Heads h, int32_t window, const pha__config *c
 {
     int32_t dh = c->d_model / c->n_head;
     pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, window, (float)(1 / sqrt(dh)), c->local,
-                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE)};
+                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE),
+                                p.program->options.cache};
     return pha__apply(p, "heads", &pha__op_attention, ((Var[]){h.q, h.k, h.v}), 3, &attr, sizeof attr);
 }
 

@@ -53,7 +53,8 @@ Var pha__gqa(Params p, const char *name, Var x, const pha__config *c, int layer)
 
     float scale = c->qk == PHA__QK_COSINE ? 1.0f : (float)(1.0 / sqrt(dh));
     pha__attention_attr attr = {c->n_head, c->n_kv_head, dh, c->window[layer], scale, c->local,
-                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE)};
+                                (float)c->attn_dropout, dropout_site(p, ATTN_SITE),
+                                p.program->options.cache};
     Var o = pha__apply(p, "heads", &pha__op_attention, ((Var[]){q, k, v}), 3, &attr, sizeof attr); /* (B, T, Hq dh) */
     Var z = linear(p, "out", o, c->d_model, pha__init_xavier(pha__beta(c)));              /* (B, T, D) */
     pha__watch_rms(p, name, z);

@@ -98,6 +98,7 @@ typedef struct pha__program_options {
     int B, T;            /* largest run */
     int64_t max_context; /* of a session, for the state; 0: no state (training from zero states) */
     pha__dtype dtype;    /* of activations and matrices */
+    pha__dtype cache;    /* of keys and values in sessions: f32, or bf16 */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
     unsigned unfused;    /* rules to leave out, a mask; also PHA_UNFUSED=scan,mix or =all */

@@ -28,15 +28,15 @@ pha_status pha__config_rope(pha__config *c, double theta, const char *of)
     return PHA_OK;
 }
 
-/* As this build reads it: keys that it did not have then have their defaults. */
-static pha_status read_written(pha__config *out, const pha_model *m, const char *text)
+/* As this build reads it. */
+static pha_status read_written(json_t **out, const pha_model *m, const char *text)
 {
     json_t *json;
     pha__config_rules rules = pha__rules();
     char where[256];
     pha__print(where, sizeof where, "%s: metadata 'config'", pha__safetensors_path(m->file));
     TRY(pha__json_parse(&json, text, strlen(text), where));
-    pha_status status = pha__config_parse(out, json, where, &rules);
+    pha_status status = pha__config_renew(out, json, where, &rules);
     json_decref(json);
     return status;
 }
@@ -51,21 +51,10 @@ static pha_status edited(bool *yes, const char *path)
     return PHA_OK;
 }
 
-/* A key of one that the other has not, or has with another value; NULL: none. */
-static const char *difference(const json_t *one, const json_t *other)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)one, key, value)
-        if (!json_equal(value, json_object_get(other, key))) return key;
-    return NULL;
-}
-
 static pha_status compare(const pha_model *m, const json_t *written, const json_t *now, const char *path)
 {
-    if (!written || !now) FAIL(NO_MEMORY, "%s: no memory to compare it with its weights", path);
-    const char *key = difference(written, now);
-    if (!key) key = difference(now, written);
+    if (!now) FAIL(NO_MEMORY, "%s: no memory to compare it with its weights", path);
+    const char *key = pha__config_difference(written, now);
     bool meant = false;
     if (key) TRY(edited(&meant, path));
     if (!key || meant) return PHA_OK;
@@ -77,13 +66,13 @@ static pha_status compare(const pha_model *m, const json_t *written, const json_
 pha_status pha__model_check_config(const pha_model *m, const char *path)
 {
     const char *text = pha__safetensors_metadata(m->file, "config");
-    pha__config written;
+    json_t *written;
     pha__config_rules rules = pha__rules();
     if (!text) return PHA_OK;
     TRY(read_written(&written, m, text));
-    json_t *a = pha__config_to_json(&written, &rules), *b = pha__config_to_json(&m->config, &rules);
-    pha_status status = compare(m, a, b, path);
-    json_decref(a);
-    json_decref(b);
+    json_t *now = pha__config_to_json(&m->config, &rules);
+    pha_status status = compare(m, written, now, path);
+    json_decref(written);
+    json_decref(now);
     return status;
 }

@@ -342,7 +342,7 @@ static void check_case(const pha__op_test *test, const pha__op_case *c, const ph
 static void check_cases(const pha__op_test *test, const pha__kernel *kernel)
 {
     for (int i = 0; i < test->n_case; i++) {
-        if (test->cases[i].big && on_card()) continue;
+        if ((test->cases[i].big || test->cases[i].cpu_only) && on_card()) continue;
         check_case(test, &test->cases[i], kernel, PHA__F32);
         check_case(test, &test->cases[i], kernel, PHA__BF16);
     }

@@ -72,6 +72,7 @@ typedef struct pha__op_case {
     bool dropout;           /* with the rate and site of attr */
     int max_context;        /* ops with state: tokens a session may have, 0: T */
     bool forward_only;      /* attr is that of a program without gradients */
+    bool cpu_only;          /* kernels of a GPU refuse attr */
     bool differences;       /* small enough to check the reference by central differences */
     bool big;               /* against the reference, by threads and by cuts only, not the other contract checks */
     pha__limits out, grad[PHA__MAX_IN]; /* replace those of the test if not all zero */

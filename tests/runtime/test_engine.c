@@ -62,11 +62,13 @@ typedef struct text {
 } text;
 
 static pha_weights weights; /* of the engines that are opened */
+static pha_precision cache;
 
 static pha_engine *open_engine(const pha_model *m, int32_t chunk, int32_t batch, int threads)
 {
     pha_engine *e;
-    pha_engine_options o = {.max_context = N, .chunk = chunk, .batch = batch, .threads = threads, .weights = weights};
+    pha_engine_options o = {.max_context = N, .chunk = chunk, .batch = batch, .threads = threads, .weights = weights,
+                            .cache = cache};
     OK(pha_engine_open(&e, m, &o));
     return e;
 }
@@ -195,6 +197,17 @@ static void one_text_one_result(void **state)
     }
 }
 
+/* Back to a place and on from there. */
+static void go_back_and_on(const text *t, pha_session *s, int at)
+{
+    const float *logits;
+    OK(pha_session_rewind(s, at));
+    OK(pha_session_feed(s, t->ids + at, 1, &logits));
+    same(t, logits, at, "back to", at);
+    OK(pha_session_feed(s, t->ids + at + 1, 43, &logits));
+    same(t, logits, at + 43, "on from", at);
+}
+
 /* The same over weights of every format; which are not the same text. */
 static void every_format(void **state)
 {
@@ -218,6 +231,46 @@ static void every_format(void **state)
         free(before);
     }
     weights = PHA_WEIGHTS_DEFAULT;
+}
+
+/* The same with a cache of 16 bits: half the bytes, and another text. */
+static void half_cache(void **state)
+{
+    (void)state;
+    static const char *const some[] = {"default", "window 7", "gpt2, local", "attention, local 100"};
+    for (int i = 0; i < 4; i++) {
+        size_t bytes[2];
+        float *before = malloc(sizeof *before * N * V);
+        for (int k = 0; k < 2; k++) {
+            text t;
+            cache = k ? PHA_BF16 : PHA_FP32;
+            open_text(&t, some[i]);
+            pha_session *s = open_session(t.engine), *other;
+            bytes[k] = pha_session_state_bytes(s);
+            assert_true(k == 0 || memcmp(before, t.want, sizeof *before * N * V));
+            memcpy(before, t.want, sizeof *before * N * V);
+            if (k) {
+                check_chunks(&t);
+                check_cuts(&t, 23);
+                check_score(&t);
+                check_steps(&t, 17);
+                OK(pha_session_feed(s, t.ids, 300, NULL));
+                OK(pha_session_save(s, in_root("half")));
+                other = open_session(t.engine);
+                OK(pha_session_load(other, in_root("half")));
+                go_back_and_on(&t, s, 299), go_back_and_on(&t, s, 20), go_back_and_on(&t, other, 255);
+                pha_session_close(other);
+                OK(pha_session_open(&other, t.model, &(pha_session_options){.max_context = N}));
+                FAILS(BAD_INPUT, "of another precision", pha_session_load(other, in_root("half")));
+                pha_session_close(other);
+            }
+            pha_session_close(s);
+            close_text(&t);
+        }
+        assert_true(bytes[1] < bytes[0]);
+        free(before);
+    }
+    cache = PHA_PRECISION_DEFAULT;
 }
 
 /* A state belongs to the weights that it was made with. */
@@ -486,7 +539,7 @@ int main(void)
     const char *isa = getenv("PHA_ISA");
     if (isa && *isa && strcmp(isa, pha_isa())) return 77; /* skipped: not one of this processor */
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_text_one_result), cmocka_unit_test(every_format),
+        cmocka_unit_test(one_text_one_result), cmocka_unit_test(every_format), cmocka_unit_test(half_cache),
         cmocka_unit_test(state_of_other_weights), cmocka_unit_test(back), cmocka_unit_test(back_from_a_file),
         cmocka_unit_test(many), cmocka_unit_test(wrong_steps), cmocka_unit_test(other_weights), cmocka_unit_test(stop),
     };

@@ -61,6 +61,27 @@ static void known_again(void **state)
     json_decref(third);
 }
 
+/* Also where an earlier build wrote them, whose configurations had fewer keys. */
+static void known_from_before(void **state)
+{
+    (void)state;
+    const char *models[] = {feed_forward()}, *out = in_root("before");
+    char path[420];
+    json_t *file, *cell;
+    size_t i;
+    pha_lab_options o = sweep(models, out);
+    json_decref(cells_of(&o));
+    snprintf(path, sizeof path, "%s/lab.json", out);
+    OK(pha__json_load(&file, path, 1 << 20));
+    json_array_foreach(json_object_get(file, "cells"), i, cell)
+        assert_int_equal(json_object_del(json_object_get(json_object_get(cell, "setting"), "config"), "residual"), 0);
+    OK(pha__json_save(file, path));
+    json_decref(file);
+    trained = 0;
+    json_decref(cells_of(&o));
+    assert_int_equal(trained, 0);
+}
+
 /* Whatever a result depends on makes another cell; what it does not depend on does not. */
 static void settings(void **state)
 {
@@ -303,7 +324,8 @@ static void no_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(known_again), cmocka_unit_test(settings), cmocka_unit_test(content_counts),
+        cmocka_unit_test(known_again),
+        cmocka_unit_test(known_from_before), cmocka_unit_test(settings), cmocka_unit_test(content_counts),
         cmocka_unit_test(stopped),
         cmocka_unit_test(damaged),     cmocka_unit_test(locked),         cmocka_unit_test(shown),
         cmocka_unit_test(left_out),    cmocka_unit_test(impossible),     cmocka_unit_test(no_memory),

@@ -23,7 +23,7 @@ static void same_logits(const float *a, const float *b) { assert_memory_equal(a,
 static pha_session *open_session(const pha_model *m, int64_t max_context, int chunk, int threads)
 {
     pha_session *s;
-    OK(pha_session_open(&s, m, &(pha_session_options){max_context, chunk, threads, PHA_WEIGHTS_DEFAULT}));
+    OK(pha_session_open(&s, m, &(pha_session_options){.max_context = max_context, .chunk = chunk, .threads = threads}));
     return s;
 }
 

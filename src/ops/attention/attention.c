@@ -35,7 +35,7 @@ static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     const pha__attention_attr *c = s->attr;
     return (pha__state_layout){.fixed = PHA__ATTENTION_HEADER,
-                               .token = (size_t)c->head_width * sizeof(float),
+                               .token = (size_t)c->head_width * pha__dtype_size(c->cache),
                                .lanes = 2 * c->n_kv_head,
                                .capacity = pha__attention_capacity(c, max_context)};
 }

@@ -22,10 +22,12 @@ typedef struct pha__attention_attr {
     int32_t local;  /* 0: no chunks; not with a window */
     float dropout;
     uint32_t site;  /* of the masks */
+    pha__dtype cache; /* of keys and values in sessions: f32; or bf16, and then all of them are rounded, also those of
+                         the run itself, so that a text has the same bits however it is cut. Only forward */
 } pha__attention_attr;
 
 /* The state: an int64 count of the tokens seen, then, PHA__ATTENTION_HEADER bytes from the start, a ring of keys and a
- * ring of values, each (n_kv_head, capacity, head_width) fp32; token i lies at i mod capacity. */
+ * ring of values, each (n_kv_head, capacity, head_width) in the format `cache`; token i lies at i mod capacity. */
 #define PHA__ATTENTION_HEADER 64
 
 /* The most keys that a token sees; 0: all before it. */

@@ -194,18 +194,17 @@ static void merge_forward(const pha__args *a, int64_t task, void *scratch)
 }
 
 /* The new keys and values go to the ring when everybody has read it. */
-static void remember(const pha__args *a, int b)
+static void remember(const pha__args *a, int b, float *scratch)
 {
     const pha__attention_attr *c = a->attr;
     pha__sequence tokens = pha__sequence_of(a, b);
     int64_t capacity = capacity_of(a), count = *count_of(a, b), dh = c->head_width;
     for (int w = 0; w < 2; w++)
         for (int h = 0; h < c->n_kv_head; h++) {
-            float *ring = ring_of(a, b, w, h);
+            pha__view ring = {ring_of(a, b, w, h), dh, 0, c->head_width, c->cache};
             for (int64_t t = most(0, tokens.n - capacity); t < tokens.n; t++) {
-                float *dst = ring + (count + t) % capacity * dh;
-                const float *p = pha__row_in(&a->in[1 + w], tokens.row + t, h * dh, dh, dst);
-                if (p != dst) memcpy(dst, p, (size_t)dh * 4);
+                const float *p = pha__row_in(&a->in[1 + w], tokens.row + t, h * dh, dh, scratch);
+                pha__row_grad(&ring, (count + t) % capacity, 0, dh, p, false);
             }
         }
     *count_of(a, b) = count + tokens.n;
@@ -216,7 +215,7 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
     for (int64_t i = begin; i < end; i++)
         if (phase == 0) (is_short(a) ? segment_forward : block_forward)(a, i, scratch);
         else if (phase == 1 && is_short(a)) merge_forward(a, i, scratch);
-        else remember(a, (int)i);
+        else remember(a, (int)i, scratch);
 }
 
 /* ---- the kernel -------------------------------------------------------------------------------------- */

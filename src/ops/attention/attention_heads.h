@@ -20,7 +20,8 @@ typedef struct heads { /* one kv head of one sequence and the query heads that r
     int64_t rows;           /* tokens * group */
     int64_t window, local;  /* local 0: a window, which may be endless */
     int64_t count, cached, capacity;
-    const float *ring[2];   /* keys, values (capacity, dh) */
+    const void *ring[2];    /* keys, values (capacity, dh) */
+    bool half;              /* in bf16, and so is what will go there */
     bool drop;              /* dropout is on; then there is no ring */
 } heads;
 
@@ -49,11 +50,11 @@ static inline int64_t capacity_of(const pha__args *a)
 
 /* A slot's count; the ring of keys (w = 0) or values (w = 1) of kv head h. */
 static inline int64_t *count_of(const pha__args *a, int b) { return pha__slot(a, b); }
-static inline float *ring_of(const pha__args *a, int b, int w, int h)
+static inline void *ring_of(const pha__args *a, int b, int w, int h)
 {
     const pha__attention_attr *c = a->attr;
-    float *ring = (float *)((char *)pha__slot(a, b) + PHA__ATTENTION_HEADER);
-    return ring + ((int64_t)w * c->n_kv_head + h) * capacity_of(a) * c->head_width;
+    int64_t at = ((int64_t)w * c->n_kv_head + h) * capacity_of(a) * c->head_width;
+    return (char *)pha__slot(a, b) + PHA__ATTENTION_HEADER + (size_t)at * pha__dtype_size(c->cache);
 }
 
 /* Token and query head of row n. */
@@ -87,7 +88,7 @@ heads heads_of(const pha__args *a, int64_t index); /* of groups(a) */
 
 /* Rows [n, n+count) of a value with n_head heads, dense, times a factor. */
 void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *dst, float factor);
-/* Keys (w = 0) or values (w = 1) [s, s+count): dense in buffer, or where they lie in the ring. */
+/* Keys (w = 0) or values (w = 1) [s, s+count): dense in buffer, or where they lie in a ring of fp32. */
 const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffer);
 /* (dh, lanes) from `count` dense rows; the lanes that are missing become zeros. */
 void to_lanes(float *dst, const float *rows, int lanes, int count, int dh);

@@ -23,7 +23,7 @@ heads heads_of(const pha__args *a, int64_t index)
     x.dh = c->head_width, x.group = group_of(a), x.tokens = pha__sequence_of(a, x.b);
     x.rows = x.tokens.n * x.group;
     x.window = c->window ? c->window : INT32_MAX, x.local = c->local;
-    x.drop = pha__dropout_on(a->run, c->dropout);
+    x.drop = pha__dropout_on(a->run, c->dropout), x.half = c->cache == PHA__BF16;
     if (a->state) {
         x.count = *count_of(a, x.b), x.capacity = capacity_of(a);
         x.cached = x.count < x.capacity ? x.count : x.capacity;
@@ -40,19 +40,37 @@ void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *
     }
 }
 
+/* n numbers of bf16. */
+static void widen(float *to, const uint16_t *from, int64_t n)
+{
+    int64_t i = 0;
+    for (; i + VF <= n; i += VF) vf_store(to + i, vf_load_bf16(from + i));
+    for (; i < n; i++) to[i] = bf16_to_f32(from[i]);
+}
+
+/* Key s < 0 and those behind it, as far as they lie one after the other in the ring; returns their number. */
+static int load_cached(const heads *x, int w, int64_t s, int count, float *to)
+{
+    int64_t at = (x->count + s) % x->capacity, n = least(count, least(-s, x->capacity - at));
+    if (x->half) widen(to, (const uint16_t *)x->ring[w] + at * x->dh, n * x->dh);
+    else memcpy(to, (const float *)x->ring[w] + at * x->dh, (size_t)(n * x->dh) * sizeof *to);
+    return (int)n;
+}
+
 const float *load_keys(const heads *x, int w, int64_t s, int count, float *buffer)
 {
     int dh = x->dh, i = 0;
-    if (s < 0) {
+    if (s < 0 && !x->half) {
         int64_t at = (x->count + s) % x->capacity;
-        if (s + count <= 0 && at + count <= x->capacity) return x->ring[w] + at * dh;
-        for (; i < count && s + i < 0; i++)
-            memcpy(buffer + (int64_t)i * dh, x->ring[w] + (x->count + s + i) % x->capacity * dh, (size_t)dh * 4);
+        if (s + count <= 0 && at + count <= x->capacity) return (const float *)x->ring[w] + at * dh;
     }
+    while (i < count && s + i < 0) i += load_cached(x, w, s + i, count - i, buffer + (int64_t)i * dh);
     for (; i < count; i++) {
         float *dst = buffer + (int64_t)i * dh;
         const float *p = pha__row_in(&x->a->in[1 + w], x->tokens.row + s + i, (int64_t)x->h * dh, dh, dst);
         if (p != dst) memcpy(dst, p, (size_t)dh * 4);
+        if (x->half) /* as it will come from the ring */
+            for (int d = 0; d < dh; d++) dst[d] = bf16_to_f32(f32_to_bf16(dst[d]));
     }
     return buffer;
 }

@@ -8,6 +8,12 @@
 #include "ops/attention/attention.h"
 #include "ops/harness.h"
 
+/* What a cache holds of a key or value. */
+static double held(const pha__attention_attr *c, double x)
+{
+    return c->cache == PHA__BF16 ? bf16_to_f32(f32_to_bf16((float)x)) : x;
+}
+
 /* Weights p (t + 1 numbers) of query row t of sequence b, head i; s0 is the first key in sight. */
 static int weights(const pha__op_reference *r, int b, int t, int i, double *p, double *lse)
 {
@@ -20,7 +26,7 @@ static int weights(const pha__op_reference *r, int b, int t, int i, double *p, d
         const double *q = r->in[0] + ((int64_t)b * r->T + t) * r->width[0] + i * dh;
         const double *k = r->in[1] + ((int64_t)b * r->T + s) * r->width[1] + h * dh;
         p[s] = 0;
-        for (int d = 0; d < dh; d++) p[s] += q[d] * k[d];
+        for (int d = 0; d < dh; d++) p[s] += q[d] * held(c, k[d]);
         p[s] *= c->scale;
         if (p[s] > top) top = p[s];
     }
@@ -56,7 +62,7 @@ static void forward(pha__op_reference *r)
                     const double *v =
                         r->in[2] + ((int64_t)b * r->T + s) * r->width[2] + i * c->n_kv_head / c->n_head * dh;
                     double w = p[s] * mask(r, b, t, i, s);
-                    for (int d = 0; d < dh; d++) o[d] += w * v[d];
+                    for (int d = 0; d < dh; d++) o[d] += w * held(c, v[d]);
                 }
             }
     free(p);
@@ -137,6 +143,10 @@ static void zero_rows(float *x, int rows, int width, pha__random *r)
 #define DROP(n, b, t, hq, hkv, dh, w, l, rate)                                                                         \
     .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, 0.3f, .local = l, .dropout = rate, .site = 15),            \
     .in = IN(hq, hkv, dh), .dropout = true, .grad = {GRADIENT_DROP, GRADIENT_DROP, GRADIENT}
+/* with a cache of bf16 */
+#define HALF(n, b, t, hq, hkv, dh, w, l, s)                                                                            \
+    .name = n, .B = b, .T = t, .attr = ATTR(hq, hkv, dh, w, s, .local = l, .cache = PHA__BF16),                        \
+    .in = IN(hq, hkv, dh), .forward_only = true, .cpu_only = true
 #define LIMIT {.e2 = 5e-6, .emax = 1e-4, .bf16_e2 = 1e-2, .bf16_emax = 2e-1}
 #define LIMIT_100 {.e2 = 2e-5, .emax = 3e-4, .bf16_e2 = 3e-2, .bf16_emax = 4e-1}
 /* floor: with one key in sight the gradients of q and k are zero */
@@ -184,6 +194,12 @@ static const pha__op_case cases[] = {
     {DROP("dropout, window 7", 1, 150, 4, 2, 16, 7, 0, 0.2f)},
     {DROP("dropout, chunks of 45", 1, 150, 3, 1, 16, 0, 45, 0.2f)},
     {DROP("1000, dropout", 1, 1000, 6, 2, 64, 0, 0, 0.1f), .big = true},
+    {HALF("cache of bf16", 2, 70, 6, 2, 20, 0, 0, 0.3f)},
+    {HALF("cache of bf16, one token", 3, 1, 4, 2, 61, 0, 0, 0.15f)},
+    {HALF("cache of bf16, 300", 1, 300, 8, 2, 76, 0, 0, 0.15f), .max_context = 700},
+    {HALF("cache of bf16, window 7", 1, 150, 4, 2, 13, 7, 0, 0.3f)},
+    {HALF("cache of bf16, chunks of 45", 1, 150, 3, 1, 16, 0, 45, 0.2f)},
+    {HALF("1000, cache of bf16, window", 1, 1000, 4, 2, 80, 100, 0, 0.15f), .big = true},
     {FILLED("scale 100, q = k", 1, 130, 2, 2, 64, 0, 100, same, same), .out = LIMIT_100,
      .grad = {GRADIENT_100, GRADIENT_100, GRADIENT}},
     {FILLED("scale 100", 2, 200, 4, 2, 64, 0, 100, unit, unit), .out = LIMIT_100,

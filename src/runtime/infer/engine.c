@@ -24,7 +24,8 @@ static pha_status record(pha_engine *e, pha__reading which)
     pha__program_options o = {.B = which == PHA__STEP ? e->batch : 1,
                               .T = lengths[which],
                               .max_context = e->max_context,
-                              .dtype = PHA__F32};
+                              .dtype = PHA__F32,
+                              .cache = e->cache};
     TRY(pha__record(&e->program[which], &e->model->config, &o, heads[which]));
     if (e->state.part && e->program[which]->state != e->state.bytes)
         FAIL(FAILED, "the programs of an engine disagree on the state: %zu and %zu bytes", e->state.bytes,
@@ -47,8 +48,8 @@ static pha_status open_texts(pha_engine *e, const pha_engine_options *o)
     char bits[512];
     pha__device_info device;
     e->device->backend->info(e->device, &device);
-    pha__print(bits, sizeof bits, "pha %s, kernels %d on %s (%s %s), model %016" PRIx64, pha_version(), PHA__KERNELS,
-               e->device->backend->name, device.name, device.version, e->fingerprint);
+    pha__print(bits, sizeof bits, "pha %s, kernels %d on %s (%s %s), model %016" PRIx64 ", caches %d", pha_version(),
+               PHA__KERNELS, e->device->backend->name, device.name, device.version, e->fingerprint, (int)e->cache);
     return pha__prefix_open(&e->prefix, &e->state,
                             &(pha__prefix_options){.bytes = o->state_ram, .folder = o->state_disk,
                                                    .disk = o->state_disk_bytes, .bits = bits});
@@ -57,6 +58,8 @@ static pha_status open_texts(pha_engine *e, const pha_engine_options *o)
 static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
 {
     TRY(pha__device_open(&e->device, o->device, o->threads));
+    if (e->cache != PHA__F32 && e->device->backend->matrices != PHA__F32_PANEL)
+        FAIL(NO_DEVICE, "%s: keeps keys and values in fp32 only", e->device->backend->name);
     TRY(pha__model_verify(e->model));
     TRY(pha__model_fingerprint(&e->fingerprint, e->model));
     TRY(pha__weights_place(&e->weights, &e->model->config, e->model->store, e->device, PHA__F32,
@@ -86,6 +89,7 @@ static pha_status check_options(const pha_engine_options *o)
     if (o->state_disk && !o->state_ram) FAIL(USAGE, "texts go to state_disk from memory, and state_ram is 0");
     if (o->state_disk && (o->state_disk_bytes == 0 || o->state_disk_bytes > (uint64_t)1 << 56))
         FAIL(USAGE, "state_disk_bytes is %" PRIu64 ", not in 1 to 2^56", o->state_disk_bytes);
+    if ((int)o->cache < 0 || o->cache > PHA_BF16) FAIL(USAGE, "there is no precision %d", o->cache);
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;
 }
@@ -101,7 +105,7 @@ pha_status pha_engine_open(pha_engine **out, const pha_model *model, const pha_e
     pha_engine *e = pha__alloc_zero(1, sizeof *e);
     if (!e) return PHA_NO_MEMORY;
     pthread_mutex_init(&e->lock, NULL);
-    e->model = model, e->users = 1;
+    e->model = model, e->users = 1, e->cache = o->cache == PHA_BF16 ? PHA__BF16 : PHA__F32;
     e->longest = pha__longest_text(model->names);
     e->max_context = within(o->max_context ? o->max_context : 4096, e->longest);
     e->chunk = (int32_t)within(o->chunk ? o->chunk : 256, e->longest);

@@ -30,6 +30,7 @@ struct pha_engine {
     uint64_t fingerprint; /* of the model */
     int64_t max_context, longest; /* no text of the model is longer than `longest`, so max_context isn't either */
     int32_t chunk, batch;
+    pha__dtype cache;     /* of keys and values */
     int threads;          /* as asked for */
     bool rolling;         /* no layer looks back further than its ring or knows only so many places: the text may be
                              longer than max_context */

@@ -66,7 +66,7 @@ pha_status pha_session_open(pha_session **out, const pha_model *model, const pha
     if (!model) FAIL(USAGE, "a session needs a model");
     if (options) {
         o.max_context = options->max_context, o.chunk = options->chunk;
-        o.threads = options->threads, o.weights = options->weights;
+        o.threads = options->threads, o.weights = options->weights, o.cache = options->cache;
     }
     TRY(pha_engine_open(&e, model, &o));
     pha_status status = pha_engine_session(e, out);

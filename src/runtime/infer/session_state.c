@@ -70,7 +70,10 @@ static pha_status check_header(const pha__state_header *h, uint32_t version, con
     if (another) TRY(check_sum(map)); /* or it is damaged there */
     if (another)
         FAIL(BAD_INPUT, "%s: the session of another model; open that model", map->path);
-    if (h->max_context != mine->max_context || h->state_bytes != mine->state_bytes)
+    if (h->max_context == mine->max_context && h->state_bytes != mine->state_bytes)
+        FAIL(BAD_INPUT, "%s: a state of %" PRIu64 " bytes, but a session of this max_context has %" PRIu64
+             "; is its cache of another precision?", map->path, h->state_bytes, mine->state_bytes);
+    if (h->max_context != mine->max_context)
         FAIL(BAD_INPUT, "%s: a session with max_context %" PRId64 ", but this one has %" PRId64 "; open it with that",
              map->path, h->max_context, mine->max_context);
     if (h->position < 0 || h->position > MOST_POSITION || (!rolling && h->position > mine->max_context))

@@ -40,6 +40,21 @@ static bool known(pha__lab *l, const json_t *cell)
     return false;
 }
 
+/* Its configuration in the words of this build; one that it cannot read stays what it is, of no cell of this call. */
+static pha_status renew(json_t *cell, const char *path)
+{
+    json_t *setting = json_object_get(cell, "setting"), *was = json_object_get(setting, "config"), *now;
+    pha__config_rules rules = pha__rules();
+    if (!was) return PHA_OK;
+    pha_status status = pha__config_renew(&now, was, path, &rules);
+    if (status) return status == PHA_NO_MEMORY ? status : PHA_OK;
+    json_t *held = json_incref(setting);
+    pha__json_set(&held, "config", now);
+    if (!held) FAIL(NO_MEMORY, "%s: no memory for its cells", path);
+    json_decref(held);
+    return PHA_OK;
+}
+
 static pha_status take(pha__lab *l, const json_t *file, const char *path)
 {
     const json_t *cells = json_object_get(file, "cells");
@@ -48,6 +63,7 @@ static pha_status take(pha__lab *l, const json_t *file, const char *path)
     for (size_t i = 0; i < json_array_size(cells); i++) {
         json_t *cell = json_array_get(cells, i);
         TRY(check_cell(cell, path, i));
+        TRY(renew(cell, path));
         if (!known(l, cell)) pha__json_add(&l->others, json_incref(cell));
     }
     if (!l->others) FAIL(NO_MEMORY, "%s: no memory for its cells", path);

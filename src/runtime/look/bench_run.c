@@ -164,7 +164,8 @@ static pha_status record_stream(stream *s, pha__bench *b)
 {
     int64_t room = (int64_t)s->context + 1 + (int64_t)b->o.repeats * DECODE;
     pha__program_options options = {.B = b->o.batch, .T = s->context < CHUNK ? s->context : CHUNK, .max_context = room,
-                                    .dtype = b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32};
+                                    .dtype = b->o.precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
+                                    .cache = b->o.cache == PHA_BF16 ? PHA__BF16 : PHA__F32};
     TRY(pha__record(&s->chunk, &b->config, &options, PHA__HEAD_NONE)); /* as a session does */
     options.T = 1;
     TRY(pha__record(&s->step, &b->config, &options, PHA__HEAD_LOGITS));

@@ -21,6 +21,16 @@ static json_t *config(const pha_trainer *t)
     return pha__config_to_json(&t->config, &rules);
 }
 
+/* A later build has more keys. What it cannot read stays as it is. */
+static pha_status config_before(json_t **was)
+{
+    json_t *now;
+    pha__config_rules rules = pha__rules();
+    pha_status status = pha__config_renew(&now, *was, "config", &rules);
+    if (!status) json_decref(*was), *was = now;
+    return status == PHA_NO_MEMORY ? status : PHA_OK;
+}
+
 static json_t *tokens(const pha_trainer *t) { return pha__json_number((int64_t)pha__tokens_count(t->data)); }
 
 static json_t *tokenizer_hash(const pha_trainer *t) { return pha__json_hex(pha__tokens_tokenizer_hash(t->data)); }
@@ -53,10 +63,11 @@ static const struct fact {
     const char *key;
     pha__option_role role;
     json_t *(*value)(const pha_trainer *t);
+    pha_status (*before)(json_t **was); /* says what a checkpoint has in the words of this build; may be NULL */
     bool data;        /* may be another on request */
     const char *once; /* what a checkpoint of before this key was written with, if it was something else */
 } facts[] = {
-    {.key = "config", PHA__FIXED, config},
+    {.key = "config", PHA__FIXED, config, config_before},
     {.key = "tokenizer_hash", PHA__FIXED, tokenizer_hash},
     {.key = "tokens", PHA__FIXED, tokens, .data = true},
     {.key = "train_data", PHA__FIXED, train_data, .data = true},
@@ -104,11 +115,12 @@ void pha__origin_write(const pha_trainer *t, json_t **json)
     pha__json_set(json, "course", course);
 }
 
-/* Wherever it stands, so that an option may change its role. */
-static const json_t *before(const json_t *json, const char *key)
+/* Wherever it stands, so that an option may change its role. NULL: nowhere; else to be released. */
+static pha_status before(json_t **was, const json_t *json, const entry *e)
 {
-    const json_t *was = json_object_get(json_object_get(json, "identity"), key);
-    return was ? was : json_object_get(json_object_get(json, "course"), key);
+    *was = json_incref(json_object_get(json_object_get(json, "identity"), e->key));
+    if (!*was) *was = json_incref(json_object_get(json_object_get(json, "course"), e->key));
+    return *was && e->fact && e->fact->before ? e->fact->before(was) : PHA_OK;
 }
 
 static bool same(const json_t *was, const json_t *now)
@@ -119,12 +131,28 @@ static bool same(const json_t *was, const json_t *now)
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
+static void json_text(const json_t *value, char *text, size_t size)
+{
+    pha__str s = {0};
+    pha__json_print(&s, value, JSON_COMPACT | JSON_ENCODE_ANY);
+    pha__print(text, size, "%s", s.failed ? "something else" : s.data);
+    pha__str_free(&s);
+}
+
 static void text_of(const entry *e, const json_t *value, char *text, size_t size)
 {
     if (e->row) pha__option_text(e->row, value, text, size);
     else if (json_is_string(value)) pha__print(text, size, "%s", json_string_value(value));
-    else if (json_is_integer(value)) pha__print(text, size, "%lld", (long long)json_integer_value(value));
-    else pha__print(text, size, "something else");
+    else if (!value) pha__print(text, size, "none");
+    else json_text(value, text, size);
+}
+
+/* Of what has keys, the one that differs. */
+static const char *name_difference(const json_t **was, const json_t **now, const char *key)
+{
+    const char *inside = json_is_object(*was) && json_is_object(*now) ? pha__config_difference(*was, *now) : NULL;
+    if (inside) *was = json_object_get(*was, inside), *now = json_object_get(*now, inside);
+    return inside ? inside : key;
 }
 
 static bool is_data(const entry *e) { return e->fact && e->fact->data; }
@@ -141,8 +169,10 @@ static bool refused(const pha_trainer *t, const entry *e, const json_t *was)
 static pha_status refuse(const pha_trainer *t, const entry *e, const json_t *was, const char *path)
 {
     char a[64], b[64];
+    const json_t *now = e->now;
+    const char *key = name_difference(&was, &now, e->key);
     text_of(e, was, a, sizeof a);
-    text_of(e, e->now, b, sizeof b);
+    text_of(e, now, b, sizeof b);
     if (is_data(e))
         FAIL(BAD_INPUT,
              "%s: the run was trained on other data than %s has now (%s = %s, here %s): other text, another order or "
@@ -151,7 +181,7 @@ static pha_status refuse(const pha_trainer *t, const entry *e, const json_t *was
     FAIL(BAD_INPUT,
          "%s: was written with another '%s' (%s, now %s); resume with the options of the run (they are in run.json), "
          "or train into a new folder with --init-from",
-         path, e->key, a, b);
+         path, key, a, b);
 }
 
 /* Options first: some of them change the configuration, and have a name of their own. */
@@ -161,10 +191,12 @@ pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const cha
     entry e;
     size_t n = FACTS + pha__n_train_options;
     for (size_t i = 0; i < n && get(t, (i + FACTS) % n, &e); i++) {
-        const json_t *was = before(json, e.key);
+        json_t *was = NULL;
+        if (!status) status = before(&was, json, &e);
         if (!status && e.kept && !e.now)
             status = pha__fail(PHA_NO_MEMORY, "%s: no memory to compare it with this run", path);
         if (!status && refused(t, &e, was)) status = refuse(t, &e, was, path);
+        json_decref(was);
         json_decref(e.now);
     }
     return status;
@@ -185,14 +217,15 @@ void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path
 {
     entry e;
     for (size_t i = 0; get(t, i, &e); i++) {
-        const json_t *was = before(json, e.key);
+        json_t *was = NULL;
         char text[64];
-        if (e.now && was && !same(was, e.now)) {
+        if (!before(&was, json, &e) && e.now && was && !same(was, e.now)) {
             text_of(&e, was, text, sizeof text);
             tell(&e, text, path);
         } else if (!was && e.fact && e.fact->once) {
             tell(&e, e.fact->once, path);
         }
+        json_decref(was);
         json_decref(e.now);
     }
 }

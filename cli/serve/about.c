@@ -54,10 +54,25 @@ void handle_health(void *server, Exchange *x)
     exchange_answer(x, 200, "application/json", &t);
 }
 
+static void count_texts(Server *s)
+{
+    pha_texts_info texts;
+    Metrics *m = &s->metrics;
+    pha_engine_get_texts(s->engine, &texts);
+    m->state_written = texts.written;
+    m->state_read = texts.read;
+    m->state_dropped = texts.dropped;
+    m->state_failed = texts.failed;
+    m->state_damaged = texts.damaged;
+    m->state_ram_bytes = (int64_t)texts.ram;
+    m->state_disk_bytes = (int64_t)texts.disk;
+}
+
 void handle_metrics(void *server, Exchange *x)
 {
     Server *s = server;
     Text t = {0}, name = {0};
+    count_texts(s);
     text_json(&name, s->name, strlen(s->name));
     metrics_print(&t, &s->metrics, name.data ? name.data : "\"\"");
     text_free(&name);
@@ -101,6 +116,14 @@ const Route server_routes[] = {
     POST_("/v1/tokenize", handle_tokenize),
     POST_("/detokenize", handle_detokenize),
     POST_("/v1/detokenize", handle_detokenize),
+    POST_("/v1/states", handle_state_make),
+    {.method = "GET", .path = "/v1/states", .handle = handle_state_list},
+    {.method = "GET", .path = "/v1/states/*", .brief = true, .handle = handle_state},
+    {.method = "DELETE", .path = "/v1/states/*", .brief = true, .handle = handle_state_delete},
+    {.method = "PUT", .path = "/v1/states/*", .body = true, .handle = handle_state_import},
+    {.method = "GET", .path = "/v1/states/*/export", .handle = handle_state_export},
+    POST_("/v1/states/*/fork", handle_state_fork),
+    POST_("/v1/states/*/rewind", handle_state_rewind),
     {.method = "GET", .path = "/health", .open = true, .brief = true, .even_draining = true, .handle = handle_health},
     {.method = "GET", .path = "/metrics", .brief = true, .even_draining = true, .handle = handle_metrics},
     GET_("/openapi.json", handle_openapi),

@@ -25,6 +25,9 @@ typedef struct pha_engine_options {
     const char *device;  /* NULL: PHA_DEVICE, or "cpu"; "cpu:avx2": with the kernels of one instruction set */
     pha_weights weights; /* [as in the files] a processor has all formats, other devices fp32 */
     uint64_t state_ram;  /* bytes of memory for texts that have been read, for pha_session_begin; 0: none */
+    const char *state_disk;    /* a folder for what goes from there, and for all of it when the engine is closed; NULL:
+                                  none. It may serve several engines, models and processes at once */
+    uint64_t state_disk_bytes; /* that it may hold together */
     pha_precision cache; /* of keys and values of attention [fp32]; other devices than processors: fp32 */
 } pha_engine_options;
 
@@ -100,6 +103,10 @@ typedef enum pha_miss {
     PHA_MISS_EVICTED,   /* it was stored, and had to make room */
     PHA_MISS_DISABLED,  /* the engine stores nothing */
     PHA_MISS_NO_ROOM,   /* the engine's room is smaller than a page, or the model's windows are */
+    PHA_MISS_DAMAGED,   /* its file was, and has been removed */
+    PHA_MISS_OTHER_MODEL, /* another model has read it, or the same one with other kernels or formats, and its state is
+                             of no use here */
+    PHA_MISS_REASONS
 } pha_miss;
 PHA_API const char *pha_miss_text(pha_miss miss); /* "first_use" */
 
@@ -114,6 +121,22 @@ typedef struct pha_reuse {
  * session reads from here on is stored for this one. `reuse` may be NULL. */
 PHA_API pha_status pha_session_begin(pha_session *session, const int32_t *ids, size_t n, const char *tenant,
                                      pha_reuse *reuse);
+
+/* From the engine's folder into its memory what lies there of the beginning of n ids, so that pha_session_begin finds
+ * it. It takes as long as reading files takes, from any thread, and sessions go on meanwhile. Every file is checked
+ * before anything of it is used; what does not come is told by the reason of pha_session_begin. *tokens (may be NULL):
+ * that came. Without a folder nothing comes. */
+PHA_API pha_status pha_engine_recall(pha_engine *engine, const int32_t *ids, size_t n, const char *tenant,
+                                     int64_t *tokens);
+
+typedef struct pha_texts_info {
+    uint64_t ram, disk; /* bytes now; in the folder, of all that use it, as far as is known */
+    uint64_t waiting;   /* bytes on their way to the folder */
+    /* Pages of 64 tokens since the opening: written to the folder, read from it; not written because more came than the
+     * disk takes, or because it failed; found damaged. */
+    uint64_t written, read, dropped, failed, damaged;
+} pha_texts_info;
+PHA_API void pha_engine_get_texts(const pha_engine *engine, pha_texts_info *info);
 
 typedef struct pha_sample_options {
     double temperature;        /* 0: greedy */
@@ -187,6 +210,7 @@ typedef struct pha_generate_result {
     double prompt_seconds, new_seconds;
     /* After OK or STOPPED. 0 max_tokens, 1 end of text, 2 stop string, 3 callback, 4 context full, 5 asked to stop */
     int end;
+    pha_reuse reuse; /* of the prompt, if it is the session's first text and the engine keeps some (no tenant) */
 } pha_generate_result;
 
 /* Reads the prompt (`size` bytes; may be empty in a session that has read something) and generates. Same model, session

@@ -10,6 +10,8 @@ typedef struct Options {
     const char *model, *prompt, *prompt_file;
     List stop;
     pha_session_options session;
+    const char *state_disk;
+    int64_t state_disk_budget;
     pha_generate_options o;
     bool interactive, echo, json, quiet;
 } Options;
@@ -53,9 +55,11 @@ static double rate(int64_t n, double seconds)
 static void say_speed(const pha_generate_result *r)
 {
     int end = r->end >= 0 && r->end < 6 ? r->end : 0;
-    talk_note("[prompt %lld tokens, %.0f tokens/s; new %lld tokens, %.1f tokens/s; %s]", (long long)r->prompt_tokens,
-              rate(r->prompt_tokens, r->prompt_seconds), (long long)r->new_tokens, rate(r->new_tokens, r->new_seconds),
-              ends[end]);
+    char known[64] = "";
+    if (r->reuse.tokens) snprintf(known, sizeof known, ", %lld of them known", (long long)r->reuse.tokens);
+    talk_note("[prompt %lld tokens%s, %.0f tokens/s; new %lld tokens, %.1f tokens/s; %s]", (long long)r->prompt_tokens,
+              known, rate(r->prompt_tokens, r->prompt_seconds), (long long)r->new_tokens,
+              rate(r->new_tokens, r->new_seconds), ends[end]);
 }
 
 /* Also when quiet: a text that was cut looks like one that ended. */
@@ -74,6 +78,10 @@ static int print_json(const Options *a, const Output *out, const char *prompt, s
     talk_set(&o, "tokens", json_incref(out->tokens));
     talk_set(&o, "prompt_tokens", json_integer(r->prompt_tokens));
     talk_set(&o, "new_tokens", json_integer(r->new_tokens));
+    if (a->state_disk) {
+        talk_set(&o, "reused", json_integer(r->reuse.tokens));
+        talk_set(&o, "miss", talk_string(pha_miss_text(r->reuse.miss)));
+    }
     talk_set(&o, "prompt_seconds", talk_real(r->prompt_seconds));
     talk_set(&o, "new_seconds", talk_real(r->new_seconds));
     talk_set(&o, "end", talk_string(ends[r->end >= 0 && r->end < 6 ? r->end : 0]));
@@ -169,6 +177,21 @@ static bool is_from_elsewhere(const Options *a)
     return !a->prompt && !(a->interactive && isatty(STDIN_FILENO));
 }
 
+/* A session that knows what lies in a folder of texts, and leaves there what it has read. */
+static pha_status open_with_texts(const Options *a, const pha_model *model, pha_session **session)
+{
+    pha_engine *engine;
+    pha_engine_options o = {.max_context = a->session.max_context, .chunk = a->session.chunk, .batch = 1,
+                            .threads = a->session.threads, .weights = a->session.weights, .cache = a->session.cache,
+                            .state_ram = room_for_texts(-1), .state_disk = a->state_disk,
+                            .state_disk_bytes = (uint64_t)a->state_disk_budget * 1000000};
+    pha_status status = pha_engine_open(&engine, model, &o);
+    if (status) return status;
+    status = pha_engine_session(engine, session);
+    pha_engine_close(engine); /* the session keeps it */
+    return status;
+}
+
 static int run(Call *call, void *options)
 {
     Options *a = options;
@@ -181,7 +204,8 @@ static int run(Call *call, void *options)
     if (!option_given(call, "special")) a->o.plain_prompt = is_from_elsewhere(a);
     signals_install(a->interactive);
     pha_status status = pha_model_open(&model, a->model);
-    if (!status) status = pha_session_open(&session, model, &a->session);
+    if (!status)
+        status = a->state_disk ? open_with_texts(a, model, &session) : pha_session_open(&session, model, &a->session);
     int code = status           ? library_error(call, status)
                : a->interactive ? converse(call, a, session)
                                 : generate_once(call, a, session);
@@ -233,6 +257,7 @@ static const Option table[] = {
      .also = "context", .help = "tokens that the caches hold"},
     {.name = "chunk", .kind = OPTION_INT, FIELD(Options, session.chunk), .fallback = "256", .low = 1, .high = 65536,
      .help = "tokens per run while the prompt is read"},
+    OPTION_STATE_DISK(Options, state_disk, state_disk_budget),
     OPTION_WEIGHTS(Options, session.weights),
     OPTION_CACHE(Options, session.cache),
     OPTION_THREADS(Options, session.threads),

@@ -44,6 +44,7 @@ static const Option table[] = {
     {.name = "state-ram", .kind = OPTION_INT, FIELD(ServeOptions, state_ram), .arg = "MB", .fallback = "-1",
      .shown = "a quarter of what is free", .low = -1, .high = 1e8, .also = "cache-ram,prompt-cache",
      .help = "memory for texts that were read, for prompts that begin alike; 0: none"},
+    OPTION_STATE_DISK(ServeOptions, state_disk, state_disk_budget),
     {.name = "device", .kind = OPTION_STRING, FIELD(ServeOptions, engine.device), .shown = "cpu",
      .help = "where to compute: cpu, cuda"},
     OPTION_WEIGHTS(ServeOptions, engine.weights),

@@ -28,6 +28,9 @@ void signals_outlive_output(void); /* a reader of stdout or stderr that goes awa
  * file that is truncated ends the process with a message. */
 void signals_at_start(void);
 
+/* Bytes of so many megabytes; of -1, a quarter of the memory that is free. */
+uint64_t room_for_texts(int64_t megabytes);
+
 /* Reads a file, or stdin for "-", whole (at most 1 GB). Memory from malloc. Returns 0 or an exit code. */
 int read_all(const Call *call, const char *path, char **text, size_t *size);
 

@@ -105,3 +105,10 @@ int read_all(const Call *call, const char *path, char **text, size_t *size)
     else (*text)[*size] = 0;
     return code;
 }
+
+uint64_t room_for_texts(int64_t megabytes)
+{
+    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
+    if (megabytes >= 0) return (uint64_t)megabytes * 1000000;
+    return pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 1000000000;
+}

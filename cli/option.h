@@ -88,6 +88,13 @@ typedef struct Option {
     { .name = "cache", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32,  \
       .fallback = "fp32", .also = "kv-cache,cache-type,kv-cache-dtype", .help = "format of keys and values" }
 
+#define OPTION_STATE_DISK(type, folder, budget)                                                             \
+    { .name = "state-disk", .kind = OPTION_PATH, FIELD(type, folder), .arg = "DIR",                         \
+      .also = "cache-dir,prompt-cache-dir,slot-save-path",                                                  \
+      .help = "folder for texts that were read, for later runs of this model" },                            \
+    { .name = "state-disk-budget", .kind = OPTION_INT, FIELD(type, budget), .arg = "MB",                    \
+      .fallback = "10000", .low = 1, .high = 1e9, .help = "what that folder may hold" }
+
 struct Call;
 
 typedef struct Command {

@@ -7,6 +7,7 @@ install(TARGETS pha EXPORT phaTargets
         LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
         RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES include/pha.h include/pha_train.def DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(DIRECTORY include/pha DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 file(GLOB configs CONFIGURE_DEPENDS configs/*.json)
 install(FILES ${configs} DESTINATION ${CMAKE_INSTALL_DATADIR}/pha/configs)
 

@@ -72,7 +72,8 @@ class Bench:
         else:
             self.call("train", "--config", config, "--data", data, "--out", out, "--context", CONTEXT, "--batch", BATCH,
                       "--micro-batch", BATCH, "--steps", steps, "--lr", rate, "--warmup", steps // 10, "--weight-decay",
-                      0.1, "--seed", seed, "--eval-every", max(steps // 4, 1), "--eval-tokens", 32768, "--keep-best", 0,
+                      0.1, "--seed", seed, "--eval-every", steps if scored else max(steps // 4, 1), "--eval-tokens",
+                      2048 if scored else 32768, "--keep-best", 0,
                       "--average-best", 0, "--threads", self.threads, "--quiet")
         seconds = time.time() - start
         score = json.loads(self.call("eval", "--model", f"{out}/model", "--data", data, "--split", "valid", "--context",

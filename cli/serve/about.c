@@ -54,10 +54,25 @@ void handle_health(void *server, Exchange *x)
     exchange_answer(x, 200, "application/json", &t);
 }
 
+static void count_texts(Server *s)
+{
+    pha_texts_info texts;
+    Metrics *m = &s->metrics;
+    pha_engine_get_texts(s->engine, &texts);
+    m->state_written = texts.written;
+    m->state_read = texts.read;
+    m->state_dropped = texts.dropped;
+    m->state_failed = texts.failed;
+    m->state_damaged = texts.damaged;
+    m->state_ram_bytes = (int64_t)texts.ram;
+    m->state_disk_bytes = (int64_t)texts.disk;
+}
+
 void handle_metrics(void *server, Exchange *x)
 {
     Server *s = server;
     Text t = {0}, name = {0};
+    count_texts(s);
     text_json(&name, s->name, strlen(s->name));
     metrics_print(&t, &s->metrics, name.data ? name.data : "\"\"");
     text_free(&name);

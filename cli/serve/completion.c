@@ -158,8 +158,6 @@ static bool prepare(Request *r, Fault *f)
     return check_logprobs(r, f) && make_prompts(r, f) && make_choices(r, f) && set_sampling(r, f);
 }
 
-/* ---- handlers --------------------------------------------------------------------------------------------- */
-
 bool server_read(Server *s, Exchange *x, AskKind kind, Ask *a)
 {
     Fault fault = {0};
@@ -177,6 +175,36 @@ bool server_read(Server *s, Exchange *x, AskKind kind, Ask *a)
     return false;
 }
 
+/* ---- what is known of the prompts -------------------------------------------------------------------------- */
+
+static void submit(Request *r)
+{
+    Fault fault = {0};
+    if (scheduler_submit(r->server->scheduler, r, &fault)) return;
+    exchange_fault(r->exchange, &fault);
+    request_destroy(r);
+}
+
+/* From disk into memory, on a thread that nobody computes on. */
+static void recall(Job *job)
+{
+    Request *r = (Request *)(void *)job;
+    const char *tenant = exchange_tenant(r->exchange);
+    for (size_t i = 0; i < r->n_prompts && !exchange_gone(r->exchange); i++)
+        pha_engine_recall(r->server->engine, r->prompts[i].ids, r->prompts[i].n, tenant, NULL);
+    submit(r);
+}
+
+/* Of a text that is scored every token is wanted, so nothing of it. */
+static void begin(Request *r)
+{
+    bool scored = r->ask.echo && r->ask.logprobs >= 0;
+    r->job.run = recall;
+    if (!r->server->reader || scored || !worker_push(r->server->reader, &r->job)) submit(r);
+}
+
+/* ---- handlers --------------------------------------------------------------------------------------------- */
+
 static void handle(Server *s, Exchange *x, AskKind kind)
 {
     Fault fault = {0};
@@ -190,8 +218,11 @@ static void handle(Server *s, Exchange *x, AskKind kind)
     exchange_hold(x);
     snprintf(r->id, sizeof r->id, "%s-%016llx", kind == ASK_CHAT ? "chatcmpl" : "cmpl",
              (unsigned long long)s->next_id++);
-    bool read = server_read(s, x, kind, &r->ask), good = read && prepare(r, &fault);
-    if (good && scheduler_submit(s->scheduler, r, &fault)) return;
+    bool read = server_read(s, x, kind, &r->ask);
+    if (read && prepare(r, &fault)) {
+        begin(r);
+        return;
+    }
     if (read) exchange_fault(x, &fault);
     request_destroy(r);
 }

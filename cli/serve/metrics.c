@@ -39,7 +39,7 @@ void metrics_print(Text *t, Metrics *m, const char *name)
     text_put(t, name);
     text_put(t, "} 1\n");
     text_put(t, "# HELP pha_misses_total Why prompts were not known further.\n# TYPE pha_misses_total counter\n");
-    for (int i = 0; i <= PHA_MISS_NO_ROOM; i++)
+    for (int i = 0; i < PHA_MISS_REASONS; i++)
         text_print(t, "pha_misses_total{reason=\"%s\"} %llu\n", pha_miss_text((pha_miss)i),
                    (unsigned long long)m->misses[i]);
 #define COUNTER(row, help) print_number(t, #row "_total", help, "counter", (long long)m->row);

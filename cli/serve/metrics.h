@@ -26,7 +26,7 @@ typedef struct Metrics {
 #undef COUNTER
 #undef GAUGE
 #undef SECONDS
-    _Atomic uint64_t misses[PHA_MISS_NO_ROOM + 1];
+    _Atomic uint64_t misses[PHA_MISS_REASONS];
 } Metrics;
 
 void metrics_seconds(Histogram *h, double seconds);

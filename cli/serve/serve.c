@@ -80,6 +80,8 @@ static int check(Call *call, const ServeOptions *o, Server *s)
     limits_default(&s->limits);
     for (size_t i = 0; i < o->limits.n; i++)
         if (!limits_set(&s->limits, o->limits.items[i], why)) return usage_error(call, "--limit: %s", why);
+    if (o->state_disk && o->state_ram == 0)
+        return usage_error(call, "--state-disk takes what --state-ram has no more room for, and that is 0");
     if (!o->tls_cert != !o->tls_key) return usage_error(call, "--tls-cert and --tls-key go together");
     if (!is_loopback(o->host) && !o->api_key_file && !o->insecure)
         return usage_error(call, "--host %s can be reached by other machines: name keys with --api-key-file, or say "
@@ -104,18 +106,12 @@ static void name_model(Server *s, const ServeOptions *o)
     }
 }
 
-static uint64_t room_for_texts(const ServeOptions *o)
-{
-    long pages = sysconf(_SC_AVPHYS_PAGES), size = sysconf(_SC_PAGESIZE);
-    if (o->state_ram >= 0) return (uint64_t)o->state_ram * 1000000;
-    return pages > 0 && size > 0 ? (uint64_t)pages / 4 * (uint64_t)size : 1000000000;
-}
-
 static pha_status load(Server *s, const ServeOptions *o)
 {
     pha_engine_options engine = o->engine;
     engine.batch = s->slots = o->slots;
-    engine.state_ram = room_for_texts(o);
+    engine.state_ram = room_for_texts(o->state_ram);
+    engine.state_disk = o->state_disk, engine.state_disk_bytes = (uint64_t)o->state_disk_budget * 1000000;
     pha_status status = pha_model_open(&s->model, o->model);
     if (!status) status = pha_engine_open(&s->engine, s->model, &engine);
     if (status) return status;
@@ -166,7 +162,7 @@ static int open_all(Call *call, Server *s, const ServeOptions *o)
     s->template = (Template)o->template;
     s->quiet = o->quiet, s->log_json = o->log_json;
     bool good = tokens_open(&s->tokens, s->tokenizer, s->info.vocab_size) && (s->worker = worker_open()) &&
-                scheduler_open(&s->scheduler, s);
+                scheduler_open(&s->scheduler, s) && (!o->state_disk || (s->reader = worker_open()));
     if (good) return listen_for(call, s, o);
     log_note("pha serve: no memory for the server");
     return PHA_NO_MEMORY;
@@ -184,7 +180,9 @@ static void drain(Server *s)
 {
     double end = http_now() + (double)s->limits.at[LIMIT_drain];
     http_drain(s->http);
-    while (!scheduler_idle(s->scheduler) && http_now() < end) http_watch(s->http), nap();
+    while (!(worker_idle(s->worker) && worker_idle(s->reader) && scheduler_idle(s->scheduler)) && http_now() < end)
+        http_watch(s->http), nap();
+    worker_stop(s->reader);
     scheduler_stop(s->scheduler);
     worker_stop(s->worker);
     for (end = http_now() + 2; http_under_way(s->http) > 0 && http_now() < end;) http_watch(s->http), nap();
@@ -192,10 +190,12 @@ static void drain(Server *s)
 
 static void close_all(Server *s)
 {
+    worker_stop(s->reader);
     scheduler_stop(s->scheduler);
     worker_stop(s->worker);
     http_close(s->http); /* until here its thread may ask them */
     worker_close(s->worker);
+    worker_close(s->reader);
     scheduler_close(s->scheduler);
     tokens_close(&s->tokens);
     keys_close(&s->keys);

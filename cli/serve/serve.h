@@ -5,9 +5,10 @@
 #include "command.h"
 
 typedef struct ServeOptions {
-    const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key;
+    const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key, *state_disk;
     int port, slots, template;
-    int64_t state_ram; /* megabytes; -1: a quarter of what is free */
+    int64_t state_ram;         /* megabytes; -1: a quarter of what is free */
+    int64_t state_disk_budget; /* megabytes */
     List limits;
     pha_engine_options engine;
     bool insecure, log_json, quiet;

@@ -37,6 +37,7 @@ typedef struct Server {
     Metrics metrics;
     Http *http;
     Worker *worker;
+    Worker *reader;        /* brings texts from disk; NULL: there are none */
     struct Scheduler *scheduler;
     _Atomic uint64_t next_id;
     pthread_mutex_t told_lock;

@@ -9,15 +9,17 @@ struct Worker {
     pthread_mutex_t lock;
     pthread_cond_t more;
     Job *first, **last; /* under the lock */
-    bool closing, joined;
+    bool busy, closing, joined;
 };
 
 static Job *pop(Worker *w)
 {
     pthread_mutex_lock(&w->lock);
+    w->busy = false;
     while (!w->first && !w->closing) pthread_cond_wait(&w->more, &w->lock);
     Job *job = w->first;
     if (job && !(w->first = job->next)) w->last = &w->first;
+    w->busy = job != NULL;
     pthread_mutex_unlock(&w->lock);
     return job;
 }
@@ -53,6 +55,15 @@ bool worker_push(Worker *w, Job *job)
     }
     pthread_mutex_unlock(&w->lock);
     return open;
+}
+
+bool worker_idle(Worker *w)
+{
+    if (!w) return true;
+    pthread_mutex_lock(&w->lock);
+    bool idle = !w->busy && !w->first;
+    pthread_mutex_unlock(&w->lock);
+    return idle;
 }
 
 void worker_stop(Worker *w)

@@ -15,6 +15,7 @@ typedef struct Job {
 Worker *worker_open(void); /* NULL: no memory or no thread */
 /* In order. False: the worker is closing, and the job stays the caller's. */
 bool worker_push(Worker *w, Job *job);
+bool worker_idle(Worker *w);  /* nothing waits, and nothing is worked on */
 void worker_stop(Worker *w);  /* after everything that was pushed; from then on nothing is taken */
 void worker_close(Worker *w); /* nobody pushes any more */
 

@@ -1,4 +1,4 @@
-/* hash.c -- XXH3 of 64 bits over the caller's allocator */
+/* hash.c -- XXH3 over the caller's allocator */
 #define XXH_STATIC_LINKING_ONLY /* for the size of the state */
 #include "base/hash.h"
 
@@ -11,6 +11,12 @@ struct pha__hasher {
 };
 
 uint64_t pha__hash(const void *data, size_t size, uint64_t seed) { return XXH3_64bits_withSeed(data, size, seed); }
+
+pha__key pha__hash_key(const void *data, size_t size)
+{
+    XXH128_hash_t h = XXH3_128bits(data, size);
+    return (pha__key){h.low64, h.high64};
+}
 
 pha__hasher *pha__hasher_open(void)
 {

@@ -6,7 +6,7 @@
 #ifndef PHA__STATUS_H
 #define PHA__STATUS_H
 
-#include "pha.h"
+#include "pha/status.h"
 
 /* Records the message of this thread and returns code. Messages longer than 1023 bytes are cut. */
 pha_status pha__fail(pha_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));

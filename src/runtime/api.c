@@ -2,6 +2,7 @@
 #include "backend/backend.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pha.h"
 
 static pha_allocator allocator;
 

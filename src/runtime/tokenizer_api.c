@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
+#include "pha.h"
 
 static const pha__tokenizer *inner(const pha_tokenizer *t) { return (const pha__tokenizer *)t; }
 

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "input.h"
+#include "pha.h"
 
 static pha_trainer *trainer;
 static json_t *good;

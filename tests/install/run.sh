@@ -12,7 +12,7 @@ quietly() { "$@" >"$at/log" 2>&1 || { cat "$at/log"; echo "FAILED: $*"; exit 1; 
 # The tree is moved after it has been installed: nothing in it may depend on its place.
 quietly cmake --install "$build" --prefix "$at/first"
 mv "$at/first" "$at/prefix"
-for file in bin/pha include/pha.h share/pha/configs/tiny.json share/man/man1/pha.1 share/man/man1/pha-train.1 \
+for file in bin/pha include/pha.h include/pha/session.h share/pha/configs/tiny.json share/man/man1/pha.1 share/man/man1/pha-train.1 \
     share/bash-completion/completions/pha; do
     [ -s "$at/prefix/$file" ] || { echo "FAILED: $file is not there, or empty"; exit 1; }
 done

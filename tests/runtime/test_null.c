@@ -170,9 +170,15 @@ static void test_sessions(void **state)
     REFUSED(pha_session_begin(session, NULL, 1, NULL, NULL));
     REFUSED(pha_session_begin(session, &id, 0, NULL, NULL));
     DONE(pha_session_begin(session, &id, 1, NULL, NULL));
+    REFUSED(pha_engine_recall(NULL, &id, 1, NULL, NULL));
+    REFUSED(pha_engine_recall(engine, NULL, 1, NULL, NULL));
+    REFUSED(pha_engine_recall(engine, &id, 0, NULL, NULL));
+    DONE(pha_engine_recall(engine, &id, 1, NULL, NULL));
     REFUSED(pha_session_read(NULL, &id, 1));
     REFUSED(pha_session_read(session, NULL, 1));
     pha_engine_get_info(NULL, NULL);
+    pha_engine_get_texts(NULL, NULL);
+    pha_engine_get_texts(engine, NULL);
     pha_engine_get_info(engine, NULL);
     assert_int_equal(pha_session_position(NULL), 0);
     assert_int_equal(pha_session_state_bytes(NULL), 0);

@@ -4,6 +4,7 @@
 
 #include "base/print.h"
 #include "base/range.h"
+#include "pha.h"
 #include "runtime/data/prepare.h"
 #include "runtime/stop.h"
 

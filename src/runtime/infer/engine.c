@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/print.h"
 
 #include "runtime/infer/session.h"
 
@@ -41,6 +42,19 @@ pha_status pha__engine_reading(pha_engine *e, pha__reading which)
     return pha__exec_open(&e->exec[which], e->program[which], e->weights.store, e->device);
 }
 
+/* What is kept of texts outlives the process: with the names of everything on which its bits depend. */
+static pha_status open_texts(pha_engine *e, const pha_engine_options *o)
+{
+    char bits[512];
+    pha__device_info device;
+    e->device->backend->info(e->device, &device);
+    pha__print(bits, sizeof bits, "pha %s, kernels %d on %s (%s %s), model %016" PRIx64 ", caches %d", pha_version(),
+               PHA__KERNELS, e->device->backend->name, device.name, device.version, e->fingerprint, (int)e->cache);
+    return pha__prefix_open(&e->prefix, &e->state,
+                            &(pha__prefix_options){.bytes = o->state_ram, .folder = o->state_disk,
+                                                   .disk = o->state_disk_bytes, .bits = bits});
+}
+
 static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
 {
     TRY(pha__device_open(&e->device, o->device, o->threads));
@@ -55,8 +69,7 @@ static pha_status open_parts(pha_engine *e, const pha_engine_options *o)
     TRY(pha__engine_reading(e, PHA__CHUNK));
     TRY(pha__state_measure(&e->state, e->program[PHA__CHUNK]));
     TRY(pha__engine_reading(e, PHA__STEP));
-    if (o->state_ram && !(e->prefix = pha__prefix_open(&e->state, o->state_ram)))
-        FAIL(NO_MEMORY, "no memory for a store of %.1f MB of texts", (double)o->state_ram / 1e6);
+    if (o->state_ram) TRY(open_texts(e, o));
     e->rolling = e->longest == INT64_MAX && pha__state_rolls(&e->state);
     size_t n = (size_t)e->batch, V = (size_t)e->model->config.vocab_size;
     e->ids = pha__alloc(n, sizeof *e->ids);
@@ -72,6 +85,10 @@ static pha_status check_options(const pha_engine_options *o)
     if (o->chunk < 0 || o->chunk > MOST_CHUNK) FAIL(USAGE, "chunk is %d, not in 1 to %d", o->chunk, MOST_CHUNK);
     TRY(pha__weights_check(o->weights));
     if (o->state_ram > (uint64_t)1 << 48) FAIL(USAGE, "state_ram is %" PRIu64 ", beyond 2^48", o->state_ram);
+    if (o->state_disk && !*o->state_disk) FAIL(USAGE, "state_disk names no folder");
+    if (o->state_disk && !o->state_ram) FAIL(USAGE, "texts go to state_disk from memory, and state_ram is 0");
+    if (o->state_disk && (o->state_disk_bytes == 0 || o->state_disk_bytes > (uint64_t)1 << 56))
+        FAIL(USAGE, "state_disk_bytes is %" PRIu64 ", not in 1 to 2^56", o->state_disk_bytes);
     if ((int)o->cache < 0 || o->cache > PHA_BF16) FAIL(USAGE, "there is no precision %d", o->cache);
     if (o->batch < 0 || o->batch > MOST_BATCH) FAIL(USAGE, "batch is %d, not in 1 to %d", o->batch, MOST_BATCH);
     return PHA_OK;

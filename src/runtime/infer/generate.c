@@ -91,6 +91,16 @@ static pha_status remember(generation *g, const int32_t *ids, size_t n)
     return PHA_OK;
 }
 
+/* With what an engine that keeps texts knows of this one. */
+static pha_status begin(generation *g, const int32_t *ids, size_t n)
+{
+    g->result->reuse.miss = PHA_MISS_DISABLED;
+    if (!g->session->engine->prefix) return PHA_OK;
+    TRY(pha__session_check(g->session, ids, n));
+    TRY(pha_engine_recall(g->session->engine, ids, n, NULL, NULL));
+    return pha_session_begin(g->session, ids, n, NULL, &g->result->reuse);
+}
+
 static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
 {
     int32_t end = pha__tokenizer_eot(g->tokenizer);
@@ -102,7 +112,9 @@ static pha_status read_ids(generation *g, const int32_t *ids, size_t n)
     if (n == 0 && !g->session->ready)
         FAIL(USAGE, "the session was stopped while it read; reset it or give a prompt");
     if (n == 0) return PHA_OK;
-    TRY(pha__session_read(g->session, ids, n, true));
+    if (g->session->position == 0) TRY(begin(g, ids, n));
+    size_t known = (size_t)g->result->reuse.tokens;
+    TRY(pha__session_read(g->session, ids + known, n - known, true));
     g->result->prompt_tokens = (int64_t)n;
     return remember(g, ids, n);
 }

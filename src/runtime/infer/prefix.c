@@ -1,36 +1,10 @@
-/* prefix.c -- pages of texts that have been read: finding, adding, and what goes when the room is used up */
-#include "runtime/infer/prefix.h"
+/* prefix.c -- pages of texts that have been read: adding, finding, and what comes back from a folder */
+#include "runtime/infer/prefix_tree.h"
 
 #include <string.h>
 
 #include "base/hash.h"
 #include "base/mem.h"
-
-enum { GONE = 65536 /* keys of pages that went, remembered to say so */ };
-
-typedef struct page {
-    uint64_t key, used;   /* used: the tick of the last use */
-    uint32_t age;         /* counts the pages that lay here */
-    int32_t next;         /* in the list of its bucket, or of those that are free */
-    int32_t parent, child, before, after; /* the first of its children; its neighbours among those of its parent */
-    int32_t older, newer; /* of a page without children: neighbours in the order of use */
-    bool taken;
-    int32_t ids[PHA__PAGE];
-    char *lanes, *fixed;  /* fixed NULL: no run ended here */
-} page;
-
-struct pha__prefix {
-    const pha__state *layout;
-    size_t lanes, most, bytes; /* of a page's lanes; of all pages: allowed, there */
-    page *pages;
-    int32_t n, unused;         /* places; the first of those that are free */
-    int32_t *bucket;           /* (n) */
-    int32_t root;              /* the first page without a parent */
-    int32_t oldest, newest;    /* of those without children */
-    uint64_t tick;
-    uint64_t *gone;            /* (GONE) keys by their hash; 0: none */
-    bool too_small;
-};
 
 /* ---- opening ---------------------------------------------------------------------------------------------- */
 
@@ -45,132 +19,97 @@ static bool measure(pha__prefix *p)
     return true;
 }
 
-pha__prefix *pha__prefix_open(const pha__state *layout, size_t bytes)
+/* Files are those of who computes the same bits and lays a state out alike. */
+static pha__key identity(const pha__prefix *p, const char *bits)
 {
-    pha__prefix *p = pha__alloc_zero(1, sizeof *p);
-    if (!p) return NULL;
-    p->layout = layout, p->most = bytes;
-    p->root = p->oldest = p->newest = -1;
-    p->too_small = !measure(p) || bytes < p->lanes + layout->fixed + sizeof(page);
-    size_t n = p->too_small ? 1 : bytes / (p->lanes + sizeof(page) + sizeof(int32_t)) + 1;
+    pha__key key = pha__hash_key(bits, strlen(bits));
+    for (int i = 0; i < p->layout->n; i++) {
+        const pha__state_layout *l = &p->layout->part[i].layout;
+        uint64_t said[5] = {key.low, key.high, l->fixed, l->token, (uint64_t)l->lanes};
+        key = pha__hash_key(said, sizeof said);
+    }
+    return key;
+}
+
+/* An eighth of the memory is for pages on their way to the folder. */
+static pha_status open_disk(pha__prefix *p, const pha__prefix_options *o)
+{
+    size_t waiting = o->bytes / 8;
+    if (!o->folder || p->too_small) return PHA_OK;
+    p->most -= waiting;
+    return pha__disk_open(&p->disk, o->folder, o->disk, identity(p, o->bits), p->lanes, p->layout->fixed, waiting);
+}
+
+static pha_status open_parts(pha__prefix *p, const pha__prefix_options *o)
+{
+    p->too_small = !measure(p) || o->bytes < p->lanes + p->layout->fixed + sizeof(pha__page);
+    size_t n = p->too_small ? 1 : o->bytes / (p->lanes + sizeof(pha__page) + sizeof(int32_t)) + 1;
     p->n = n < 1 << 18 ? (int32_t)n : 1 << 18;
     p->pages = pha__alloc_zero((size_t)p->n, sizeof *p->pages);
     p->bucket = pha__alloc((size_t)p->n, sizeof *p->bucket);
-    p->gone = pha__alloc_zero(GONE, sizeof *p->gone);
-    if (!p->pages || !p->bucket || !p->gone) return pha__prefix_close(p), NULL;
+    p->gone = pha__alloc_zero(PHA__GONE, sizeof *p->gone);
+    if (!p->pages || !p->bucket || !p->gone)
+        FAIL(NO_MEMORY, "no memory for a store of %.1f MB of texts", (double)o->bytes / 1e6);
     for (int32_t i = 0; i < p->n; i++) p->pages[i].next = i + 1 < p->n ? i + 1 : -1, p->bucket[i] = -1;
-    return p;
+    return open_disk(p, o);
+}
+
+pha_status pha__prefix_open(pha__prefix **out, const pha__state *layout, const pha__prefix_options *o)
+{
+    *out = NULL;
+    pha__prefix *p = pha__alloc_zero(1, sizeof *p);
+    if (!p) return PHA_NO_MEMORY;
+    pthread_mutex_init(&p->lock, NULL);
+    p->layout = layout, p->most = o->bytes;
+    p->root = p->oldest = p->newest = -1;
+    pha_status status = open_parts(p, o);
+    if (status) pha__prefix_close(p);
+    else *out = p;
+    return status;
+}
+
+/* To the folder what fits there of what was used last: parents before their children, so that what a process that is
+ * killed meanwhile has written can be found. */
+static void empty(pha__prefix *p)
+{
+    int32_t *order = pha__alloc((size_t)p->n, sizeof *order), n = order ? pha__page_order(p, order) : 0;
+    struct timespec *used = p->disk ? pha__alloc((size_t)n + 1, sizeof *used) : NULL;
+    size_t room = used ? pha__disk_room(p->disk) : 0, size = p->lanes + p->layout->fixed;
+    int32_t first = room / size < (size_t)n ? n - (int32_t)(room / size) : 0;
+    for (int32_t k = first; used && k < n; k++) used[k] = pha__disk_now(p->disk);
+    for (int32_t k = n - 1; k >= first && used; k--) {
+        pha__sheet sheet = pha__page_sheet(p, order[k]);
+        sheet.used = used[k];
+        p->pages[order[k]].lanes = p->pages[order[k]].fixed = NULL;
+        pha__disk_put(p->disk, &sheet, true);
+    }
+    pha__free(used);
+    pha__free(order);
 }
 
 void pha__prefix_close(pha__prefix *p)
 {
     if (!p) return;
+    if (p->gone) empty(p);
+    pha__disk_close(p->disk);
     for (int32_t i = 0; p->pages && i < p->n; i++) pha__free(p->pages[i].lanes), pha__free(p->pages[i].fixed);
+    pthread_mutex_destroy(&p->lock);
     pha__free(p->pages);
     pha__free(p->bucket);
     pha__free(p->gone);
     pha__free(p);
 }
 
-size_t pha__prefix_bytes(const pha__prefix *p) { return p->bytes; }
+pha__key pha__prefix_root(const char *tenant) { return pha__hash_key(tenant, strlen(tenant)); }
 
-/* ---- pages ------------------------------------------------------------------------------------------------ */
-
-static uint64_t key_of(const pha__prefix *p, const pha__chain *c, const int32_t *ids)
+void pha__prefix_count(pha__prefix *p, pha_texts_info *out)
 {
-    uint64_t parent = c->page == PHA__ROOT ? c->tenant : p->pages[c->page].key;
-    uint64_t key = pha__hash(ids, PHA__PAGE * sizeof *ids, parent);
-    return key ? key : 1;
-}
-
-static int32_t *bucket_of(pha__prefix *p, uint64_t key) { return &p->bucket[key % (uint64_t)p->n]; }
-
-/* The page behind a chain with these ids, or -1. Equal keys prove nothing: parent and ids are compared. A root's key is
- * the tenant, so its pages are those whose key follows from it. */
-static int32_t look_up(pha__prefix *p, const pha__chain *c, const int32_t *ids)
-{
-    uint64_t key = key_of(p, c, ids);
-    for (int32_t i = *bucket_of(p, key); i >= 0; i = p->pages[i].next) {
-        const page *g = &p->pages[i];
-        if (g->key == key && g->parent == c->page && memcmp(g->ids, ids, sizeof g->ids) == 0) return i;
-    }
-    return -1;
-}
-
-/* ---- the tree, and the order of use of its leaves: what goes first has no children ---- */
-
-static void leave_order(pha__prefix *p, int32_t i)
-{
-    page *g = &p->pages[i];
-    *(g->older < 0 ? &p->oldest : &p->pages[g->older].newer) = g->newer;
-    *(g->newer < 0 ? &p->newest : &p->pages[g->newer].older) = g->older;
-}
-
-/* In front of all that were used later: from the old end, where a page is whose last child went, or the new one. */
-static void enter_order(pha__prefix *p, int32_t i)
-{
-    page *g = &p->pages[i];
-    g->newer = p->newest < 0 || p->pages[p->newest].used < g->used ? -1 : p->oldest;
-    while (g->newer >= 0 && p->pages[g->newer].used < g->used) g->newer = p->pages[g->newer].newer;
-    g->older = g->newer < 0 ? p->newest : p->pages[g->newer].older;
-    *(g->older < 0 ? &p->oldest : &p->pages[g->older].newer) = i;
-    *(g->newer < 0 ? &p->newest : &p->pages[g->newer].older) = i;
-}
-
-static int32_t *children_of(pha__prefix *p, int32_t i) { return i < 0 ? &p->root : &p->pages[i].child; }
-
-static void plant(pha__prefix *p, int32_t i)
-{
-    page *g = &p->pages[i];
-    int32_t *first = children_of(p, g->parent);
-    if (g->parent >= 0 && *first < 0) leave_order(p, g->parent);
-    g->child = g->before = -1, g->after = *first;
-    if (g->after >= 0) p->pages[g->after].before = i;
-    *first = i;
-    enter_order(p, i);
-}
-
-static void uproot(pha__prefix *p, int32_t i)
-{
-    page *g = &p->pages[i];
-    *(g->before < 0 ? children_of(p, g->parent) : &p->pages[g->before].after) = g->after;
-    if (g->after >= 0) p->pages[g->after].before = g->before;
-    leave_order(p, i);
-    if (g->parent >= 0 && p->pages[g->parent].child < 0) enter_order(p, g->parent);
-}
-
-static void step_to(pha__prefix *p, pha__chain *c, int32_t i)
-{
-    bool leaf = p->pages[i].child < 0;
-    if (leaf) leave_order(p, i);
-    p->pages[i].used = ++p->tick;
-    if (leaf) enter_order(p, i);
-    c->page = i, c->age = p->pages[i].age, c->position += PHA__PAGE;
-}
-
-static void forget(pha__prefix *p, int32_t i)
-{
-    page *g = &p->pages[i];
-    int32_t *at = bucket_of(p, g->key);
-    while (*at != i) at = &p->pages[*at].next;
-    *at = g->next;
-    p->bytes -= p->lanes + (g->fixed ? p->layout->fixed : 0);
-    p->gone[g->key % GONE] = g->key;
-    uproot(p, i);
-    pha__free(g->lanes);
-    pha__free(g->fixed);
-    *g = (page){.age = g->age + 1, .next = p->unused};
-    p->unused = i;
-}
-
-static bool make_room(pha__prefix *p, size_t bytes, int32_t keep)
-{
-    while (p->bytes + bytes > p->most || p->unused < 0) {
-        int32_t i = p->oldest >= 0 && p->oldest == keep ? p->pages[keep].newer : p->oldest;
-        if (i < 0) return false;
-        forget(p, i);
-    }
-    return true;
+    pha__disk_counts disk = {0};
+    if (p->disk) pha__disk_count(p->disk, &disk);
+    pthread_mutex_lock(&p->lock);
+    *out = (pha_texts_info){.ram = p->bytes, .disk = disk.bytes, .waiting = disk.waiting, .written = disk.written,
+                            .read = disk.read, .dropped = disk.dropped, .damaged = disk.damaged, .failed = disk.failed};
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- bytes between a state and a page --------------------------------------------------------------------- */
@@ -216,13 +155,6 @@ static pha_status move_fixed(const pha__prefix *p, pha__device *d, char *state, 
 
 /* ---- adding ----------------------------------------------------------------------------------------------- */
 
-/* Is the page of a chain still the one that it was? */
-static bool stands(const pha__prefix *p, const pha__chain *c)
-{
-    if (c->page == PHA__ROOT) return true;
-    return c->page >= 0 && p->pages[c->page].taken && p->pages[c->page].age == c->age;
-}
-
 /* Does every ring still hold what lies behind `first`? */
 static bool all_there(const pha__prefix *p, int64_t first, int64_t position)
 {
@@ -238,54 +170,50 @@ static int32_t add_page(pha__prefix *p, const pha__chain *c, pha__device *d, cha
                         int64_t position)
 {
     if (!all_there(p, c->position, position)) return -1;
-    if (!make_room(p, p->lanes, c->page)) return -1;
+    if (!pha__page_room(p, p->lanes, c->page)) return -1;
     char *lanes = pha__alloc(p->lanes + 1, 1);
-    if (!lanes || move_lanes(p, d, state, lanes, c->position, position, true)) return pha__free(lanes), -1;
-    int32_t i = p->unused;
-    page *g = &p->pages[i];
-    uint64_t key = key_of(p, c, ids);
-    p->unused = g->next;
-    *g = (page){.key = key, .used = ++p->tick, .age = g->age, .parent = c->page, .taken = true};
-    g->next = *bucket_of(p, key);
-    g->lanes = lanes;
-    memcpy(g->ids, ids, sizeof g->ids);
-    *bucket_of(p, key) = i;
-    plant(p, i);
-    p->bytes += p->lanes;
-    return i;
+    if (lanes && !move_lanes(p, d, state, lanes, c->position, position, true))
+        return pha__page_plant(p, c, ids, lanes);
+    pha__free(lanes);
+    return -1;
 }
 
 static void add_fixed(pha__prefix *p, int32_t i, pha__device *d, char *state)
 {
-    if (p->pages[i].fixed || !make_room(p, p->layout->fixed, i)) return;
+    if (p->pages[i].fixed || !pha__page_room(p, p->layout->fixed, i)) return;
     char *fixed = pha__alloc(p->layout->fixed + 1, 1);
-    if (!fixed || move_fixed(p, d, state, fixed, true)) {
-        pha__free(fixed);
-        return;
-    }
-    p->pages[i].fixed = fixed;
-    p->bytes += p->layout->fixed;
+    if (fixed && !move_fixed(p, d, state, fixed, true)) pha__page_set_fixed(p, i, fixed);
+    else pha__free(fixed);
 }
 
-void pha__prefix_add(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids, int64_t n_ids,
-                     int64_t position)
+static void add(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids, int64_t n_ids,
+                int64_t position)
 {
     int32_t mine[PHA__PAGE];
-    if (p->too_small || c->page == PHA__NO_PAGE) return;
     while (c->position + PHA__PAGE <= position) {
         int32_t i = -1;
-        if (stands(p, c)) {
+        if (pha__page_stands(p, c)) {
             for (int64_t k = 0; k < PHA__PAGE; k++) mine[k] = ids[(c->position + k) % n_ids];
-            i = look_up(p, c, mine);
+            i = pha__page_find(p, c, mine);
             if (i < 0) i = add_page(p, c, d, state, mine, position);
         }
         if (i < 0) { /* the chain was broken by what went: nothing behind it can be found */
             c->page = PHA__NO_PAGE;
             return;
         }
-        step_to(p, c, i);
+        pha__page_step(p, c, i);
     }
-    if (c->position == position && c->page >= 0) add_fixed(p, c->page, d, state);
+    if (c->position == position) add_fixed(p, c->page, d, state);
+}
+
+void pha__prefix_add(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids, int64_t n_ids,
+                     int64_t position)
+{
+    bool ends = c->position + PHA__PAGE <= position; /* a page, or several */
+    if (p->too_small || c->page == PHA__NO_PAGE || !ends) return;
+    pthread_mutex_lock(&p->lock);
+    add(p, c, d, state, ids, n_ids, position);
+    pthread_mutex_unlock(&p->lock);
 }
 
 /* ---- finding ---------------------------------------------------------------------------------------------- */
@@ -295,8 +223,8 @@ static int64_t agreement(const pha__prefix *p, const pha__chain *c, const int32_
 {
     int64_t best = -1;
     for (int32_t i = c->page < 0 ? p->root : p->pages[c->page].child; i >= 0; i = p->pages[i].after) {
-        const page *g = &p->pages[i];
-        if (c->page == PHA__ROOT && key_of(p, c, g->ids) != g->key) continue; /* of another tenant */
+        const pha__page *g = &p->pages[i];
+        if (c->page == PHA__ROOT && !pha__key_equal(g->from, c->root)) continue; /* of another tenant */
         int64_t k = 0;
         while (k < PHA__PAGE && (size_t)k < n && g->ids[k] == ids[k]) k++;
         if (k > best) best = k;
@@ -310,24 +238,22 @@ static void explain(const pha__prefix *p, const pha__chain *c, const int32_t *id
     r->at = c->position;
     if (left < PHA__PAGE) r->miss = c->position ? PHA_MISS_NONE : PHA_MISS_SHORT;
     else {
-        uint64_t key = key_of(p, c, ids + c->position);
         int64_t k = agreement(p, c, ids + c->position, left);
-        if (p->gone[key % GONE] == key) r->miss = PHA_MISS_EVICTED;
-        else if (k < 0) r->miss = c->position ? PHA_MISS_NONE : PHA_MISS_FIRST_USE;
+        r->miss = pha__gone_why(p, pha__page_key(p, c, ids + c->position));
+        if (r->miss != PHA_MISS_NONE) return;
+        if (k < 0) r->miss = c->position ? PHA_MISS_NONE : PHA_MISS_FIRST_USE;
         else r->miss = PHA_MISS_DIFFERS, r->at = c->position + k;
     }
 }
 
-pha_status pha__prefix_find(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids,
-                            size_t n, pha_reuse *reuse)
+static pha_status find(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids, size_t n,
+                       pha_reuse *reuse)
 {
     pha__chain at = *c, best = *c;
-    *reuse = (pha_reuse){.miss = PHA_MISS_NO_ROOM};
-    if (p->too_small) return PHA_OK;
     while ((size_t)at.position + PHA__PAGE < n) {
-        int32_t i = look_up(p, &at, ids + at.position);
+        int32_t i = pha__page_find(p, &at, ids + at.position);
         if (i < 0) break;
-        step_to(p, &at, i);
+        pha__page_step(p, &at, i);
         if (p->pages[i].fixed) best = at;
     }
     explain(p, &at, ids, n, reuse);
@@ -338,4 +264,15 @@ pha_status pha__prefix_find(pha__prefix *p, pha__chain *c, pha__device *d, char 
     reuse->tokens = best.position;
     *c = best;
     return PHA_OK;
+}
+
+pha_status pha__prefix_find(pha__prefix *p, pha__chain *c, pha__device *d, char *state, const int32_t *ids,
+                            size_t n, pha_reuse *reuse)
+{
+    *reuse = (pha_reuse){.miss = PHA_MISS_NO_ROOM};
+    if (p->too_small) return PHA_OK;
+    pthread_mutex_lock(&p->lock);
+    pha_status status = find(p, c, d, state, ids, n, reuse);
+    pthread_mutex_unlock(&p->lock);
+    return status;
 }

@@ -59,7 +59,8 @@ pha_status pha_session_rewind(pha_session *s, int64_t position)
 
 const char *pha_miss_text(pha_miss miss)
 {
-    static const char *const texts[] = {"none", "first_use", "short", "differs", "evicted", "disabled", "no_room"};
+    static const char *const texts[] = {"none", "first_use", "short", "differs", "evicted", "disabled", "no_room",
+                                        "damaged", "other_model"};
     return (unsigned)miss < sizeof texts / sizeof *texts ? texts[miss] : "";
 }
 
@@ -69,7 +70,7 @@ static pha_status begin(pha_session *s, const int32_t *ids, size_t n, const char
     TRY(pha__session_clear(s));
     if (!e->prefix) return PHA_OK;
     const char *name = tenant ? tenant : "";
-    s->chain = (pha__chain){.page = PHA__ROOT, .tenant = pha__hash(name, strlen(name), e->fingerprint)};
+    s->chain = (pha__chain){.page = PHA__ROOT, .root = pha__prefix_root(name)};
     TRY(pha__prefix_find(e->prefix, &s->chain, e->device, s->state, ids, n, reuse));
     int64_t from = reuse->tokens > s->n_ids ? reuse->tokens - s->n_ids : 0;
     for (int64_t i = from; i < reuse->tokens; i++) s->ids[i % s->n_ids] = ids[i];
@@ -91,6 +92,23 @@ pha_status pha_session_begin(pha_session *s, const int32_t *ids, size_t n, const
     }
     pthread_mutex_unlock(&s->engine->lock);
     return status;
+}
+
+pha_status pha_engine_recall(pha_engine *e, const int32_t *ids, size_t n, const char *tenant, int64_t *tokens)
+{
+    if (tokens) *tokens = 0;
+    if (!e) FAIL(USAGE, "a text needs an engine");
+    if (!ids || n < 1) FAIL(USAGE, "at least one token must be given");
+    int64_t came = e->prefix ? pha__prefix_recall(e->prefix, pha__prefix_root(tenant ? tenant : ""), ids, n) : 0;
+    if (tokens) *tokens = came;
+    return PHA_OK;
+}
+
+void pha_engine_get_texts(const pha_engine *e, pha_texts_info *info)
+{
+    if (!info) return;
+    *info = (pha_texts_info){0};
+    if (e && e->prefix) pha__prefix_count(e->prefix, info);
 }
 
 /* ---- copies --------------------------------------------------------------------------------------------- */

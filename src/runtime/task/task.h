@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "io/tokenizer/tokenizer.h"
+#include "pha.h"
 
 /* A continuation of which the likelihood is asked. */
 typedef struct pha__choice {

@@ -22,9 +22,11 @@ static void print_ours(Text *t, const Request *r)
 {
     const pha_reuse *reuse = &r->choices[0].reuse;
     bool scored = r->ask.echo && r->ask.logprobs >= 0;
-    text_print(t, ",\"pha\":{\"seed\":%llu,\"reused\":%lld,\"miss\":\"%s\",\"at\":%lld}",
+    text_print(t, ",\"pha\":{\"seed\":%llu,\"reused\":%lld,\"miss\":\"%s\",\"at\":%lld",
                (unsigned long long)r->sample.seed, (long long)reuse->tokens,
                scored ? "scored" : pha_miss_text(reuse->miss), (long long)reuse->at);
+    if (r->ask.state) text_print(t, ",\"state\":\"%s\",\"state_tokens\":%zu", r->ask.state, r->state_tokens);
+    text_put(t, "}");
 }
 
 /* ---- one answer ------------------------------------------------------------------------------------------- */
@@ -67,6 +69,7 @@ void request_answer(Job *job)
 
 void request_destroy(Request *r)
 {
+    request_leave_state(r);
     for (size_t i = 0; r->choices && i < r->n_choices; i++) choice_free(&r->choices[i]);
     for (size_t i = 0; r->prompts && i < r->n_prompts; i++) free(r->prompts[i].ids);
     free(r->choices);

@@ -117,6 +117,18 @@ size_t choice_certain(const Choice *c, const Ask *a)
     return c->text.data ? text_whole(c->text.data, n) : 0;
 }
 
+size_t choice_whole(const Choice *c, const Tokens *tokens)
+{
+    size_t n = c->first + c->n_entries;
+    while (n > c->prompt->n) {
+        size_t size;
+        tokens_bytes(tokens, c->ids[n - 1], &size);
+        if (c->starts[n - 1 - c->first] + size <= c->text.size) break;
+        n--;
+    }
+    return n;
+}
+
 void choice_free(Choice *c)
 {
     free(c->ids);

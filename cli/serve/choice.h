@@ -46,6 +46,9 @@ void choice_scored(Choice *c, const Ask *a, size_t first, size_t n, const pha_lo
 bool choice_drew(Choice *c, const Ask *a, const Tokens *tokens, int32_t id, const pha_logprob *p);
 /* Bytes of the text that nothing that follows can change. */
 size_t choice_certain(const Choice *c, const Ask *a);
+/* Of its ids, how many lie altogether in its text: without a token that ended it, or one with which a stop string
+ * begins. */
+size_t choice_whole(const Choice *c, const Tokens *tokens);
 void choice_free(Choice *c);
 
 #endif

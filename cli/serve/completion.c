@@ -54,6 +54,53 @@ static bool check_ids(const Server *s, const Piece *p, size_t number, Fault *f)
     return false;
 }
 
+bool request_check_ids(const Server *s, const Piece *p, Fault *f) { return check_ids(s, p, 0, f); }
+
+bool request_tokens(const Server *s, Piece *out, Piece *from, Fault *f)
+{
+    if (from->ids) *out = *from, from->ids = NULL; /* taken over */
+    else if (!encode(s, out, from, f)) return false;
+    return check_ids(s, out, 0, f);
+}
+
+/* ---- states ----------------------------------------------------------------------------------------------- */
+
+/* In front of the prompt, if there is one, what the state says. */
+static bool begin_with_state(Request *r, Fault *f)
+{
+    Piece *p = &r->prompts[0];
+    int32_t *ids;
+    size_t n;
+    if (!states_take(&r->server->states, exchange_tenant(r->exchange), r->ask.state, &ids, &n, f)) return false;
+    r->holds_state = true;
+    int32_t *all = realloc(ids, (n + p->n + 1) * sizeof *all);
+    if (!all) return free(ids), no_memory(f);
+    if (p->n) memcpy(all + n, p->ids, p->n * sizeof *all);
+    free(p->ids);
+    p->ids = all, p->n += n;
+    return true;
+}
+
+/* It may become longer by the prompt and by what is made. */
+static bool reserve_state(const Request *r, Fault *f)
+{
+    if (!r->holds_state) return true;
+    size_t more = r->choices[0].prompt->n + (size_t)r->choices[0].most;
+    StateInfo info;
+    if (!states_get(&r->server->states, exchange_tenant(r->exchange), r->ask.state, &info, f)) return false;
+    return states_reserve(&r->server->states, exchange_tenant(r->exchange), r->ask.state, more - info.n, f);
+}
+
+void request_leave_state(Request *r)
+{
+    if (!r->holds_state) return;
+    Choice *c = r->choices;
+    bool good = !r->failed && c && c->finish;
+    r->holds_state = false;
+    r->state_tokens = good ? choice_whole(c, &r->server->tokens) : 0;
+    states_leave(&r->server->states, exchange_tenant(r->exchange), r->ask.state, good ? c->ids : NULL, r->state_tokens);
+}
+
 static bool chat_prompt(Request *r, Fault *f)
 {
     r->n_prompts = 1;
@@ -79,6 +126,7 @@ static bool make_prompts(Request *r, Fault *f)
     if (!r->prompts) return no_memory(f);
     if (!(r->ask.kind == ASK_CHAT ? chat_prompt(r, f) : completion_prompts(r, f))) return false;
     if (r->n_prompts == 0) r->n_prompts = 1;
+    if (r->ask.state && !begin_with_state(r, f)) return false;
     for (size_t i = 0; i < r->n_prompts; i++) {
         if (!begin_with_end(r->server, &r->prompts[i], f) || !check_ids(r->server, &r->prompts[i], i, f)) return false;
         r->prompt_tokens += (int64_t)r->prompts[i].n;
@@ -155,7 +203,8 @@ static bool check_logprobs(const Request *r, Fault *f)
 
 static bool prepare(Request *r, Fault *f)
 {
-    return check_logprobs(r, f) && make_prompts(r, f) && make_choices(r, f) && set_sampling(r, f);
+    return check_logprobs(r, f) && make_prompts(r, f) && make_choices(r, f) && reserve_state(r, f) &&
+           set_sampling(r, f);
 }
 
 bool server_read(Server *s, Exchange *x, AskKind kind, Ask *a)
@@ -181,6 +230,7 @@ static void submit(Request *r)
 {
     Fault fault = {0};
     if (scheduler_submit(r->server->scheduler, r, &fault)) return;
+    request_leave_state(r);
     exchange_fault(r->exchange, &fault);
     request_destroy(r);
 }
@@ -223,6 +273,7 @@ static void handle(Server *s, Exchange *x, AskKind kind)
         begin(r);
         return;
     }
+    request_leave_state(r);
     if (read) exchange_fault(x, &fault);
     request_destroy(r);
 }

@@ -24,6 +24,8 @@ typedef struct Request {
     double arrived, began, first_token; /* 0: not yet */
     int status;              /* of the answer; 0: 200, or nobody waits for it */
     int64_t prompt_tokens, reused;
+    bool holds_state;        /* ask.state is its until it ends */
+    size_t state_tokens;     /* that it has then */
 
     struct Request *before, *after; /* in the scheduler's list */
     struct Tenant *tenant;
@@ -38,6 +40,12 @@ void stream_end(Request *r);
 /* answer.c: for the worker, which also frees the request. */
 void request_answer(Job *job);
 void request_destroy(Request *r);
+
+/* completion.c: the state that it goes on with gets what was read and made; of a failed request it is as it was. */
+void request_leave_state(Request *r);
+/* The tokens of a text or of a list, checked; *out's ids are to be freed. */
+bool request_tokens(const Server *s, Piece *out, Piece *from, Fault *f);
+bool request_check_ids(const Server *s, const Piece *p, Fault *f);
 
 /* print.c: parts of answers. */
 void print_head(Text *t, const Request *r, const char *object);

@@ -219,13 +219,13 @@ static bool own_ignored(Ask *a, const Field *f, const json_t *v, const Limits *l
     return true;
 }
 
-enum { TEXTS = ASK_COMPLETION | ASK_CHAT, ALL = TEXTS | ASK_TOKENIZE | ASK_DETOKENIZE };
+enum { TEXTS = ASK_COMPLETION | ASK_CHAT, ALL = TEXTS | ASK_TOKENIZE | ASK_DETOKENIZE | ASK_STATE | ASK_MOVE };
 
 const Field request_fields[] = {
     {"model", ALL, FIELD_TEXT, AT(model)},
-    OWN("prompt", ASK_COMPLETION | ASK_TOKENIZE, own_prompt, "string|array"),
+    OWN("prompt", ASK_COMPLETION | ASK_TOKENIZE | ASK_STATE, own_prompt, "string|array"),
     OWN("messages", ASK_CHAT, own_messages, "array"),
-    OWN("tokens", ASK_DETOKENIZE, own_tokens, "array"),
+    OWN("tokens", ASK_DETOKENIZE | ASK_IMPORT, own_tokens, "array"),
     {"max_tokens", TEXTS, FIELD_INT, AT(max_tokens), .low = 0, .high = 0x1p40},
     {"max_completion_tokens", ASK_CHAT, FIELD_INT, AT(max_tokens), .low = 0, .high = 0x1p40},
     {"temperature", TEXTS, FIELD_REAL, AT(temperature), .low = 0, .high = 100},
@@ -246,7 +246,11 @@ const Field request_fields[] = {
     {"top_logprobs", ASK_CHAT, FIELD_INT, AT(top_logprobs), .low = 0, .high = 0x1p30},
     {"echo", ASK_COMPLETION, FIELD_BOOL, AT(echo)},
     {"ignore_eos", TEXTS, FIELD_BOOL, AT(ignore_end)},
-    OWN("state", TEXTS, own_neutral, "string"),
+    {"state", TEXTS, FIELD_TEXT, AT(state)},
+    {"position", ASK_MOVE, FIELD_INT, AT(position), .low = 0, .high = 0x1p40},
+    {"fingerprint", ASK_IMPORT, FIELD_TEXT, AT(fingerprint)},
+    OWN("object", ASK_IMPORT, own_ignored, "string"),
+    OWN("id", ASK_IMPORT, own_ignored, "string"),
     OWN("best_of", ASK_COMPLETION, own_neutral, "integer"),
     OWN("suffix", ASK_COMPLETION, own_neutral, "string"),
     OWN("tools", ASK_CHAT, own_neutral, "array"),

@@ -15,6 +15,10 @@ static const struct {
     {"/v1/tokenize", ASK_TOKENIZE, "The tokens."},
     {"/detokenize", ASK_DETOKENIZE, "The text."},
     {"/v1/detokenize", ASK_DETOKENIZE, "The text."},
+    {"/v1/states", ASK_STATE, "The state."},
+    {"/v1/states/*", ASK_IMPORT, "The state."},
+    {"/v1/states/*/fork", ASK_MOVE, "The new state."},
+    {"/v1/states/*/rewind", ASK_MOVE, "The state."},
 };
 
 static AskKind kind_of(const char *path)
@@ -57,7 +61,7 @@ static void print_body(Text *t, AskKind kind)
     text_put(t, "}");
     if (kind == ASK_CHAT) text_put(t, ",\"required\":[\"messages\"]");
     if (kind == ASK_TOKENIZE) text_put(t, ",\"required\":[\"prompt\"]");
-    if (kind == ASK_DETOKENIZE) text_put(t, ",\"required\":[\"tokens\"]");
+    if (kind == ASK_DETOKENIZE || kind == ASK_IMPORT) text_put(t, ",\"required\":[\"tokens\"]");
     text_put(t, "}}}},");
 }
 
@@ -69,12 +73,14 @@ static void print_answers(Text *t, const Route *r)
         bool bodies;
     } errors[] = {{400, "The request is wrong; final.", true},   {401, "A key is missing or wrong.", false},
                   {404, "There is no such thing.", false},       {405, "Not with this method.", false},
-                  {413, "The body is too long.", true},          {429, "Too many wait; see Retry-After.", true},
-                  {500, "The model failed.", true},              {503, "Not now; see Retry-After.", false},
-                  {504, "The request took too long.", true}};
+                  {409, "A request goes on with it.", true},     {413, "The body is too long.", true},
+                  {429, "Too many wait; see Retry-After.", true}, {500, "The model failed.", true},
+                  {503, "Not now; see Retry-After.", false},     {504, "The request took too long.", true}};
     text_put(t, "\"responses\":{\"200\":{\"description\":\"What was asked for.\"}");
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
-        if (errors[i].bodies && !r->body) continue;
+        bool conflict = errors[i].status == 409, state = strncmp(r->path, "/v1/states/", 11) == 0;
+        if (conflict ? !state && !(kind_of(r->path) & (ASK_COMPLETION | ASK_CHAT)) : errors[i].bodies && !r->body)
+            continue;
         text_print(t, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
                    "\"#/components/schemas/Error\"}}}}", errors[i].status, errors[i].text);
     }
@@ -94,8 +100,10 @@ static void print_path(Text *t, const char *path)
 
 static void print_route(Text *t, const Route *r)
 {
-    AskKind kind = kind_of(r->path);
-    text_print(t, "\"%s\":{", strcmp(r->method, "POST") ? strcmp(r->method, "DELETE") ? "get" : "delete" : "post");
+    AskKind kind = r->body ? kind_of(r->path) : 0;
+    text_put(t, "\"");
+    for (const char *m = r->method; *m; m++) text_print(t, "%c", *m - 'A' + 'a');
+    text_put(t, "\":{");
     if (strchr(r->path, '*'))
         text_put(t, "\"parameters\":[{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
                  "\"string\"}}],");

@@ -136,8 +136,19 @@ static bool chat_logprobs(Ask *a, Fault *fault)
     return true;
 }
 
+/* A state goes on in one way, and what it says already is not told again. */
+static bool one_way(const Ask *a, Fault *fault)
+{
+    if (a->n > 1 || a->n_prompts > 1)
+        return fault_set(fault, 400, a->n > 1 ? "n" : "prompt", "a state goes on in one way: one prompt with \"n\": 1; "
+                         "fork it for others");
+    if (a->echo) return fault_set(fault, 400, "echo", "echo is not for a state; a prompt of tokens can be echoed");
+    return true;
+}
+
 static bool together(Ask *a, const Limits *l, Fault *fault)
 {
+    if (a->state && !one_way(a, fault)) return false;
     if (a->kind == ASK_CHAT && !chat_logprobs(a, fault)) return false;
     const char *name = a->kind == ASK_CHAT ? "top_logprobs" : "logprobs";
     if (!within(fault, name, a->logprobs, LIMIT_logprobs, l)) return false;
@@ -151,7 +162,7 @@ static bool together(Ask *a, const Limits *l, Fault *fault)
 bool request_read(Ask *a, AskKind kind, const char *body, size_t size, const Limits *limits, Fault *fault)
 {
     json_error_t error;
-    *a = (Ask){.kind = kind, .n = 1, .max_tokens = -1, .logprobs = -1, .top_logprobs = -1,
+    *a = (Ask){.kind = kind, .n = 1, .max_tokens = -1, .position = -1, .logprobs = -1, .top_logprobs = -1,
                .temperature = 1, .top_p = 1, .repetition_penalty = 1};
     if (!bounded(body, size, limits, fault)) return false;
     json_t *root = json_loadb(size ? body : "{}", size ? size : 2, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
@@ -179,6 +190,8 @@ void request_free(Ask *a)
     free_pieces(a->stop, a->n_stop);
     free(a->bias);
     free(a->model);
+    free(a->state);
+    free(a->fingerprint);
     text_free(&a->unknown);
     *a = (Ask){0};
 }

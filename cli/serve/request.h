@@ -17,6 +17,9 @@ typedef enum AskKind {
     ASK_CHAT = 2,
     ASK_TOKENIZE = 4,
     ASK_DETOKENIZE = 8,
+    ASK_STATE = 16,  /* a new one */
+    ASK_MOVE = 32,   /* of a state: fork, rewind */
+    ASK_IMPORT = 64,
 } AskKind;
 
 typedef struct Piece { /* bytes, or ids */
@@ -32,7 +35,9 @@ typedef struct Message {
 
 typedef struct Ask {
     AskKind kind;
-    char *model;           /* NULL: not said */
+    char *model, *state;   /* NULL: not said */
+    char *fingerprint;     /* of an exported state */
+    int64_t position;      /* -1: not said */
     Piece *prompts;
     Message *messages;
     Piece *stop;

@@ -64,6 +64,7 @@ static void finish(Scheduler *s, Request *r)
 {
     Server *server = s->server;
     bool waited = r->admitted < r->n_choices;
+    request_leave_state(r);
     if (!r->failed && r->ask.stream) stream_end(r);
     link_out(s, r);
     tell(r);
@@ -89,6 +90,7 @@ void request_fail(Scheduler *s, Request *r, const Fault *fault)
 {
     r->failed = true;
     r->status = fault ? fault->status : 0;
+    request_leave_state(r); /* who is told may ask again */
     if (fault) exchange_fault(r->exchange, fault);
     for (size_t i = 0, n = r->n_choices; i < n; i++) {
         bool last = r->left == 1 && r->choices[i].stage != CHOICE_DONE;

@@ -199,6 +199,7 @@ static void close_all(Server *s)
     scheduler_close(s->scheduler);
     tokens_close(&s->tokens);
     keys_close(&s->keys);
+    states_close(&s->states);
     text_free(&s->told);
     pthread_mutex_destroy(&s->told_lock);
     pha_engine_close(s->engine);
@@ -255,6 +256,7 @@ int serve(Call *call, ServeOptions *o)
     int code = check(call, o, &s);
     if (code) return code;
     pthread_mutex_init(&s.told_lock, NULL);
+    states_open(&s.states, &s.limits);
     block_signals(&set);
     code = open_all(call, &s, o);
     if (!code) {

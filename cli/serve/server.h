@@ -13,6 +13,7 @@
 #include "serve/limits.h"
 #include "serve/metrics.h"
 #include "serve/request.h"
+#include "serve/states.h"
 #include "serve/template.h"
 #include "serve/tokens.h"
 #include "serve/worker.h"
@@ -35,6 +36,7 @@ typedef struct Server {
     Template template;
     Keys keys;
     Metrics metrics;
+    States states;
     Http *http;
     Worker *worker;
     Worker *reader;        /* brings texts from disk; NULL: there are none */
@@ -49,12 +51,20 @@ extern const Route server_routes[];
 /* Names fields that were ignored, once each. */
 void server_tell_unknown(Server *s, const Text *names);
 
-/* Handlers: completion.c, tokenize.c, about.c. */
+/* Handlers: completion.c, tokenize.c, about.c, states_http.c. */
 void handle_completion(void *server, Exchange *x);
 void handle_chat(void *server, Exchange *x);
 void handle_tokenize(void *server, Exchange *x);
 void handle_detokenize(void *server, Exchange *x);
 void handle_tokenizer_info(void *server, Exchange *x);
+void handle_state_make(void *server, Exchange *x);
+void handle_state_list(void *server, Exchange *x);
+void handle_state(void *server, Exchange *x);
+void handle_state_delete(void *server, Exchange *x);
+void handle_state_fork(void *server, Exchange *x);
+void handle_state_rewind(void *server, Exchange *x);
+void handle_state_export(void *server, Exchange *x);
+void handle_state_import(void *server, Exchange *x);
 void handle_models(void *server, Exchange *x);
 void handle_model(void *server, Exchange *x);
 void handle_health(void *server, Exchange *x);

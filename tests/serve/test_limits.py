@@ -78,7 +78,7 @@ def the_table_itself():
     with open(os.path.join(os.path.dirname(__file__), "../../cli/serve/limits.def")) as f:
         rows = [line.split("(")[1].split(",")[0] for line in f if line.startswith("LIMIT(")]
     tested = {"body", "bodies", "depth", "values", "prompts", "n", "stop", "stop_bytes", "logprobs", "entries", "bias",
-              "messages", "queue", "connections", "seconds", "unsent", "slow", "drain"}
+              "messages", "queue", "states", "all_states", "state_tokens", "connections", "seconds", "unsent", "slow", "drain"}
     assert set(rows) == tested, set(rows) ^ tested
     for wrong in ("nothing=1", "body", "body=x", "body=0", "body=-1", "body=99999999999999999999", "=3"):
         p = subprocess.run([PHA, "serve", "--model", model(), "--limit", wrong], capture_output=True, text=True)

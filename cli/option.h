@@ -83,7 +83,7 @@ typedef struct Option {
 #define OPTION_WEIGHTS(type, member)                                                                        \
     { .name = "weights", .kind = OPTION_ENUM, FIELD(type, member),                                          \
       .choices = "stored|fp32|bf16|fp16|q8|q4", .base = PHA_WEIGHTS_DEFAULT, .fallback = "stored",          \
-      .also = "quantize,quantise,bits", .help = "format of the matrices while it runs (arithmetic is fp32)" }
+      .also = "quantize,quantise,bits", .help = "format of the matrices while it runs" }
 #define OPTION_CACHE(type, member)                                                                          \
     { .name = "cache", .kind = OPTION_ENUM, FIELD(type, member), .choices = "fp32|bf16", .base = PHA_FP32,  \
       .fallback = "fp32", .also = "kv-cache,cache-type,kv-cache-dtype", .help = "format of keys and values" }

@@ -41,7 +41,8 @@ PHA_API pha_status pha_model_export(const char *folder, pha_export_format format
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 
 /* How the matrices of a model are stored while it runs. What is no matrix (gains, biases, rates, mixing, scales) stays
- * fp32, and so do all sums; a format changes the numbers of the weights and nothing else. */
+ * fp32, and so do all sums. With Q8 and Q4 what is multiplied by a matrix is rounded to 16 bits with a scale for every
+ * 32 numbers, on its way into the product. */
 typedef enum pha_weights {
     PHA_WEIGHTS_DEFAULT, /* as they are in the files */
     PHA_WEIGHTS_FP32,

@@ -2,15 +2,17 @@
  *
  * C is cut into tasks of mc x nc. A task packs a kc x nc block of B into blocks of NR columns (it stays in the L2
  * cache), and a strip of MR rows of A (it stays in L1) meets one after the other in a tile of MR x NR accumulators that
- * fills the registers. Weights that lie in panels are not packed (panel.h): those of fp32 are read where they are.
+ * fills the registers. Weights that lie in panels are not packed (panel.h): those of fp32 are read where they are. Of
+ * blocks of integers (blocks.h) A becomes integers as well: where rows are few once for all k, else step by step.
  *
  * One order of summation: k in sequence, in steps of kc that depend on k alone, each from zero and added in order. It
- * is the same for any number of rows, any format of B that holds the same numbers and any place in C.
+ * is the same for any number of rows, any place in C and any format of B that holds the same numbers as floats.
  */
 #include "backend/cpu/gemm.h"
 
 #include <assert.h>
 
+#include "backend/cpu/blocks.h"
 #include "backend/cpu/panel.h"
 
 enum {
@@ -31,7 +33,7 @@ static inline int64_t cut(int64_t n, int64_t most, int64_t unit)
 }
 
 typedef struct plan {
-    bool panels;
+    bool panels, blocks;
     int64_t mc, nc, kc;  /* size of a task, and of a step along k */
     int64_t rows, tasks; /* tasks along m, and all of them */
 } plan;
@@ -65,7 +67,8 @@ static void plan_packed(const pha__gemm *g, plan *p)
 
 static plan plan_of(const pha__gemm *g)
 {
-    plan p = {.panels = in_panels(g->b_type), .kc = cut(g->k, KC, 1)};
+    plan p = {.panels = in_panels(g->b_type), .blocks = in_blocks(g->b_type)};
+    p.kc = cut(g->k, KC, p.blocks ? PHA__BLOCK : 1);
     assert(g->b_type <= PHA__BF16 || (g->b_row == 1 && g->a_col == 1)); /* such a weight is only read by columns of B */
     (p.panels ? plan_panels : plan_packed)(g, &p);
     return p;
@@ -156,56 +159,100 @@ int64_t pha__gemm_tasks(const pha__gemm *g)
 static size_t packed_floats(int64_t n, int64_t k)
 {
     int64_t blocks = (n + NR - 1) / NR * NR, whole = (n + PHA__PANEL - 1) / PHA__PANEL * PHA__PANEL;
-    return (size_t)((min64(k, KC) * min64(blocks > whole ? blocks : whole, NC) + 15) / 16 * 16);
+    int64_t steps = min64(blocks_of(k) * PHA__BLOCK, KC);
+    return (size_t)((steps * min64(blocks > whole ? blocks : whole, NC) + 15) / 16 * 16);
 }
 
-static size_t copy_floats(int64_t k)
+/* Of A: a group of rows in order, or rows as integers. */
+static size_t copy_floats(int64_t m, int64_t k)
 {
-    return (size_t)(min64(k, KC) * GROUP + 15) / 16 * 16;
+    size_t group = (size_t)(min64(k, KC) * GROUP) * sizeof(float);
+    size_t few = integers_bytes(min64(m, FEW), k), step = integers_bytes(min64(m, PANEL_MC), min64(k, KC));
+    size_t most = few > step ? few : step;
+    return (most > group ? most : group) / 64 * 16 + 16;
 }
 
 size_t pha__gemm_scratch(int64_t m, int64_t n, int64_t k)
 {
     int64_t sum = k <= KC ? 0 : min64(m, MC) * min64((n + VF - 1) / VF * VF, NC);
-    return (packed_floats(n, k) + copy_floats(k) + (size_t)sum) * sizeof(float);
+    return (packed_floats(n, k) + copy_floats(m, k) + (size_t)sum) * sizeof(float);
+}
+
+typedef struct room { /* scratch of a thread */
+    float *packed, *copy, *sum;
+    integers whole;  /* in `copy`: all k numbers of FEW rows from `row` on; row < 0: not yet */
+    int64_t row;
+} room;
+
+static room room_of(const pha__gemm *g, float *scratch)
+{
+    room r = {.packed = scratch, .row = -1};
+    r.copy = r.packed + packed_floats(g->n, g->k), r.sum = r.copy + copy_floats(g->m, g->k);
+    return r;
+}
+
+/* A step along k over blocks: the rows as integers, made here unless they are few. */
+static void blocks_step(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, int64_t n, int64_t p, int64_t k,
+                        const room *r, const target *out)
+{
+    integers a = r->whole;
+    int64_t first = p / PHA__BLOCK;
+    if (m > FEW) {
+        a = integers_at(r->copy, m, k), first = 0;
+        quantise(&a, g, i0, m, p, k);
+    }
+    stretch s = {.blocks = blocks_of(k), .q = a.q + first * PHA__BLOCK, .f = a.f + first, .row = a.blocks};
+    blocks_block(g, &s, m, j0, n, p, (int16_t *)(void *)r->packed, out);
 }
 
 /* C(i0.., j0..), m x n: the steps along k one after the other. */
-static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64_t j0, int64_t n, float *scratch)
+static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64_t j0, int64_t n, const room *r)
 {
-    float *packed = scratch, *copy = packed + packed_floats(g->n, g->k), *sum = copy + copy_floats(g->k);
     target c = {(char *)g->c + (size_t)(i0 * g->c_row + j0) * pha__dtype_size(g->c_type), g->c_row, g->c_type, g->add,
                 g->bias ? g->bias + j0 : NULL};
     target out = c;
     bool apart = c.type == PHA__BF16 && q->kc < g->k; /* the sum must stay fp32 */
     int64_t ld = (n + VF - 1) / VF * VF, p = 0;
-    if (apart) out = (target){sum, ld, PHA__F32, false, NULL};
+    if (apart) out = (target){r->sum, ld, PHA__F32, false, NULL};
     do { /* once for k = 0: the sum is 0 */
         int64_t k = min64(q->kc, g->k - p);
         if (!apart) out.bias = p + k == g->k ? c.bias : NULL;
-        if (q->panels) {
-            panel_block(g, i0, m, j0, n, p, k, copy, packed, &out);
+        if (q->blocks) {
+            blocks_step(g, i0, m, j0, n, p, k, r, &out);
+        } else if (q->panels) {
+            panel_block(g, i0, m, j0, n, p, k, r->copy, r->packed, &out);
         } else {
-            pack_b(packed, g, p, k, j0, n, copy);
-            block(g, i0, m, n, p, k, packed, copy, &out);
+            pack_b(r->packed, g, p, k, j0, n, r->copy);
+            block(g, i0, m, n, p, k, r->packed, r->copy, &out);
         }
         out.add = true;
         p += k;
     } while (p < g->k);
-    if (apart) put_rows(&c, sum, ld, m, n);
+    if (apart) put_rows(&c, r->sum, ld, m, n);
 }
 
-/* Over panels few rows go all the way along k for each tile, since every panel is read only once. */
-static void task(const pha__gemm *g, const plan *q, int64_t t, float *scratch)
+/* Columns that go all the way along k before the next ones: over panels those of one tile if rows are few, since every
+ * panel is read only once. */
+static int64_t columns_of(const pha__gemm *g, const plan *q, int64_t m)
+{
+    if (q->blocks) return m <= FEW && q->kc < g->k ? PHA__PANEL : q->nc;
+    return q->panels && m <= PR ? reading_of(g, m).together * PHA__PANEL : q->nc;
+}
+
+static void task(const pha__gemm *g, const plan *q, int64_t t, room *r)
 {
     int64_t i0 = t % q->rows * q->mc, j0 = t / q->rows * q->nc;
-    int64_t m = min64(q->mc, g->m - i0), end = min64(j0 + q->nc, g->n);
-    int64_t step = q->panels && m <= PR ? reading_of(g, m).together * PHA__PANEL : q->nc;
-    for (int64_t j = j0; j < end; j += step) part(g, q, i0, m, j, min64(step, end - j), scratch);
+    int64_t m = min64(q->mc, g->m - i0), end = min64(j0 + q->nc, g->n), step = columns_of(g, q, m);
+    if (q->blocks && m <= FEW && r->row != i0) {
+        r->whole = integers_at(r->copy, m, g->k), r->row = i0;
+        quantise(&r->whole, g, i0, m, 0, g->k);
+    }
+    for (int64_t j = j0; j < end; j += step) part(g, q, i0, m, j, min64(step, end - j), r);
 }
 
 void pha__gemm_run(const pha__gemm *g, int64_t begin, int64_t end, void *scratch)
 {
     plan q = plan_of(g);
-    for (int64_t t = begin; t < end; t++) task(g, &q, t, scratch);
+    room r = room_of(g, scratch);
+    for (int64_t t = begin; t < end; t++) task(g, &q, t, &r);
 }

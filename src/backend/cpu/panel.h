@@ -1,4 +1,4 @@
-/* panel.h -- the matrix product over weights that lie in panels (part of gemm.c)
+/* panel.h -- the matrix product over plain numbers that lie in panels (part of gemm.c)
  *
  * A panel is PHA__PANEL columns of B, k after k, so a tile reads one stream of memory. With few rows several panels go
  * side by side: their accumulators hide the latency of the sums, and memory is read as fast as it comes. fp32 is read
@@ -11,30 +11,27 @@
 #include "backend/cpu/panel_read.h"
 
 enum {
-    ACCUMULATORS = VREGS == 32 ? 24 : 12,                  /* what is left of the registers */
-    PR = ACCUMULATORS / PV < 8 ? ACCUMULATORS / PV : 8,    /* most rows of a tile */
-    PN = 4,                                                /* most panels */
-    NARROW = 2,                                            /* most rows of a tile that widens */
-    AHEAD_BYTES = 1536,                                    /* of a panel, on the way into the cache */
+    PN = 4,             /* most panels */
+    NARROW = 2,         /* most rows of a tile that widens */
+    AHEAD_BYTES = 1536, /* of a panel, on the way into the cache */
 };
 
-/* Panels side by side in a tile of mr rows. Scales of blocks are in registers too. */
-PHA__INLINE int panels_together(pha__dtype t, int64_t mr)
+/* Panels side by side in a tile of mr rows. */
+PHA__INLINE int panels_together(int64_t mr)
 {
-    int n = ACCUMULATORS / (((int)mr + (t == PHA__Q4_PANEL ? 2 : t == PHA__Q8_PANEL)) * PV);
+    int n = ACCUMULATORS / ((int)mr * PV);
     return n > PN ? PN : n ? n : 1;
 }
 
 typedef struct panels { /* the same k steps of panels of B, from step p0 on */
-    const char *data;   /* the block of step p0 */
+    const char *data;
     int64_t apart;      /* bytes from one panel to the next */
-    int64_t first;      /* p0 within its block */
     const char *next;   /* panels that are read after these */
 } panels;
 
 typedef vf accumulators[PR][PN * PV];
 
-/* Steps [0, k) of a tile over plain numbers; `ahead` is what a step brings into the cache. */
+/* Steps [0, k) of a tile; `ahead` is what a step brings into the cache. */
 PHA__INLINE void panel_steps(pha__dtype t, int mr, int np, accumulators acc, const float *a, int64_t row, const char *b,
                              int64_t apart, int64_t k, const char *ahead)
 {
@@ -56,77 +53,7 @@ PHA__INLINE void panel_steps(pha__dtype t, int mr, int np, accumulators acc, con
     }
 }
 
-/* Step 0 of `a` against column vector c. */
-PHA__INLINE void add_step(int mr, accumulators acc, const float *a, int64_t row, int c, vf y)
-{
-    UNROLL
-    for (int i = 0; i < mr; i++) acc[i][c] = vf_fma(vf_set1(a[i * row]), y, acc[i][c]);
-}
-
-PHA__INLINE void q8_steps(int mr, int np, accumulators acc, const float *a, int64_t row, const char *b, int64_t apart,
-                          int64_t first, int64_t last)
-{
-    vf scale[PN * PV];
-    UNROLL
-    for (int c = 0; c < np * PV; c++) scale[c] = block_scale(b + c / PV * apart, c % PV);
-    for (int64_t p = first; p < last; p++, a++) {
-        UNROLL
-        for (int c = 0; c < np * PV; c++)
-            add_step(mr, acc, a, row, c, q8_step(b + c / PV * apart, p, c % PV, scale[c]));
-    }
-}
-
-/* Two steps lie together; where steps begin or end between them, one of the two is left out. */
-PHA__INLINE void q4_pairs(int mr, int np, accumulators acc, const float *a, int64_t row, const char *b, int64_t apart,
-                          int64_t first, int64_t last)
-{
-    vf scale[PN * PV], shift[PN * PV];
-    UNROLL
-    for (int c = 0; c < np * PV; c++) {
-        scale[c] = block_scale(b + c / PV * apart, c % PV);
-        shift[c] = block_shift(scale[c]);
-    }
-    for (int64_t p = first - first % 2; p < last; p += 2) {
-        bool low = p >= first, high = p + 1 < last;
-        UNROLL
-        for (int c = 0; c < np * PV; c++) {
-            vf y[2];
-            q4_steps(y, b + c / PV * apart, p, c % PV, scale[c], shift[c]);
-            if (low) add_step(mr, acc, a + p - first, row, c, y[0]);
-            if (high) add_step(mr, acc, a + p + 1 - first, row, c, y[1]);
-        }
-    }
-}
-
-/* Steps [first, last) of a block; whole ones by themselves, so that the compiler knows their length. */
-PHA__INLINE void block_steps(pha__dtype t, int mr, int np, accumulators acc, const float *a, int64_t row, const char *b,
-                             int64_t apart, int64_t first, int64_t last)
-{
-    bool whole = first == 0 && last == PHA__BLOCK;
-    if (t == PHA__Q8_PANEL) q8_steps(mr, np, acc, a, row, b, apart, first, last);
-    else if (whole) q4_pairs(mr, np, acc, a, row, b, apart, 0, PHA__BLOCK);
-    else q4_pairs(mr, np, acc, a, row, b, apart, first, last);
-}
-
-/* All k steps, block by block. What is announced stays within these panels, or is the beginning of the next ones. */
-PHA__INLINE void panel_blocks(pha__dtype t, int mr, int np, accumulators acc, const strip *s, const panels *b,
-                              int64_t k)
-{
-    enum { LINE = 64 };
-    const int64_t bytes = block_bytes_of(t), distance = (AHEAD_BYTES + bytes - 1) / bytes, end = b->first + k;
-    const int64_t n = (end + PHA__BLOCK - 1) / PHA__BLOCK;
-    for (int64_t i = 0; i < n; i++) {
-        const char *ahead = i + distance < n ? b->data + (i + distance) * bytes : b->next + (i + distance - n) * bytes;
-        UNROLL
-        for (int q = 0; q < np; q++)
-            for (int at = 0; at < bytes; at += LINE) __builtin_prefetch(ahead + q * b->apart + at);
-        int64_t begin = i * PHA__BLOCK, first = i ? 0 : b->first, last = min64(end - begin, PHA__BLOCK);
-        const float *a = s->data + begin + first - b->first;
-        block_steps(t, mr, np, acc, a, s->row, b->data + i * bytes, b->apart, first, last);
-    }
-}
-
-/* All k steps of plain numbers. */
+/* All k steps. What is announced stays within these panels, or is the beginning of the next ones. */
 PHA__INLINE void panel_plain(pha__dtype t, int mr, int np, accumulators acc, const strip *s, const panels *b, int64_t k)
 {
     const int64_t bytes = block_bytes_of(t), distance = AHEAD_BYTES / bytes, inside = k > distance ? k - distance : 0;
@@ -143,8 +70,7 @@ PHA__INLINE void panel_tile(pha__dtype t, int mr, int np, const strip *s, const 
     for (int i = 0; i < mr; i++)
         UNROLL
         for (int v = 0; v < np * PV; v++) acc[i][v] = vf_zero();
-    if (block_steps_of(t) > 1) panel_blocks(t, mr, np, acc, s, b, k);
-    else panel_plain(t, mr, np, acc, s, b, k);
+    panel_plain(t, mr, np, acc, s, b, k);
     float sum[PR * PN * PHA__PANEL];
     UNROLL
     for (int i = 0; i < mr; i++)
@@ -159,7 +85,7 @@ typedef void panel_function(const strip *s, const panels *b, int64_t k, const ta
 #define PANEL_TILE(t, mr, np)                                                                                       \
     static void panel_##t##_##mr##_##np(const strip *s, const panels *b, int64_t k, const target *o, int n)         \
     {                                                                                                               \
-        if (mr <= PR && np <= panels_together(PHA__##t##_PANEL, mr))                                                \
+        if (mr <= PR && np <= panels_together(mr))                                                \
             panel_tile(PHA__##t##_PANEL, mr, np, s, b, k, o, n);                                                    \
     }
 #define PANEL_TILES(t, mr) PANEL_TILE(t, mr, 1) PANEL_TILE(t, mr, 2) PANEL_TILE(t, mr, 3) PANEL_TILE(t, mr, 4)
@@ -167,7 +93,6 @@ typedef void panel_function(const strip *s, const panels *b, int64_t k, const ta
 PANEL_TILES(F32, 1) PANEL_TILES(F32, 2) PANEL_TILES(F32, 3) PANEL_TILES(F32, 4)
 PANEL_TILES(F32, 5) PANEL_TILES(F32, 6) PANEL_TILES(F32, 7) PANEL_TILES(F32, 8)
 PANEL_TILES(BF16, 1) PANEL_TILES(BF16, 2) PANEL_TILES(F16, 1) PANEL_TILES(F16, 2)
-PANEL_TILES(Q8, 1) PANEL_TILES(Q8, 2) PANEL_TILES(Q4, 1) PANEL_TILES(Q4, 2)
 
 static panel_function *const panel_tiles[8][PN] = {
     PANEL_NAMES(F32, 1), PANEL_NAMES(F32, 2), PANEL_NAMES(F32, 3), PANEL_NAMES(F32, 4),
@@ -176,8 +101,6 @@ static panel_function *const panel_tiles[8][PN] = {
 static panel_function *const narrow_tiles[][NARROW][PN] = {
     {PANEL_NAMES(BF16, 1), PANEL_NAMES(BF16, 2)},
     {PANEL_NAMES(F16, 1), PANEL_NAMES(F16, 2)},
-    {PANEL_NAMES(Q8, 1), PANEL_NAMES(Q8, 2)},
-    {PANEL_NAMES(Q4, 1), PANEL_NAMES(Q4, 2)},
 };
 
 static panel_function *tile_of(pha__dtype t, int64_t mr, int64_t np)
@@ -200,7 +123,7 @@ static reading reading_of(const pha__gemm *g, int64_t m)
     reading r = {wide ? PHA__F32_PANEL : g->b_type, wide, 1, 1};
     int64_t most = r.type == PHA__F32_PANEL ? PR : NARROW, parts = (m + most - 1) / most;
     if (parts) r.rows = (m + parts - 1) / parts;
-    r.together = panels_together(r.type, r.rows);
+    r.together = panels_together(r.rows);
     return r;
 }
 
@@ -208,14 +131,14 @@ static reading reading_of(const pha__gemm *g, int64_t m)
 static panels panels_at(const pha__gemm *g, const reading *r, int64_t j, int64_t np, int64_t left, int64_t p0,
                         int64_t k, float *wide)
 {
-    const int64_t apart = panel_bytes_of(g->b_type, g->b_col), steps = block_steps_of(g->b_type);
-    const char *first = (const char *)g->b + j * apart, *data = first + p0 / steps * block_bytes_of(g->b_type);
+    const int64_t apart = panel_bytes_of(g->b_type, g->b_col);
+    const char *first = (const char *)g->b + j * apart, *data = first + p0 * block_bytes_of(g->b_type);
     if (r->wide) {
         for (int64_t q = 0; q < np; q++)
             widen_panel(g->b_type, wide + q * k * PHA__PANEL, first + q * apart, p0, k);
-        return (panels){(const char *)wide, k * PHA__PANEL * 4, 0, (const char *)wide};
+        return (panels){(const char *)wide, k * PHA__PANEL * 4, (const char *)wide};
     }
-    panels b = {data, apart, p0 % steps, NULL};
+    panels b = {data, apart, NULL};
     b.next = left > np ? data + np * apart /* or the next step along k, or what lies behind the last */
                        : data + panel_bytes_of(g->b_type, k) + (p0 + k == g->k ? (np - 1) * apart : 0);
     return b;

@@ -39,7 +39,11 @@ Value item_of(Run *r, const Node *n, Value object, Value index)
 /* ---- operators -------------------------------------------------------------------------------------------- */
 
 static bool is_number(Value v) { return v.type == INT || v.type == REAL || v.type == BOOL; }
-static double real(Value v) { return v.type == REAL ? v.real : v.type == INT ? (double)v.whole : (double)v.truth; }
+static double real(Value v)
+{
+    return v.type == REAL ? v.real : v.type == INT ? (double)v.whole : v.type == BOOL && v.truth;
+}
+
 static Value truth(bool b) { return (Value){.type = BOOL, .truth = b}; }
 
 static Value contains(Run *r, const Node *n, Value a, Value in)

@@ -222,6 +222,54 @@ static void test_a_plan(void **state)
     FAILS(USAGE, "no model 'attm' but pha, attn", pha_repro(&o, &text, NULL));
 }
 
+/* Speed and memory of models alone, at two contexts; nothing is trained. */
+static void test_efficiency(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"title\": \"A <small> one\", \"data\": {\"vocab_size\": 257}, " MODELS
+                               ", \"efficiency\": {\"contexts\": [16, 32], \"what\": \"prefill\", \"repeats\": 1}}";
+    pha_repro_options o = repro(text, "speed");
+    pha_repro_result result;
+    run(&o, &result);
+    assert_true(result.runs == 4 && result.done == 4 && result.seconds_left == 0);
+    char *table = page(folder, "table.md");
+    assert_non_null(strstr(table, "## Speed and memory: prefill"));
+    assert_non_null(strstr(table, "| 32 | attn |"));
+    assert_non_null(strstr(table, "| 1.000 | 1.000 |")); /* the first one */
+    assert_null(strstr(table, "decode"));
+    pha__free(table);
+    json_t *runs = results_of(folder);
+    const json_t *measured = json_object_get(json_object_get(runs, "attn@16"), "measured");
+    assert_int_equal(json_array_size(json_object_get(measured, "results")), 1);
+    json_decref(runs);
+    steps_made = 0;
+    char *again;
+    OK(pha_repro(&o, &again, &result));
+    pha_free(again);
+    FAILS(BAD_INPUT, "contexts is no list", (o = repro("{\"data\": {\"vocab_size\": 257}, " MODELS
+                                                      ", \"efficiency\": {}}", "speed-2"),
+                                             pha_repro(&o, &again, NULL)));
+}
+
+/* Those that come with pha: known keys, budgets that match. */
+static void test_experiments_of_ours(void **state)
+{
+    (void)state;
+    char **names, path[600];
+    size_t n;
+    OK(pha__list_dir(&names, &n, PHA_SOURCE_DIR "/configs/repro"));
+    assert_true(n >= 8);
+    for (size_t i = 0; i < n; i++) {
+        pha__experiment *e = pha__alloc_zero(1, sizeof *e);
+        snprintf(path, sizeof path, PHA_SOURCE_DIR "/configs/repro/%s", names[i]);
+        OK(pha__experiment_open(e, &(pha_repro_options){.experiment = path}));
+        OK(pha__systems_weigh(e));
+        pha__experiment_close(e);
+        pha__free(e);
+    }
+    pha__free_list(names, n);
+}
+
 /* ---- what is refused -------------------------------------------------------------------------------------- */
 
 static void refuses(const char *text, const char *message)
@@ -304,7 +352,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
         cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
-        cmocka_unit_test(test_another_one),
+        cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
+        cmocka_unit_test(test_experiments_of_ours),
     };
     return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
 }

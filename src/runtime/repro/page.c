@@ -127,7 +127,7 @@ pha_status pha__repro_pages(const pha__repro *r)
     pha__str table = {0}, csv = {0}, curves = {0}, whole = {0};
     pha__repro_table(&table, r);
     pha__repro_csv(&csv, r);
-    pha__repro_curves(&curves, r, (int)r->e.n_stages - 1, true);
+    if (r->e.n_stages) pha__repro_curves(&curves, r, (int)r->e.n_stages - 1, true);
     if (!table.failed) page(&whole, r, table.data);
     pha_status status = write(r, "table.md", &table);
     if (!status) status = write(r, "table.csv", &csv);

@@ -9,7 +9,7 @@
 #define PLAIN                                                                                                         \
     "\"title\": \"A <small> one\", \"data\": {\"train\": [\"text.txt\"], \"valid\": \"valid.txt\", "                  \
     "\"tokenizer\": \"bytes\", \"vocab_size\": 257}, \"options\": {\"context\": 16, \"batch\": 2, \"dropout\": 0.1, " \
-    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.2, "                       \
+    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.5, "                       \
     "\"published\": [{\"model\": \"theirs\", \"token_ppl\": 20.5, \"how\": \"zero-shot\", \"where\": \"Table 2\"}]"
 #define RATES "\"rates\": {\"lr\": [0.001, 0.01], \"tokens\": 128, \"scored_tokens\": 64}"
 #define LONGER "{\"tokens\": 320, \"seeds\": [3], \"models\": [\"attn\"]}"
@@ -93,7 +93,7 @@ static double by_hand(double lr, uint64_t seed)
     OK(pha__write_file(config_file, ATTN, strlen(ATTN)));
     pha_train_options o = {.config = config_file, .data = data_folder, .out = at, .context = 16, .batch = 2,
                            .dropout = 0.1, .clip = -1, .eval_every = 4, .keep_best = -1, .average_best = -1, .steps = 8,
-                           .warmup = 1, .lr = lr, .seed = seed, .threads = 1};
+                           .warmup = 4, .lr = lr, .seed = seed, .threads = 1};
     OK(pha_train(&o, NULL));
     OK(pha_eval(&(pha_eval_options){.model = model, .data = data_folder, .context = 16, .threads = 1}, &scored));
     return scored.token_ppl;
@@ -112,6 +112,9 @@ static void test_a_whole_one(void **state)
     bool slow = a < number(runs, "attn-0.000128M-0.01-1", "token_ppl");
     const char *second = slow ? "attn-0.000256M-0.001-2" : "attn-0.000256M-0.01-2"; /* the better rate was taken */
     double ppl = number(runs, second, "token_ppl");
+    char best[400];
+    snprintf(best, sizeof best, "%s/runs/%s/best", folder, second); /* keep_best 0 */
+    assert_false(pha__exists(best));
     assert_true(ppl == by_hand(slow ? 0.001 : 0.01, 2));
     assert_true(number(runs, second, "scored_tokens") > 64 && number(runs, second, "steps") == 8);
     assert_true(number(runs, "attn-0.000128M-0.01-1", "scored_tokens") == 64);

@@ -148,7 +148,7 @@ static panels panels_at(const pha__gemm *g, const reading *r, int64_t j, int64_t
     return b;
 }
 
-/* While strips go over panels in the cache the memory is idle: each of `parts` brings in a share of panels from j on. */
+/* While strips go over panels in the cache the memory is idle: each of `parts` brings in a share of those from j on. */
 static void announce(const pha__gemm *g, panels *b, int64_t j, int64_t np, int64_t p0, int64_t parts)
 {
     const int64_t step = block_bytes_of(g->b_type);

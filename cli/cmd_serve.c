@@ -16,8 +16,9 @@ static const Option table[] = {
      .help = "model folder"},
     {.name = "name", .kind = OPTION_STRING, FIELD(ServeOptions, name), .shown = "the folder's",
      .also = "alias,served-model-name", .help = "what clients call the model"},
-    {.name = "chat-template", .kind = OPTION_ENUM, FIELD(ServeOptions, template), .choices = "plain|chatml",
-     .fallback = "plain", .help = "contents with blank lines between, or <|im_start|>ROLE"},
+    {.name = "chat-template", .kind = OPTION_STRING, FIELD(ServeOptions, template), .arg = "NAME|FILE",
+     .shown = "the model's, or plain", .also = "template",
+     .help = "how a chat becomes a text: plain, with blank lines between; chatml; a file in Jinja"},
 
     {.group = "Who may ask, and where", .name = "host", .kind = OPTION_STRING, FIELD(ServeOptions, host),
      .fallback = "127.0.0.1", .also = "address,bind,listen",

@@ -18,6 +18,7 @@ void help_all(FILE *out);                            /* `pha help` */
 /* config.c: a file or folder as it is; otherwise a name without a slash is looked for as NAME.json in the folders of
  * presets (beside the program, installed). Returns 0 or an exit code; *out belongs to the call. */
 int find_config(Call *call, const char *name, const char **out);
+int find_experiment(Call *call, const char *name, const char **out); /* likewise in their folder repro/ */
 
 /* signals.c: the first SIGINT, SIGTERM or SIGHUP asks the library to stop and says so, the second one ends the process.
  * Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */

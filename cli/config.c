@@ -33,13 +33,14 @@ static void folder_path(size_t i, char *path, size_t size)
     else snprintf(path, size, "%s", folders[i]);
 }
 
-/* The nearest preset's name into `name`; false if there is none. */
-static bool nearest_preset(const char *wanted, char name[256])
+/* The nearest preset's name into `name`; false if there is none. kind: "" or a folder below, with its slash. */
+static bool nearest_preset(const char *kind, const char *wanted, char name[256])
 {
-    char path[1200], *names[256];
+    char path[1400], *names[256];
     size_t n = 0;
     for (size_t i = 0; i < FOLDERS; i++) {
-        folder_path(i, path, sizeof path);
+        folder_path(i, path, 1200);
+        strncat(path, kind, 100);
         DIR *dir = opendir(path);
         for (struct dirent *e; dir && n < 256 && (e = readdir(dir));) {
             size_t length = strlen(e->d_name);
@@ -55,7 +56,7 @@ static bool nearest_preset(const char *wanted, char name[256])
     return near != NULL;
 }
 
-int find_config(Call *call, const char *name, const char **out)
+static int find(Call *call, const char *kind, const char *what, const char *name, const char **out)
 {
     char path[1500], folder[1200], near[256];
     struct stat st;
@@ -67,15 +68,25 @@ int find_config(Call *call, const char *name, const char **out)
     if (stat(path, &st) == 0) return 0; /* a folder whose replacement was broken off, which the library puts back */
     for (size_t i = 0; i < FOLDERS; i++) {
         folder_path(i, folder, sizeof folder);
-        snprintf(path, sizeof path, "%s/%.256s.json", folder, name);
+        snprintf(path, sizeof path, "%s/%s%.256s.json", folder, kind, name);
         if (stat(path, &st) == 0) {
             *out = option_copy(call, path, strlen(path));
             return 0;
         }
     }
-    if (nearest_preset(name, near)) usage_error(call, "there is no configuration %s; did you mean %s?", name, near);
-    else usage_error(call, "there is no configuration %s: neither a file nor one of the names in configs/", name);
+    if (nearest_preset(kind, name, near)) usage_error(call, "there is no %s %s; did you mean %s?", what, name, near);
+    else usage_error(call, "there is no %s %s: neither a file nor one of the names in configs/%s", what, name, kind);
     return PHA_BAD_INPUT;
+}
+
+int find_config(Call *call, const char *name, const char **out)
+{
+    return find(call, "", "configuration", name, out);
+}
+
+int find_experiment(Call *call, const char *name, const char **out)
+{
+    return find(call, "repro/", "experiment", name, out);
 }
 
 int read_all(const Call *call, const char *path, char **text, size_t *size)

@@ -10,6 +10,7 @@ install(FILES include/pha.h include/pha_train.def DESTINATION ${CMAKE_INSTALL_IN
 install(DIRECTORY include/pha DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 file(GLOB configs CONFIGURE_DEPENDS configs/*.json)
 install(FILES ${configs} DESTINATION ${CMAKE_INSTALL_DATADIR}/pha/configs)
+install(DIRECTORY configs/repro DESTINATION ${CMAKE_INSTALL_DATADIR}/pha/configs)
 
 # find_package(pha)
 set(package ${CMAKE_INSTALL_LIBDIR}/cmake/pha)

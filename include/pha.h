@@ -34,5 +34,6 @@
 #include "pha/lab.h"
 #include "pha/task.h"
 #include "pha/inspect.h"
+#include "pha/repro.h"
 
 #endif

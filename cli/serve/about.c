@@ -10,8 +10,10 @@ static void print_model(Text *t, const Server *s)
     text_print(t, ",\"object\":\"model\",\"created\":%ld,\"owned_by\":\"pha\",\"max_model_len\":", s->started);
     if (s->info.max_context == INT64_MAX) text_put(t, "null");
     else text_print(t, "%lld", (long long)s->info.max_context);
-    text_print(t, ",\"pha\":{\"arch\":\"%s\",\"parameters\":%llu,\"chat_template\":\"%s\",\"fingerprint\":\"%s\"}}",
-               s->about.arch, (unsigned long long)s->about.parameters, template_name(s->template), s->fingerprint);
+    text_print(t, ",\"pha\":{\"arch\":\"%s\",\"parameters\":%llu,\"chat_template\":", s->about.arch,
+               (unsigned long long)s->about.parameters);
+    text_json(t, s->template.name, strlen(s->template.name));
+    text_print(t, ",\"fingerprint\":\"%s\"}}", s->fingerprint);
 }
 
 void handle_models(void *server, Exchange *x)

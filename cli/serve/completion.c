@@ -104,8 +104,7 @@ void request_leave_state(Request *r)
 static bool chat_prompt(Request *r, Fault *f)
 {
     r->n_prompts = 1;
-    return template_encode(r->server->template, r->server->tokenizer, &r->ask, &r->prompts[0].ids, &r->prompts[0].n,
-                           f);
+    return template_encode(&r->server->template, &r->ask, &r->prompts[0].ids, &r->prompts[0].n, f);
 }
 
 static bool completion_prompts(Request *r, Fault *f)

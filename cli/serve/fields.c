@@ -224,7 +224,7 @@ enum { TEXTS = ASK_COMPLETION | ASK_CHAT, ALL = TEXTS | ASK_TOKENIZE | ASK_DETOK
 const Field request_fields[] = {
     {"model", ALL, FIELD_TEXT, AT(model)},
     OWN("prompt", ASK_COMPLETION | ASK_TOKENIZE | ASK_STATE, own_prompt, "string|array"),
-    OWN("messages", ASK_CHAT, own_messages, "array"),
+    OWN("messages", ASK_CHAT | ASK_TOKENIZE, own_messages, "array"),
     OWN("tokens", ASK_DETOKENIZE | ASK_IMPORT, own_tokens, "array"),
     {"max_tokens", TEXTS, FIELD_INT, AT(max_tokens), .low = 0, .high = 0x1p40},
     {"max_completion_tokens", ASK_CHAT, FIELD_INT, AT(max_tokens), .low = 0, .high = 0x1p40},

@@ -60,7 +60,6 @@ static void print_body(Text *t, AskKind kind)
     }
     text_put(t, "}");
     if (kind == ASK_CHAT) text_put(t, ",\"required\":[\"messages\"]");
-    if (kind == ASK_TOKENIZE) text_put(t, ",\"required\":[\"prompt\"]");
     if (kind == ASK_DETOKENIZE || kind == ASK_IMPORT) text_put(t, ",\"required\":[\"tokens\"]");
     text_put(t, "}}}},");
 }

@@ -153,7 +153,7 @@ static bool together(Ask *a, const Limits *l, Fault *fault)
     const char *name = a->kind == ASK_CHAT ? "top_logprobs" : "logprobs";
     if (!within(fault, name, a->logprobs, LIMIT_logprobs, l)) return false;
     if (!within(fault, "n", a->n, LIMIT_n, l)) return false;
-    if (a->kind == ASK_TOKENIZE && a->n_prompts != 1)
+    if (a->kind == ASK_TOKENIZE && a->n_prompts != 1 && !(a->n_messages && !a->n_prompts))
         return fault_set(fault, 400, "prompt", "prompt is missing, or more than one text");
     if (a->kind == ASK_DETOKENIZE && !a->n_prompts) return fault_set(fault, 400, "tokens", "tokens is missing");
     return true;

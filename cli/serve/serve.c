@@ -151,6 +151,7 @@ static int listen_for(Call *call, Server *s, const ServeOptions *o)
 
 static int open_all(Call *call, Server *s, const ServeOptions *o)
 {
+    char why[500];
     pha_status status = load(s, o);
     if (status) return library_error(call, status);
     if (!s->tokenizer) {
@@ -159,9 +160,13 @@ static int open_all(Call *call, Server *s, const ServeOptions *o)
     }
     name_model(s, o);
     s->started = (long)time(NULL);
-    s->template = (Template)o->template;
     s->quiet = o->quiet, s->log_json = o->log_json;
-    bool good = tokens_open(&s->tokens, s->tokenizer, s->info.vocab_size) && (s->worker = worker_open()) &&
+    bool good = tokens_open(&s->tokens, s->tokenizer, s->info.vocab_size);
+    if (good && !template_open(&s->template, o->template, o->model, &s->tokens, s->tokenizer, why)) {
+        log_note("pha serve: the chat template %s; --chat-template plain, chatml or FILE names another", why);
+        return PHA_BAD_INPUT;
+    }
+    good = good && (s->worker = worker_open()) &&
                 scheduler_open(&s->scheduler, s) && (!o->state_disk || (s->reader = worker_open()));
     if (good) return listen_for(call, s, o);
     log_note("pha serve: no memory for the server");
@@ -197,6 +202,7 @@ static void close_all(Server *s)
     worker_close(s->worker);
     worker_close(s->reader);
     scheduler_close(s->scheduler);
+    template_close(&s->template);
     tokens_close(&s->tokens);
     keys_close(&s->keys);
     states_close(&s->states);
@@ -245,7 +251,7 @@ static void announce(const Server *s, const ServeOptions *o)
     fflush(stdout);
     if (!o->quiet)
         log_note("pha serve: %s (%s, %llu parameters), %d at once, chats by the template %s", s->name, s->about.arch,
-                  (unsigned long long)s->about.parameters, s->slots, template_name(s->template));
+                  (unsigned long long)s->about.parameters, s->slots, s->template.name);
     notify_tell("READY=1");
 }
 

@@ -6,7 +6,8 @@
 
 typedef struct ServeOptions {
     const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key, *state_disk;
-    int port, slots, template;
+    const char *template; /* "plain", "chatml", a file; NULL: the model's */
+    int port, slots;
     int64_t state_ram;         /* megabytes; -1: a quarter of what is free */
     int64_t state_disk_budget; /* megabytes */
     List limits;

@@ -15,6 +15,16 @@ static void answer_ids(Server *s, Exchange *x, const int32_t *ids, size_t n)
     exchange_answer(x, 200, "application/json", &t);
 }
 
+/* A chat as its template makes it. */
+static void answer_chat(Server *s, Exchange *x, const Ask *a)
+{
+    Fault fault;
+    int32_t *ids;
+    size_t n;
+    if (template_encode(&s->template, a, &ids, &n, &fault)) answer_ids(s, x, ids, n), free(ids);
+    else exchange_fault(x, &fault);
+}
+
 void handle_tokenize(void *server, Exchange *x)
 {
     Server *s = server;
@@ -24,7 +34,8 @@ void handle_tokenize(void *server, Exchange *x)
     size_t n;
     if (!server_read(s, x, ASK_TOKENIZE, &a)) return;
     const Piece *p = &a.prompts[0];
-    if (p->ids) {
+    if (a.n_messages) answer_chat(s, x, &a);
+    else if (p->ids) {
         fault_set(&fault, 400, "prompt", "prompt must be text");
         exchange_fault(x, &fault);
     } else {
@@ -66,7 +77,7 @@ void handle_tokenizer_info(void *server, Exchange *x)
     const char *bytes = s->tokens.end >= 0 ? tokens_bytes(&s->tokens, s->tokens.end, &n) : "", *template;
     if (s->tokens.end >= 0) text_token(&end, bytes, n);
     else text_put(&end, "null");
-    template = template_text(s->template);
+    template = s->template.text;
     text_print(&t, "{\"eos_token\":%s,\"bos_token\":%s,\"pad_token\":%s,\"vocab_size\":%d,\"chat_template\":",
                end.data ? end.data : "null", end.data ? end.data : "null", end.data ? end.data : "null", s->tokens.n);
     text_json(&t, template, strlen(template));

@@ -2,6 +2,7 @@
  * loaded again. An object without "identity" or "checksums" gets the right ones, or hardly anything would be read. */
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/json.h"
 #include "input.h"
 #include "pha.h"
@@ -63,6 +64,7 @@ static void try_state(const void *text, size_t size)
         if (!*pha_errmsg()) abort();
         return;
     }
+    if (pha__hash(text, size, 0) % 4) return; /* which takes most of the time */
     ok(pha_trainer_save(trainer, again));
     ok(pha_trainer_load(trainer, again));
 }

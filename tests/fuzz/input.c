@@ -29,9 +29,13 @@
 #define __asan_unpoison_memory_region(p, size) ((void)(p), (void)(size))
 #endif
 
-/* What is freed comes back after one or a few inputs, while it is still in the cache, not after 256 MiB. */
+/* What is freed comes back after one or a few inputs, while it is still in the cache, not after 256 MiB. Where it
+ * was allocated is told by replaying the input with ASAN_OPTIONS=malloc_context_size=30. */
 const char *__asan_default_options(void);
-__attribute__((visibility("default"))) const char *__asan_default_options(void) { return "quarantine_size_mb=4"; }
+__attribute__((visibility("default"))) const char *__asan_default_options(void)
+{
+    return "quarantine_size_mb=4:malloc_context_size=1";
+}
 
 enum { LARGE = 16 << 10, MOST = 32 << 20, BLOCKS = 64 };
 

@@ -304,9 +304,9 @@ static void test_refused(void **state)
     refuse("", "linear", "learned positions");
     refuse("\"window\": [9, null]", "pha", "layer 1 has attention without a window");
     refuse("", "pha", "set \"window\" in the configuration");
-    refuse("\"n_mode\": 6, \"n_head\": null, \"n_kv_head\": null", "gss", "no gradient where it begins from a carried");
+    refuse("\"n_mode\": 6, \"n_head\": null, \"n_kv_head\": null", "gss", "arch gss are trained by convolutions");
     refuse("\"n_shift\": 9, \"ssm_state\": 16, \"n_head\": null, \"n_kv_head\": null", "h3",
-           "no gradient where it begins from a carried");
+           "arch h3 are trained by convolutions");
     refuse("\"local\": 8", "pha", "use \"window\"");
     pha_train_options o = carrying(&variants[0]);
     pha_trainer *t;

@@ -32,6 +32,9 @@ pha_status pha__carry_context(int64_t *context, const pha__config *c, int32_t T)
         FAIL(BAD_INPUT, "carry: arch %s has learned positions for texts of up to n_positions = %d tokens, and a text "
              "that goes on from window to window is longer; arch pha and seq have rotary ones", c->arch,
              c->n_positions);
+    if (has_key(c->arch, "attn_layers"))
+        FAIL(BAD_INPUT, "carry: the state spaces of arch %s are trained by convolutions over whole windows, each from "
+             "a zero state; arch pha and seq carry theirs", c->arch);
     if (c->attn_dropout > 0)
         FAIL(USAGE, "carry: attn_dropout has no masks for the keys of earlier windows; leave one of the two out");
     if (c->local) FAIL(BAD_INPUT, "carry: attention in chunks (\"local\") is not carried; use \"window\"");

@@ -91,6 +91,48 @@ json_t *pha__option_json(const pha__option *row, const pha_train_options *o)
     return NULL;
 }
 
+static pha_status read_choice(const pha__option *row, int64_t *out, const json_t *value, const char *where)
+{
+    int n;
+    const char *word = json_string_value(value);
+    for (int64_t i = row->base; word && choice(row, i, &n); i++)
+        if (!strncmp(word, choice(row, i, &n), (size_t)n) && !word[n]) return *out = i, PHA_OK;
+    FAIL(BAD_INPUT, "%s: %s is none of %s", where, row->key, row->choices);
+}
+
+static pha_status read_whole(const pha__option *row, int64_t *out, const json_t *value, const char *where)
+{
+    if (row->kind == PHA__OPTION_ENUM) return read_choice(row, out, value, where);
+    if (row->kind == PHA__OPTION_FLAG) {
+        if (!json_is_boolean(value)) FAIL(BAD_INPUT, "%s: %s is neither true nor false", where, row->key);
+        *out = json_is_true(value) != row->invert;
+        return PHA_OK;
+    }
+    if (!json_is_integer(value)) FAIL(BAD_INPUT, "%s: %s is not a whole number", where, row->key);
+    *out = json_integer_value(value);
+    if (row->size == sizeof(int32_t) && *out != (int32_t)*out)
+        FAIL(BAD_INPUT, "%s: %s = %lld is out of range", where, row->key, (long long)*out);
+    return PHA_OK;
+}
+
+pha_status pha__option_read(const pha__option *row, pha_train_options *o, const json_t *value, const char *where)
+{
+    void *to = (char *)o + row->offset;
+    int64_t n = 0;
+    if (row->kind == PHA__OPTION_REAL) {
+        if (!json_is_number(value)) FAIL(BAD_INPUT, "%s: %s is not a number", where, row->key);
+        double x = json_number_value(value);
+        *(double *)to = x == 0 && row->zero_off ? -1 : x;
+        return PHA_OK;
+    }
+    TRY(read_whole(row, &n, value, where));
+    if (n == 0 && row->zero_off) n = -1;
+    if (row->kind == PHA__OPTION_FLAG) *(bool *)to = n;
+    else if (row->size == sizeof(int32_t)) *(int32_t *)to = (int32_t)n;
+    else *(int64_t *)to = n;
+    return PHA_OK;
+}
+
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o)
 {
     if (row->kind == PHA__OPTION_REAL) return pha__json_decimal(number(row, o));

@@ -39,10 +39,12 @@ pha_status pha__options_values(pha_train_options *o, pha__arena *memory);
 pha_status pha__options_open(pha_train_options *o, pha__arena *memory);
 
 bool pha__option_has(const pha__option *row, const pha_train_options *o); /* a value that run.json tells */
-bool pha__option_is_default(const pha__option *row, const pha_train_options *o);
+bool pha__option_is_default(const pha__option *row, const pha_train_options *o); /* of a resolved value, no PATH */
 /* The value as the command takes it. */
 json_t *pha__option_json(const pha__option *row, const pha_train_options *o);
-bool pha__option_is_default(const pha__option *row, const pha_train_options *o); /* of a resolved value, no PATH */
+/* The same back into the options: 0 switches off what can be, as for the command. Not of a PATH. `where` names the
+ * file; ranges are checked with all others, when the options are used. */
+pha_status pha__option_read(const pha__option *row, pha_train_options *o, const json_t *value, const char *where);
 /* The value as a checkpoint has it: flags and choices as numbers, a seed in hexadecimal. Not of a PATH. */
 json_t *pha__option_stored(const pha__option *row, const pha_train_options *o);
 /* A stored value as people read it, cut at `size`. */

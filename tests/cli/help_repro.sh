@@ -1,0 +1,1 @@
+pha repro --help

@@ -1,0 +1,359 @@
+/* test_repro.c -- experiments: their results are those of the single calls, whatever happens between; what they
+ * refuse */
+#include "runtime/repro/repro.h"
+#include "telling.h"
+
+#define PHA_MODEL "{\"arch\": \"pha\", \"n_layer\": 1, \"n_head\": 2, \"n_kv_head\": 1, \"d_model\": 16, "
+#define SIZES "\"d_state\": 32, \"d_ffn\": 32, \"d_aux\": 16}"
+#define ATTN PHA_MODEL "\"d_ffn\": 64, \"branches\": [\"attn\"]}"
+#define PLAIN                                                                                                         \
+    "\"title\": \"A <small> one\", \"data\": {\"train\": [\"text.txt\"], \"valid\": \"valid.txt\", "                  \
+    "\"tokenizer\": \"bytes\", \"vocab_size\": 257}, \"options\": {\"context\": 16, \"batch\": 2, \"dropout\": 0.1, " \
+    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.2, "                       \
+    "\"published\": [{\"model\": \"theirs\", \"token_ppl\": 20.5, \"how\": \"zero-shot\", \"where\": \"Table 2\"}]"
+#define RATES "\"rates\": {\"lr\": [0.001, 0.01], \"tokens\": 128, \"scored_tokens\": 64}"
+#define LONGER "{\"tokens\": 320, \"seeds\": [3], \"models\": [\"attn\"]}"
+#define STAGES "\"stages\": [{\"tokens\": 256, \"seeds\": [1, 2]}, " LONGER "]"
+#define MODELS "\"models\": {\"pha\": " PHA_MODEL SIZES ", \"attn\": " ATTN "}, \"parameters_within\": 0.3"
+#define WHOLE "{" PLAIN ", " RATES ", " STAGES ", " MODELS "}"
+
+enum { RUNS = 2 * 2 + 2 * 2 + 1 };
+
+static const char *write_experiment(const char *text)
+{
+    const char *path = in_root("small.json");
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+    return path;
+}
+
+static char folder[300], file[300];
+
+static pha_repro_options repro(const char *text, const char *out)
+{
+    snprintf(file, sizeof file, "%s", write_experiment(text));
+    snprintf(folder, sizeof folder, "%s", in_root(out));
+    return (pha_repro_options){.experiment = file, .out = folder, .threads = 1};
+}
+
+static int set_up_texts(void **state)
+{
+    root_setup(state);
+    write_text(in_root("text.txt"), 200);
+    write_text(in_root("valid.txt"), 40);
+    return 0;
+}
+
+static json_t *results_of(const char *out)
+{
+    char path[400];
+    json_t *json;
+    snprintf(path, sizeof path, "%s/results.json", out);
+    OK(pha__json_load(&json, path, 1 << 20));
+    json_t *runs = json_incref(json_object_get(json, "runs"));
+    json_decref(json);
+    return runs;
+}
+
+static double number(const json_t *runs, const char *run, const char *key)
+{
+    return pha__result_number(json_object_get(runs, run), key);
+}
+
+static char *page(const char *out, const char *name)
+{
+    char path[400], *text;
+    size_t size;
+    snprintf(path, sizeof path, "%s/%s", out, name);
+    OK(pha__read_file(&text, &size, path, 1 << 24));
+    return text;
+}
+
+static void run(const pha_repro_options *o, pha_repro_result *result)
+{
+    char *text;
+    OK(pha_repro(o, &text, result));
+    assert_non_null(strstr(text, "# A <small> one"));
+    pha_free(text);
+}
+
+/* ---- what comes of it ------------------------------------------------------------------------------------- */
+
+/* A run of the experiment by the single calls. */
+static double by_hand(double lr, uint64_t seed)
+{
+    char data_folder[400], at[300], model[400], config_file[400];
+    pha_eval_result scored;
+    snprintf(data_folder, sizeof data_folder, "%s/data", in_root("whole"));
+    snprintf(at, sizeof at, "%s", in_root("by-hand"));
+    snprintf(model, sizeof model, "%s/model", at);
+    snprintf(config_file, sizeof config_file, "%s", in_root("by-hand.json"));
+    OK(pha__write_file(config_file, ATTN, strlen(ATTN)));
+    pha_train_options o = {.config = config_file, .data = data_folder, .out = at, .context = 16, .batch = 2,
+                           .dropout = 0.1, .clip = -1, .eval_every = 4, .keep_best = -1, .average_best = -1, .steps = 8,
+                           .warmup = 1, .lr = lr, .seed = seed, .threads = 1};
+    OK(pha_train(&o, NULL));
+    OK(pha_eval(&(pha_eval_options){.model = model, .data = data_folder, .context = 16, .threads = 1}, &scored));
+    return scored.token_ppl;
+}
+
+static void test_a_whole_one(void **state)
+{
+    (void)state;
+    pha_repro_options o = repro(WHOLE, "whole");
+    pha_repro_result result;
+    run(&o, &result);
+    assert_true(result.runs == RUNS && result.done == RUNS && result.flops == 0 && result.seconds_left == 0);
+    json_t *runs = results_of(folder);
+    assert_int_equal(json_object_size(runs), RUNS);
+    double a = number(runs, "attn-0.000128M-0.001-1", "token_ppl");
+    bool slow = a < number(runs, "attn-0.000128M-0.01-1", "token_ppl");
+    const char *second = slow ? "attn-0.000256M-0.001-2" : "attn-0.000256M-0.01-2"; /* the better rate was taken */
+    double ppl = number(runs, second, "token_ppl");
+    assert_true(ppl == by_hand(slow ? 0.001 : 0.01, 2));
+    assert_true(number(runs, second, "scored_tokens") > 64 && number(runs, second, "steps") == 8);
+    assert_true(number(runs, "attn-0.000128M-0.01-1", "scored_tokens") == 64);
+
+    char *table = page(folder, "table.md"), *csv = page(folder, "table.csv"), *html = page(folder, "index.html");
+    assert_non_null(strstr(table, "| theirs | 20.5 | - | zero-shot | Table 2 |"));
+    assert_non_null(strstr(table, "## 256 tokens"));
+    assert_non_null(strstr(table, "±"));
+    int lines = 0;
+    for (const char *at = csv; (at = strchr(at, '\n')); at++) lines++;
+    assert_int_equal(lines, 1 + RUNS);
+    assert_non_null(strstr(html, "<title>A &lt;small&gt; one</title>"));
+    assert_null(strstr(html, "<small>"));
+    assert_non_null(strstr(html, "<svg"));
+    assert_null(strstr(html, "http://e"));
+    pha__free(table), pha__free(csv), pha__free(html);
+    json_decref(runs);
+}
+
+/* Mean and interval of the seeds: for two, t = 12.706 and half their distance. */
+static void test_intervals(void **state)
+{
+    (void)state;
+    json_t *a = json_pack("{s:f}", "x", 3.0), *b = json_pack("{s:f}", "x", 5.0);
+    pha__trial one = {.result = a}, two = {.result = b};
+    pha__group g = {.runs = {&one, &two}, .n = 2};
+    double mean, half;
+    pha__group_mean(&g, "x", &mean, &half);
+    assert_true(mean == 4 && fabs(half - 12.706) < 1e-9);
+    g.n = 1;
+    pha__group_mean(&g, "x", &mean, &half);
+    assert_true(mean == 3 && isnan(half));
+    json_decref(a), json_decref(b);
+}
+
+static int steps_made;
+
+/* Stops each training once, after its third step. */
+static void stop_once(void *user, const pha_progress *p)
+{
+    if (strcmp(p->unit, "steps")) return;
+    steps_made++;
+    if (user && p->done == 3) pha_request_stop();
+}
+
+/* Nothing is run twice; stopped at any place it ends with the numbers of an undisturbed one. */
+static void test_stops(void **state)
+{
+    (void)state;
+    pha_repro_options o = repro(WHOLE, "stopped");
+    char whole[300], *text;
+    pha_repro_result result;
+    snprintf(whole, sizeof whole, "%s", in_root("whole"));
+    o.minutes = 1e-12;
+    assert_int_equal(pha_repro(&o, &text, &result), PHA_STOPPED);
+    assert_non_null(strstr(pha_errmsg(), "0 of 9"));
+    assert_non_null(text);
+    pha_free(text);
+    assert_true(result.done == 0 && result.flops > 0 && result.seconds_left > 0);
+    o.minutes = 0, o.progress = stop_once, o.user = &o;
+    int calls = 0;
+    for (pha_status status = PHA_STOPPED; status == PHA_STOPPED; calls++) {
+        status = pha_repro(&o, &text, &result);
+        pha_free(text);
+        pha_clear_stop();
+        assert_true(status == PHA_OK || status == PHA_STOPPED);
+        assert_true(calls <= RUNS);
+    }
+    assert_int_equal(calls, RUNS + 1);
+    json_t *a = results_of(whole), *b = results_of(folder), *value;
+    const char *key;
+    json_object_foreach(a, key, value) assert_true(number(a, key, "nll") == number(b, key, "nll"));
+    assert_int_equal(json_object_size(a), json_object_size(b));
+    json_decref(a), json_decref(b);
+    steps_made = 0, o.user = NULL;
+    run(&o, &result);
+    assert_int_equal(steps_made, 0);
+}
+
+static void test_a_plan(void **state)
+{
+    (void)state;
+    pha_repro_options o = repro(WHOLE, "plan");
+    const char *only[] = {"attn"};
+    pha_repro_result all, some;
+    char *text;
+    o.dry_run = true;
+    OK(pha_repro(&o, &text, &all));
+    assert_non_null(strstr(text, "9 runs, 0 with a result; steps of 32 tokens, context 16"));
+    pha_free(text);
+    assert_false(pha__exists(folder));
+    o.only = only, o.n_only = 1;
+    OK(pha_repro(&o, &text, &some));
+    assert_null(strstr(text, "pha "));
+    pha_free(text);
+    assert_int_equal(some.runs, 5);
+    pha__cost forward, training;
+    pha__config c;
+    pha__config_rules rules = pha__rules();
+    json_t *json;
+    OK(pha__json_parse(&json, ATTN, strlen(ATTN), "attn"));
+    OK(pha__config_parse(&c, json, "attn", &rules));
+    json_decref(json);
+    c.vocab_size = 257;
+    OK(pha__cost_per_token(&c, 16, &forward, &training));
+    assert_true(fabs(some.flops / (pha__cost_total(&training) * (2 * 128 + 2 * 256 + 320)) - 1) < 1e-12);
+    only[0] = "attm";
+    FAILS(USAGE, "no model 'attm' but pha, attn", pha_repro(&o, &text, NULL));
+}
+
+/* Speed and memory of models alone, at two contexts; nothing is trained. */
+static void test_efficiency(void **state)
+{
+    (void)state;
+    static const char text[] = "{\"title\": \"A <small> one\", \"data\": {\"vocab_size\": 257}, " MODELS
+                               ", \"efficiency\": {\"contexts\": [16, 32], \"what\": \"prefill\", \"repeats\": 1}}";
+    pha_repro_options o = repro(text, "speed");
+    pha_repro_result result;
+    run(&o, &result);
+    assert_true(result.runs == 4 && result.done == 4 && result.seconds_left == 0);
+    char *table = page(folder, "table.md");
+    assert_non_null(strstr(table, "## Speed and memory: prefill"));
+    assert_non_null(strstr(table, "| 32 | attn |"));
+    assert_non_null(strstr(table, "| 1.000 | 1.000 |")); /* the first one */
+    assert_null(strstr(table, "decode"));
+    pha__free(table);
+    json_t *runs = results_of(folder);
+    const json_t *measured = json_object_get(json_object_get(runs, "attn@16"), "measured");
+    assert_int_equal(json_array_size(json_object_get(measured, "results")), 1);
+    json_decref(runs);
+    steps_made = 0;
+    char *again;
+    OK(pha_repro(&o, &again, &result));
+    pha_free(again);
+    FAILS(BAD_INPUT, "contexts is no list", (o = repro("{\"data\": {\"vocab_size\": 257}, " MODELS
+                                                      ", \"efficiency\": {}}", "speed-2"),
+                                             pha_repro(&o, &again, NULL)));
+}
+
+/* Those that come with pha: known keys, budgets that match. */
+static void test_experiments_of_ours(void **state)
+{
+    (void)state;
+    char **names, path[600];
+    size_t n;
+    OK(pha__list_dir(&names, &n, PHA_SOURCE_DIR "/configs/repro"));
+    assert_true(n >= 8);
+    for (size_t i = 0; i < n; i++) {
+        pha__experiment *e = pha__alloc_zero(1, sizeof *e);
+        snprintf(path, sizeof path, PHA_SOURCE_DIR "/configs/repro/%s", names[i]);
+        OK(pha__experiment_open(e, &(pha_repro_options){.experiment = path}));
+        OK(pha__systems_weigh(e));
+        pha__experiment_close(e);
+        pha__free(e);
+    }
+    pha__free_list(names, n);
+}
+
+/* ---- what is refused -------------------------------------------------------------------------------------- */
+
+static void refuses(const char *text, const char *message)
+{
+    char *out;
+    pha_repro_options o = repro(text, "refused");
+    o.dry_run = true;
+    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
+    assert_null(out);
+}
+
+static void test_bad_files(void **state)
+{
+    (void)state;
+    refuses("{" PLAIN ", " STAGES ", " MODELS "}", "no \"rates\"");
+    refuses("{" PLAIN ", " RATES ", " MODELS "}", "stages is no list");
+    refuses("{" PLAIN ", " RATES ", " STAGES "}", "models has not 1 to 256");
+    refuses("{" PLAIN ", " RATES ", " STAGES ", " MODELS ", \"spilt\": \"test\"}", "is 'split' meant?");
+    refuses("{" PLAIN ", " RATES ", " STAGES ", " MODELS ", \"split\": \"train\"}", "neither valid nor test");
+    refuses("{" PLAIN ", " RATES ", " STAGES ", \"models\": {\"../up\": " ATTN "}}", "no name of a model");
+    refuses("{" PLAIN ", " RATES ", " STAGES ", \"models\": {\"pha\": " ATTN "}}", "a stage names 'attn'");
+    refuses("{" PLAIN ", " RATES ", \"stages\": [{\"tokens\": 9, \"seeds\": [1, 1]}], " MODELS "}", "1 twice");
+    refuses("{" PLAIN ", " RATES ", \"stages\": [{\"seeds\": [1]}], " MODELS "}", "stage 1 has no tokens");
+    refuses("{" PLAIN ", \"rates\": {\"lr\": [0.1, 0.2]}, " STAGES ", " MODELS "}", "how many tokens");
+    refuses("{" PLAIN ", \"rates\": {\"lr\": []}, " STAGES ", " MODELS "}", "no list of 1 to");
+    refuses("{\"options\": {\"context\": 16, \"seed\": 1}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "'seed'");
+    refuses("{\"options\": {\"contxt\": 16}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "no key 'contxt'");
+    refuses("{\"options\": {\"precision\": \"fp8\"}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "none of fp32");
+    refuses("{\"data\": {\"train\": \"t\"}}", "no vocab_size");
+    refuses("{\"data\": {\"folder\": \"t\", \"train\": \"t\", \"vocab_size\": 9}}", "one of the two");
+    refuses("{\"data\": {\"vocab_size\": 9}}", "names no text");
+    refuses("{}", "no \"data\"");
+    refuses("[]", "not an object");
+}
+
+/* Comparisons are of equal budgets; what is of another by its nature is named. */
+static void test_budgets(void **state)
+{
+    (void)state;
+    static const char models[] = "\"models\": {\"attn\": " ATTN ", \"wide\": " PHA_MODEL
+                                 "\"d_ffn\": 640, \"branches\": [\"attn\"]}}";
+    char text[4000], *out;
+    snprintf(text, sizeof text, "{%s, %s, %s, %s}", PLAIN, RATES, STAGES, models);
+    refuses(text, "model wide has");
+    snprintf(text, sizeof text, "{%s, %s, %s, %s, \"other_budget\": [\"wide\"]}", PLAIN, RATES, STAGES, models);
+    pha_repro_options o = repro(text, "budgets");
+    o.dry_run = true;
+    OK(pha_repro(&o, &out, NULL));
+    assert_non_null(strstr(out, "(another budget)"));
+    pha_free(out);
+}
+
+static void test_another_one(void **state)
+{
+    (void)state;
+    char *out, path[400];
+    pha_repro_options o = repro("{" PLAIN ", \"split\": \"valid\", " RATES ", " STAGES ", " MODELS "}", "whole");
+    FAILS(USAGE, "another experiment", pha_repro(&o, &out, NULL));
+    o = repro("{" PLAIN ", " RATES ", " STAGES ", \"models\": {\"attn\": " PHA_MODEL
+              "\"d_ffn\": 65, \"branches\": [\"attn\"]}}}", "whole");
+    FAILS(USAGE, "another 'd_ffn'", pha_repro(&o, &out, NULL));
+    pha__lock lock;
+    o = repro(WHOLE, "whole");
+    snprintf(path, sizeof path, "%s/lock", folder);
+    OK(pha__lock_open(&lock, path));
+    FAILS(USAGE, "another process", pha_repro(&o, &out, NULL));
+    pha__lock_close(&lock);
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    json_t *json;
+    OK(pha__json_load(&json, path, 1 << 20));
+    json_object_set_new(json_object_get(json_object_get(json, "runs"), "attn-0.000128M-0.001-1"), "token_ppl",
+                        json_real(1));
+    OK(pha__json_save(json, path));
+    json_decref(json);
+    FAILS(BAD_INPUT, "checksum", pha_repro(&o, &out, NULL));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
+        cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
+        cmocka_unit_test(test_experiments_of_ours),
+    };
+    return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
+}

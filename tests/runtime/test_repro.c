@@ -79,6 +79,15 @@ static void run(const pha_repro_options *o, pha_repro_result *result)
     pha_free(text);
 }
 
+static void refuses(const char *text, const char *message)
+{
+    char *out;
+    pha_repro_options o = repro(text, "refused");
+    o.dry_run = true;
+    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
+    assert_null(out);
+}
+
 /* ---- what comes of it ------------------------------------------------------------------------------------- */
 
 /* A run of the experiment by the single calls. */
@@ -254,6 +263,30 @@ static void test_efficiency(void **state)
                                              pha_repro(&o, &again, NULL)));
 }
 
+/* Families of three sizes and budgets: points are gathered, fitted, asked of a size that was not trained. */
+static void test_scaling(void **state)
+{
+    (void)state;
+    char text[4000], models[1500] = "";
+    for (int i = 0; i < 3; i++)
+        snprintf(models + strlen(models), sizeof models - strlen(models),
+                 "%s\"a%d\": {\"arch\": \"pha\", \"n_layer\": 1, \"n_head\": 2, \"n_kv_head\": 1, \"d_model\": %d, "
+                 "\"d_ffn\": %d, \"branches\": [\"attn\"]}", i ? ", " : "", i, 8 << i, 16 << i);
+    snprintf(text, sizeof text,
+             "{%s, \"rates\": {\"lr\": [0.01]}, \"models\": {%s}, \"stages\": [{\"tokens\": 64, \"seeds\": [1]}, "
+             "{\"tokens\": 320, \"seeds\": [1, 2]}, {\"tokens\": 640, \"seeds\": [1]}], \"scaling\": {\"families\": "
+             "{\"A\": [\"a0\", \"a1\", \"a2\"]}, \"parameters\": 1000000, \"tokens\": 5000}}", PLAIN, models);
+    pha_repro_options o = repro(text, "scaling");
+    run(&o, NULL);
+    char *table = page(folder, "table.md"), *html = page(folder, "index.html");
+    assert_non_null(strstr(table, "1,000,000 parameters and 5,000 tokens"));
+    assert_non_null(strstr(table, "| A | 9 | "));
+    assert_non_null(strstr(html, "Loss over the work of training"));
+    pha__free(table), pha__free(html);
+    memcpy(strstr(text, "[\"a0\""), "[\"a9\"", 5);
+    refuses(text, "family A names 'a9'");
+}
+
 /* Those that come with pha: known keys, budgets that match. */
 static void test_experiments_of_ours(void **state)
 {
@@ -274,15 +307,6 @@ static void test_experiments_of_ours(void **state)
 }
 
 /* ---- what is refused -------------------------------------------------------------------------------------- */
-
-static void refuses(const char *text, const char *message)
-{
-    char *out;
-    pha_repro_options o = repro(text, "refused");
-    o.dry_run = true;
-    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
-    assert_null(out);
-}
 
 static void test_bad_files(void **state)
 {
@@ -356,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
         cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
-        cmocka_unit_test(test_experiments_of_ours),
+        cmocka_unit_test(test_scaling), cmocka_unit_test(test_experiments_of_ours),
     };
     return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
 }

@@ -49,6 +49,8 @@ typedef struct stretch { /* some blocks of a panel, and of the rows of A */
     const int16_t *q;
     const factor *f;
     int64_t row;         /* blocks of A from one row to the next */
+    const char *later;   /* of the next panel what a tile of many rows brings into the cache, `pace` bytes a block */
+    int64_t pace;
 } stretch;
 
 typedef vi block_sums[PR][PV];
@@ -119,8 +121,8 @@ PHA__INLINE void blocks_tile(pha__dtype t, bool wide, int mr, const stretch *s, 
     for (int64_t b = 0; b < s->blocks; b++) {
         block_sums sum;
         const char *block = s->data + b * s->bytes;
-        if (!wide)
-            for (int l = 0; l < block_bytes_of(t); l += LINE) __builtin_prefetch(block + BLOCKS_AHEAD + l);
+        const char *ahead = wide ? s->later + b * s->pace : block + BLOCKS_AHEAD;
+        for (int64_t l = 0; l < (wide ? s->pace : block_bytes_of(t)); l += LINE) __builtin_prefetch(ahead + l);
         if (wide) wide_sum(mr, sum, s, b);
         else few_sum(t, mr, sum, s, b);
         UNROLL
@@ -162,15 +164,15 @@ static blocks_function *const wide_tiles[8] = {
 
 typedef struct strips { /* of the rows of a block of C, as equal as can be */
     bool few;
-    int64_t rows;
+    int64_t rows, parts;
     blocks_function *const *tiles;
 } strips;
 
 static strips strips_of_blocks(pha__dtype t, int64_t m)
 {
-    if (m <= FEW && m <= PR) return (strips){true, m, few_tiles[t == PHA__Q4_PANEL]};
+    if (m <= FEW && m <= PR) return (strips){true, m, 1, few_tiles[t == PHA__Q4_PANEL]};
     int64_t most = m <= FEW ? min64(FEW, PR) : PR, parts = (m + most - 1) / most;
-    return (strips){m <= FEW, (m + parts - 1) / parts, m <= FEW ? few_tiles[t == PHA__Q4_PANEL] : wide_tiles};
+    return (strips){m <= FEW, (m + parts - 1) / parts, parts, m <= FEW ? few_tiles[t == PHA__Q4_PANEL] : wide_tiles};
 }
 
 /* Columns [j0, j0 + n) of m rows, which are a's, some blocks from the step p0 on; `room` is for a widened panel. */
@@ -184,10 +186,11 @@ static void blocks_block(const pha__gemm *g, const stretch *a, int64_t m, int64_
     s.data = (const char *)g->b + j0 / PHA__PANEL * apart + p0 / PHA__BLOCK * s.bytes;
     for (int64_t j = 0; j < n; j += PHA__PANEL, s.data += apart) {
         if (!r.few) widen_blocks(g->b_type, room, s.data, s.blocks);
-        s.q = a->q, s.f = a->f;
-        for (int64_t i = 0; i < m; i += r.rows, s.q += r.rows * s.row * PHA__BLOCK, s.f += r.rows * s.row) {
+        s.q = a->q, s.f = a->f, s.later = s.data + apart, s.pace = s.bytes / r.parts;
+        for (int64_t i = 0; i < m; i += r.rows, s.later += s.blocks * s.pace) {
             target o = beside(out, i, j);
             r.tiles[min64(r.rows, m - i) - 1](&s, &o, (int)min64(PHA__PANEL, n - j));
+            s.q += r.rows * s.row * PHA__BLOCK, s.f += r.rows * s.row;
         }
     }
 }

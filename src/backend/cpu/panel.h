@@ -27,15 +27,18 @@ typedef struct panels { /* the same k steps of panels of B, from step p0 on */
     const char *data;
     int64_t apart;      /* bytes from one panel to the next */
     const char *next;   /* panels that are read after these */
+    const char *later;  /* some of them, which a tile of many rows brings in, `pace` bytes a step */
+    int64_t pace;
 } panels;
 
 typedef vf accumulators[PR][PN * PV];
 
-/* Steps [0, k) of a tile; `ahead` is what a step brings into the cache. */
+/* Steps [0, k) of a tile; `ahead` is what a step brings into the cache, and so is `later`, paced. */
 PHA__INLINE void panel_steps(pha__dtype t, int mr, int np, accumulators acc, const float *a, int64_t row, const char *b,
-                             int64_t apart, int64_t k, const char *ahead)
+                             int64_t apart, int64_t k, const char *ahead, const char *later, int64_t pace)
 {
     for (int64_t p = 0; p < k; p++) {
+        if (mr > NARROW) __builtin_prefetch(later), later += pace;
         vf y[PN * PV];
         UNROLL
         for (int q = 0; q < np; q++) {
@@ -57,8 +60,9 @@ PHA__INLINE void panel_steps(pha__dtype t, int mr, int np, accumulators acc, con
 PHA__INLINE void panel_plain(pha__dtype t, int mr, int np, accumulators acc, const strip *s, const panels *b, int64_t k)
 {
     const int64_t bytes = block_bytes_of(t), distance = AHEAD_BYTES / bytes, inside = k > distance ? k - distance : 0;
-    panel_steps(t, mr, np, acc, s->data, s->row, b->data, b->apart, inside, b->data + AHEAD_BYTES);
-    panel_steps(t, mr, np, acc, s->data + inside, s->row, b->data + inside * bytes, b->apart, k - inside, b->next);
+    panel_steps(t, mr, np, acc, s->data, s->row, b->data, b->apart, inside, b->data + AHEAD_BYTES, b->later, b->pace);
+    panel_steps(t, mr, np, acc, s->data + inside, s->row, b->data + inside * bytes, b->apart, k - inside, b->next,
+                b->later + inside * b->pace, b->pace);
 }
 
 /* (mr, n) = strip (mr, k) panels (k, np * PHA__PANEL) */
@@ -136,12 +140,20 @@ static panels panels_at(const pha__gemm *g, const reading *r, int64_t j, int64_t
     if (r->wide) {
         for (int64_t q = 0; q < np; q++)
             widen_panel(g->b_type, wide + q * k * PHA__PANEL, first + q * apart, p0, k);
-        return (panels){(const char *)wide, k * PHA__PANEL * 4, (const char *)wide};
+        return (panels){(const char *)wide, k * PHA__PANEL * 4, (const char *)wide, NULL, 0};
     }
-    panels b = {data, apart, NULL};
+    panels b = {data, apart, NULL, NULL, 0};
     b.next = left > np ? data + np * apart /* or the next step along k, or what lies behind the last */
                        : data + panel_bytes_of(g->b_type, k) + (p0 + k == g->k ? (np - 1) * apart : 0);
     return b;
+}
+
+/* While strips go over panels in the cache the memory is idle: each of `parts` brings in a share of those from j on. */
+static void announce(const pha__gemm *g, panels *b, int64_t j, int64_t np, int64_t p0, int64_t parts)
+{
+    const int64_t step = block_bytes_of(g->b_type);
+    b->later = (const char *)g->b + j * panel_bytes_of(g->b_type, g->b_col) + p0 * step;
+    b->pace = np * step / parts;
 }
 
 /* The block (m, n) at (i0, j0), k steps from p0. Strips of A are as equal as can be and pass by while some panels stay
@@ -159,7 +171,8 @@ static void panel_block(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, i
             int columns = (int)min64(np * PHA__PANEL, n - j);
             panels b = panels_at(g, &r, (j0 + j) / PHA__PANEL, np, left, p0, k, wide);
             strip s = all;
-            for (int64_t i = i1; i < end; i += r.rows, s.data += r.rows * s.row) {
+            announce(g, &b, (j0 + j) / PHA__PANEL + np, np, p0, (end - i1 + r.rows - 1) / r.rows);
+            for (int64_t i = i1; i < end; i += r.rows, s.data += r.rows * s.row, b.later += k * b.pace) {
                 target o = beside(out, i, j);
                 tile_of(r.type, min64(r.rows, end - i), np)(&s, &b, k, &o, columns);
             }

@@ -97,9 +97,10 @@ static pha_status texts_of(pha__experiment *e, int split, const json_t *value, c
     return PHA_OK;
 }
 
-static pha_status read_data(pha__experiment *e, const json_t *data, const char *texts)
+static pha_status read_data(pha__experiment *e, const json_t *data, const char *texts, bool trains)
 {
-    static const char *const keys[] = {"train", "valid", "test", "tokenizer", "vocab_size", "folder", NULL};
+    static const char *const keys[] = {"train", "valid", "test", "tokenizer", "vocab_size", "folder", "valid_fraction",
+                                       "test_fraction", NULL};
     double vocab = 0;
     if (!data) FAIL(BAD_INPUT, "%s: no \"data\": the texts that are trained on and scored", e->path);
     TRY(known(data, "data", keys, e));
@@ -107,11 +108,15 @@ static pha_status read_data(pha__experiment *e, const json_t *data, const char *
     TRY(text_of(&e->tokenizer, data, "tokenizer", e));
     TRY(number_of(&vocab, data, "vocab_size", 2, 1 << 24, e));
     e->vocab_size = (int32_t)vocab;
+    TRY(number_of(&e->shares[0], data, "valid_fraction", 0, 1, e));
+    TRY(number_of(&e->shares[1], data, "test_fraction", 0, 1, e));
     for (int i = 0; i < 3; i++) TRY(texts_of(e, i, json_object_get(data, keys[i]), texts));
+    if ((e->n_texts[1] && e->shares[0] > 0) || (e->n_texts[2] && e->shares[1] > 0))
+        FAIL(BAD_INPUT, "%s: data has texts for a split, and a share of the others; one of the two", e->path);
     if (e->folder && (e->n_texts[0] || e->tokenizer))
         FAIL(BAD_INPUT, "%s: data has a folder that is prepared already, and texts or a tokenizer; one of the two",
              e->path);
-    if (!e->folder && !e->n_texts[0]) FAIL(BAD_INPUT, "%s: data names no text to train on", e->path);
+    if (!e->folder && !e->n_texts[0] && trains) FAIL(BAD_INPUT, "%s: data names no text to train on", e->path);
     if (e->tokenizer && *e->tokenizer != '/' && strcmp(e->tokenizer, "bytes"))
         e->tokenizer = pha__arena_printf(&e->memory, "%s/%s", texts, e->tokenizer);
     if (e->folder && *e->folder != '/') e->folder = pha__arena_printf(&e->memory, "%s/%s", texts, e->folder);
@@ -194,7 +199,7 @@ static pha_status read_models(pha__experiment *e, const json_t *models, const ch
         if (!(s->name = pha__arena_strdup(&e->memory, name))) return PHA_NO_MEMORY;
         TRY(read_config(s, value, folder, e));
         if (!s->config.vocab_size) s->config.vocab_size = e->vocab_size;
-        if (s->config.vocab_size != e->vocab_size)
+        if (s->config.vocab_size < e->vocab_size) /* more: rows that no token has */
             FAIL(BAD_INPUT, "%s: model %s has vocab_size = %d, the data %d", e->path, name, s->config.vocab_size,
                  e->vocab_size);
         e->n_systems++;
@@ -225,18 +230,36 @@ static pha_status read_other_budgets(pha__experiment *e, const json_t *list)
 
 /* ---- stages, rates, what was published ---------------------------------------------------------------------- */
 
+/* Models whose rates are others. */
+static pha_status read_own_rates(pha__experiment *e, const json_t *of)
+{
+    const char *name;
+    json_t *list;
+    if (of && !json_is_object(of)) FAIL(BAD_INPUT, "%s: \"of\" of rates is not an object", e->path);
+    json_object_foreach((json_t *)(uintptr_t)of, name, list) {
+        int at = find_system(e, name);
+        if (at < 0) FAIL(BAD_INPUT, "%s: rates names '%.80s', which is none of the models", e->path, name);
+        TRY(numbers_of(&e->systems[at].rates, list, name, 1e-9, 10, e));
+    }
+    return PHA_OK;
+}
+
 static pha_status read_rates(pha__experiment *e, const json_t *rates)
 {
-    static const char *const keys[] = {"lr", "tokens", "scored_tokens", NULL};
+    static const char *const keys[] = {"lr", "tokens", "scored_tokens", "of", NULL};
     double scored = 0;
+    pha__numbers all;
     if (!rates) FAIL(BAD_INPUT, "%s: no \"rates\": {\"lr\": [...]}", e->path);
     TRY(known(rates, "rates", keys, e));
-    TRY(numbers_of(&e->rates, json_object_get(rates, "lr"), "lr", 1e-9, 10, e));
+    TRY(numbers_of(&all, json_object_get(rates, "lr"), "lr", 1e-9, 10, e));
+    for (size_t i = 0; i < e->n_systems; i++) e->systems[i].rates = all;
+    TRY(read_own_rates(e, json_object_get(rates, "of")));
     TRY(number_of(&e->search_tokens, rates, "tokens", 1, 1e15, e));
     TRY(number_of(&scored, rates, "scored_tokens", 1, 1e15, e));
     e->search_scored = (int64_t)scored;
-    if (e->rates.n > 1 && e->search_tokens == 0)
-        FAIL(BAD_INPUT, "%s: rates has several lr, but not how many tokens each is tried on (\"tokens\")", e->path);
+    for (size_t i = 0; i < e->n_systems && e->search_tokens == 0; i++)
+        if (e->systems[i].rates.n > 1)
+            FAIL(BAD_INPUT, "%s: rates has several lr, but not how many tokens each is tried on (\"tokens\")", e->path);
     return PHA_OK;
 }
 
@@ -260,6 +283,56 @@ static pha_status read_stages(pha__experiment *e, const json_t *stages)
     if (!json_array_size(stages) || json_array_size(stages) > PHA__REPRO_LIST)
         FAIL(BAD_INPUT, "%s: stages is no list of 1 to %d", e->path, PHA__REPRO_LIST);
     for (size_t i = 0; i < json_array_size(stages); i++) TRY(read_stage(e, json_array_get(stages, i)));
+    return PHA_OK;
+}
+
+static pha_status read_efficiency(pha__experiment *e, const json_t *efficiency)
+{
+    static const char *const keys[] = {"contexts", "what", "repeats", NULL};
+    double repeats = 0;
+    if (!efficiency) return PHA_OK;
+    TRY(known(efficiency, "efficiency", keys, e));
+    TRY(numbers_of(&e->contexts, json_object_get(efficiency, "contexts"), "contexts", 1, 1 << 20, e));
+    TRY(text_of(&e->what, efficiency, "what", e));
+    TRY(number_of(&repeats, efficiency, "repeats", 1, 1000, e));
+    e->repeats = (int32_t)repeats;
+    if (!e->what) e->what = "train,prefill,decode";
+    return PHA_OK;
+}
+
+static pha_status read_family(pha__experiment *e, const char *name, const json_t *list)
+{
+    pha__family *f = &e->families[e->n_families];
+    if (!(f->name = pha__arena_strdup(&e->memory, name))) return PHA_NO_MEMORY;
+    for (size_t i = 0; i < json_array_size(list) && i < PHA__REPRO_LIST; i++) {
+        const char *model = json_string_value(json_array_get(list, i));
+        int at = model ? find_system(e, model) : -1;
+        if (at < 0)
+            FAIL(BAD_INPUT, "%s: family %.60s names '%.80s', which is none of the models", e->path, name,
+                 model ? model : "");
+        f->systems[f->n++] = &e->systems[at];
+    }
+    if (!f->n || f->n != (e->n_families ? e->families[0].n : f->n))
+        FAIL(BAD_INPUT, "%s: family %.60s is no list of models, or not as long as the first one", e->path, name);
+    e->n_families++;
+    return PHA_OK;
+}
+
+static pha_status read_scaling(pha__experiment *e, const json_t *scaling)
+{
+    static const char *const keys[] = {"families", "parameters", "tokens", NULL};
+    const char *name;
+    json_t *list;
+    if (!scaling) return PHA_OK;
+    TRY(known(scaling, "scaling", keys, e));
+    TRY(number_of(&e->at_parameters, scaling, "parameters", 1, 1e15, e));
+    TRY(number_of(&e->at_tokens, scaling, "tokens", 1, 1e18, e));
+    json_t *families = json_object_get(scaling, "families");
+    size_t n = json_object_size(families);
+    if (n < 1 || n > PHA__REPRO_FAMILIES || e->at_parameters == 0 || e->at_tokens == 0)
+        FAIL(BAD_INPUT, "%s: scaling has not all of 1 to %d \"families\", and \"parameters\" and \"tokens\" that the "
+             "fit is asked about", e->path, PHA__REPRO_FAMILIES);
+    json_object_foreach(families, name, list) TRY(read_family(e, name, list));
     return PHA_OK;
 }
 
@@ -307,8 +380,9 @@ static pha_status identify(pha__experiment *e, const json_t *file)
 
 static pha_status read_file(pha__experiment *e, const json_t *file, const char *folder, const char *texts)
 {
-    static const char *const keys[] = {"title", "note", "data", "models", "other_budget", "parameters_within",
-                                       "options", "warmup", "rates", "stages", "split", "published", NULL};
+    static const char *const keys[] = {"title",  "note",   "data",  "models",     "other_budget", "parameters_within",
+                                       "options", "warmup", "rates", "stages",     "split",        "efficiency",
+                                       "scaling", "published", NULL};
     TRY(known(file, "an experiment", keys, e));
     e->title = "An experiment", e->split = "valid", e->within = 0.05;
     TRY(text_of(&e->title, file, "title", e));
@@ -318,14 +392,18 @@ static pha_status read_file(pha__experiment *e, const json_t *file, const char *
         FAIL(BAD_INPUT, "%s: split is neither valid nor test", e->path);
     TRY(number_of(&e->within, file, "parameters_within", 0, 1e6, e));
     TRY(number_of(&e->warmup, file, "warmup", 0, 1, e));
-    TRY(read_data(e, json_object_get(file, "data"), texts));
+    bool trains = json_object_get(file, "stages") || !json_object_get(file, "efficiency");
+    TRY(read_data(e, json_object_get(file, "data"), texts, trains));
     TRY(read_options(e, json_object_get(file, "options")));
     TRY(read_models(e, json_object_get(file, "models"), folder));
     TRY(read_other_budgets(e, json_object_get(file, "other_budget")));
-    TRY(read_rates(e, json_object_get(file, "rates")));
-    TRY(read_stages(e, json_object_get(file, "stages")));
+    if (trains) TRY(read_rates(e, json_object_get(file, "rates")));
+    if (trains) TRY(read_stages(e, json_object_get(file, "stages")));
+    TRY(read_efficiency(e, json_object_get(file, "efficiency")));
+    TRY(read_scaling(e, json_object_get(file, "scaling")));
     TRY(read_published(e, json_object_get(file, "published")));
-    if (!e->train.context) FAIL(BAD_INPUT, "%s: options has no context", e->path);
+    if (!e->train.context && trains) FAIL(BAD_INPUT, "%s: options has no context", e->path);
+    if (!e->train.context) e->train.context = 1024; /* of the plan's table */
     return identify(e, file);
 }
 

@@ -108,6 +108,7 @@ static void page(pha__str *out, const pha__repro *r, const char *markdown)
     pha__str_puts(out, "</style>\n");
     html(out, markdown);
     for (int i = 0; i < (int)r->e.n_stages; i++) pha__repro_curves(out, r, i, false);
+    if (r->e.n_families) pha__scaling_figure(out, r);
     pha__str_puts(out, "</html>\n");
 }
 
@@ -127,7 +128,7 @@ pha_status pha__repro_pages(const pha__repro *r)
     pha__str table = {0}, csv = {0}, curves = {0}, whole = {0};
     pha__repro_table(&table, r);
     pha__repro_csv(&csv, r);
-    pha__repro_curves(&curves, r, (int)r->e.n_stages - 1, true);
+    if (r->e.n_stages) pha__repro_curves(&curves, r, (int)r->e.n_stages - 1, true);
     if (!table.failed) page(&whole, r, table.data);
     pha_status status = write(r, "table.md", &table);
     if (!status) status = write(r, "table.csv", &csv);

@@ -27,7 +27,7 @@ void pha__trial_key(char key[PHA__REPRO_KEY], const pha__trial *run)
 
 /* ---- which --------------------------------------------------------------------------------------------- */
 
-static bool wanted(const pha__repro *r, const pha__system *s)
+bool pha__is_wanted(const pha__repro *r, const pha__system *s)
 {
     for (size_t i = 0; i < r->o.n_only; i++)
         if (!strcmp(r->o.only[i], s->name)) return true;
@@ -60,10 +60,12 @@ static void add(pha__repro *r, bool count, pha__trial run)
 static void add_search(pha__repro *r, bool count)
 {
     const pha__experiment *e = &r->e;
-    for (size_t i = 0; i < e->n_systems && e->rates.n > 1; i++)
-        for (size_t k = 0; k < e->rates.n && wanted(r, &e->systems[i]); k++)
-            add(r, count, (pha__trial){.system = &e->systems[i], .tokens = e->search_tokens, .lr = e->rates.at[k],
+    for (size_t i = 0; i < e->n_systems; i++) {
+        const pha__system *s = &e->systems[i];
+        for (size_t k = 0; k < s->rates.n && s->rates.n > 1 && pha__is_wanted(r, s); k++)
+            add(r, count, (pha__trial){.system = s, .tokens = e->search_tokens, .lr = s->rates.at[k],
                                        .seed = (uint64_t)e->stages[0].seeds.at[0], .search = true});
+    }
 }
 
 static void add_stage(pha__repro *r, bool count, int n)
@@ -72,9 +74,9 @@ static void add_stage(pha__repro *r, bool count, int n)
     const pha__stage *s = &e->stages[n];
     for (size_t seed = 0; seed < s->seeds.n; seed++)
         for (size_t i = 0; i < e->n_systems; i++)
-            if (s->of[i] && wanted(r, &e->systems[i]))
+            if (s->of[i] && pha__is_wanted(r, &e->systems[i]))
                 add(r, count, (pha__trial){.system = &e->systems[i], .tokens = s->tokens, .stage = n,
-                                           .lr = e->rates.n == 1 ? e->rates.at[0] : 0,
+                                           .lr = e->systems[i].rates.n == 1 ? e->systems[i].rates.at[0] : 0,
                                            .seed = (uint64_t)s->seeds.at[seed]});
 }
 
@@ -153,6 +155,7 @@ void pha__plan_left(const pha__repro *r, bool predict, pha_repro_result *left)
         if (r->runs[i].result) left->done++;
         else left->flops += flops_of(r, &r->runs[i]);
     }
+    pha__efficiency_left(r, left);
     if (left->flops == 0) left->seconds_left = 0;
     else if (predict) left->seconds_left = left->flops / speed(r);
 }
@@ -164,7 +167,7 @@ static void tell_systems(pha__str *out, const pha__repro *r)
     pha__str_printf(out, "%-20s %14s %16s %14s\n", "model", "parameters", "MFLOP per token", "memory, MB");
     for (size_t i = 0; i < r->e.n_systems; i++) {
         const pha__system *s = &r->e.systems[i];
-        if (!wanted(r, s)) continue;
+        if (!pha__is_wanted(r, s)) continue;
         pha__str_printf(out, "%-20s %14s %16.1f %14.0f%s\n", s->name, pha__digits(s->parameters).text, s->flops / 1e6,
                         (double)s->bytes / 1e6, s->other_budget ? "  (another budget)" : "");
     }
@@ -173,6 +176,7 @@ static void tell_systems(pha__str *out, const pha__repro *r)
 static void tell_time(pha__str *out, double seconds)
 {
     if (isnan(seconds)) pha__str_puts(out, "an unknown time");
+    else if (seconds > 72 * 3600) pha__str_printf(out, "%.0f days", seconds / 86400);
     else if (seconds < 5400) pha__str_printf(out, "%.0f minutes", ceil(seconds / 60));
     else pha__str_printf(out, "%.1f hours", seconds / 3600);
 }
@@ -183,8 +187,13 @@ void pha__plan_text(pha__str *out, const pha__repro *r)
     pha__plan_left(r, true, &left);
     pha__str_printf(out, "%s\n\n", r->e.title);
     tell_systems(out, r);
-    pha__str_printf(out, "\n%zu runs, %zu with a result; steps of %lld tokens, context %d\n", left.runs, left.done,
-                    (long long)tokens_of_step(&r->e), r->e.train.context);
+    pha__str_printf(out, "\n%zu runs, %zu with a result", left.runs, left.done);
+    if (r->n_runs)
+        pha__str_printf(out, "; steps of %lld tokens, context %d", (long long)tokens_of_step(&r->e),
+                        r->e.train.context);
+    if (r->e.contexts.n) pha__str_printf(out, "; speed and memory (%s) at %zu contexts", r->e.what, r->e.contexts.n);
+    pha__str_puts(out, "\n");
+    if (!r->n_runs) return;
     pha__str_printf(out, "left: %.3g FLOP of training, about ", left.flops);
     tell_time(out, left.seconds_left);
     pha__str_puts(out, " on this machine, evaluations not counted\n");

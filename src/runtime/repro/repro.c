@@ -27,22 +27,31 @@ static pha_status check_left(const pha__repro *r)
     return PHA_OK;
 }
 
+pha_status pha__repro_may_go_on(const pha__repro *r)
+{
+    pha_repro_result left;
+    pha__plan_left(r, false, &left);
+    if (pha__stop_requested()) FAIL(STOPPED, "asked to stop with %zu of %zu runs done", left.done, left.runs);
+    if (r->o.minutes > 0 && pha__seconds() - r->began > 60 * r->o.minutes)
+        FAIL(STOPPED, "the %g minutes are over with %zu of %zu runs done", r->o.minutes, left.done, left.runs);
+    return PHA_OK;
+}
+
 static pha_status run_all(pha__repro *r)
 {
     const pha__trial *run;
     while ((run = next(r))) {
         char key[PHA__REPRO_KEY];
         pha_repro_result left;
+        TRY(pha__repro_may_go_on(r));
         pha__plan_left(r, false, &left);
-        if (pha__stop_requested()) FAIL(STOPPED, "asked to stop with %zu of %zu runs done", left.done, left.runs);
-        if (r->o.minutes > 0 && pha__seconds() - r->began > 60 * r->o.minutes)
-            FAIL(STOPPED, "the %g minutes are over with %zu of %zu runs done", r->o.minutes, left.done, left.runs);
         pha__trial_key(key, run);
         pha__log(PHA__LOG_NOTE, "run %zu of %zu: %s", left.done + 1, left.runs, key);
         TRY(pha__repro_run(r, run));
         TRY(pha__repro_pages(r));
     }
-    return check_left(r);
+    TRY(check_left(r));
+    return pha__efficiency_run(r);
 }
 
 /* One process at a time has the folder; what is shown of a plan needs no lock. */
@@ -56,7 +65,7 @@ static pha_status work(pha__repro *r)
     TRY(status);
     status = pha__results_load(r);
     if (!status) status = pha__plan_runs(r);
-    if (!status && !r->o.pages_only) status = pha__repro_prepare(r);
+    if (!status && !r->o.pages_only && r->n_runs) status = pha__repro_prepare(r);
     if (!status && !r->o.pages_only) status = run_all(r);
     if (!status) status = pha__repro_pages(r);
     pha__lock_close(&lock);

@@ -1,7 +1,8 @@
 /* repro.h -- experiments (pha_repro): a file that says what is compared, and the runs that follow from it
  *
  * experiment.c reads the file, systems.c knows what its models cost, plan.c makes the runs, work.c makes one of them,
- * results.c keeps what came of them, table.c and page.c show it.
+ * efficiency.c measures speed and memory, scaling.c and fit.c say what losses at small sizes tell of large ones,
+ * results.c keeps what came of all, table.c and page.c show it.
  */
 #ifndef PHA__REPRO_H
 #define PHA__REPRO_H
@@ -15,12 +16,18 @@
 
 /* ---- the file -------------------------------------------------------------------------------------------- */
 
-enum { PHA__REPRO_MODELS = 256, PHA__REPRO_LIST = 64 };
+enum { PHA__REPRO_MODELS = 256, PHA__REPRO_LIST = 64, PHA__REPRO_FAMILIES = 16 };
+
+typedef struct pha__numbers { /* a list of the file */
+    double at[PHA__REPRO_LIST];
+    size_t n;
+} pha__numbers;
 
 typedef struct pha__system { /* a model that is compared */
     const char *name;
     pha__config config;
     bool other_budget;   /* by its nature of another number of parameters */
+    pha__numbers rates;  /* one: no search */
     uint64_t parameters;
     double flops;        /* of training, per token (algorithms.md 9) */
     size_t bytes;        /* of a training step */
@@ -31,16 +38,17 @@ typedef struct pha__published {
     double token_ppl, word_ppl;      /* NaN: not published */
 } pha__published;
 
-typedef struct pha__numbers { /* a list of the file */
-    double at[PHA__REPRO_LIST];
-    size_t n;
-} pha__numbers;
-
 typedef struct pha__stage {
     double tokens;
     pha__numbers seeds;
     bool of[PHA__REPRO_MODELS]; /* which systems */
 } pha__stage;
+
+typedef struct pha__family { /* models of one kind, from small to large */
+    const char *name;
+    const pha__system *systems[PHA__REPRO_LIST];
+    size_t n;
+} pha__family;
 
 typedef struct pha__experiment {
     pha__arena memory;     /* of all strings */
@@ -53,7 +61,7 @@ typedef struct pha__experiment {
     pha_train_options train;
     double warmup;         /* share of the steps */
     const char *split;     /* that is scored */
-    pha__numbers rates;    /* one: no search */
+    double shares[2];      /* of the documents, for valid and test, where they have no texts */
     double search_tokens;  /* of each rate */
     int64_t search_scored; /* tokens of the validation split that decide between rates */
     double within;         /* parameters may differ by this share */
@@ -63,6 +71,12 @@ typedef struct pha__experiment {
     size_t n_stages;
     pha__published published[PHA__REPRO_MODELS];
     size_t n_published;
+    pha__numbers contexts; /* of speed and memory; none: not measured */
+    const char *what;      /* "train,prefill,decode" */
+    int32_t repeats;
+    pha__family families[PHA__REPRO_FAMILIES];
+    size_t n_families;
+    double at_parameters, at_tokens; /* where the fit is asked */
     uint64_t identity;     /* of what the results depend on */
 } pha__experiment;
 
@@ -99,6 +113,7 @@ void pha__trial_key(char key[PHA__REPRO_KEY], const pha__trial *run);
 int64_t pha__trial_steps(const pha__experiment *e, const pha__trial *run);
 /* plan.c: all runs of what was asked for, searches first; rates and results are those known by now. */
 pha_status pha__plan_runs(pha__repro *r);
+bool pha__is_wanted(const pha__repro *r, const pha__system *s);
 void pha__plan_update(pha__repro *r); /* after a result: rates that are now known */
 /* predict: also the seconds, for which the machine is timed if no run was. */
 void pha__plan_left(const pha__repro *r, bool predict, pha_repro_result *left);
@@ -107,11 +122,24 @@ void pha__plan_text(pha__str *out, const pha__repro *r); /* for a person, before
 /* work.c */
 pha_status pha__repro_prepare(pha__repro *r); /* the data folder, unless it is there */
 pha_status pha__repro_run(pha__repro *r, const pha__trial *run);
+/* OUT/models/NAME.json, written; *path is the caller's. */
+pha_status pha__repro_config(char **path, const pha__repro *r, const pha__system *s);
+pha_status pha__repro_may_go_on(const pha__repro *r); /* repro.c; STOPPED: no, and why */
+
+/* efficiency.c */
+pha_status pha__efficiency_run(pha__repro *r);
+void pha__efficiency_left(const pha__repro *r, pha_repro_result *left); /* adds */
+void pha__efficiency_table(pha__str *out, const pha__repro *r);
 
 /* results.c */
 pha_status pha__results_load(pha__repro *r);
 pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result); /* takes it over; saves */
+pha_status pha__results_put(pha__repro *r, const char *key, json_t *result); /* likewise */
 double pha__result_number(const json_t *result, const char *key); /* NaN: none */
+
+/* scaling.c */
+void pha__scaling_table(pha__str *out, const pha__repro *r);
+void pha__scaling_figure(pha__str *out, const pha__repro *r);
 
 /* ---- what is shown --------------------------------------------------------------------------------------- */
 

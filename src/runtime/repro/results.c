@@ -92,6 +92,11 @@ pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result
 {
     char key[PHA__REPRO_KEY];
     pha__trial_key(key, run);
+    return pha__results_put(r, key, result);
+}
+
+pha_status pha__results_put(pha__repro *r, const char *key, json_t *result)
+{
     pha__json_set(&r->results, key, result);
     if (!r->results) FAIL(NO_MEMORY, "no memory for the results");
     pha__plan_update(r);

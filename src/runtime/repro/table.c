@@ -100,9 +100,10 @@ void pha__repro_table(pha__str *out, const pha__repro *r)
     pha__plan_left(r, false, &left);
     pha__str_printf(out, "# %s\n\n", r->e.title);
     if (r->e.note) pha__str_printf(out, "%s\n\n", r->e.note);
-    pha__str_printf(out, "%zu of %zu runs have a result. Scored on the %s split, context %d.%s\n", left.done, left.runs,
-                    r->e.split, r->e.train.context,
-                    has_intervals(r) ? " ± is half the 95 % interval of the mean over seeds (Student's t)." : "");
+    pha__str_printf(out, "%zu of %zu runs have a result.", left.done, left.runs);
+    if (r->n_runs) pha__str_printf(out, " Scored on the %s split, context %d.", r->e.split, r->e.train.context);
+    if (has_intervals(r)) pha__str_puts(out, " ± is half the 95 % interval of the mean over seeds (Student's t).");
+    pha__str_puts(out, "\n");
     for (int stage = 0; stage < (int)r->e.n_stages; stage++) {
         size_t at = 0;
         pha__group g;
@@ -115,6 +116,8 @@ void pha__repro_table(pha__str *out, const pha__repro *r)
             line(out, &g);
         }
     }
+    pha__scaling_table(out, r);
+    pha__efficiency_table(out, r);
     published(out, r);
 }
 

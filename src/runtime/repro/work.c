@@ -32,7 +32,9 @@ pha_status pha__repro_prepare(pha__repro *r)
     pha_prepare_options o = {.inputs = e->texts[0], .n_inputs = e->n_texts[0], .valid = e->texts[1],
                              .n_valid = e->n_texts[1], .test = e->texts[2], .n_test = e->n_texts[2], .out = r->data,
                              .tokenizer = e->tokenizer, .vocab_size = e->tokenizer ? 0 : e->vocab_size,
-                             .valid_fraction = e->n_texts[1] ? -1 : 0, .test_fraction = -1, .threads = r->o.threads,
+                             .valid_fraction = e->n_texts[1] ? -1 : e->shares[0],
+                             .test_fraction = e->n_texts[2] || e->shares[1] == 0 ? -1 : e->shares[1],
+                             .threads = r->o.threads,
                              .progress = r->o.progress, .user = r->o.user};
     TRY(pha_prepare(&o, &result));
     return check_data(r);
@@ -52,29 +54,32 @@ static void close_folders(folders *f)
     pha__free(f->model);
 }
 
-/* OUT/runs/KEY, its model, and OUT/models/NAME.json. */
+pha_status pha__repro_config(char **path, const pha__repro *r, const pha__system *s)
+{
+    pha__config_rules rules = pha__rules();
+    pha__str file = {0};
+    char *folder = pha__path_join(r->o.out, "models");
+    pha__str_printf(&file, "%s/%s.json", folder ? folder : "", s->name);
+    pha_status status = folder && !file.failed ? pha__mkdirs(folder) : PHA_NO_MEMORY;
+    if (!status) status = pha__config_save(&s->config, file.data, &rules);
+    pha__free(folder);
+    if (status) pha__str_free(&file);
+    *path = file.data;
+    return status;
+}
+
+/* OUT/runs/KEY, its model, and the configuration. */
 static pha_status open_folders(folders *f, const pha__repro *r, const pha__trial *run)
 {
-    pha__str path = {0}, config = {0};
+    pha__str path = {0};
     *f = (folders){.run = NULL};
     pha__trial_key(f->key, run);
     pha__str_printf(&path, "%s/runs/%s", r->o.out, f->key);
-    pha__str_printf(&config, "%s/models/%s.json", r->o.out, run->system->name);
-    f->run = path.data, f->config = config.data;
+    f->run = path.data;
     f->model = f->run ? pha__path_join(f->run, "model") : NULL;
-    if (!path.failed && !config.failed && f->model) return PHA_OK;
-    close_folders(f);
-    return PHA_NO_MEMORY;
-}
-
-static pha_status write_config(const folders *f, const pha__system *s)
-{
-    pha__config_rules rules = pha__rules();
-    char *slash = strrchr(f->config, '/');
-    *slash = 0;
-    pha_status status = pha__mkdirs(f->config);
-    *slash = '/';
-    return status ? status : pha__config_save(&s->config, f->config, &rules);
+    pha_status status = path.failed || !f->model ? PHA_NO_MEMORY : pha__repro_config(&f->config, r, run->system);
+    if (status) close_folders(f);
+    return status;
 }
 
 static pha_train_options options_of(const pha__repro *r, const pha__trial *run, const folders *f)
@@ -146,14 +151,11 @@ pha_status pha__repro_run(pha__repro *r, const pha__trial *run)
     pha_train_result trained;
     pha_eval_result scored;
     TRY(open_folders(&f, r, run));
-    pha_status status = write_config(&f, run->system);
     json_t *result = describe(r, run);
-    if (!status) {
-        pha_train_options o = options_of(r, run, &f);
-        status = pha_train(&o, &trained);
-        if (!status && !(status = score(&scored, r, run, &f))) add_score(&result, &trained, &scored);
-        else status = diverged(&result, status, run, &f);
-    }
+    pha_train_options o = options_of(r, run, &f);
+    pha_status status = pha_train(&o, &trained);
+    if (!status && !(status = score(&scored, r, run, &f))) add_score(&result, &trained, &scored);
+    else status = diverged(&result, status, run, &f);
     if (!status && !result) status = PHA_NO_MEMORY;
     if (!status) status = pha__results_add(r, run, result);
     else json_decref(result);

@@ -168,10 +168,26 @@ static int write_logits(Call *call, const EvalOptions *a)
                                "logits", talk_string(a->logits)));
 }
 
+static int print_branches(Call *call, const EvalOptions *a)
+{
+    pha_eval_options o = a->o;
+    char *text;
+    o.progress = talk_progress_unless(a->quiet);
+    pha_status status = pha_eval_branches(&o, a->json, &text);
+    talk_progress_end();
+    if (status) return library_error(call, status);
+    talk_write(stdout, text, strlen(text));
+    pha_free(text);
+    return PHA_OK;
+}
+
 static int check(const Call *call, const EvalOptions *a)
 {
     if (a->scores || a->max_items) return usage_error(call, "--%s is for --task", a->scores ? "scores" : "max-items");
     if (a->svg && !a->by_position) return usage_error(call, "--svg is for --by-position");
+    if (a->branches && (a->by_position || a->tokens || a->logits))
+        return usage_error(call, "--branches scores a split; it does not go with --%s",
+                           a->by_position ? "by-position" : a->tokens ? "tokens" : "logits");
     if (a->by_position) return PHA_OK; /* it checks the rest */
     if (!a->tokens != !a->logits) return usage_error(call, "--tokens and --logits belong together");
     if (a->tokens && a->o.precision == PHA_BF16)
@@ -200,6 +216,7 @@ static int run(Call *call, void *options)
     if (a->task) return eval_task(call, a);
     if (a->by_position) return eval_positions(call, a);
     if (a->tokens) return write_logits(call, a);
+    if (a->branches) return print_branches(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     pha_status status = pha_eval(&a->o, &result);
     talk_progress_end();
@@ -236,6 +253,8 @@ static const Option table[] = {
      .help = "losses by the number of tokens in front"},
     {.name = "svg", .kind = OPTION_PATH, FIELD(EvalOptions, svg), .arg = "FILE",
      .help = "of --by-position: also draw it"},
+    {.name = "branches", .kind = OPTION_FLAG, FIELD(EvalOptions, branches), .also = "ablate,mixing",
+     .help = "what each branch of each layer is worth: scores the split without it"},
     OPTION_PRECISION(EvalOptions, o.precision),
     OPTION_WEIGHTS(EvalOptions, o.weights),
     {.name = "tokens", .kind = OPTION_PATH, FIELD(EvalOptions, tokens), .arg = "FILE.npy",
@@ -259,6 +278,7 @@ const Command command_eval = {
     .summary = "measure a model's perplexity, or its accuracy on a task",
     .usage = "--model DIR --data DIR [--split valid] [options]\n"
              "--model DIR --data DIR --by-position [--context 65536] [options]\n"
+             "--model DIR --data DIR --branches [--max-tokens N] [options]\n"
              "--model DIR --task FILE.jsonl [options]\n"
              "--model DIR --tokens FILE.npy --logits FILE.npy",
     .meant = "model/,data",
@@ -275,6 +295,9 @@ const Command command_eval = {
         "streamed with a carried state, and losses are printed for position 0, 1, 2 to 3, 4 to 7 and so on: what "
         "a model makes of a longer context. Memory grows with the window only if the state does, by attention "
         "without a window.\n\n"
+        "With --branches (of models that mix, as pha does): for each branch of each layer its mixing weight, that "
+        "times the rms of its gain, its share in the norm of what the layer adds on the first window, and the token "
+        "perplexity of the split when it is switched off, alone and in all layers.\n\n"
         "With --task it scores continuations of contexts by their likelihood, as the Language Model Evaluation "
         "Harness does without examples. The file has an object on each line: {\"text\"}, whose last word is asked "
         "(LAMBADA); {\"context\", \"target\"}; or a \"context\", \"query\", \"ctx\" or \"goal\" with \"choices\", "

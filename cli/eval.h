@@ -9,7 +9,7 @@ typedef struct EvalOptions {
     const char *tokens, *logits, *task, *scores;
     const char *svg;
     int64_t max_items;
-    bool by_position, json, quiet;
+    bool by_position, json, quiet, branches;
 } EvalOptions;
 
 /* eval_task.c: --task. Returns the exit code. */

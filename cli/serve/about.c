@@ -81,15 +81,6 @@ void handle_metrics(void *server, Exchange *x)
     exchange_answer(x, 200, "text/plain; version=0.0.4; charset=utf-8", &t);
 }
 
-void handle_root(void *server, Exchange *x)
-{
-    Server *s = server;
-    Text t = {0};
-    text_print(&t, "pha serve %s: %s\nAsk at /v1/completions and /v1/chat/completions; /openapi.json says how.\n",
-               pha_version(), s->name);
-    exchange_answer(x, 200, "text/plain; charset=utf-8", &t);
-}
-
 void server_tell_unknown(Server *s, const Text *names)
 {
     pthread_mutex_lock(&s->told_lock);
@@ -105,6 +96,7 @@ void server_tell_unknown(Server *s, const Text *names)
 }
 
 #define POST_(path_, handle_) {.method = "POST", .path = path_, .body = true, .handle = handle_}
+#define OPEN_(path_, handle_) {.method = "GET", .path = path_, .open = true, .brief = true, .handle = handle_}
 #define GET_(path_, handle_) {.method = "GET", .path = path_, .brief = true, .handle = handle_}
 
 const Route server_routes[] = {
@@ -129,6 +121,9 @@ const Route server_routes[] = {
     {.method = "GET", .path = "/health", .open = true, .brief = true, .even_draining = true, .handle = handle_health},
     {.method = "GET", .path = "/metrics", .brief = true, .even_draining = true, .handle = handle_metrics},
     GET_("/openapi.json", handle_openapi),
-    GET_("/", handle_root),
+    {.method = "GET", .path = "/mixing", .handle = handle_mixing},
+    OPEN_("/", handle_page),
+    OPEN_("/page/app.js", handle_page_script),
+    OPEN_("/page/style.css", handle_page_style),
     {0},
 };

@@ -222,6 +222,11 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     const char *cors = x->http->o.cors;
     MHD_add_response_header(r, "Content-Type", x->type);
     MHD_add_response_header(r, "X-Content-Type-Options", "nosniff");
+    if (strncmp(x->type, "text/html", 9) == 0) {
+        MHD_add_response_header(r, "Content-Security-Policy", "default-src 'self'; img-src data:; base-uri 'none'; "
+                                "form-action 'none'; frame-ancestors 'none'");
+        MHD_add_response_header(r, "Referrer-Policy", "no-referrer");
+    }
     MHD_add_response_header(r, "Cache-Control", "no-store");
     if (x->streams) MHD_add_response_header(r, "X-Accel-Buffering", "no");
     if (cors) MHD_add_response_header(r, "Access-Control-Allow-Origin", cors);

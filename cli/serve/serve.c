@@ -115,6 +115,7 @@ static pha_status load(Server *s, const ServeOptions *o)
     pha_status status = pha_model_open(&s->model, o->model);
     if (!status) status = pha_engine_open(&s->engine, s->model, &engine);
     if (status) return status;
+    s->folder = o->model;
     s->tokenizer = pha_model_tokenizer(s->model);
     pha_model_get_info(s->model, &s->about);
     pha_engine_get_info(s->engine, &s->info);

@@ -27,7 +27,8 @@ typedef struct Server {
     const pha_tokenizer *tokenizer; /* the model's */
     pha_model_info about;
     pha_engine_info info;
-    char name[128];        /* of the model */
+    const char *folder;    /* of the model */
+    char name[128];
     char fingerprint[48];  /* of weights, kernels and formats: the same one, the same bits */
     long started;          /* Unix time */
     int slots;             /* sequences that are computed at once */
@@ -70,7 +71,10 @@ void handle_model(void *server, Exchange *x);
 void handle_health(void *server, Exchange *x);
 void handle_metrics(void *server, Exchange *x);
 void handle_openapi(void *server, Exchange *x);
-void handle_root(void *server, Exchange *x);
+void handle_page(void *server, Exchange *x);
+void handle_page_script(void *server, Exchange *x);
+void handle_page_style(void *server, Exchange *x);
+void handle_mixing(void *server, Exchange *x);
 
 /* Reads the body as a request of this kind for this server's model; a failure has been answered. *a is to be freed. */
 bool server_read(Server *s, Exchange *x, AskKind kind, Ask *a);

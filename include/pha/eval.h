@@ -53,6 +53,13 @@ typedef struct pha_eval_result {
 
 /* Scores a split by the protocol of pha.md 7 (perplexity: Eq. 1 of the paper). STOPPED: on a stop request. */
 PHA_API pha_status pha_eval(const pha_eval_options *options, pha_eval_result *result);
+/* What the branches of each layer are worth to a trained model (arch pha with branch_gain): weights as pha_inspect has
+ * them, the share of each in the norm of what the layer adds on the first window, and the token perplexity of the split
+ * without it, in one layer and in all. A branch is switched off by a gain of zero; the weights of the others stay. The
+ * options are those of pha_eval; the split is scored once more for each branch. *text: a table or JSON, fresh memory
+ * for the caller to pha_free. BAD_INPUT: the model mixes no branches. STOPPED: on a stop request. */
+PHA_API pha_status pha_eval_branches(const pha_eval_options *options, bool json, char **text);
+
 /* Losses by the number of tokens in front. */
 #define PHA_POSITION_BUCKETS 21
 typedef struct pha_positions_result {

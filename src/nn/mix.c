@@ -12,7 +12,7 @@
  * w rms(gain), each as shares of its sum. Dynamic weights differ by token: these are those of a token whose own part is
  * zero. */
 
-enum { P, GAINS }; /* inputs: p, then a gain per branch */
+enum { P, GAINS }; /* inputs: p, then a gain per branch, then, for shares of the norm, the branches */
 typedef struct shown {
     int of[PHA__MIX_MAX]; /* branch that is shown at this place */
 } shown;
@@ -60,6 +60,33 @@ static bool scaled_weights(double *out, int n, const pha__seen *in, const void *
     return true;
 }
 
+/* Mean over the tokens of |w_k gain_k n(z_k)|, the branch as the sum sees it. */
+static double mean_norm(double w, const pha__seen *gain, const pha__seen *z)
+{
+    double sum = 0;
+    for (int64_t t = 0; t < z->rows; t++) {
+        const float *row = z->data + t * z->width;
+        double squares = 0, seen = 0;
+        for (int32_t i = 0; i < z->width; i++) {
+            double g = gain->data ? (double)gain->data[i] : 1, x = (double)row[i];
+            squares += x * x, seen += g * x * g * x;
+        }
+        sum += w * sqrt(seen / (squares / z->width + RMS_EPS));
+    }
+    return z->rows ? sum / (double)z->rows : 0;
+}
+
+static bool norm_shares(double *out, int n, const pha__seen *in, const void *attr)
+{
+    const shown *s = attr;
+    double w[PHA__MIX_MAX];
+    raw_weights(w, n, in);
+    for (int k = 0; k < n; k++) w[k] = mean_norm(w[k], &in[GAINS + k], &in[GAINS + n + k]);
+    normalise(w, n);
+    for (int k = 0; k < n; k++) out[k] = w[s->of[k]];
+    return true;
+}
+
 /* in: the inputs of the op. */
 static void show(Params p, const Branch *branches, int n, const Var *in)
 {
@@ -73,10 +100,11 @@ static void show(Params p, const Branch *branches, int n, const Var *in)
             labels[at] = labels[at - 1], s.of[at] = s.of[at - 1];
         labels[at] = branches[k].name, s.of[at] = k;
     }
-    Var seen[GAINS + PHA__MIX_MAX] = {[P] = in[PHA__MIX_P]};
-    for (int k = 0; k < n; k++) seen[GAINS + k] = in[PHA__MIX_GAIN + k];
+    Var seen[GAINS + 2 * PHA__MIX_MAX] = {[P] = in[PHA__MIX_P]};
+    for (int k = 0; k < n; k++) seen[GAINS + k] = in[PHA__MIX_GAIN + k], seen[GAINS + n + k] = branches[k].z;
     pha__watch(p, row, weights, labels, n, seen, GAINS + n, &s, sizeof s);
     pha__watch(p, scaled, scaled_weights, labels, n, seen, GAINS + n, &s, sizeof s);
+    pha__watch(p, &pha__shown[PHA__SHOW_MIX_SHARE], norm_shares, labels, n, seen, GAINS + 2 * n, &s, sizeof s);
 }
 
 /* ---- recording ---- */

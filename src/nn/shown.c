@@ -41,6 +41,13 @@ const pha__watch_row pha__shown[PHA__SHOWN] = {
                               .figures = PHA__FIGURE_BARS,
                               .title = "Mixing weights times rms of the gains",
                               .note = "w rms(gain) / sum"},
+    [PHA__SHOW_MIX_SHARE] = {.name = "mix_share",
+                             .order = PHA__SHOW_MIX_SHARE,
+                             .form = PHA__WATCH_NAMED,
+                             .labels = branches,
+                             .figures = PHA__FIGURE_BARS | PHA__FIGURE_MEAN,
+                             .title = "Share of the branches in the norm of what they add",
+                             .note = "mean |w gain n(branch)| / sum"},
 };
 
 const char *pha__label_title(const pha__watch_row *row, const char *key)

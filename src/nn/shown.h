@@ -27,6 +27,7 @@ enum {
     PHA__SHOW_ATTN_SCALE,
     PHA__SHOW_MIX,
     PHA__SHOW_MIX_SCALED,
+    PHA__SHOW_MIX_SHARE,
     PHA__SHOWN
 };
 extern const pha__watch_row pha__shown[PHA__SHOWN];

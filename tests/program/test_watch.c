@@ -102,11 +102,49 @@ static void test_numbers(void **state)
     lab_close(&l);
 }
 
+/* Shares of the norm of what the branches of a layer add, with gains and weights that are not 1. */
+static void test_shares(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"attn", "gss", "aux"}, *const shown[] = {"gss", "attn", "aux"};
+    lab l;
+    double norms[3], sum = 0, p[3] = {0.7, -0.4, 0.1}, weights = 0;
+    open_run(&l, "default", true);
+    float *mix = (float *)(uintptr_t)param(&l, "layer1.mix");
+    for (int k = 0; k < 3; k++) mix[k] = (float)p[k], weights += log1p(exp((double)mix[k]));
+    for (int k = 0; k < 3; k++) {
+        char path[40];
+        int32_t D;
+        snprintf(path, sizeof path, "layer1.%s.%s", names[k], k == 2 ? "down" : "out");
+        float *z = value(&l, path, &D);
+        snprintf(path, sizeof path, "layer1.%s_norm", names[k]);
+        float *gain = (float *)(uintptr_t)param(&l, path);
+        norms[k] = 0;
+        for (int i = 0; i < D; i++) gain[i] = 0.5f + 0.1f * (float)((i + k) % 7);
+        for (int t = 0; t < T; t++) {
+            double squares = 0, seen = 0;
+            for (int i = 0; i < D; i++) {
+                double x = (double)z[t * D + i], g = (double)gain[i];
+                squares += x * x / D, seen += g * x * g * x;
+            }
+            norms[k] += log1p(exp((double)mix[k])) / weights * sqrt(seen / (squares + 1e-6)) / T;
+        }
+        sum += norms[k];
+        free(z);
+    }
+    for (int k = 0; k < 3; k++) {
+        int at = 0;
+        while (strcmp(names[at], shown[k])) at++;
+        assert_true(fabs(number(&l, PHA__SHOW_MIX_SHARE, "layer1", k) - norms[at] / sum) < 1e-7);
+    }
+    lab_close(&l);
+}
+
 static void test_order(void **state)
 {
     (void)state;
     static const char *const want[] = {"horizon",    "gate_mean",  "branch_rms", "branch_rms", "branch_rms",
-                                       "branch_rms", "attn_scale", "mix",        "mix_scaled"};
+                                       "branch_rms", "attn_scale", "mix",        "mix_scaled", "mix_share"};
     static const char *const rms[] = {"attn", "gss", "aux", "ffn"};
     enum { N = sizeof want / sizeof *want };
     lab l;
@@ -156,8 +194,9 @@ static void test_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kept),   cmocka_unit_test(test_numbers), cmocka_unit_test(test_training_records_none),
-        cmocka_unit_test(test_order),  cmocka_unit_test(test_errors),
+        cmocka_unit_test(test_kept),  cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_shares), cmocka_unit_test(test_order),
+        cmocka_unit_test(test_training_records_none), cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

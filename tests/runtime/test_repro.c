@@ -9,7 +9,7 @@
 #define PLAIN                                                                                                         \
     "\"title\": \"A <small> one\", \"data\": {\"train\": [\"text.txt\"], \"valid\": \"valid.txt\", "                  \
     "\"tokenizer\": \"bytes\", \"vocab_size\": 257}, \"options\": {\"context\": 16, \"batch\": 2, \"dropout\": 0.1, " \
-    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.2, "                       \
+    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.5, "                       \
     "\"published\": [{\"model\": \"theirs\", \"token_ppl\": 20.5, \"how\": \"zero-shot\", \"where\": \"Table 2\"}]"
 #define RATES "\"rates\": {\"lr\": [0.001, 0.01], \"tokens\": 128, \"scored_tokens\": 64}"
 #define LONGER "{\"tokens\": 320, \"seeds\": [3], \"models\": [\"attn\"]}"
@@ -79,6 +79,15 @@ static void run(const pha_repro_options *o, pha_repro_result *result)
     pha_free(text);
 }
 
+static void refuses(const char *text, const char *message)
+{
+    char *out;
+    pha_repro_options o = repro(text, "refused");
+    o.dry_run = true;
+    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
+    assert_null(out);
+}
+
 /* ---- what comes of it ------------------------------------------------------------------------------------- */
 
 /* A run of the experiment by the single calls. */
@@ -93,7 +102,7 @@ static double by_hand(double lr, uint64_t seed)
     OK(pha__write_file(config_file, ATTN, strlen(ATTN)));
     pha_train_options o = {.config = config_file, .data = data_folder, .out = at, .context = 16, .batch = 2,
                            .dropout = 0.1, .clip = -1, .eval_every = 4, .keep_best = -1, .average_best = -1, .steps = 8,
-                           .warmup = 1, .lr = lr, .seed = seed, .threads = 1};
+                           .warmup = 4, .lr = lr, .seed = seed, .threads = 1};
     OK(pha_train(&o, NULL));
     OK(pha_eval(&(pha_eval_options){.model = model, .data = data_folder, .context = 16, .threads = 1}, &scored));
     return scored.token_ppl;
@@ -112,6 +121,9 @@ static void test_a_whole_one(void **state)
     bool slow = a < number(runs, "attn-0.000128M-0.01-1", "token_ppl");
     const char *second = slow ? "attn-0.000256M-0.001-2" : "attn-0.000256M-0.01-2"; /* the better rate was taken */
     double ppl = number(runs, second, "token_ppl");
+    char best[400];
+    snprintf(best, sizeof best, "%s/runs/%s/best", folder, second); /* keep_best 0 */
+    assert_false(pha__exists(best));
     assert_true(ppl == by_hand(slow ? 0.001 : 0.01, 2));
     assert_true(number(runs, second, "scored_tokens") > 64 && number(runs, second, "steps") == 8);
     assert_true(number(runs, "attn-0.000128M-0.01-1", "scored_tokens") == 64);
@@ -251,6 +263,30 @@ static void test_efficiency(void **state)
                                              pha_repro(&o, &again, NULL)));
 }
 
+/* Families of three sizes and budgets: points are gathered, fitted, asked of a size that was not trained. */
+static void test_scaling(void **state)
+{
+    (void)state;
+    char text[4000], models[1500] = "";
+    for (int i = 0; i < 3; i++)
+        snprintf(models + strlen(models), sizeof models - strlen(models),
+                 "%s\"a%d\": {\"arch\": \"pha\", \"n_layer\": 1, \"n_head\": 2, \"n_kv_head\": 1, \"d_model\": %d, "
+                 "\"d_ffn\": %d, \"branches\": [\"attn\"]}", i ? ", " : "", i, 8 << i, 16 << i);
+    snprintf(text, sizeof text,
+             "{%s, \"rates\": {\"lr\": [0.01]}, \"models\": {%s}, \"stages\": [{\"tokens\": 64, \"seeds\": [1]}, "
+             "{\"tokens\": 320, \"seeds\": [1, 2]}, {\"tokens\": 640, \"seeds\": [1]}], \"scaling\": {\"families\": "
+             "{\"A\": [\"a0\", \"a1\", \"a2\"]}, \"parameters\": 1000000, \"tokens\": 5000}}", PLAIN, models);
+    pha_repro_options o = repro(text, "scaling");
+    run(&o, NULL);
+    char *table = page(folder, "table.md"), *html = page(folder, "index.html");
+    assert_non_null(strstr(table, "1,000,000 parameters and 5,000 tokens"));
+    assert_non_null(strstr(table, "| A | 9 | "));
+    assert_non_null(strstr(html, "Loss over the work of training"));
+    pha__free(table), pha__free(html);
+    memcpy(strstr(text, "[\"a0\""), "[\"a9\"", 5);
+    refuses(text, "family A names 'a9'");
+}
+
 /* Those that come with pha: known keys, budgets that match. */
 static void test_experiments_of_ours(void **state)
 {
@@ -271,15 +307,6 @@ static void test_experiments_of_ours(void **state)
 }
 
 /* ---- what is refused -------------------------------------------------------------------------------------- */
-
-static void refuses(const char *text, const char *message)
-{
-    char *out;
-    pha_repro_options o = repro(text, "refused");
-    o.dry_run = true;
-    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
-    assert_null(out);
-}
 
 static void test_bad_files(void **state)
 {
@@ -353,7 +380,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
         cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
-        cmocka_unit_test(test_experiments_of_ours),
+        cmocka_unit_test(test_scaling), cmocka_unit_test(test_experiments_of_ours),
     };
     return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
 }

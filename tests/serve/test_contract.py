@@ -123,7 +123,7 @@ def models():
     e = server.get("/v1/models/other")
     assert e.status == 404 and e.error()["code"] == "model_not_found"
     assert server.post("/v1/embeddings", {"input": "a"}).status == 404
-    assert "completions" in server.get("/").body.decode()
+    assert "<title>pha</title>" in server.get("/").body.decode()
 
 
 def all_fields():

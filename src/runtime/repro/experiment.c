@@ -300,6 +300,42 @@ static pha_status read_efficiency(pha__experiment *e, const json_t *efficiency)
     return PHA_OK;
 }
 
+static pha_status read_family(pha__experiment *e, const char *name, const json_t *list)
+{
+    pha__family *f = &e->families[e->n_families];
+    if (!(f->name = pha__arena_strdup(&e->memory, name))) return PHA_NO_MEMORY;
+    for (size_t i = 0; i < json_array_size(list) && i < PHA__REPRO_LIST; i++) {
+        const char *model = json_string_value(json_array_get(list, i));
+        int at = model ? find_system(e, model) : -1;
+        if (at < 0)
+            FAIL(BAD_INPUT, "%s: family %.60s names '%.80s', which is none of the models", e->path, name,
+                 model ? model : "");
+        f->systems[f->n++] = &e->systems[at];
+    }
+    if (!f->n || f->n != (e->n_families ? e->families[0].n : f->n))
+        FAIL(BAD_INPUT, "%s: family %.60s is no list of models, or not as long as the first one", e->path, name);
+    e->n_families++;
+    return PHA_OK;
+}
+
+static pha_status read_scaling(pha__experiment *e, const json_t *scaling)
+{
+    static const char *const keys[] = {"families", "parameters", "tokens", NULL};
+    const char *name;
+    json_t *list;
+    if (!scaling) return PHA_OK;
+    TRY(known(scaling, "scaling", keys, e));
+    TRY(number_of(&e->at_parameters, scaling, "parameters", 1, 1e15, e));
+    TRY(number_of(&e->at_tokens, scaling, "tokens", 1, 1e18, e));
+    json_t *families = json_object_get(scaling, "families");
+    size_t n = json_object_size(families);
+    if (n < 1 || n > PHA__REPRO_FAMILIES || e->at_parameters == 0 || e->at_tokens == 0)
+        FAIL(BAD_INPUT, "%s: scaling has not all of 1 to %d \"families\", and \"parameters\" and \"tokens\" that the "
+             "fit is asked about", e->path, PHA__REPRO_FAMILIES);
+    json_object_foreach(families, name, list) TRY(read_family(e, name, list));
+    return PHA_OK;
+}
+
 static pha_status read_published(pha__experiment *e, const json_t *list)
 {
     static const char *const keys[] = {"model", "how", "where", "token_ppl", "word_ppl", NULL};
@@ -344,9 +380,9 @@ static pha_status identify(pha__experiment *e, const json_t *file)
 
 static pha_status read_file(pha__experiment *e, const json_t *file, const char *folder, const char *texts)
 {
-    static const char *const keys[] = {"title", "note", "data", "models", "other_budget", "parameters_within",
-                                       "options", "warmup", "rates", "stages", "split", "efficiency", "published",
-                                       NULL};
+    static const char *const keys[] = {"title",  "note",   "data",  "models",     "other_budget", "parameters_within",
+                                       "options", "warmup", "rates", "stages",     "split",        "efficiency",
+                                       "scaling", "published", NULL};
     TRY(known(file, "an experiment", keys, e));
     e->title = "An experiment", e->split = "valid", e->within = 0.05;
     TRY(text_of(&e->title, file, "title", e));
@@ -364,6 +400,7 @@ static pha_status read_file(pha__experiment *e, const json_t *file, const char *
     if (trains) TRY(read_rates(e, json_object_get(file, "rates")));
     if (trains) TRY(read_stages(e, json_object_get(file, "stages")));
     TRY(read_efficiency(e, json_object_get(file, "efficiency")));
+    TRY(read_scaling(e, json_object_get(file, "scaling")));
     TRY(read_published(e, json_object_get(file, "published")));
     if (!e->train.context && trains) FAIL(BAD_INPUT, "%s: options has no context", e->path);
     if (!e->train.context) e->train.context = 1024; /* of the plan's table */

@@ -108,6 +108,7 @@ static void page(pha__str *out, const pha__repro *r, const char *markdown)
     pha__str_puts(out, "</style>\n");
     html(out, markdown);
     for (int i = 0; i < (int)r->e.n_stages; i++) pha__repro_curves(out, r, i, false);
+    if (r->e.n_families) pha__scaling_figure(out, r);
     pha__str_puts(out, "</html>\n");
 }
 

@@ -1,7 +1,8 @@
 /* repro.h -- experiments (pha_repro): a file that says what is compared, and the runs that follow from it
  *
  * experiment.c reads the file, systems.c knows what its models cost, plan.c makes the runs, work.c makes one of them,
- * efficiency.c measures speed and memory, results.c keeps what came of all, table.c and page.c show it.
+ * efficiency.c measures speed and memory, scaling.c and fit.c say what losses at small sizes tell of large ones,
+ * results.c keeps what came of all, table.c and page.c show it.
  */
 #ifndef PHA__REPRO_H
 #define PHA__REPRO_H
@@ -15,7 +16,7 @@
 
 /* ---- the file -------------------------------------------------------------------------------------------- */
 
-enum { PHA__REPRO_MODELS = 256, PHA__REPRO_LIST = 64 };
+enum { PHA__REPRO_MODELS = 256, PHA__REPRO_LIST = 64, PHA__REPRO_FAMILIES = 16 };
 
 typedef struct pha__numbers { /* a list of the file */
     double at[PHA__REPRO_LIST];
@@ -43,6 +44,12 @@ typedef struct pha__stage {
     bool of[PHA__REPRO_MODELS]; /* which systems */
 } pha__stage;
 
+typedef struct pha__family { /* models of one kind, from small to large */
+    const char *name;
+    const pha__system *systems[PHA__REPRO_LIST];
+    size_t n;
+} pha__family;
+
 typedef struct pha__experiment {
     pha__arena memory;     /* of all strings */
     const char *path, *title, *note;
@@ -67,6 +74,9 @@ typedef struct pha__experiment {
     pha__numbers contexts; /* of speed and memory; none: not measured */
     const char *what;      /* "train,prefill,decode" */
     int32_t repeats;
+    pha__family families[PHA__REPRO_FAMILIES];
+    size_t n_families;
+    double at_parameters, at_tokens; /* where the fit is asked */
     uint64_t identity;     /* of what the results depend on */
 } pha__experiment;
 
@@ -126,6 +136,10 @@ pha_status pha__results_load(pha__repro *r);
 pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result); /* takes it over; saves */
 pha_status pha__results_put(pha__repro *r, const char *key, json_t *result); /* likewise */
 double pha__result_number(const json_t *result, const char *key); /* NaN: none */
+
+/* scaling.c */
+void pha__scaling_table(pha__str *out, const pha__repro *r);
+void pha__scaling_figure(pha__str *out, const pha__repro *r);
 
 /* ---- what is shown --------------------------------------------------------------------------------------- */
 

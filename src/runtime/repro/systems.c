@@ -28,21 +28,37 @@ static pha_status weigh(pha__system *s, const pha__experiment *e, pha__device *d
 }
 
 /* Equal budgets are what a comparison rests on: the first model that is not of another budget is the measure. */
+static pha_status check_pair(const pha__experiment *e, const pha__system *first, const pha__system *s)
+{
+    double ratio = (double)s->parameters / (double)first->parameters - 1;
+    if (ratio <= e->within && ratio >= -e->within) return PHA_OK;
+    FAIL(BAD_INPUT,
+         "%s: model %s has %llu parameters, %s %llu: %+.1f %%, more than parameters_within = %g allows; change its "
+         "widths, or name it in other_budget",
+         e->path, s->name, (unsigned long long)s->parameters, first->name, (unsigned long long)first->parameters,
+         100 * ratio, e->within);
+}
+
+static bool in_family(const pha__experiment *e, const pha__system *s)
+{
+    for (size_t i = 0; i < e->n_families; i++)
+        for (size_t k = 0; k < e->families[i].n; k++)
+            if (e->families[i].systems[k] == s) return true;
+    return false;
+}
+
 static pha_status check_budgets(const pha__experiment *e)
 {
     const pha__system *first = NULL;
     for (size_t i = 0; i < e->n_systems; i++) {
         const pha__system *s = &e->systems[i];
-        if (s->other_budget) continue;
+        if (s->other_budget || in_family(e, s)) continue;
         if (!first) first = s;
-        double ratio = (double)s->parameters / (double)first->parameters - 1;
-        if (ratio > e->within || ratio < -e->within)
-            FAIL(BAD_INPUT,
-                 "%s: model %s has %llu parameters, %s %llu: %+.1f %%, more than parameters_within = %g allows; change "
-                 "its widths, or name it in other_budget",
-                 e->path, s->name, (unsigned long long)s->parameters, first->name,
-                 (unsigned long long)first->parameters, 100 * ratio, e->within);
+        TRY(check_pair(e, first, s));
     }
+    for (size_t i = 1; i < e->n_families; i++) /* size by size */
+        for (size_t k = 0; k < e->families[i].n; k++)
+            TRY(check_pair(e, e->families[0].systems[k], e->families[i].systems[k]));
     return PHA_OK;
 }
 

@@ -116,6 +116,7 @@ void pha__repro_table(pha__str *out, const pha__repro *r)
             line(out, &g);
         }
     }
+    pha__scaling_table(out, r);
     pha__efficiency_table(out, r);
     published(out, r);
 }

@@ -1,0 +1,16 @@
+# The page of `pha serve` as arrays of bytes: PHA_PAGE is the file that has them, written again when one changes.
+set(PHA_PAGE ${CMAKE_CURRENT_BINARY_DIR}/page_files.c)
+set(arrays "")
+set(rows "")
+set(number 0)
+foreach(name index.html app.js style.css)
+  set(file ${CMAKE_CURRENT_SOURCE_DIR}/cli/serve/page/${name})
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${file})
+  file(READ ${file} hex HEX)
+  string(REGEX REPLACE "(..)" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const unsigned char file_${number}[] = {${bytes}};\n")
+  string(APPEND rows "    {\"${name}\", file_${number}, sizeof file_${number}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+file(CONFIGURE OUTPUT ${PHA_PAGE} CONTENT
+     "#include \"serve/page.h\"\n\n@arrays@\nconst PageFile page_files[] = {\n@rows@    {0},\n};\n" @ONLY)

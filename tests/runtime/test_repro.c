@@ -263,6 +263,27 @@ static void test_efficiency(void **state)
                                              pha_repro(&o, &again, NULL)));
 }
 
+/* Options of one model over those of all: they count, and belong to its results. */
+static void test_own_options(void **state)
+{
+    (void)state;
+    static const char *const only[] = {"attn"};
+    char whole[300], *out;
+    snprintf(whole, sizeof whole, "%s", in_root("whole"));
+    pha_repro_options o = repro("{" PLAIN ", " RATES ", " STAGES ", " MODELS
+                                ", \"options_of\": {\"attn\": {\"optimizer\": \"muon\"}}}", "own");
+    o.only = only, o.n_only = 1;
+    run(&o, NULL);
+    json_t *a = results_of(whole), *b = results_of(folder);
+    const char *key = "attn-0.000128M-0.001-1";
+    assert_true(number(b, key, "nll") > 0 && number(a, key, "nll") != number(b, key, "nll"));
+    json_decref(a), json_decref(b);
+    o = repro(WHOLE, "own");
+    FAILS(USAGE, "other options of its model", pha_repro(&o, &out, NULL));
+    refuses("{" PLAIN ", " MODELS ", \"options_of\": {\"attn\": {\"batch\": 3}}}", "those of all models");
+    refuses("{" PLAIN ", " MODELS ", \"options_of\": {\"atn\": {}}}", "options_of names 'atn'");
+}
+
 /* Families of three sizes and budgets: points are gathered, fitted, asked of a size that was not trained. */
 static void test_scaling(void **state)
 {
@@ -380,7 +401,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
         cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
         cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
-        cmocka_unit_test(test_scaling), cmocka_unit_test(test_experiments_of_ours),
+        cmocka_unit_test(test_own_options), cmocka_unit_test(test_scaling), cmocka_unit_test(test_experiments_of_ours),
     };
     return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
 }

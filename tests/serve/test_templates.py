@@ -277,13 +277,16 @@ def refused():
 
 def bounded():
     """A template can take no more steps, memory or text than there are, whatever is sent."""
-    for text in ("{% if messages|length > 3 %}{% for a in range(1000000) %}{% for b in range(1000000) %}x{% endfor %}{% endfor %}{% endif %}",
+    long_sum = "+".join(["1"] * 200)
+    for text in ("{% if messages|length > 3 %}{% for a in range(100000) %}{% if " + long_sum + " == 0 %}x{% endif %}{% endfor %}{% endif %}",
+                 "{% if messages|length > 3 %}{% for a in range(1000000) %}{% for b in range(1000000) %}x{% endfor %}{% endfor %}{% endif %}",
                  "{% if messages|length > 3 %}{% set ns = namespace(x='xxxxxxxx') %}{% for a in range(99) %}{% set ns.x = ns.x + ns.x %}{% endfor %}{% endif %}",
                  "{% if messages|length > 3 %}{% for a in range(1000000) %}{{ messages[0].content }}{% endfor %}{% endif %}"):
         with Server(folder=folder("bounded", text + "x")) as s:
             assert rendered(s, [USER])[0] == "x"
             a = s.post("/v1/chat/completions", {"messages": [{"role": "user", "content": "y" * 1000}] * 4})
             assert a.status == 400 and "too" in a.error()["message"], a.body
+            assert long_sum not in text or "too many steps" in a.error()["message"], a.body
             assert s.get("/health").status == 200
 
 

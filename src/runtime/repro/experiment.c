@@ -6,78 +6,10 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/print.h"
-#include "base/range.h"
-#include "runtime/repro/repro.h"
+#include "runtime/repro/members.h"
 #include "runtime/train/options.h"
 
 static const size_t MOST = (size_t)4 << 20; /* bytes of the file */
-
-/* ---- members --------------------------------------------------------------------------------------------- */
-
-static const char *nearest(const char *key, const char *const *keys)
-{
-    const char *best = NULL;
-    int least = 3;
-    for (; *keys; keys++) {
-        int d = pha__edit_distance(key, *keys);
-        if (d < least) least = d, best = *keys;
-    }
-    return best;
-}
-
-/* Only these members; `what` says whose they are. */
-static pha_status known(const json_t *object, const char *what, const char *const *keys, const pha__experiment *e)
-{
-    const char *key;
-    json_t *value;
-    if (!json_is_object(object)) FAIL(BAD_INPUT, "%s: %s is not an object", e->path, what);
-    json_object_foreach((json_t *)(uintptr_t)object, key, value) {
-        size_t i = 0;
-        while (keys[i] && strcmp(keys[i], key)) i++;
-        const char *meant = keys[i] ? NULL : nearest(key, keys);
-        if (meant) FAIL(BAD_INPUT, "%s: %s has no key '%.60s'; is '%s' meant?", e->path, what, key, meant);
-        if (!keys[i]) FAIL(BAD_INPUT, "%s: %s has no key '%.60s' (docs/repro.md lists them)", e->path, what, key);
-    }
-    return PHA_OK;
-}
-
-static pha_status text_of(const char **out, const json_t *object, const char *key, pha__experiment *e)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!value || json_is_null(value)) return PHA_OK;
-    if (!json_is_string(value)) FAIL(BAD_INPUT, "%s: %s is no text", e->path, key);
-    *out = pha__arena_strdup(&e->memory, json_string_value(value));
-    return *out ? PHA_OK : PHA_NO_MEMORY;
-}
-
-static pha_status number_of(double *out, const json_t *object, const char *key, double low, double high,
-                            const pha__experiment *e)
-{
-    const json_t *value = json_object_get(object, key);
-    if (!value || json_is_null(value)) return PHA_OK;
-    if (!json_is_number(value) || !pha__in_range(json_number_value(value), low, high))
-        FAIL(BAD_INPUT, "%s: %s is no number from %.15g to %.15g", e->path, key, low, high);
-    *out = json_number_value(value);
-    return PHA_OK;
-}
-
-static pha_status numbers_of(pha__numbers *out, const json_t *list, const char *key, double low, double high,
-                             const pha__experiment *e)
-{
-    size_t n = json_array_size(list);
-    if (n < 1 || n > PHA__REPRO_LIST)
-        FAIL(BAD_INPUT, "%s: %s is no list of 1 to %d numbers", e->path, key, PHA__REPRO_LIST);
-    for (size_t i = 0; i < n; i++) {
-        const json_t *x = json_array_get(list, i);
-        if (!json_is_number(x) || !pha__in_range(json_number_value(x), low, high))
-            FAIL(BAD_INPUT, "%s: number %zu of %s is not from %.15g to %.15g", e->path, i + 1, key, low, high);
-        out->at[i] = json_number_value(x);
-        for (size_t k = 0; k < i; k++)
-            if (out->at[k] == out->at[i]) FAIL(BAD_INPUT, "%s: %s has %.15g twice", e->path, key, out->at[i]);
-    }
-    out->n = n;
-    return PHA_OK;
-}
 
 /* ---- the data -------------------------------------------------------------------------------------------- */
 
@@ -103,13 +35,13 @@ static pha_status read_data(pha__experiment *e, const json_t *data, const char *
                                        "test_fraction", NULL};
     double vocab = 0;
     if (!data) FAIL(BAD_INPUT, "%s: no \"data\": the texts that are trained on and scored", e->path);
-    TRY(known(data, "data", keys, e));
-    TRY(text_of(&e->folder, data, "folder", e));
-    TRY(text_of(&e->tokenizer, data, "tokenizer", e));
-    TRY(number_of(&vocab, data, "vocab_size", 2, 1 << 24, e));
+    TRY(pha__members_known(data, "data", keys, e));
+    TRY(pha__member_text(&e->folder, data, "folder", e));
+    TRY(pha__member_text(&e->tokenizer, data, "tokenizer", e));
+    TRY(pha__member_number(&vocab, data, "vocab_size", 2, 1 << 24, e));
     e->vocab_size = (int32_t)vocab;
-    TRY(number_of(&e->shares[0], data, "valid_fraction", 0, 1, e));
-    TRY(number_of(&e->shares[1], data, "test_fraction", 0, 1, e));
+    TRY(pha__member_number(&e->shares[0], data, "valid_fraction", 0, 1, e));
+    TRY(pha__member_number(&e->shares[1], data, "test_fraction", 0, 1, e));
     for (int i = 0; i < 3; i++) TRY(texts_of(e, i, json_object_get(data, keys[i]), texts));
     if ((e->n_texts[1] && e->shares[0] > 0) || (e->n_texts[2] && e->shares[1] > 0))
         FAIL(BAD_INPUT, "%s: data has texts for a split, and a share of the others; one of the two", e->path);
@@ -135,7 +67,7 @@ static bool ours(const pha__option *row)
     return row->kind == PHA__OPTION_PATH || row->role == PHA__CALL;
 }
 
-static pha_status read_options(pha__experiment *e, const json_t *options)
+static pha_status read_options(pha_train_options *out, const json_t *options, const pha__experiment *e)
 {
     const char *key;
     json_t *value;
@@ -148,7 +80,7 @@ static pha_status read_options(pha__experiment *e, const json_t *options)
         if (ours(&pha__train_options[i]))
             FAIL(BAD_INPUT, "%s: options has '%s', which an experiment says elsewhere (\"rates\", \"stages\", "
                  "\"warmup\") or not at all", e->path, key);
-        TRY(pha__option_read(&pha__train_options[i], &e->train, value, e->path));
+        TRY(pha__option_read(&pha__train_options[i], out, value, e->path));
     }
     return PHA_OK;
 }
@@ -220,6 +152,28 @@ static pha_status mark(bool *marks, const json_t *list, const char *what, const 
     return PHA_OK;
 }
 
+/* Of single models, over those of all. A step has the same tokens for every model. */
+static pha_status read_own_options(pha__experiment *e, const json_t *of)
+{
+    const char *name;
+    json_t *options;
+    if (of && !json_is_object(of)) FAIL(BAD_INPUT, "%s: options_of is not an object", e->path);
+    for (size_t i = 0; i < e->n_systems; i++) e->systems[i].train = e->train;
+    json_object_foreach((json_t *)(uintptr_t)of, name, options) {
+        int at = find_system(e, name);
+        if (at < 0) FAIL(BAD_INPUT, "%s: options_of names '%.80s', which is none of the models", e->path, name);
+        if (json_object_get(options, "context") || json_object_get(options, "batch"))
+            FAIL(BAD_INPUT, "%s: options_of %s has context or batch, which are those of all models", e->path, name);
+        TRY(read_options(&e->systems[at].train, options, e));
+        pha__str text = {0};
+        pha__json_print(&text, options, JSON_COMPACT | JSON_SORT_KEYS);
+        if (!text.failed) e->systems[at].own = pha__arena_strdup(&e->memory, text.data);
+        pha__str_free(&text);
+        if (!e->systems[at].own) return PHA_NO_MEMORY;
+    }
+    return PHA_OK;
+}
+
 static pha_status read_other_budgets(pha__experiment *e, const json_t *list)
 {
     bool marks[PHA__REPRO_MODELS] = {false};
@@ -239,7 +193,7 @@ static pha_status read_own_rates(pha__experiment *e, const json_t *of)
     json_object_foreach((json_t *)(uintptr_t)of, name, list) {
         int at = find_system(e, name);
         if (at < 0) FAIL(BAD_INPUT, "%s: rates names '%.80s', which is none of the models", e->path, name);
-        TRY(numbers_of(&e->systems[at].rates, list, name, 1e-9, 10, e));
+        TRY(pha__member_numbers(&e->systems[at].rates, list, name, 1e-9, 10, e));
     }
     return PHA_OK;
 }
@@ -250,12 +204,12 @@ static pha_status read_rates(pha__experiment *e, const json_t *rates)
     double scored = 0;
     pha__numbers all;
     if (!rates) FAIL(BAD_INPUT, "%s: no \"rates\": {\"lr\": [...]}", e->path);
-    TRY(known(rates, "rates", keys, e));
-    TRY(numbers_of(&all, json_object_get(rates, "lr"), "lr", 1e-9, 10, e));
+    TRY(pha__members_known(rates, "rates", keys, e));
+    TRY(pha__member_numbers(&all, json_object_get(rates, "lr"), "lr", 1e-9, 10, e));
     for (size_t i = 0; i < e->n_systems; i++) e->systems[i].rates = all;
     TRY(read_own_rates(e, json_object_get(rates, "of")));
-    TRY(number_of(&e->search_tokens, rates, "tokens", 1, 1e15, e));
-    TRY(number_of(&scored, rates, "scored_tokens", 1, 1e15, e));
+    TRY(pha__member_number(&e->search_tokens, rates, "tokens", 1, 1e15, e));
+    TRY(pha__member_number(&scored, rates, "scored_tokens", 1, 1e15, e));
     e->search_scored = (int64_t)scored;
     for (size_t i = 0; i < e->n_systems && e->search_tokens == 0; i++)
         if (e->systems[i].rates.n > 1)
@@ -267,10 +221,10 @@ static pha_status read_stage(pha__experiment *e, const json_t *stage)
 {
     static const char *const keys[] = {"tokens", "seeds", "models", NULL};
     pha__stage *s = &e->stages[e->n_stages];
-    TRY(known(stage, "a stage", keys, e));
-    TRY(number_of(&s->tokens, stage, "tokens", 1, 1e15, e));
+    TRY(pha__members_known(stage, "a stage", keys, e));
+    TRY(pha__member_number(&s->tokens, stage, "tokens", 1, 1e15, e));
     if (s->tokens == 0) FAIL(BAD_INPUT, "%s: stage %zu has no tokens", e->path, e->n_stages + 1);
-    TRY(numbers_of(&s->seeds, json_object_get(stage, "seeds"), "seeds", 0, 0x1p53, e));
+    TRY(pha__member_numbers(&s->seeds, json_object_get(stage, "seeds"), "seeds", 0, 0x1p53, e));
     const json_t *models = json_object_get(stage, "models");
     for (size_t i = 0; i < e->n_systems; i++) s->of[i] = !models;
     TRY(mark(s->of, models, "a stage", e));
@@ -291,10 +245,10 @@ static pha_status read_efficiency(pha__experiment *e, const json_t *efficiency)
     static const char *const keys[] = {"contexts", "what", "repeats", NULL};
     double repeats = 0;
     if (!efficiency) return PHA_OK;
-    TRY(known(efficiency, "efficiency", keys, e));
-    TRY(numbers_of(&e->contexts, json_object_get(efficiency, "contexts"), "contexts", 1, 1 << 20, e));
-    TRY(text_of(&e->what, efficiency, "what", e));
-    TRY(number_of(&repeats, efficiency, "repeats", 1, 1000, e));
+    TRY(pha__members_known(efficiency, "efficiency", keys, e));
+    TRY(pha__member_numbers(&e->contexts, json_object_get(efficiency, "contexts"), "contexts", 1, 1 << 20, e));
+    TRY(pha__member_text(&e->what, efficiency, "what", e));
+    TRY(pha__member_number(&repeats, efficiency, "repeats", 1, 1000, e));
     e->repeats = (int32_t)repeats;
     if (!e->what) e->what = "train,prefill,decode";
     return PHA_OK;
@@ -324,9 +278,9 @@ static pha_status read_scaling(pha__experiment *e, const json_t *scaling)
     const char *name;
     json_t *list;
     if (!scaling) return PHA_OK;
-    TRY(known(scaling, "scaling", keys, e));
-    TRY(number_of(&e->at_parameters, scaling, "parameters", 1, 1e15, e));
-    TRY(number_of(&e->at_tokens, scaling, "tokens", 1, 1e18, e));
+    TRY(pha__members_known(scaling, "scaling", keys, e));
+    TRY(pha__member_number(&e->at_parameters, scaling, "parameters", 1, 1e15, e));
+    TRY(pha__member_number(&e->at_tokens, scaling, "tokens", 1, 1e18, e));
     json_t *families = json_object_get(scaling, "families");
     size_t n = json_object_size(families);
     if (n < 1 || n > PHA__REPRO_FAMILIES || e->at_parameters == 0 || e->at_tokens == 0)
@@ -344,12 +298,12 @@ static pha_status read_published(pha__experiment *e, const json_t *list)
         const json_t *one = json_array_get(list, i);
         pha__published *p = &e->published[i];
         *p = (pha__published){.token_ppl = NAN, .word_ppl = NAN};
-        TRY(known(one, "a published number", keys, e));
-        TRY(text_of(&p->model, one, "model", e));
-        TRY(text_of(&p->how, one, "how", e));
-        TRY(text_of(&p->where, one, "where", e));
-        TRY(number_of(&p->token_ppl, one, "token_ppl", 1, 1e9, e));
-        TRY(number_of(&p->word_ppl, one, "word_ppl", 1, 1e9, e));
+        TRY(pha__members_known(one, "a published number", keys, e));
+        TRY(pha__member_text(&p->model, one, "model", e));
+        TRY(pha__member_text(&p->how, one, "how", e));
+        TRY(pha__member_text(&p->where, one, "where", e));
+        TRY(pha__member_number(&p->token_ppl, one, "token_ppl", 1, 1e9, e));
+        TRY(pha__member_number(&p->word_ppl, one, "word_ppl", 1, 1e9, e));
         size_t way = 0;
         while (p->how && ways[way] && strcmp(ways[way], p->how)) way++;
         if (!p->model || !p->how || !ways[way] || !p->where)
@@ -382,28 +336,29 @@ static pha_status read_file(pha__experiment *e, const json_t *file, const char *
 {
     static const char *const keys[] = {"title",  "note",   "data",  "models",     "other_budget", "parameters_within",
                                        "options", "warmup", "rates", "stages",     "split",        "efficiency",
-                                       "scaling", "published", NULL};
-    TRY(known(file, "an experiment", keys, e));
+                                       "scaling", "options_of", "published", NULL};
+    TRY(pha__members_known(file, "an experiment", keys, e));
     e->title = "An experiment", e->split = "valid", e->within = 0.05;
-    TRY(text_of(&e->title, file, "title", e));
-    TRY(text_of(&e->note, file, "note", e));
-    TRY(text_of(&e->split, file, "split", e));
+    TRY(pha__member_text(&e->title, file, "title", e));
+    TRY(pha__member_text(&e->note, file, "note", e));
+    TRY(pha__member_text(&e->split, file, "split", e));
     if (strcmp(e->split, "valid") && strcmp(e->split, "test"))
         FAIL(BAD_INPUT, "%s: split is neither valid nor test", e->path);
-    TRY(number_of(&e->within, file, "parameters_within", 0, 1e6, e));
-    TRY(number_of(&e->warmup, file, "warmup", 0, 1, e));
+    TRY(pha__member_number(&e->within, file, "parameters_within", 0, 1e6, e));
+    TRY(pha__member_number(&e->warmup, file, "warmup", 0, 1, e));
     bool trains = json_object_get(file, "stages") || !json_object_get(file, "efficiency");
     TRY(read_data(e, json_object_get(file, "data"), texts, trains));
-    TRY(read_options(e, json_object_get(file, "options")));
+    TRY(read_options(&e->train, json_object_get(file, "options"), e));
+    if (!e->train.context && trains) FAIL(BAD_INPUT, "%s: options has no context", e->path);
+    if (!e->train.context) e->train.context = 1024; /* of the plan's table */
     TRY(read_models(e, json_object_get(file, "models"), folder));
+    TRY(read_own_options(e, json_object_get(file, "options_of")));
     TRY(read_other_budgets(e, json_object_get(file, "other_budget")));
     if (trains) TRY(read_rates(e, json_object_get(file, "rates")));
     if (trains) TRY(read_stages(e, json_object_get(file, "stages")));
     TRY(read_efficiency(e, json_object_get(file, "efficiency")));
     TRY(read_scaling(e, json_object_get(file, "scaling")));
     TRY(read_published(e, json_object_get(file, "published")));
-    if (!e->train.context && trains) FAIL(BAD_INPUT, "%s: options has no context", e->path);
-    if (!e->train.context) e->train.context = 1024; /* of the plan's table */
     return identify(e, file);
 }
 

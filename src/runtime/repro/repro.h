@@ -28,6 +28,8 @@ typedef struct pha__system { /* a model that is compared */
     pha__config config;
     bool other_budget;   /* by its nature of another number of parameters */
     pha__numbers rates;  /* one: no search */
+    pha_train_options train;
+    const char *own;     /* its own options, as JSON; NULL: none */
     uint64_t parameters;
     double flops;        /* of training, per token (algorithms.md 9) */
     size_t bytes;        /* of a training step */

@@ -26,6 +26,10 @@ static pha_status check_config(const json_t *result, const char *key, const pha_
     for (size_t i = 0; i < r->e.n_systems && name; i++)
         if (!strcmp(r->e.systems[i].name, name)) s = &r->e.systems[i];
     if (!s) return PHA_OK; /* a model that the experiment had before */
+    const char *own = json_string_value(json_object_get(result, "options"));
+    if (json_object_get(result, "seed") && strcmp(own ? own : "", s->own ? s->own : ""))
+        FAIL(USAGE, "%s: the result of %s is of other options of its model (options_of); give the model of today "
+             "another name, or name another folder", path, key);
     TRY(pha__config_renew(&was, json_object_get(result, "config"), path, &rules));
     json_t *now = pha__config_to_json(&s->config, &rules);
     const char *other = now ? pha__config_difference(was, now) : NULL;

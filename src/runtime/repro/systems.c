@@ -3,7 +3,7 @@
 
 static pha_status weigh(pha__system *s, const pha__experiment *e, pha__device *device)
 {
-    const pha_train_options *o = &e->train;
+    const pha_train_options *o = &s->train;
     pha__cost forward, training;
     pha__program *p;
     pha__memory memory;

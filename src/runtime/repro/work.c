@@ -84,7 +84,7 @@ static pha_status open_folders(folders *f, const pha__repro *r, const pha__trial
 
 static pha_train_options options_of(const pha__repro *r, const pha__trial *run, const folders *f)
 {
-    pha_train_options o = r->e.train;
+    pha_train_options o = run->system->train;
     int64_t steps = pha__trial_steps(&r->e, run);
     o.config = f->config, o.data = r->data, o.out = f->run, o.resume = pha__exists(f->run);
     o.seed = run->seed, o.lr = run->lr, o.steps = steps;
@@ -110,6 +110,7 @@ static json_t *describe(const pha__repro *r, const pha__trial *run)
     json_t *j = pha__json_object();
     pha__json_set(&j, "model", pha__json_text(run->system->name));
     pha__json_set(&j, "config", pha__config_to_json(&run->system->config, &rules));
+    if (run->system->own) pha__json_set(&j, "options", pha__json_text(run->system->own));
     pha__json_set(&j, "parameters", pha__json_number((int64_t)run->system->parameters));
     pha__json_set(&j, "flops_per_token", pha__json_decimal(run->system->flops));
     pha__json_set(&j, "tokens", pha__json_decimal(run->tokens));

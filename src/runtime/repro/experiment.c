@@ -258,7 +258,9 @@ static pha_status read_family(pha__experiment *e, const char *name, const json_t
 {
     pha__family *f = &e->families[e->n_families];
     if (!(f->name = pha__arena_strdup(&e->memory, name))) return PHA_NO_MEMORY;
-    for (size_t i = 0; i < json_array_size(list) && i < PHA__REPRO_LIST; i++) {
+    if (json_array_size(list) > PHA__REPRO_LIST)
+        FAIL(BAD_INPUT, "%s: family %.60s has more than %d models", e->path, name, PHA__REPRO_LIST);
+    for (size_t i = 0; i < json_array_size(list); i++) {
         const char *model = json_string_value(json_array_get(list, i));
         int at = model ? find_system(e, model) : -1;
         if (at < 0)
@@ -294,7 +296,9 @@ static pha_status read_published(pha__experiment *e, const json_t *list)
 {
     static const char *const keys[] = {"model", "how", "where", "token_ppl", "word_ppl", NULL};
     static const char *const ways[] = {"from scratch", "zero-shot", "converted", NULL};
-    for (size_t i = 0; i < json_array_size(list) && i < PHA__REPRO_MODELS; i++) {
+    if (json_array_size(list) > PHA__REPRO_MODELS || (list && !json_is_array(list)))
+        FAIL(BAD_INPUT, "%s: published is no list of at most %d", e->path, PHA__REPRO_MODELS);
+    for (size_t i = 0; i < json_array_size(list); i++) {
         const json_t *one = json_array_get(list, i);
         pha__published *p = &e->published[i];
         *p = (pha__published){.token_ppl = NAN, .word_ppl = NAN};

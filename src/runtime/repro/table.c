@@ -57,7 +57,7 @@ static void interval(pha__str *out, const pha__group *g, const char *key, double
 
 static void line(pha__str *out, const pha__group *g)
 {
-    double seconds = 0;
+    double seconds = 0, speed, half;
     for (size_t i = 0; i < g->n; i++) seconds += pha__result_number(g->runs[i]->result, "seconds");
     pha__str_printf(out, "| %s | %s | %.3g | %zu |", g->system->name, pha__digits(g->system->parameters).text, g->lr,
                     g->n);
@@ -65,8 +65,10 @@ static void line(pha__str *out, const pha__group *g)
     interval(out, g, "word_ppl", 1, 1);
     interval(out, g, "accuracy", 100, 2);
     pha__str_printf(out, " %.1f |", g->system->flops / 1e6);
-    interval(out, g, "tokens_per_second", 1, 0);
-    pha__str_printf(out, " %.0f |\n", seconds / 60);
+    pha__group_mean(g, "tokens_per_second", &speed, &half);
+    if (isnan(speed)) pha__str_puts(out, " - |"); /* trained by several calls, or not timed */
+    else pha__str_printf(out, " %.0f |", speed);
+    pha__str_printf(out, " %.1f |\n", seconds / 60);
 }
 
 static void published(pha__str *out, const pha__repro *r)

@@ -148,7 +148,7 @@ const Command command_quantize = {
     .usage = "--model DIR --to q8 --out DIR [--report --data DIR] [options]\n--model DIR --to q4 --report --data DIR",
     .meant = "model/",
     .about = "Stores the matrices of a model in fewer bits; gains, biases, rates, mixing and scales stay fp32, and so "
-             "does all arithmetic. q4 keeps the embedding and the head in q8. Every command reads the folder.\n\n"
+             "do all sums. q4 keeps the embedding and the head in q8. Every command reads the folder.\n\n"
              "With --report both models read the same text: perplexities, the KL divergence, and how it changes with "
              "the position in a window, since errors in a recurrence can add up. A folder is then written only if it "
              "does not grow.",

@@ -84,12 +84,14 @@ PHA__INLINE void attend(const int lanes, const heads *x, block *s, const softmax
     for (int64_t key = low, count; key < high; key += count) {
         count = least(KEYS_TILE - (x->count + key) % KEYS_TILE, high - key);
         const float *k = load_keys(x, 0, key, (int)count, s->k), *v = load_keys(x, 1, key, (int)count, s->v);
-        (lanes == LANES_MANY ? mul_many : mul_few)(s->x, k, x->dh, s->q, (int)count, x->dh, false);
+        mul *product = lanes == LANES_MANY ? mul_many : lanes == LANES_FEW ? mul_few : mul_least;
+        mul *sum_up = lanes == LANES_MANY ? mul_many_t : lanes == LANES_FEW ? mul_few_t : mul_least_t;
+        product(s->x, k, x->dh, s->q, (int)count, x->dh, false);
         if (key + count - 1 > s->token[0] || key < first_key(x, s->token[lanes - 1]))
             mask(lanes, x, s->x, s->token, key, (int)count);
         soften(lanes, to, s->x, (int)count, x->dh);
         if (x->drop) drop_rows(lanes, x, s->x, s->row, s->token, key, (int)count);
-        (lanes == LANES_MANY ? mul_many_t : mul_few_t)(to->o, v, x->dh, s->x, x->dh, (int)count, true);
+        sum_up(to->o, v, x->dh, s->x, x->dh, (int)count, true);
     }
 }
 
@@ -160,37 +162,45 @@ static bool is_short(const pha__args *a)
     return a->state && (a->T == 1 || (int64_t)a->T * group_of(a) <= LANES_FEW);
 }
 static int64_t segments(const pha__args *a, int64_t T) { return blocks(capacity_of(a) + T, KEYS_SEGMENT) + 1; }
-static softmax part_at(const pha__args *a, int64_t task)
+static bool is_least(const pha__args *a) { return (int64_t)a->T * group_of(a) <= LANES_LEAST; }
+static softmax part_at(const pha__args *a, int64_t task, int lanes)
 {
     int dh = ((const pha__attention_attr *)a->attr)->head_width;
-    return softmax_at((float *)a->work + task * softmax_floats(LANES_FEW, dh), LANES_FEW);
+    return softmax_at((float *)a->work + task * softmax_floats(LANES_FEW, dh), lanes);
+}
+
+PHA__INLINE void segment_of_lanes(const int lanes, const pha__args *a, int64_t task, void *scratch)
+{
+    int64_t n_segment = segments(a, a->T), n_block = row_blocks(a, lanes), low, high;
+    int64_t row = task / n_segment % n_block * lanes;
+    heads x = heads_of(a, task / n_segment / n_block);
+    block s;
+    if (row >= x.rows) return;
+    start(lanes, &x, &s, row, scratch);
+    softmax part = part_at(a, task, lanes);
+    if (segment_of(&x, &s, task % n_segment, &low, &high)) attend(lanes, &x, &s, &part, low, high);
 }
 
 static void segment_forward(const pha__args *a, int64_t task, void *scratch)
 {
-    int64_t n_segment = segments(a, a->T), n_block = row_blocks(a, LANES_FEW), low, high;
-    int64_t row = task / n_segment % n_block * LANES_FEW;
-    heads x = heads_of(a, task / n_segment / n_block);
-    block s;
-    if (row >= x.rows) return;
-    start(LANES_FEW, &x, &s, row, scratch);
-    softmax part = part_at(a, task);
-    if (segment_of(&x, &s, task % n_segment, &low, &high)) attend(LANES_FEW, &x, &s, &part, low, high);
+    if (is_least(a)) segment_of_lanes(LANES_LEAST, a, task, scratch);
+    else segment_of_lanes(LANES_FEW, a, task, scratch);
 }
 
 static void merge_forward(const pha__args *a, int64_t task, void *scratch)
 {
-    int64_t n_block = row_blocks(a, LANES_FEW), row = task % n_block * LANES_FEW;
+    const int lanes = is_least(a) ? LANES_LEAST : LANES_FEW;
+    int64_t n_block = row_blocks(a, lanes), row = task % n_block * lanes;
     heads x = heads_of(a, task / n_block);
     block s;
     if (row >= x.rows) return;
-    start(LANES_FEW, &x, &s, row, scratch);
-    reset(&s.all, LANES_FEW, x.dh);
+    start(lanes, &x, &s, row, scratch);
+    reset(&s.all, lanes, x.dh);
     for (int64_t i = 0, low, high; segment_of(&x, &s, i, &low, &high); i++) {
-        softmax part = part_at(a, task * segments(a, a->T) + i);
-        merge(&s.all, &part, LANES_FEW, x.dh);
+        softmax part = part_at(a, task * segments(a, a->T) + i, lanes);
+        merge(&s.all, &part, lanes, x.dh);
     }
-    finish(LANES_FEW, &x, &s, row);
+    finish(lanes, &x, &s, row);
 }
 
 /* The new keys and values go to the ring when everybody has read it. */

@@ -9,8 +9,9 @@
 #include "backend/cpu/rows.h"
 #include "ops/attention/attention.h"
 
-/* Vectors run over lanes: many rows (or keys, in backward), or few. The other side is walked in tiles. */
-enum { LANES_MANY = 64, LANES_FEW = 16, KEYS_TILE = 64, KEYS_SEGMENT = 256 };
+/* Vectors run over lanes: many rows (or keys, in backward), few, or those of one token, the query heads of a kv head.
+ * The other side is walked in tiles. */
+enum { LANES_MANY = 64, LANES_FEW = 16, LANES_LEAST = VF > 8 ? LANES_FEW : 8, KEYS_TILE = 64, KEYS_SEGMENT = 256 };
 
 typedef struct heads { /* one kv head of one sequence and the query heads that read it */
     const pha__args *a;
@@ -83,6 +84,8 @@ static inline int64_t last_token(const heads *x, int64_t key)
 #define mul_many_t PHA__ISA_NAME(pha__attention_mul_many_t)
 #define mul_few PHA__ISA_NAME(pha__attention_mul_few)
 #define mul_few_t PHA__ISA_NAME(pha__attention_mul_few_t)
+#define mul_least PHA__ISA_NAME(pha__attention_mul_least)
+#define mul_least_t PHA__ISA_NAME(pha__attention_mul_least_t)
 
 heads heads_of(const pha__args *a, int64_t index); /* of groups(a) */
 
@@ -103,6 +106,6 @@ void drop_keys(const heads *x, float *factor, int64_t n, int64_t key);
 /* C (m, lanes) = or += A (m, k) B (k, lanes); _t: A transposed. One routine per kind, so that their unrolled blocks
  * exist once. */
 typedef void mul(float *c, const float *a, int64_t lda, const float *b, int m, int k, bool add);
-mul mul_many, mul_many_t, mul_few, mul_few_t;
+mul mul_many, mul_many_t, mul_few, mul_few_t, mul_least, mul_least_t;
 
 #endif

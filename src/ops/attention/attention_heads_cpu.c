@@ -15,6 +15,8 @@ MUL(mul_many, LANES_MANY, false)
 MUL(mul_many_t, LANES_MANY, true)
 MUL(mul_few, LANES_FEW, false)
 MUL(mul_few_t, LANES_FEW, true)
+MUL(mul_least, LANES_LEAST, false)
+MUL(mul_least_t, LANES_LEAST, true)
 
 heads heads_of(const pha__args *a, int64_t index)
 {
@@ -40,11 +42,15 @@ void load_rows(const heads *x, const pha__view *v, int64_t n, int count, float *
     }
 }
 
-/* n numbers of bf16. */
+/* n numbers of bf16; those behind them are wanted next. */
 static void widen(float *to, const uint16_t *from, int64_t n)
 {
+    enum { AHEAD = 2048 };
     int64_t i = 0;
-    for (; i + VF <= n; i += VF) vf_store(to + i, vf_load_bf16(from + i));
+    for (; i + VF <= n; i += VF) {
+        __builtin_prefetch(from + i + AHEAD);
+        vf_store(to + i, vf_load_bf16(from + i));
+    }
     for (; i < n; i++) to[i] = bf16_to_f32(from[i]);
 }
 

@@ -94,7 +94,8 @@ static pha__store *plain_of(const lab *l, pha__dtype id)
     return s;
 }
 
-/* The numbers of a format in panels as they are in rows: the same bits. */
+/* The numbers of a format in panels as they are in rows: the same bits; of blocks, whose products are of integers, what
+ * the rounding of the rows to 16 bits leaves: 2e-5 to 2e-4, by how the variant damps it, a tenth of fp16's limit. */
 static void check_panels(const lab *l, const pha__config *c, const char *name)
 {
     static const pha__dtype ids[] = {PHA__BF16_PANEL, PHA__F16_PANEL, PHA__Q8_PANEL, PHA__Q4_PANEL};
@@ -105,8 +106,10 @@ static void check_panels(const lab *l, const pha__config *c, const char *name)
         pha__store *held = plain_of(l, ids[k]), *panels = working(l->store, PHA__WEIGHT, ids[k]);
         logits_over(rounded, c, held);
         logits_over(got, c, panels);
-        if (memcmp(rounded, got, sizeof got)) fail_msg("%s: other bits over %s", name, pha__format_of(ids[k])->name);
-        double e2 = lab_e2(got, exact, T * V);
+        double e2 = lab_e2(got, rounded, T * V);
+        if (!(e2 <= (k < 2 ? 0 : 5e-4)))
+            fail_msg("%s: other numbers over %s: E2 %.2e", name, pha__format_of(ids[k])->name, e2);
+        e2 = lab_e2(got, exact, T * V);
         if (!(e2 <= most[k])) fail_msg("%s: %s: E2 %.2e", name, pha__format_of(ids[k])->name, e2);
         pha__store_close(held), pha__store_close(panels);
     }

@@ -43,8 +43,14 @@ void handle_state_list(void *server, Exchange *x)
     Server *s = server;
     Text t = {0};
     size_t most = (size_t)s->limits.at[LIMIT_states];
-    StateInfo *list = malloc(most * sizeof *list);
-    size_t n = list ? states_list(&s->states, exchange_tenant(x), list, most) : 0;
+    StateInfo *list = malloc(most * sizeof *list + 1);
+    if (!list) {
+        Fault fault;
+        fault_set(&fault, 503, NULL, "no memory for the list");
+        exchange_fault(x, &fault);
+        return;
+    }
+    size_t n = states_list(&s->states, exchange_tenant(x), list, most);
     text_put(&t, "{\"object\":\"list\",\"data\":[");
     for (size_t i = 0; i < n; i++) {
         if (i) text_put(&t, ",");

@@ -56,6 +56,8 @@ typedef struct pha__lock {
 } pha__lock;
 pha_status pha__lock_open(pha__lock *lock, const char *path);
 void pha__lock_close(pha__lock *lock);
+/* The lock of a folder, its file "lock". PHA_USAGE: "FOLDER: another process is `doing` in this folder". */
+pha_status pha__lock_folder(pha__lock *lock, const char *folder, const char *doing);
 
 /* Opens a file for writing, making it if need be, and locks it for this process. 0, or errno: EWOULDBLOCK, another
  * process has it. What it is the caller looks at. */

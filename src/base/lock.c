@@ -61,6 +61,17 @@ pha_status pha__lock_open(pha__lock *lock, const char *path)
     return PHA_OK;
 }
 
+pha_status pha__lock_folder(pha__lock *lock, const char *folder, const char *doing)
+{
+    *lock = (pha__lock){NULL, -1};
+    char *path = pha__path_join(folder, "lock");
+    if (!path) return PHA_NO_MEMORY;
+    pha_status status = pha__lock_open(lock, path);
+    pha__free(path);
+    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is %s this folder", folder, doing);
+    return status;
+}
+
 void pha__lock_close(pha__lock *lock)
 {
     if (!lock->path) return;

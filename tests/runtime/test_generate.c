@@ -32,7 +32,7 @@ static bool receive(void *user, const char *piece, size_t size)
 static pha_session *open_session(const pha_model *m, int64_t max_context, int chunk)
 {
     pha_session *s;
-    OK(pha_session_open(&s, m, &(pha_session_options){max_context, chunk, 2}));
+    OK(pha_session_open(&s, m, &(pha_session_options){.max_context = max_context, .chunk = chunk, .threads = 2}));
     return s;
 }
 

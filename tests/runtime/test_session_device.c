@@ -74,7 +74,7 @@ static pha_status watch_run(pha__device *d, const void *kernel, const pha__args 
 
 static void open_engine(const pha_model *m, int32_t chunk)
 {
-    OK(pha_engine_open(&watched, m, &(pha_engine_options){N, chunk, 2, 1, NULL}));
+    OK(pha_engine_open(&watched, m, &(pha_engine_options){.max_context = N, .chunk = chunk, .batch = 2, .threads = 1}));
     real = watched->device->backend, watching = *real;
     watching.alloc = watch_alloc, watching.free = watch_free, watching.upload = watch_upload;
     watching.download = watch_download, watching.copy = watch_copy, watching.fill = watch_fill;
@@ -338,7 +338,8 @@ static void *read_own(void *context)
 {
     reader *r = context;
     pha_session *s;
-    if (!(r->status = pha_session_open(&s, r->model, &(pha_session_options){N, 64, 1})))
+    pha_session_options o = {.max_context = N, .chunk = 64, .threads = 1};
+    if (!(r->status = pha_session_open(&s, r->model, &o)))
         r->status = read_and_fork(r, s);
     pha_session_close(s);
     return NULL;
@@ -353,7 +354,9 @@ static void together(void **state)
     pthread_t thread[THREADS];
     pha_model *m = tiny_model("together", lab_find("default"), V, NULL);
     for (int shared = 0; shared < 2; shared++) {
-        if (shared) OK(pha_engine_open(&watched, m, &(pha_engine_options){N, 64, 2, 2, NULL}));
+        if (shared)
+            OK(pha_engine_open(&watched, m, &(pha_engine_options){.max_context = N, .chunk = 64, .batch = 2,
+                                                                  .threads = 2}));
         for (int i = 0; i < THREADS; i++) {
             r[i].model = m;
             lab_tokens(r[i].ids, NULL, N, V, 0, 10 + (uint64_t)i);

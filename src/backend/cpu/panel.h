@@ -89,7 +89,7 @@ typedef void panel_function(const strip *s, const panels *b, int64_t k, const ta
 #define PANEL_TILE(t, mr, np)                                                                                       \
     static void panel_##t##_##mr##_##np(const strip *s, const panels *b, int64_t k, const target *o, int n)         \
     {                                                                                                               \
-        if (mr <= PR && np <= panels_together(mr))                                                \
+        if (mr <= PR && np <= panels_together(mr))                                                                  \
             panel_tile(PHA__##t##_PANEL, mr, np, s, b, k, o, n);                                                    \
     }
 #define PANEL_TILES(t, mr) PANEL_TILE(t, mr, 1) PANEL_TILE(t, mr, 2) PANEL_TILE(t, mr, 3) PANEL_TILE(t, mr, 4)

@@ -22,14 +22,11 @@ static pha_status run_cells(pha__lab *l)
 /* One process at a time has the folder. */
 static pha_status run_in_folder(pha__lab *l)
 {
-    pha__lock lock = {NULL, -1};
+    pha__lock lock;
     if (!l->o.out) return run_cells(l);
     TRY(pha__mkdirs(l->o.out));
-    char *path = pha__path_join(l->o.out, "lock");
-    pha_status status = path ? pha__lock_open(&lock, path) : PHA_NO_MEMORY;
-    pha__free(path);
-    TRY(status);
-    status = pha__lab_load(l);
+    TRY(pha__lock_folder(&lock, l->o.out, "at work in"));
+    pha_status status = pha__lab_load(l);
     if (!status) status = run_cells(l);
     pha__lock_close(&lock);
     return status;

@@ -67,12 +67,7 @@ pha_status pha__run_check(const pha_train_options *o)
 
 pha_status pha__run_lock(pha__lock *lock, const char *folder)
 {
-    char *path = pha__path_join(folder, "lock");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = pha__lock_open(lock, path);
-    pha__free(path);
-    if (status == PHA_USAGE) FAIL(USAGE, "%s: another process is training into this folder", folder);
-    return status;
+    return pha__lock_folder(lock, folder, "training into");
 }
 
 pha_status pha__run_has_history(const char *folder, const char **what)

@@ -30,13 +30,13 @@ typedef struct pha_repro_result {
 
 /* Makes the runs that have no result yet, in the order of the plan, each with pha_train and pha_eval in a folder of its
  * own, `out`/runs/KEY; what was broken off is resumed, what is there is not run again. After each run results.json,
- * table.md, table.csv, curves.svg and index.html in `out` are written anew. *text: the plan (dry_run) or the table,
- * fresh memory for the caller to pha_free; NULL on failure, except STOPPED.
+ * table.md, table.csv, speed.csv, curves.svg and index.html in `out` are written anew. *text: the plan (dry_run) or the
+ * table, fresh memory for the caller to pha_free; NULL on failure, except STOPPED.
  *
  * BAD_INPUT: the experiment has an unknown key, models whose parameters differ by more than it allows, or no such file.
- * USAGE: `out` is the folder of another experiment, or another process is at work in it. STOPPED: on a stop request, or
- * when the minutes are over and runs are left. NUMERIC: a training diverged; with a rate of a search that is a result,
- * not a failure. */
+ * USAGE: `out` is the folder of another experiment or of other data, or another process is at work in it. STOPPED: on a
+ * stop request, or when the minutes are over and runs are left. NUMERIC: a training diverged; with a rate of a search
+ * that is a result, not a failure. */
 PHA_API pha_status pha_repro(const pha_repro_options *options, char **text, pha_repro_result *result);
 
 #ifdef __cplusplus

@@ -88,6 +88,10 @@ static void test_formats(void **state)
     double a = real(json_array_get(json_object_get(whole, "branches"), 0), "token_ppl_without");
     double b = real(json_array_get(json_object_get(small, "branches"), 0), "token_ppl_without");
     assert_true(fabs(a / b - 1) < 0.02 && a != b);
+    json_decref(small);
+    small = study(model, &(pha_eval_options){.threads = 1, .precision = PHA_BF16, .max_tokens = 500});
+    b = real(json_array_get(json_object_get(small, "branches"), 0), "token_ppl_without");
+    assert_true(fabs(a / b - 1) < 0.2 && real(small, "tokens") == 500 && real(small, "window") == 33);
     json_decref(whole);
     json_decref(small);
 }

@@ -1,50 +1,7 @@
-/* test_repro.c -- experiments: their results are those of the single calls, whatever happens between; what they
- * refuse */
-#include "runtime/repro/repro.h"
-#include "telling.h"
-
-#define PHA_MODEL "{\"arch\": \"pha\", \"n_layer\": 1, \"n_head\": 2, \"n_kv_head\": 1, \"d_model\": 16, "
-#define SIZES "\"d_state\": 32, \"d_ffn\": 32, \"d_aux\": 16}"
-#define ATTN PHA_MODEL "\"d_ffn\": 64, \"branches\": [\"attn\"]}"
-#define PLAIN                                                                                                         \
-    "\"title\": \"A <small> one\", \"data\": {\"train\": [\"text.txt\"], \"valid\": \"valid.txt\", "                  \
-    "\"tokenizer\": \"bytes\", \"vocab_size\": 257}, \"options\": {\"context\": 16, \"batch\": 2, \"dropout\": 0.1, " \
-    "\"clip\": 0, \"eval_every\": 4, \"keep_best\": 0, \"average_best\": 0}, \"warmup\": 0.5, "                       \
-    "\"published\": [{\"model\": \"theirs\", \"token_ppl\": 20.5, \"how\": \"zero-shot\", \"where\": \"Table 2\"}]"
-#define RATES "\"rates\": {\"lr\": [0.001, 0.01], \"tokens\": 128, \"scored_tokens\": 64}"
-#define LONGER "{\"tokens\": 320, \"seeds\": [3], \"models\": [\"attn\"]}"
-#define STAGES "\"stages\": [{\"tokens\": 256, \"seeds\": [1, 2]}, " LONGER "]"
-#define MODELS "\"models\": {\"pha\": " PHA_MODEL SIZES ", \"attn\": " ATTN "}, \"parameters_within\": 0.3"
-#define WHOLE "{" PLAIN ", " RATES ", " STAGES ", " MODELS "}"
+/* test_repro.c -- experiments: their results are those of the single calls, whatever happens between */
+#include "experiments.h"
 
 enum { RUNS = 2 * 2 + 2 * 2 + 1 };
-
-static const char *write_experiment(const char *text)
-{
-    const char *path = in_root("small.json");
-    FILE *f = fopen(path, "w");
-    assert_non_null(f);
-    fputs(text, f);
-    fclose(f);
-    return path;
-}
-
-static char folder[300], file[300];
-
-static pha_repro_options repro(const char *text, const char *out)
-{
-    snprintf(file, sizeof file, "%s", write_experiment(text));
-    snprintf(folder, sizeof folder, "%s", in_root(out));
-    return (pha_repro_options){.experiment = file, .out = folder, .threads = 1};
-}
-
-static int set_up_texts(void **state)
-{
-    root_setup(state);
-    write_text(in_root("text.txt"), 200);
-    write_text(in_root("valid.txt"), 40);
-    return 0;
-}
 
 static json_t *results_of(const char *out)
 {
@@ -77,15 +34,6 @@ static void run(const pha_repro_options *o, pha_repro_result *result)
     OK(pha_repro(o, &text, result));
     assert_non_null(strstr(text, "# A <small> one"));
     pha_free(text);
-}
-
-static void refuses(const char *text, const char *message)
-{
-    char *out;
-    pha_repro_options o = repro(text, "refused");
-    o.dry_run = true;
-    FAILS(BAD_INPUT, message, pha_repro(&o, &out, NULL));
-    assert_null(out);
 }
 
 /* ---- what comes of it ------------------------------------------------------------------------------------- */
@@ -250,6 +198,10 @@ static void test_efficiency(void **state)
     assert_non_null(strstr(table, "| 1.000 | 1.000 |")); /* the first one */
     assert_null(strstr(table, "decode"));
     pha__free(table);
+    table = page(folder, "speed.csv");
+    assert_non_null(strstr(table, "\nattn,32,prefill,"));
+    assert_non_null(strstr(table, ",weights_bytes,"));
+    pha__free(table);
     json_t *runs = results_of(folder);
     const json_t *measured = json_object_get(json_object_get(runs, "attn@16"), "measured");
     assert_int_equal(json_array_size(json_object_get(measured, "results")), 1);
@@ -261,6 +213,70 @@ static void test_efficiency(void **state)
     FAILS(BAD_INPUT, "contexts is no list", (o = repro("{\"data\": {\"vocab_size\": 257}, " MODELS
                                                       ", \"efficiency\": {}}", "speed-2"),
                                              pha_repro(&o, &again, NULL)));
+}
+
+/* The rate is the best of those that can be used; where none can, it is said. */
+static void test_rates_that_diverge(void **state)
+{
+    (void)state;
+    pha__repro *r = pha__alloc_zero(1, sizeof *r);
+    r->o = repro(WHOLE, "diverged");
+    OK(pha__experiment_open(&r->e, &r->o));
+    r->results = json_pack("{s:{s:b}, s:{s:f}, s:{s:b}}", "pha-0.000128M-0.001-1", "diverged", 1,
+                           "pha-0.000128M-0.01-1", "token_ppl", 90.0, "attn-0.000128M-0.001-1", "diverged", 1);
+    OK(pha__plan_runs(r));
+    for (size_t i = 4; i < r->n_runs; i++) /* behind the searches */
+        assert_true(r->runs[i].lr == (strcmp(r->runs[i].system->name, "pha") ? 0 : 0.01));
+    json_object_set_new(r->results, "attn-0.000128M-0.01-1", json_pack("{s:b}", "diverged", 1));
+    pha__plan_update(r);
+    for (size_t i = 4; i < r->n_runs; i++) assert_true(!strcmp(r->runs[i].system->name, "pha") == (r->runs[i].lr != 0));
+    json_decref(r->results);
+    pha__free(r->runs);
+    pha__experiment_close(&r->e);
+    pha__free(r);
+}
+
+/* Training that diverges with one rate and with all: each step multiplies the weights by 1 - 10 lr. */
+static void test_divergence(void **state)
+{
+    (void)state;
+    static const char form[] =
+        "{\"data\": {\"train\": \"text.txt\", \"valid\": \"valid.txt\", \"tokenizer\": \"bytes\", "
+        "\"vocab_size\": 257}, "
+        "\"title\": \"A <small> one\", \"options\": {\"context\": 16, \"batch\": 2, \"clip\": 0, "
+        "\"weight_decay\": 10, \"schedule\": \"constant\"}, \"rates\": {\"lr\": [%s], \"tokens\": 1600}, "
+        "\"stages\": [{\"tokens\": 64, \"seeds\": [1]}], \"models\": {\"attn\": " ATTN "}}";
+    char text[2000], *out;
+    snprintf(text, sizeof text, form, "0.001, 10");
+    pha_repro_options o = repro(text, "diverges");
+    run(&o, NULL);
+    json_t *runs = results_of(folder);
+    const json_t *wild = json_object_get(runs, "attn-0.0016M-10-1");
+    assert_true(json_is_true(json_object_get(wild, "diverged")) && isnan(pha__result_number(wild, "token_ppl")));
+    assert_non_null(json_object_get(runs, "attn-6.4e-05M-0.001-1"));
+    json_decref(runs);
+    snprintf(text, sizeof text, form, "9, 10");
+    o = repro(text, "diverges-too");
+    FAILS(NUMERIC, "diverged with every rate", pha_repro(&o, &out, NULL));
+}
+
+/* Results are of the data that they were made with. */
+static void test_other_data(void **state)
+{
+    (void)state;
+    char moved[400], *out;
+    pha_repro_options o = repro(WHOLE, "other-data");
+    o.only = (const char *[]){"attn"}, o.n_only = 1;
+    run(&o, NULL);
+    snprintf(moved, sizeof moved, "%s/data", folder);
+    OK(pha__remove_tree(moved));
+    run(&o, NULL); /* the same text again */
+    OK(pha__remove_tree(moved));
+    write_text(in_root("text.txt"), 201);
+    FAILS(USAGE, "not the data that the results", pha_repro(&o, &out, NULL));
+    write_text(in_root("text.txt"), 200);
+    OK(pha__remove_tree(moved));
+    run(&o, NULL);
 }
 
 /* Options of one model over those of all: they count, and belong to its results. */
@@ -308,68 +324,6 @@ static void test_scaling(void **state)
     refuses(text, "family A names 'a9'");
 }
 
-/* Those that come with pha: known keys, budgets that match. */
-static void test_experiments_of_ours(void **state)
-{
-    (void)state;
-    char **names, path[600];
-    size_t n;
-    OK(pha__list_dir(&names, &n, PHA_SOURCE_DIR "/configs/repro"));
-    assert_true(n >= 8);
-    for (size_t i = 0; i < n; i++) {
-        pha__experiment *e = pha__alloc_zero(1, sizeof *e);
-        snprintf(path, sizeof path, PHA_SOURCE_DIR "/configs/repro/%s", names[i]);
-        OK(pha__experiment_open(e, &(pha_repro_options){.experiment = path}));
-        OK(pha__systems_weigh(e));
-        pha__experiment_close(e);
-        pha__free(e);
-    }
-    pha__free_list(names, n);
-}
-
-/* ---- what is refused -------------------------------------------------------------------------------------- */
-
-static void test_bad_files(void **state)
-{
-    (void)state;
-    refuses("{" PLAIN ", " STAGES ", " MODELS "}", "no \"rates\"");
-    refuses("{" PLAIN ", " RATES ", " MODELS "}", "stages is no list");
-    refuses("{" PLAIN ", " RATES ", " STAGES "}", "models has not 1 to 256");
-    refuses("{" PLAIN ", " RATES ", " STAGES ", " MODELS ", \"spilt\": \"test\"}", "is 'split' meant?");
-    refuses("{" PLAIN ", " RATES ", " STAGES ", " MODELS ", \"split\": \"train\"}", "neither valid nor test");
-    refuses("{" PLAIN ", " RATES ", " STAGES ", \"models\": {\"../up\": " ATTN "}}", "no name of a model");
-    refuses("{" PLAIN ", " RATES ", " STAGES ", \"models\": {\"pha\": " ATTN "}}", "a stage names 'attn'");
-    refuses("{" PLAIN ", " RATES ", \"stages\": [{\"tokens\": 9, \"seeds\": [1, 1]}], " MODELS "}", "1 twice");
-    refuses("{" PLAIN ", " RATES ", \"stages\": [{\"seeds\": [1]}], " MODELS "}", "stage 1 has no tokens");
-    refuses("{" PLAIN ", \"rates\": {\"lr\": [0.1, 0.2]}, " STAGES ", " MODELS "}", "how many tokens");
-    refuses("{" PLAIN ", \"rates\": {\"lr\": []}, " STAGES ", " MODELS "}", "no list of 1 to");
-    refuses("{\"options\": {\"context\": 16, \"seed\": 1}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "'seed'");
-    refuses("{\"options\": {\"contxt\": 16}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "no key 'contxt'");
-    refuses("{\"options\": {\"precision\": \"fp8\"}, \"data\": {\"train\": \"t\", \"vocab_size\": 9}}", "none of fp32");
-    refuses("{\"data\": {\"train\": \"t\"}}", "no vocab_size");
-    refuses("{\"data\": {\"folder\": \"t\", \"train\": \"t\", \"vocab_size\": 9}}", "one of the two");
-    refuses("{\"data\": {\"vocab_size\": 9}}", "names no text");
-    refuses("{}", "no \"data\"");
-    refuses("[]", "not an object");
-}
-
-/* Comparisons are of equal budgets; what is of another by its nature is named. */
-static void test_budgets(void **state)
-{
-    (void)state;
-    static const char models[] = "\"models\": {\"attn\": " ATTN ", \"wide\": " PHA_MODEL
-                                 "\"d_ffn\": 640, \"branches\": [\"attn\"]}}";
-    char text[4000], *out;
-    snprintf(text, sizeof text, "{%s, %s, %s, %s}", PLAIN, RATES, STAGES, models);
-    refuses(text, "model wide has");
-    snprintf(text, sizeof text, "{%s, %s, %s, %s, \"other_budget\": [\"wide\"]}", PLAIN, RATES, STAGES, models);
-    pha_repro_options o = repro(text, "budgets");
-    o.dry_run = true;
-    OK(pha_repro(&o, &out, NULL));
-    assert_non_null(strstr(out, "(another budget)"));
-    pha_free(out);
-}
-
 static void test_another_one(void **state)
 {
     (void)state;
@@ -398,10 +352,17 @@ static void test_another_one(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_whole_one), cmocka_unit_test(test_intervals), cmocka_unit_test(test_stops),
-        cmocka_unit_test(test_a_plan),      cmocka_unit_test(test_bad_files), cmocka_unit_test(test_budgets),
-        cmocka_unit_test(test_another_one), cmocka_unit_test(test_efficiency),
-        cmocka_unit_test(test_own_options), cmocka_unit_test(test_scaling), cmocka_unit_test(test_experiments_of_ours),
+        cmocka_unit_test(test_a_whole_one),
+        cmocka_unit_test(test_intervals),
+        cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_a_plan),
+        cmocka_unit_test(test_efficiency),
+        cmocka_unit_test(test_rates_that_diverge),
+        cmocka_unit_test(test_divergence),
+        cmocka_unit_test(test_other_data),
+        cmocka_unit_test(test_own_options),
+        cmocka_unit_test(test_scaling),
+        cmocka_unit_test(test_another_one),
     };
     return cmocka_run_group_tests(tests, set_up_texts, root_teardown);
 }

@@ -25,6 +25,7 @@ typedef struct study {
     int n, n_layers;
     float *zeros;
     double ppl;                     /* of the whole */
+    uint64_t tokens;                /* scored */
     double without[PHA__MIX_MAX];   /* without the k-th branch of layer 0, and those of its name in all layers */
 } study;
 
@@ -141,7 +142,7 @@ static pha_status score(study *st, double *ppl)
 {
     pha_eval_result r;
     TRY(pha__eval_core(&st->s.weights, st->s.tokens, NULL, &st->run, &r));
-    *ppl = r.token_ppl;
+    *ppl = r.token_ppl, st->tokens = r.tokens;
     return PHA_OK;
 }
 
@@ -182,9 +183,10 @@ static pha_status score_all(study *st)
 
 /* ---- telling ------------------------------------------------------------------------------------------------ */
 
-static void tell_text(pha__str *out, const study *st)
+static void tell_text(pha__str *out, const study *st, const char *split)
 {
-    pha__str_printf(out, "token perplexity of the whole model: %.4f\n\n", st->ppl);
+    pha__str_printf(out, "split %s, %s tokens scored in windows of %d; token perplexity of the whole model: %.4f\n\n",
+                    split, pha__digits(st->tokens).text, st->run.context, st->ppl);
     pha__str_printf(out, "%-5s %-10s %8s %8s %8s | %14s %9s\n", "layer", "branch", "weight", "scaled", "of norm",
                     "ppl without", "change");
     for (int i = 0; i < st->n; i++) {
@@ -197,7 +199,7 @@ static void tell_text(pha__str *out, const study *st)
                         st->without[k], 100 * (st->without[k] / st->ppl - 1));
 }
 
-static json_t *to_json(const study *st)
+static json_t *to_json(const study *st, const char *split)
 {
     json_t *j = pha__json_object(), *list = pha__json_list(), *all = pha__json_object();
     for (int i = 0; i < st->n; i++) {
@@ -213,18 +215,21 @@ static json_t *to_json(const study *st)
     }
     for (int k = 0; k < st->n && st->branches[k].layer == 0; k++)
         pha__json_set(&all, st->branches[k].name, pha__json_decimal(st->without[k]));
+    pha__json_set(&j, "split", pha__json_text(split));
+    pha__json_set(&j, "window", pha__json_number(st->run.context));
+    pha__json_set(&j, "tokens", pha__json_number((int64_t)st->tokens));
     pha__json_set(&j, "token_ppl", pha__json_decimal(st->ppl));
     pha__json_set(&j, "branches", list);
     pha__json_set(&j, "token_ppl_without_in_all_layers", all);
     return j;
 }
 
-static pha_status tell(char **text, const study *st, bool json)
+static pha_status tell(char **text, const study *st, const char *split, bool json)
 {
     pha__str out = {0};
     pha_status status = PHA_OK;
-    if (json) status = pha__add_json(&out, to_json(st));
-    else tell_text(&out, st);
+    if (json) status = pha__add_json(&out, to_json(st, split));
+    else tell_text(&out, st, split);
     if (!status && out.failed) status = pha__fail(PHA_NO_MEMORY, "no memory for a table");
     if (status) pha__str_free(&out);
     else *text = out.data;
@@ -245,7 +250,7 @@ pha_status pha_eval_branches(const pha_eval_options *o, bool json, char **text)
     if (!status) status = find(st, o->model);
     if (!status) status = look(st);
     if (!status) status = score_all(st);
-    if (!status) status = tell(text, st, json);
+    if (!status) status = tell(text, st, o->split ? o->split : "valid", json);
     pha__eval_close(&st->s);
     pha__free(st->branches);
     pha__free(st->zeros);

@@ -56,12 +56,13 @@ static pha_status measure(pha__repro *r, const pha__system *s, int32_t context)
 
 pha_status pha__efficiency_run(pha__repro *r)
 {
+    pha_repro_result left;
     for (size_t k = 0; k < r->e.contexts.n; k++)
         for (size_t i = 0; i < r->e.n_systems; i++) {
             const pha__system *s = &r->e.systems[i];
             int32_t context = (int32_t)r->e.contexts.at[k];
             if (!pha__is_wanted(r, s) || cell_of(r, s, context)) continue;
-            TRY(pha__repro_may_go_on(r));
+            TRY(pha__repro_may_go_on(r, &left));
             TRY(measure(r, s, context));
             TRY(pha__repro_pages(r));
         }
@@ -90,6 +91,9 @@ static const json_t *part_of(const pha__repro *r, const pha__system *s, int32_t 
     }
     return NULL;
 }
+
+static const char *const parts[] = {"train", "prefill", "decode"};
+enum { PARTS = sizeof parts / sizeof *parts };
 
 static void megabytes(pha__str *out, const json_t *part, const char *const *kinds)
 {
@@ -142,8 +146,30 @@ static void one_table(pha__str *out, const pha__repro *r, const char *what)
         }
 }
 
+void pha__efficiency_csv(pha__str *out, const pha__repro *r)
+{
+    static const char *const keys[] = {"tokens_per_second", "seconds", "flops", NULL};
+    for (size_t k = 0; k < r->e.contexts.n; k++)
+        for (size_t i = 0; i < r->e.n_systems; i++)
+            for (size_t part = 0; part < PARTS; part++) {
+                int32_t context = (int32_t)r->e.contexts.at[k];
+                const json_t *cell = part_of(r, &r->e.systems[i], context, parts[part]);
+                if (!cell) continue;
+                if (!out->size) {
+                    pha__str_puts(out, "model,context,what,tokens_per_second,seconds,flops");
+                    for (int m = 0; m < PHA__MEM_KINDS; m++) pha__str_printf(out, ",%s_bytes", pha__memory_keys[m]);
+                    pha__str_puts(out, ",total_bytes\n");
+                }
+                pha__str_printf(out, "%s,%d,%s", r->e.systems[i].name, context, parts[part]);
+                for (size_t n = 0; keys[n]; n++) pha__result_csv(out, cell, keys[n]);
+                const json_t *memory = json_object_get(cell, "memory_bytes");
+                for (int m = 0; m < PHA__MEM_KINDS; m++) pha__result_csv(out, memory, pha__memory_keys[m]);
+                pha__result_csv(out, memory, "total");
+                pha__str_puts(out, "\n");
+            }
+}
+
 void pha__efficiency_table(pha__str *out, const pha__repro *r)
 {
-    static const char *const parts[] = {"train", "prefill", "decode"};
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) one_table(out, r, parts[i]);
+    for (size_t i = 0; i < PARTS; i++) one_table(out, r, parts[i]);
 }

@@ -125,17 +125,20 @@ static pha_status write(const pha__repro *r, const char *name, const pha__str *t
 
 pha_status pha__repro_pages(const pha__repro *r)
 {
-    pha__str table = {0}, csv = {0}, curves = {0}, whole = {0};
+    pha__str table = {0}, csv = {0}, speed = {0}, curves = {0}, whole = {0};
     pha__repro_table(&table, r);
     pha__repro_csv(&csv, r);
+    pha__efficiency_csv(&speed, r);
     if (r->e.n_stages) pha__repro_curves(&curves, r, (int)r->e.n_stages - 1, true);
     if (!table.failed) page(&whole, r, table.data);
     pha_status status = write(r, "table.md", &table);
     if (!status) status = write(r, "table.csv", &csv);
+    if (!status) status = write(r, "speed.csv", &speed);
     if (!status) status = write(r, "curves.svg", &curves);
     if (!status) status = write(r, "index.html", &whole);
     pha__str_free(&table);
     pha__str_free(&csv);
+    pha__str_free(&speed);
     pha__str_free(&curves);
     pha__str_free(&whole);
     return status;

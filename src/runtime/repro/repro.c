@@ -27,13 +27,12 @@ static pha_status check_left(const pha__repro *r)
     return PHA_OK;
 }
 
-pha_status pha__repro_may_go_on(const pha__repro *r)
+pha_status pha__repro_may_go_on(const pha__repro *r, pha_repro_result *left)
 {
-    pha_repro_result left;
-    pha__plan_left(r, false, &left);
-    if (pha__stop_requested()) FAIL(STOPPED, "asked to stop with %zu of %zu runs done", left.done, left.runs);
+    pha__plan_left(r, false, left);
+    if (pha__stop_requested()) FAIL(STOPPED, "asked to stop with %zu of %zu runs done", left->done, left->runs);
     if (r->o.minutes > 0 && pha__seconds() - r->began > 60 * r->o.minutes)
-        FAIL(STOPPED, "the %g minutes are over with %zu of %zu runs done", r->o.minutes, left.done, left.runs);
+        FAIL(STOPPED, "the %g minutes are over with %zu of %zu runs done", r->o.minutes, left->done, left->runs);
     return PHA_OK;
 }
 
@@ -43,8 +42,7 @@ static pha_status run_all(pha__repro *r)
     while ((run = next(r))) {
         char key[PHA__REPRO_KEY];
         pha_repro_result left;
-        TRY(pha__repro_may_go_on(r));
-        pha__plan_left(r, false, &left);
+        TRY(pha__repro_may_go_on(r, &left));
         pha__trial_key(key, run);
         pha__log(PHA__LOG_NOTE, "run %zu of %zu: %s", left.done + 1, left.runs, key);
         TRY(pha__repro_run(r, run));
@@ -57,13 +55,10 @@ static pha_status run_all(pha__repro *r)
 /* One process at a time has the folder; what is shown of a plan needs no lock. */
 static pha_status work(pha__repro *r)
 {
-    pha__lock lock = {NULL, -1};
+    pha__lock lock;
     TRY(pha__mkdirs(r->o.out));
-    char *path = pha__path_join(r->o.out, "lock");
-    pha_status status = path ? pha__lock_open(&lock, path) : PHA_NO_MEMORY;
-    pha__free(path);
-    TRY(status);
-    status = pha__results_load(r);
+    TRY(pha__lock_folder(&lock, r->o.out, "at work in"));
+    pha_status status = pha__results_load(r);
     if (!status) status = pha__plan_runs(r);
     if (!status && !r->o.pages_only && r->n_runs) status = pha__repro_prepare(r);
     if (!status && !r->o.pages_only) status = run_all(r);
@@ -121,6 +116,7 @@ pha_status pha_repro(const pha_repro_options *options, char **text, pha_repro_re
     pha__free(r->runs);
     pha__free(r->data);
     json_decref(r->results);
+    json_decref(r->data_of);
     pha__experiment_close(&r->e);
     pha__free(r);
     return status;

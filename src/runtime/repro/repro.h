@@ -106,6 +106,7 @@ typedef struct pha__repro {
     pha__trial *runs;
     size_t n_runs;
     json_t *results;   /* by key */
+    json_t *data_of;   /* the data that they are of, by its content; NULL: none is known yet */
     double began;
 } pha__repro;
 
@@ -126,18 +127,21 @@ pha_status pha__repro_prepare(pha__repro *r); /* the data folder, unless it is t
 pha_status pha__repro_run(pha__repro *r, const pha__trial *run);
 /* OUT/models/NAME.json, written; *path is the caller's. */
 pha_status pha__repro_config(char **path, const pha__repro *r, const pha__system *s);
-pha_status pha__repro_may_go_on(const pha__repro *r); /* repro.c; STOPPED: no, and why */
+/* repro.c: what is left; STOPPED: it may not go on, and why. */
+pha_status pha__repro_may_go_on(const pha__repro *r, pha_repro_result *left);
 
 /* efficiency.c */
 pha_status pha__efficiency_run(pha__repro *r);
 void pha__efficiency_left(const pha__repro *r, pha_repro_result *left); /* adds */
 void pha__efficiency_table(pha__str *out, const pha__repro *r);
+void pha__efficiency_csv(pha__str *out, const pha__repro *r); /* nothing where nothing was measured */
 
 /* results.c */
 pha_status pha__results_load(pha__repro *r);
 pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result); /* takes it over; saves */
 pha_status pha__results_put(pha__repro *r, const char *key, json_t *result); /* likewise */
 double pha__result_number(const json_t *result, const char *key); /* NaN: none */
+void pha__result_csv(pha__str *out, const json_t *result, const char *key); /* a comma, and the number if it is there */
 
 /* scaling.c */
 void pha__scaling_table(pha__str *out, const pha__repro *r);

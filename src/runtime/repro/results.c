@@ -16,6 +16,13 @@ double pha__result_number(const json_t *result, const char *key)
     return json_is_number(x) ? json_number_value(x) : NAN;
 }
 
+void pha__result_csv(pha__str *out, const json_t *result, const char *key)
+{
+    double x = pha__result_number(result, key);
+    if (isnan(x)) pha__str_puts(out, ",");
+    else pha__str_printf(out, ",%.15g", x);
+}
+
 /* A result is of the configuration that its model has now: names alone may mean anything. */
 static pha_status check_config(const json_t *result, const char *key, const pha__repro *r, const char *path)
 {
@@ -69,6 +76,7 @@ pha_status pha__results_load(pha__repro *r)
         if (!status) status = pha__json_check_seal(file, path);
         if (!status) status = check(file, r, path);
         if (!status) r->results = json_incref(json_object_get(file, "runs"));
+        if (!status) r->data_of = json_incref(json_object_get(file, "data"));
         json_decref(file);
     } else if (!status) {
         r->results = pha__json_object();
@@ -84,6 +92,7 @@ static pha_status save(const pha__repro *r)
     json_t *file = pha__json_object();
     pha__json_set(&file, "title", pha__json_text(r->e.title));
     pha__json_set(&file, "experiment", pha__json_hex(r->e.identity));
+    if (r->data_of) pha__json_set(&file, "data", json_incref(r->data_of));
     pha__json_set(&file, "runs", json_incref(r->results));
     pha__json_seal(&file);
     pha_status status = path ? pha__json_save(file, path) : PHA_NO_MEMORY;

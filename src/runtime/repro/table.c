@@ -138,11 +138,7 @@ void pha__repro_csv(pha__str *out, const pha__repro *r)
         if (!run->result) continue;
         pha__str_printf(out, "%s,%d,%.15g,%.15g,%llu", run->system->name, run->search, run->tokens, run->lr,
                         (unsigned long long)run->seed);
-        for (size_t k = 0; keys[k]; k++) {
-            double x = pha__result_number(run->result, keys[k]);
-            if (isnan(x)) pha__str_puts(out, ",");
-            else pha__str_printf(out, ",%.15g", x);
-        }
+        for (size_t k = 0; keys[k]; k++) pha__result_csv(out, run->result, keys[k]);
         pha__str_puts(out, "\n");
     }
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fs.h"
+#include "base/hash.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/print.h"
@@ -12,14 +13,43 @@
 
 /* ---- data ------------------------------------------------------------------------------------------------ */
 
-static pha_status check_data(const pha__repro *r)
+/* What is trained on and scored, as one number; results of other data are not put beside these. */
+static pha_status identify(uint64_t *out, const pha__repro *r, const pha__data *data)
+{
+    *out = 0;
+    for (size_t i = 0; i < data->n; i++) {
+        pha__tokens *tokens;
+        TRY(pha__tokens_open(&tokens, r->data, data->split[i].name, false));
+        uint64_t one = pha__tokens_identity(tokens);
+        pha__tokens_close(tokens);
+        *out = pha__hash(&one, sizeof one, *out);
+    }
+    return PHA_OK;
+}
+
+static pha_status check_content(pha__repro *r, const pha__data *data)
+{
+    uint64_t identity;
+    TRY(identify(&identity, r, data));
+    json_t *now = pha__json_hex(identity), *was = r->data_of;
+    if (!now) FAIL(NO_MEMORY, "no memory to compare %s with the results", r->data);
+    bool other = was && !json_equal(was, now);
+    r->data_of = now;
+    json_decref(was);
+    if (other)
+        FAIL(USAGE, "%s: is not the data that the results in %s are of; put that back, or name another folder", r->data,
+             r->o.out);
+    return PHA_OK;
+}
+
+static pha_status check_data(pha__repro *r)
 {
     pha__data data;
     TRY(pha__data_read(&data, r->data));
     if (data.vocab_size != r->e.vocab_size)
         FAIL(BAD_INPUT, "%s: has a vocabulary of %d tokens, %s says vocab_size = %d", r->data, data.vocab_size,
              r->e.path, r->e.vocab_size);
-    return PHA_OK;
+    return check_content(r, &data);
 }
 
 pha_status pha__repro_prepare(pha__repro *r)

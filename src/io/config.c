@@ -384,6 +384,36 @@ pha_status pha__config_renew(json_t **out, const json_t *object, const char *whe
     return PHA_OK;
 }
 
+/* Does the object say the same without this key? False also where there is no memory to tell (*failed). */
+static bool is_default(const json_t *whole, const char *key, const pha__config_rules *rules, bool *failed)
+{
+    json_t *less = pha__json_object(), *again = NULL, *value;
+    const char *name;
+    json_object_foreach((json_t *)(uintptr_t)whole, name, value)
+        if (strcmp(name, key)) pha__json_set(&less, name, json_incref(value));
+    pha_status status = less ? pha__config_renew(&again, less, "defaults", rules) : PHA_NO_MEMORY;
+    *failed |= status == PHA_NO_MEMORY;
+    bool same = !status && json_equal(again, whole);
+    json_decref(less);
+    json_decref(again);
+    return same;
+}
+
+json_t *pha__config_least(const pha__config *c, const pha__config_rules *rules)
+{
+    json_t *whole = pha__config_to_json(c, rules), *least = whole ? pha__json_object() : NULL, *value;
+    pha__message kept = pha__message_keep();
+    bool failed = false;
+    const char *key;
+    json_object_foreach(whole, key, value)
+        if (!is_default(whole, key, rules, &failed)) pha__json_set(&least, key, json_incref(value));
+    json_decref(whole);
+    pha__message_restore(&kept);
+    if (!failed) return least;
+    json_decref(least);
+    return NULL;
+}
+
 /* A key of one that the other has not, or has with another value. */
 static const char *missed(const json_t *one, const json_t *other)
 {

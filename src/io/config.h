@@ -27,6 +27,9 @@ pha_status pha__config_parse(pha__config *c, const json_t *object, const char *w
 json_t *pha__config_to_json(const pha__config *c, const pha__config_rules *rules);
 /* What a configuration of any build means, as this one writes it: keys that came later have their defaults. */
 pha_status pha__config_renew(json_t **out, const json_t *object, const char *where, const pha__config_rules *rules);
+/* Only what differs from the defaults, with arch and all that is required: the same whatever keys a build has besides,
+ * so that a state or a page of an earlier one is of the same model. NULL: out of memory; json_decref the result. */
+json_t *pha__config_least(const pha__config *c, const pha__config_rules *rules);
 /* A key that only one of them has, or both with different values; NULL: none. It is theirs. */
 const char *pha__config_difference(const json_t *one, const json_t *other);
 /* As pha__config_to_json, with another width and number of layers (0: as it is), and all that goes with them

@@ -212,7 +212,7 @@ pha_status pha__model_fingerprint(uint64_t *out, const pha_model *model)
     pha_model *m = (pha_model *)model;
     if (m->has_fingerprint) return *out = m->fingerprint, PHA_OK;
     pha__config_rules rules = pha__rules();
-    json_t *json = pha__config_to_json(&m->config, &rules);
+    json_t *json = pha__config_least(&m->config, &rules);
     pha__str text = {0};
     pha__json_print(&text, json, JSON_SORT_KEYS | JSON_COMPACT);
     json_decref(json);

@@ -1,4 +1,5 @@
 /* config.json: the presets and their parameter counts, defaults, round trip, and messages */
+#include "base/mem.h"
 #include "io/config.h"
 
 #include <math.h>
@@ -52,12 +53,39 @@ static void presets(void **state)
         OK(pha__config_save(&c, file, &rules));
         OK(pha__config_load(&again, file, &rules));
         assert_memory_equal(&c, &again, sizeof c);
+        json_t *least = pha__config_least(&c, &rules);
+        assert_non_null(least);
+        OK(pha__config_parse(&again, least, "least", &rules));
+        assert_memory_equal(&c, &again, sizeof c);
+        json_decref(least);
     }
 }
 
 #define BASE "\"arch\":\"pha\",\"vocab_size\":256,\"d_model\":64,\"n_layer\":3,\"d_ffn\":128"
 #define TWO BASE ",\"n_head\":4,\"n_kv_head\":2,\"d_state\":160"
 #define HYBRID(layers) "\"arch\":\"gss\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":3,\"attn_layers\":" layers
+
+/* What differs from the defaults, so that a key that comes later changes nothing of it. */
+static void least(void **state)
+{
+    (void)state;
+    pha__config c;
+    OK(parse(&c, "{" TWO ", \"d_aux\": 64, \"gss_state\": \"real\", \"qk\": \"rms\", \"window\": 7}"));
+    json_t *j = pha__config_least(&c, &rules);
+    static const char *const kept[] = {"arch", "vocab_size", "d_model", "n_layer", "d_ffn", "n_head", "n_kv_head",
+                                       "d_state", "d_aux", "qk", "window"};
+    for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) assert_non_null(json_object_get(j, kept[i]));
+    assert_int_equal(json_object_size(j), sizeof kept / sizeof *kept);
+    json_decref(j);
+    for (uint64_t n = 1; n; n++) { /* all of it or nothing, whatever allocation fails */
+        pha__mem_fail_at(n);
+        j = pha__config_least(&c, &rules);
+        pha__mem_fail_at(0);
+        if (j) assert_int_equal(json_object_size(j), sizeof kept / sizeof *kept);
+        if (j) n = UINT64_MAX;
+        json_decref(j);
+    }
+}
 #define H3 "\"arch\":\"h3\",\"vocab_size\":8,\"d_model\":16,\"n_layer\":1,\"d_ffn\":8"
 #define FULL TWO ",\"d_aux\":64"
 
@@ -340,7 +368,7 @@ int main(void)
 {
     rules = pha__rules();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(presets), cmocka_unit_test(defaults), cmocka_unit_test(hub_keys),
+        cmocka_unit_test(presets), cmocka_unit_test(least), cmocka_unit_test(defaults), cmocka_unit_test(hub_keys),
         cmocka_unit_test(hub_values),
         cmocka_unit_test(contradictions), cmocka_unit_test(switches),
         cmocka_unit_test(written_keys), cmocka_unit_test(messages),

@@ -181,7 +181,12 @@ static void check_two(const pha__kernel *kernel)
     for (int k = 0; k < 2 * S; k++) state[k] = same[k] = pha__random_normal(&r);
     run_carried(kernel, both, state, 2, 0, 1);
     run_carried(kernel, alone, same, 1, 0, 1);
+    for (int i = 0; i < N; i++) both->dtheta[i] -= alone->dtheta[i], both->domega[i] -= alone->domega[i];
     run_carried(kernel, alone, same + S, 1, 1, 1);
+    for (int i = 0; i < N; i++)
+        pha__check(fabsf(both->dtheta[i] - alone->dtheta[i]) < 1e-6f &&
+                       fabsf(both->domega[i] - alone->domega[i]) < 1e-6f,
+                   "a gradient of two sequences is not that of each");
     pha__check(!memcmp(both->dz, alone->dz, 2 * N * sizeof(float)) && !memcmp(both->du, alone->du, sizeof state) &&
                    !memcmp(state, same, sizeof state), "two sequences with states are not as each alone");
     free(both);

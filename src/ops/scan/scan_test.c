@@ -239,7 +239,7 @@ static void check_two(const pha__kernel *kernel, bool filter)
     for (int i = 0; i < S; i++) both->dtheta[i] -= alone->dtheta[i];
     run_carried(kernel, alone, same + S, 1, 1, 1);
     for (int i = 0; i < S; i++)
-        pha__check(fabsf(both->dtheta[i] - alone->dtheta[i]) < 1e-6f, "a gradient of two sequences is not that of each");
+        pha__check(fabsf(both->dtheta[i] - alone->dtheta[i]) < 1e-6f, "a gradient of two is not that of each");
     size_t n = sizeof state;
     pha__check(!memcmp(both->dz, alone->dz, n) && !memcmp(both->du, alone->du, n) && !memcmp(both->df, alone->df, n) &&
                    !memcmp(state, same, n), "two sequences with states are not as each alone");

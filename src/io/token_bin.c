@@ -29,9 +29,9 @@ static pha_status read_header(pha__token_bin *b, uint32_t magic)
 static pha_status look(pha__token_bin *b)
 {
     uint32_t magic = b->map.size >= 12 ? word(b->map.data) : 0;
-    if (b->map.size >= HEADER && (magic == GPT2 || magic == LLAMA3)) return read_header(b, magic);
-    b->what = "nanoGPT", b->offset = 0, b->width = 2, b->count = b->map.size / 2;
-    if (b->map.size % 2)
+    if (b->map.size >= HEADER && (magic == GPT2 || magic == LLAMA3)) TRY(read_header(b, magic));
+    else b->what = "nanoGPT", b->offset = 0, b->width = 2, b->count = b->map.size / 2;
+    if (!b->offset && b->map.size % 2)
         FAIL(BAD_INPUT, "%s: has %zu bytes, no whole number of ids of 16 bits", b->map.path, b->map.size);
     if (!b->count) FAIL(BAD_INPUT, "%s: is empty", b->map.path);
     return PHA_OK;

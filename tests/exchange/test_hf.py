@@ -26,7 +26,7 @@ try:
 except ImportError as missing:
     shutil.rmtree(ROOT)
     other = os.environ.pop("PHA_TORCH_PYTHON", None)
-    if other and not os.path.samefile(sys.executable, other):
+    if other and os.path.abspath(other) != sys.executable:
         os.execv(other, [other, "-B", *sys.argv])
     print(f"skipped: {missing}")
     sys.exit(77)

@@ -72,6 +72,8 @@ static void rejects(void **state)
     }
     OK(pha__write_file(file, narrow, 7));
     FAILS(BAD_INPUT, "has 7 bytes, no whole number of ids", pha__token_bin_open(&b, file));
+    put(GPT2, 1, 0, narrow, 0);
+    FAILS(BAD_INPUT, "is empty", pha__token_bin_open(&b, file));
     OK(pha__write_file(file, "", 0));
     FAILS(BAD_INPUT, "is empty", pha__token_bin_open(&b, file));
     FAILS(IO, "nowhere", pha__token_bin_open(&b, in_root("nowhere")));

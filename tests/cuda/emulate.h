@@ -248,6 +248,11 @@ static inline void barrier() {
 }
 static inline void warp_barrier() { emulated::arrive(); }
 
+static inline void load16(uint32_t to[4], const void *from) {
+    if ((uintptr_t)from % 16) emulated::stop("a load of 16 bytes that is not aligned");
+    memcpy(to, from, 16);
+}
+
 template <typename V> static inline V shuffle(V v, int mask) {
     static_assert(sizeof v <= 8, "a lane shows eight bytes");
     uint32_t(*shown)[12] = emulated::shown();

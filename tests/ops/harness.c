@@ -90,7 +90,7 @@ static bool on_card(void) { return !strncmp(now.isa, "cuda", 4); }
 bool pha__same_rows(const pha__problem *p, const float *x, const float *y, int64_t n, double size)
 {
     const pha__op *op = p->test->op;
-    bool apart = (op->apart && op->apart(p->c->attr)) || (p->c->apart_on_card && on_card());
+    bool apart = (op->apart && op->apart(p->c->attr)) || ((p->test->apart_on_card || p->c->apart_on_card) && on_card());
     if (!apart) return memcmp(x, y, (size_t)n * sizeof *x) == 0;
     return pha__close_rows(p, x, y, n, size);
 }

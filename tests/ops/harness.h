@@ -86,6 +86,7 @@ typedef struct pha__op_test {
     pha__limits out, grad[PHA__MAX_IN];
     const pha__op_case *cases;
     int n_case;
+    bool apart_on_card; /* of every case */
     /* Checks beyond the list above, and all checks of an op that is run by the trainer: NULL or a function that calls
      * pha__check for everything that must be true. Done for every instruction set. */
     void (*extra)(const pha__kernel *kernel);

@@ -153,12 +153,37 @@ static void bench_wrong_input(void **state)
     assert_null(text);
 }
 
+/* A device of which nobody knows what it could do at most (a card): no share of that is made up. */
+static void bench_unknown_ceilings(void **state)
+{
+    (void)state;
+    static const int32_t contexts[] = {16};
+    pha_bench_options o = {.model = preset("tiny"), .what = "ops,train,decode", .contexts = contexts, .n_contexts = 1, .repeats = 1,
+                           .threads = 1};
+    char *text;
+    setenv("PHA_DEVICE", "cuda", 1);
+    pha_status status = pha_bench(&o, &text);
+    if (!status) {
+        assert_non_null(strstr(text, "has not been measured"));
+        assert_null(strstr(text, "inf"));
+        assert_null(strstr(text, "nan"));
+        pha_free(text);
+        json_t *j = bench(&o);
+        assert_true(json_is_null(json_object_get(j, "peak_gflops")));
+        assert_true(json_is_null(json_object_get(json_array_get(json_object_get(j, "results"), 0), "share_of_peak")));
+        json_decref(j);
+    }
+    unsetenv("PHA_DEVICE");
+    if (status == PHA_NO_DEVICE) skip(); /* no emulated card */
+    OK(status);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bench_models),
         cmocka_unit_test(bench_weights), cmocka_unit_test(bench_counts),
-        cmocka_unit_test(bench_ops),
+        cmocka_unit_test(bench_ops), cmocka_unit_test(bench_unknown_ceilings),
         cmocka_unit_test(bench_wrong_input),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);

@@ -43,6 +43,11 @@ PHA__TILE int block_y() { return (int)blockIdx.y; }
 PHA__TILE int grid_x() { return (int)gridDim.x; }
 PHA__TILE void barrier() { __syncthreads(); }
 PHA__TILE void warp_barrier() { __syncwarp(); }
+// 16 bytes at once; the address is a multiple of 16.
+PHA__TILE void load16(uint32_t to[4], const void *from) {
+    uint4 v = *(const uint4 *)from;
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+}
 template <typename V> PHA__TILE V shuffle(V v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 PHA__TILE bool warp_any(bool v) { return __any_sync(0xffffffffu, v); }
 

@@ -134,6 +134,21 @@ template <int DH> PHA__TILE void write_row(bf16 *to, const float (&x)[DH / 8][4]
     }
 }
 
+// A tile of keys and values, in one of two buffers.
+template <int DH, int KEYS>
+PHA__TILE void fetch_keys(bf16 *sk, bf16 *sv, const problem &p, const bf16 *k, const bf16 *v, int key, int buffer) {
+    int at = buffer * KEYS * tile<DH>::LD;
+    tile<DH>::template load<KEYS, 1>(sk + at, k, p.k.ld, key, p.T, 1, p.width);
+    tile<DH>::template load<KEYS, 1>(sv + at, v, p.v.ld, key, p.T, 1, p.width);
+}
+
+// What was fetched one turn ago, for all threads; what has just been asked for is on its way.
+PHA__TILE void next_is_there() {
+    copies_commit();
+    copies_wait<1>();
+    barrier();
+}
+
 // ---- forward -------------------------------------------------------------------------------------------------------
 
 template <int DH> struct forward_sizes {
@@ -154,22 +169,16 @@ template <int DH, int G> PHA__GLOBAL(THREADS) forward(problem p) {
     int lane = thread_index() % 32, warp = thread_index() / 32;
     int row[2] = {first + warp * 16 + lane / 4, first + warp * 16 + lane / 4 + 8};
     int token[2] = {row[0] / G_, row[1] / G_};
+    auto fetch = [&](int key, int buffer) { fetch_keys<DH, z::KEYS>(sk, sv, p, k, v, key, buffer); };
     t::pad(sq, z::ROWS + 4 * z::KEYS, p.width);
     t::template load<z::ROWS, G>(sq, q, p.q.ld, first, rows, G_, p.width);
-    t::template load<z::KEYS, 1>(sk, k, p.k.ld, low, p.T, 1, p.width);
-    t::template load<z::KEYS, 1>(sv, v, p.v.ld, low, p.T, 1, p.width);
+    fetch(low, 0);
     copies_commit();
     float o[DH / 8][4], top[2] = {-1e30f, -1e30f}, sum[2] = {0, 0}, scale = p.scale * LOG2E;
     clear(o);
     for (int key = low, buffer = 0; key < high; key += z::KEYS, buffer ^= 1) {
-        if (key + z::KEYS < high) {
-            int other = (buffer ^ 1) * z::KEYS * t::LD;
-            t::template load<z::KEYS, 1>(sk + other, k, p.k.ld, key + z::KEYS, p.T, 1, p.width);
-            t::template load<z::KEYS, 1>(sv + other, v, p.v.ld, key + z::KEYS, p.T, 1, p.width);
-        }
-        copies_commit();
-        copies_wait<1>();
-        barrier();
+        if (key + z::KEYS < high) fetch(key + z::KEYS, buffer ^ 1);
+        next_is_there();
         float s[z::KEYS / 8][4];
         clear(s);
         add_product<DH>(s, sq, warp * 16, sk + buffer * z::KEYS * t::LD);
@@ -261,9 +270,7 @@ template <int DH, int G> PHA__GLOBAL(THREADS) by_key(problem p) {
     clear(dk), clear(dv);
     for (int m = first, buffer = 0; m < end; m += z::ROWS, buffer ^= 1) {
         if (m + z::ROWS < end) fetch(m + z::ROWS, buffer ^ 1);
-        copies_commit();
-        copies_wait<1>();
-        barrier();
+        next_is_there();
         const bf16 *tq = sq + buffer * z::ROWS * t::LD, *td = sd + buffer * z::ROWS * t::LD;
         float s[z::ROWS / 8][4], e[z::ROWS / 8][4]; // of keys by rows
         clear(s), clear(e);
@@ -315,11 +322,11 @@ template <int DH, int G> PHA__GLOBAL(THREADS) by_query(problem p) {
     const bf16 *k = heads_of(p.k, p, b, h), *v = heads_of(p.v, p, b, h);
     int lane = thread_index() % 32, warp = thread_index() / 32, row[2], token[2];
     float lse[2], delta[2];
+    auto fetch = [&](int key, int buffer) { fetch_keys<DH, z::KEYS>(sk, sv, p, k, v, key, buffer); };
     t::pad(sq, 2 * z::ROWS + 4 * z::KEYS, p.width);
     t::template load<z::ROWS, G>(sq, heads_of(p.q, p, b, h * G_), p.q.ld, first, rows, G_, p.width);
     t::template load<z::ROWS, G>(sd, heads_of(p.d_out, p, b, h * G_), p.d_out.ld, first, rows, G_, p.width);
-    t::template load<z::KEYS, 1>(sk, k, p.k.ld, low, p.T, 1, p.width);
-    t::template load<z::KEYS, 1>(sv, v, p.v.ld, low, p.T, 1, p.width);
+    fetch(low, 0);
     copies_commit();
     for (int j = 0; j < 2; j++) {
         row[j] = first + warp * 16 + lane / 4 + j * 8, token[j] = row[j] / G_;
@@ -330,14 +337,8 @@ template <int DH, int G> PHA__GLOBAL(THREADS) by_query(problem p) {
     float dq[DH / 8][4], scale = p.scale * LOG2E;
     clear(dq);
     for (int key = low, buffer = 0; key < high; key += z::KEYS, buffer ^= 1) {
-        if (key + z::KEYS < high) {
-            int other = (buffer ^ 1) * z::KEYS * t::LD;
-            t::template load<z::KEYS, 1>(sk + other, k, p.k.ld, key + z::KEYS, p.T, 1, p.width);
-            t::template load<z::KEYS, 1>(sv + other, v, p.v.ld, key + z::KEYS, p.T, 1, p.width);
-        }
-        copies_commit();
-        copies_wait<1>();
-        barrier();
+        if (key + z::KEYS < high) fetch(key + z::KEYS, buffer ^ 1);
+        next_is_there();
         float s[z::KEYS / 8][4], e[z::KEYS / 8][4];
         clear(s), clear(e);
         add_product<DH>(s, sq, warp * 16, sk + buffer * z::KEYS * t::LD);

@@ -1,33 +1,120 @@
-// matmul.cu -- three products of cuBLASLt; without it an element of the result a thread
+// matmul.cu -- three products of cuBLASLt; without it an element of the result a thread. Of few rows, as sessions have
+// them, forward reads each weight once: two rows of weights a warp
 #include "backend/cuda/each.cuh"
 #include "backend/cuda/products.h"
+#include "backend/cuda/tile.cuh"
 #include "ops/matmul/matmul.h"
 
 namespace {
 
 enum { X, W, BIAS };
 
+PHA__DEV float bias_of(const pha__args &a, int64_t n) {
+    for (int b = BIAS; b < a.n_in && a.in[b].data; n -= a.in[b++].width)
+        if (n < a.in[b].width) return get(a.in[b], 0, n);
+    return 0;
+}
+
 struct forward {
     pha__args a;
-    PHA__CALL double bias(int64_t n) const {
-        for (int b = BIAS; b < a.n_in && a.in[b].data; n -= a.in[b++].width)
-            if (n < a.in[b].width) return get(a.in[b], 0, n);
-        return 0;
-    }
     PHA__CALL void operator()(int64_t k) const {
         int64_t row = k / a.out.width, n = k % a.out.width;
-        double sum = bias(n);
+        double sum = bias_of(a, n);
         for (int64_t i = 0; i < a.in[W].width; i++) sum += (double)get(a.in[X], row, i) * get(a.in[W], n, i);
         put(a.out, row, n, (float)sum);
     }
 };
 
-struct add_bias : forward { // to a product that is there
+struct add_bias { // to a product that is there
+    pha__args a;
     PHA__CALL void operator()(int64_t k) const {
         int64_t row = k / a.out.width, n = k % a.out.width;
-        put(a.out, row, n, (float)bias(n), true);
+        put(a.out, row, n, bias_of(a, n), true);
     }
 };
+
+// ---- few rows -------------------------------------------------------------------------------------------------------
+
+enum { FEW = 8, WARPS = 4 };
+
+struct few {
+    pha__args a;
+    int rows;
+    bool wide; // eight numbers may be read at once
+};
+
+PHA__TILE void eight(float x[8], const pha__view &v, int64_t row, int64_t k) {
+    uint32_t w[8];
+    if (v.dtype == PHA__BF16) {
+        load16(w, (const uint16_t *)v.data + row * v.ld + k);
+        PHA__UNROLL
+        for (int i = 0; i < 4; i++) x[2 * i] = low_of(w[i]), x[2 * i + 1] = high_of(w[i]);
+        return;
+    }
+    const float *at = (const float *)v.data + row * v.ld + k;
+    load16(w, at), load16(w + 4, at + 4);
+    PHA__UNROLL
+    for (int i = 0; i < 8; i++) memcpy(x + i, w + i, sizeof *x);
+}
+
+// Rows n and m of the weights. The sum of a number does not depend on M.
+template <int M> PHA__TILE void products_of(float sum[2][M], const few &f, int64_t n, int64_t m, int lane) {
+    const pha__view &x = f.a.in[X], &w = f.a.in[W];
+    if (!f.wide) {
+        for (int64_t k = lane; k < w.width; k += 32) {
+            float p = get(w, n, k), q = get(w, m, k);
+            for (int r = 0; r < M && r < f.rows; r++) {
+                float y = get(x, r, k);
+                sum[0][r] = fmaf(p, y, sum[0][r]), sum[1][r] = fmaf(q, y, sum[1][r]);
+            }
+        }
+        return;
+    }
+    for (int64_t k = 8 * lane; k < w.width; k += 8 * 32) {
+        float p[8], q[8], y[8];
+        eight(p, w, n, k), eight(q, w, m, k);
+        PHA__UNROLL
+        for (int r = 0; r < M; r++) {
+            if (r >= f.rows) break;
+            eight(y, x, r, k);
+            PHA__UNROLL
+            for (int i = 0; i < 8; i++)
+                sum[0][r] = fmaf(p[i], y[i], sum[0][r]), sum[1][r] = fmaf(q[i], y[i], sum[1][r]);
+        }
+    }
+}
+
+template <int M> PHA__GLOBAL(32 * WARPS) few_rows(few f) {
+    int64_t n = 2 * ((int64_t)block_x() * WARPS + thread_index() / 32), N = f.a.in[W].rows;
+    if (n >= N) return;
+    float sum[2][M] = {};
+    products_of<M>(sum, f, n, n + 1 < N ? n + 1 : n, thread_index() % 32);
+    PHA__UNROLL
+    for (int j = 0; j < 2; j++)
+        PHA__UNROLL
+        for (int r = 0; r < M; r++) {
+            float all = warp_sum(sum[j][r]);
+            if (thread_index() % 32 == 0 && r < f.rows && n + j < N)
+                put(f.a.out, r, n + j, all + bias_of(f.a, n + j));
+        }
+}
+
+bool in_pieces(const pha__view *v) { // of 16 bytes, from any row on
+    int64_t numbers = v->dtype == PHA__BF16 ? 8 : 4;
+    return (uintptr_t)v->data % 16 == 0 && v->ld % numbers == 0 && v->width % 8 == 0;
+}
+
+// False: more rows than a warp keeps sums of.
+bool by_warps(pha__cuda *c, const pha__args *a) {
+    int64_t rows = n_rows(a), blocks = (a->in[W].rows + 2 * WARPS - 1) / (2 * WARPS);
+    if (rows > FEW || pha__cuda_plain("matmul")) return false;
+    few f = {*a, (int)rows, in_pieces(&a->in[X]) && in_pieces(&a->in[W])};
+    pha__launch(c, rows == 1 ? few_rows<1> : rows == 2 ? few_rows<2> : rows <= 4 ? few_rows<4> : few_rows<FEW>,
+                {blocks, 1}, 32 * WARPS, 0, f);
+    return true;
+}
+
+// ---- backward -------------------------------------------------------------------------------------------------------
 
 struct by_input {
     pha__args a;
@@ -81,8 +168,9 @@ bool product(pha__cuda *c, const pha__args *a, pha__pass pass, int input) {
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
     if (pass == PHA__FORWARD) {
         int64_t n = n_rows(a) * a->out.width;
+        if (by_warps(c, a)) return;
         if (!product(c, a, pass, 0)) pha__each(c, n, forward{*a});
-        else if (a->n_in > BIAS && a->in[BIAS].data) pha__each(c, n, add_bias{{*a}});
+        else if (a->n_in > BIAS && a->in[BIAS].data) pha__each(c, n, add_bias{*a});
         return;
     }
     if (a->d_in[X].data && !product(c, a, pass, X)) pha__each(c, n_rows(a) * a->in[W].width, by_input{*a});

@@ -1,9 +1,11 @@
 /* bench.c -- pha_bench: options, random weights, and the results as a table or as JSON */
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/json.h"
+#include "base/print.h"
 #include "runtime/look/bench.h"
 #include "runtime/look/subject.h"
 
@@ -156,6 +158,19 @@ static pha_status run_all(pha__bench *b)
 
 /* ---- results as text ---------------------------------------------------------------------------------- */
 
+typedef struct share {
+    char text[16];
+} share;
+
+/* "12.3 %", or "-" where the whole is not known. */
+static share share_of(double part, double whole)
+{
+    share s = {"-"};
+    double percent = 100 * part / whole;
+    if (isfinite(percent)) pha__print(s.text, sizeof s.text, "%.1f %%", percent);
+    return s;
+}
+
 static const char *const weights_names[] = {"stored", "fp32", "bf16", "fp16", "q8", "q4"};
 
 static void text_head(pha__str *out, const pha__bench *b)
@@ -165,6 +180,11 @@ static void text_head(pha__str *out, const pha__bench *b)
                     b->o.precision == PHA_BF16 ? "bf16" : "fp32", b->o.weights ? ", weights in " : "",
                     b->o.weights ? weights_names[b->o.weights] : "", b->o.batch, pha_isa(),
                     pha__device_units(b->device));
+    if (!isfinite(b->peak)) {
+        pha__str_puts(out, "What this device could do at most has not been measured. Random weights; medians of `runs` "
+                           "after a first run.\n");
+        return;
+    }
     pha__str_printf(out,
                     "Measured peak: %.1f GFLOP/s of multiply-adds in registers, of which our matrix product (1024 x "
                     "1024 x 1024, fp32)\nreaches %.1f (%.1f %%); copy of memory %.1f GB/s. Random weights; medians of "
@@ -183,10 +203,11 @@ static void text_cells(pha__str *out, const pha__bench *b)
             pha__str_printf(out, "%s\n", *c->skipped ? c->skipped : "skipped");
             continue;
         }
-        pha__str_printf(out, "%12.1f %12.2f %10.1f %8.1f %%", c->tokens / c->seconds, c->seconds * 1e3,
-                        c->flops / c->seconds / 1e9, 100 * c->flops / c->seconds / b->peak);
+        pha__str_printf(out, "%12.1f %12.2f %10.1f %10s", c->tokens / c->seconds, c->seconds * 1e3,
+                        c->flops / c->seconds / 1e9, share_of(c->flops / c->seconds, b->peak).text);
         if (c->bytes > 0)
-            pha__str_printf(out, " %8.1f %7.1f %%", c->bytes / c->seconds / 1e9, 100 * c->bytes / c->seconds / b->copy);
+            pha__str_printf(out, " %8.1f %9s", c->bytes / c->seconds / 1e9,
+                            share_of(c->bytes / c->seconds, b->copy).text);
         else pha__str_printf(out, " %8s %9s", "-", "-");
         pha__str_printf(out, " %5d\n", c->runs);
     }
@@ -233,9 +254,9 @@ static void text_ops(pha__str *out, const pha__bench *b)
     for (int i = 0; i < b->n_op; i++) {
         const pha__bench_op *r = &b->op[i];
         double s = r->seconds > 0 ? r->seconds : 1e-9;
-        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %8.1f %% %8.1f %7.1f %%\n", r->op, r->pass,
-                        r->steps, r->seconds * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
-                        100 * r->flops / s / b->peak, r->bytes / s / 1e9, 100 * r->bytes / s / b->copy);
+        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %10s %8.1f %9s\n", r->op, r->pass, r->steps,
+                        r->seconds * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
+                        share_of(r->flops / s, b->peak).text, r->bytes / s / 1e9, share_of(r->bytes / s, b->copy).text);
     }
     pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100.0);
 }

@@ -1,5 +1,6 @@
 /* bench_ops.c -- timing of single ops inside a training step, and of the machine: multiply-adds, matrix
  * product, copy of memory */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ pha_status pha__bench_machine(pha__bench *b)
     pha_status status = b->device->backend->ceiling(b->device, &can);
     if (!status) status = measure_product(b);
     if (status) return pha__fail(status, "no memory to measure the machine with");
-    b->peak = can.flops, b->copy = can.bytes;
+    b->peak = can.flops > 0 ? can.flops : NAN, b->copy = can.bytes > 0 ? can.bytes : NAN; /* 0: not known of a card */
     return PHA_OK;
 }
 

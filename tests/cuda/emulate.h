@@ -253,6 +253,11 @@ static inline void load16(uint32_t to[4], const void *from) {
     memcpy(to, from, 16);
 }
 
+static inline void store16(void *to, const uint32_t from[4]) {
+    if ((uintptr_t)to % 16) emulated::stop("a store of 16 bytes that is not aligned");
+    memcpy(to, from, 16);
+}
+
 template <typename V> static inline V shuffle(V v, int mask) {
     static_assert(sizeof v <= 8, "a lane shows eight bytes");
     uint32_t(*shown)[12] = emulated::shown();

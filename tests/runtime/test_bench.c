@@ -158,8 +158,8 @@ static void bench_unknown_ceilings(void **state)
 {
     (void)state;
     static const int32_t contexts[] = {16};
-    pha_bench_options o = {.model = preset("tiny"), .what = "ops,train,decode", .contexts = contexts, .n_contexts = 1, .repeats = 1,
-                           .threads = 1};
+    pha_bench_options o = {.model = preset("tiny"), .what = "ops,train,decode", .contexts = contexts, .n_contexts = 1,
+                           .repeats = 1, .threads = 1};
     char *text;
     setenv("PHA_DEVICE", "cuda", 1);
     pha_status status = pha_bench(&o, &text);
@@ -183,7 +183,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bench_models),
         cmocka_unit_test(bench_weights), cmocka_unit_test(bench_counts),
-        cmocka_unit_test(bench_ops), cmocka_unit_test(bench_unknown_ceilings),
+        cmocka_unit_test(bench_ops),
+        cmocka_unit_test(bench_unknown_ceilings),
         cmocka_unit_test(bench_wrong_input),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);

@@ -43,10 +43,13 @@ PHA__TILE int block_y() { return (int)blockIdx.y; }
 PHA__TILE int grid_x() { return (int)gridDim.x; }
 PHA__TILE void barrier() { __syncthreads(); }
 PHA__TILE void warp_barrier() { __syncwarp(); }
-// 16 bytes at once; the address is a multiple of 16.
+// 16 bytes at once; the address in memory is a multiple of 16.
 PHA__TILE void load16(uint32_t to[4], const void *from) {
     uint4 v = *(const uint4 *)from;
     to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+}
+PHA__TILE void store16(void *to, const uint32_t from[4]) {
+    *(uint4 *)to = make_uint4(from[0], from[1], from[2], from[3]);
 }
 template <typename V> PHA__TILE V shuffle(V v, int mask) { return __shfl_xor_sync(0xffffffffu, v, mask); }
 PHA__TILE bool warp_any(bool v) { return __any_sync(0xffffffffu, v); }

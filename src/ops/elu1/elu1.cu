@@ -1,31 +1,34 @@
-// elu1.cu -- an element a thread; the gradient from the output: below 1 it is its own slope
-#include "backend/cuda/each.cuh"
+// elu1.cu -- eight elements a thread, or one; the gradient from the output: below 1 it is its own slope
+#include "backend/cuda/eights.cuh"
 #include "ops/elu1/elu1.h"
 
 namespace {
 
 struct forward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        float x = get(a.in[0], row, i);
-        put(a.out, row, i, x > 0 ? x + 1 : expf(x));
+    template <typename W> PHA__CALL void operator()(W, int64_t row, int64_t i) const {
+        float x[W::n];
+        W::load(x, a.in[0], row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) x[j] = x[j] > 0 ? x[j] + 1 : expf(x[j]);
+        W::store(a.out, row, i, x);
     }
 };
 
 struct backward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        float y = get(a.out, row, i);
-        put_grad(a, 0, row, i, get(a.d_out, row, i) * (y < 1 ? y : 1));
+    template <typename W> PHA__CALL void operator()(W w, int64_t row, int64_t i) const {
+        float y[W::n], d[W::n];
+        W::load(y, a.out, row, i), W::load(d, a.d_out, row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) d[j] *= y[j] < 1 ? y[j] : 1;
+        store_grad(w, a, 0, row, i, d);
     }
 };
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
-    int64_t n = n_rows(a) * a->out.width;
-    if (pass == PHA__FORWARD) pha__each(c, n, forward{*a});
-    else if (a->d_in[0].data) pha__each(c, n, backward{*a});
+    if (pass == PHA__FORWARD) pha__elements(c, "elu1", a, forward{*a});
+    else if (a->d_in[0].data) pha__elements(c, "elu1", a, backward{*a});
 }
 
 } // namespace

@@ -1,5 +1,5 @@
-// gelu.cu -- an element a thread; (1 + tanh u) / 2 is the logistic function s of w = 2 u
-#include "backend/cuda/each.cuh"
+// gelu.cu -- eight elements a thread, or one; (1 + tanh u) / 2 is the logistic function s of w = 2 u
+#include "backend/cuda/eights.cuh"
 #include "ops/gelu/gelu.h"
 
 namespace {
@@ -15,27 +15,32 @@ PHA__DEV gate gate_of(double x) {
 
 struct forward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        double x = get(a.in[0], row, i);
-        put(a.out, row, i, (float)(x * gate_of(x).s));
+    template <typename W> PHA__CALL void operator()(W, int64_t row, int64_t i) const {
+        float x[W::n];
+        W::load(x, a.in[0], row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) x[j] = (float)(x[j] * gate_of(x[j]).s);
+        W::store(a.out, row, i, x);
     }
 };
 
 struct backward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        double x = get(a.in[0], row, i);
-        gate g = gate_of(x);
-        put_grad(a, 0, row, i, get(a.d_out, row, i) * g.s * (1 + x * (1 - g.s) * g.slope));
+    template <typename W> PHA__CALL void operator()(W w, int64_t row, int64_t i) const {
+        float x[W::n], d[W::n];
+        W::load(x, a.in[0], row, i), W::load(d, a.d_out, row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) {
+            gate g = gate_of(x[j]);
+            d[j] = (float)(d[j] * g.s * (1 + x[j] * (1 - g.s) * g.slope));
+        }
+        store_grad(w, a, 0, row, i, d);
     }
 };
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
-    int64_t n = n_rows(a) * a->out.width;
-    if (pass == PHA__FORWARD) pha__each(c, n, forward{*a});
-    else if (a->d_in[0].data) pha__each(c, n, backward{*a});
+    if (pass == PHA__FORWARD) pha__elements(c, "gelu", a, forward{*a});
+    else if (a->d_in[0].data) pha__elements(c, "gelu", a, backward{*a});
 }
 
 } // namespace

@@ -1,8 +1,7 @@
 // matmul.cu -- three products of cuBLASLt; without it an element of the result a thread. Of few rows, as sessions have
 // them, forward reads each weight once: two rows of weights a warp
-#include "backend/cuda/each.cuh"
+#include "backend/cuda/eights.cuh"
 #include "backend/cuda/products.h"
-#include "backend/cuda/tile.cuh"
 #include "ops/matmul/matmul.h"
 
 namespace {
@@ -43,20 +42,6 @@ struct few {
     bool wide; // eight numbers may be read at once
 };
 
-PHA__TILE void eight(float x[8], const pha__view &v, int64_t row, int64_t k) {
-    uint32_t w[8];
-    if (v.dtype == PHA__BF16) {
-        load16(w, (const uint16_t *)v.data + row * v.ld + k);
-        PHA__UNROLL
-        for (int i = 0; i < 4; i++) x[2 * i] = low_of(w[i]), x[2 * i + 1] = high_of(w[i]);
-        return;
-    }
-    const float *at = (const float *)v.data + row * v.ld + k;
-    load16(w, at), load16(w + 4, at + 4);
-    PHA__UNROLL
-    for (int i = 0; i < 8; i++) memcpy(x + i, w + i, sizeof *x);
-}
-
 // Rows n and m of the weights. The sum of a number does not depend on M.
 template <int M> PHA__TILE void products_of(float sum[2][M], const few &f, int64_t n, int64_t m, int lane) {
     const pha__view &x = f.a.in[X], &w = f.a.in[W];
@@ -72,11 +57,11 @@ template <int M> PHA__TILE void products_of(float sum[2][M], const few &f, int64
     }
     for (int64_t k = 8 * lane; k < w.width; k += 8 * 32) {
         float p[8], q[8], y[8];
-        eight(p, w, n, k), eight(q, w, m, k);
+        pha__eight::load(p, w, n, k), pha__eight::load(q, w, m, k);
         PHA__UNROLL
         for (int r = 0; r < M; r++) {
             if (r >= f.rows) break;
-            eight(y, x, r, k);
+            pha__eight::load(y, x, r, k);
             PHA__UNROLL
             for (int i = 0; i < 8; i++)
                 sum[0][r] = fmaf(p[i], y[i], sum[0][r]), sum[1][r] = fmaf(q[i], y[i], sum[1][r]);
@@ -99,16 +84,11 @@ template <int M> PHA__GLOBAL(32 * WARPS) few_rows(few f) {
         }
 }
 
-bool in_pieces(const pha__view *v) { // of 16 bytes, from any row on
-    int64_t numbers = v->dtype == PHA__BF16 ? 8 : 4;
-    return (uintptr_t)v->data % 16 == 0 && v->ld % numbers == 0 && v->width % 8 == 0;
-}
-
 // False: more rows than a warp keeps sums of.
 bool by_warps(pha__cuda *c, const pha__args *a) {
     int64_t rows = n_rows(a), blocks = (a->in[W].rows + 2 * WARPS - 1) / (2 * WARPS);
     if (rows > FEW || pha__cuda_plain("matmul")) return false;
-    few f = {*a, (int)rows, in_pieces(&a->in[X]) && in_pieces(&a->in[W])};
+    few f = {*a, (int)rows, pha__in_eights(&a->in[X]) && pha__in_eights(&a->in[W])};
     pha__launch(c, rows == 1 ? few_rows<1> : rows == 2 ? few_rows<2> : rows <= 4 ? few_rows<4> : few_rows<FEW>,
                 {blocks, 1}, 32 * WARPS, 0, f);
     return true;

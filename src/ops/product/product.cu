@@ -1,31 +1,35 @@
-// product.cu -- an element a thread
-#include "backend/cuda/each.cuh"
+// product.cu -- eight elements a thread, or one
+#include "backend/cuda/eights.cuh"
 #include "ops/product/product.h"
 
 namespace {
 
 struct forward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        put(a.out, row, i, get(a.in[0], row, i) * get(a.in[1], row, i));
+    template <typename W> PHA__CALL void operator()(W, int64_t row, int64_t i) const {
+        float x[W::n], y[W::n];
+        W::load(x, a.in[0], row, i), W::load(y, a.in[1], row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) x[j] *= y[j];
+        W::store(a.out, row, i, x);
     }
 };
 
 struct backward {
     pha__args a;
-    PHA__CALL void operator()(int64_t k) const {
-        int64_t row = k / a.out.width, i = k % a.out.width;
-        float x = get(a.in[0], row, i), y = get(a.in[1], row, i), d = get(a.d_out, row, i);
-        put_grad(a, 0, row, i, d * y);
-        put_grad(a, 1, row, i, d * x);
+    template <typename W> PHA__CALL void operator()(W w, int64_t row, int64_t i) const {
+        float x[W::n], y[W::n], d[W::n];
+        W::load(x, a.in[0], row, i), W::load(y, a.in[1], row, i), W::load(d, a.d_out, row, i);
+        PHA__UNROLL
+        for (int j = 0; j < W::n; j++) x[j] *= d[j], y[j] *= d[j];
+        store_grad(w, a, 0, row, i, y);
+        store_grad(w, a, 1, row, i, x);
     }
 };
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
-    int64_t n = n_rows(a) * a->out.width;
-    if (pass == PHA__FORWARD) pha__each(c, n, forward{*a});
-    else pha__each(c, n, backward{*a});
+    if (pass == PHA__FORWARD) pha__elements(c, "product", a, forward{*a});
+    else pha__elements(c, "product", a, backward{*a});
 }
 
 } // namespace

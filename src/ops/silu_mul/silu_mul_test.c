@@ -37,6 +37,7 @@ static const pha__op_case cases[] = {
     {.name = "small", .B = 2, .T = 3, .in = {{.width = 5, .scale = 1}, {.width = 5, .scale = 1}}, .differences = true},
     {.name = "one", .B = 1, .T = 1, .in = {{.width = 1, .scale = 1}, {.width = 1, .scale = 1}}},
     {.name = "T 2, 768", .B = 3, .T = 2, .in = {{.width = 768, .scale = 1}, {.width = 768, .scale = 1}}},
+    {.name = "eights", .B = 2, .T = 9, .in = {{.width = 24, .scale = 1}, {.width = 24, .scale = 1}}},
     {.name = "odd", .B = 3, .T = 65, .in = {{.width = 61, .scale = 2}, {.width = 61, .scale = 1}}},
     {.name = "extreme", .B = 1, .T = 63, .in = {{.width = 76, .fill = extremes}, {.width = 76, .scale = 1}}},
     {.name = "long", .B = 1, .T = 1000, .in = {{.width = 1216, .scale = 1}, {.width = 1216, .scale = 1}}, .big = true,

@@ -6,14 +6,17 @@
 #include "runtime/train/trainer.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/log.h"
+#include "base/print.h"
 #include "ops/lm_loss/lm_loss.h"
 #include "runtime/stop.h"
 #include "runtime/train/options.h"
+#include "runtime/train/origin.h"
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
@@ -86,9 +89,10 @@ static pha_status open_config(pha_trainer *t)
     return status;
 }
 
-static pha_status initial_weights(pha_trainer *t)
+static pha_status own_initial_weights(pha_trainer *t)
 {
     TRY(pha__init_weights(t->store, t->o.seed));
+    if (!pha__leads(t)) return PHA_OK;
     if (t->lesson) return pha__store_copy_named(t->store, t->lesson->from->store);
     if (!t->o.init_from) return PHA_OK;
     pha_model *model;
@@ -153,9 +157,41 @@ static void open_schedule(pha_trainer *t)
                                   .scale = 1};
 }
 
+/* Where a machine has several ranks each takes a card of its own. */
+static pha_status open_device(pha_trainer *t)
+{
+    const char *name = getenv("PHA_DEVICE");
+    char own[32];
+    bool card = t->comm->size > 1 && name && !strcmp(name, "cuda");
+    int threads = t->o.threads > 0 || getenv("PHA_THREADS") ? t->o.threads : pha__comm_threads(t->comm);
+    pha__print(own, sizeof own, "cuda:%d", t->comm->local);
+    return pha__device_open(&t->device, card ? own : NULL, threads);
+}
+
+static pha_status open_buffers(pha_trainer *t)
+{
+    size_t tokens = (size_t)pha__lanes_sequences(&t->lanes) * (size_t)t->o.context;
+    t->ids = pha__alloc(tokens, sizeof *t->ids);
+    t->targets = pha__alloc(tokens, sizeof *t->targets);
+    t->losses = pha__alloc(PHA__LOSS_WIDTH * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
+    t->lane_losses = pha__alloc((size_t)t->lanes.here * (size_t)t->program->n_outputs + 1, sizeof *t->lane_losses);
+    return t->ids && t->targets && t->losses && t->lane_losses ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static pha_status open_lanes(pha_trainer *t)
+{
+    TRY(pha__lanes_open(&t->lanes, t->comm, t->o.lanes, t->o.batch, t->program->n_outputs));
+    if (t->lanes.sequences % t->o.micro_batch)
+        FAIL(USAGE, "a lane has %d of the %d sequences, which is no multiple of micro_batch = %d", t->lanes.sequences,
+             t->o.batch, t->o.micro_batch);
+    if (t->o.carry && t->comm->size > 1)
+        FAIL(USAGE, "carried states (carry) lie with one process; train with one rank, or without them");
+    return PHA_OK;
+}
+
 static pha_status open_program(pha_trainer *t)
 {
-    TRY(pha__device_open(&t->device, NULL, t->o.threads));
+    TRY(open_device(t));
     bool half = t->o.precision == PHA_BF16;
     pha__program_options options = {.B = t->o.micro_batch,
                                     .T = t->o.context,
@@ -165,20 +201,23 @@ static pha_status open_program(pha_trainer *t)
                                     .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
     if (t->o.carry) TRY(pha__carry_context(&options.max_context, &t->config, t->o.context));
     TRY(pha__record_as(&t->program, t->lesson ? t->lesson->row : NULL, &t->config, &options, PHA__HEAD_LOSS));
+    TRY(open_lanes(t));
     TRY(pha__store_open(&t->store, t->program, t->device));
-    TRY(pha__optimizer_open(&t->optimizer, t->store, half));
-    if (t->o.optimizer == PHA_OPTIMIZER_MUON) TRY(pha__optimizer_muon(&t->optimizer));
-    TRY(initial_weights(t));
+    TRY(pha__optimizer_open(&t->optimizer, t->store,
+                            &(pha__optimizer_options){half, t->o.optimizer == PHA_OPTIMIZER_MUON, t->comm}));
+    return pha__lanes_place(&t->lanes, t->store);
+}
+
+/* Once the weights are there. */
+static pha_status open_exec(pha_trainer *t)
+{
+    bool half = t->o.precision == PHA_BF16;
     TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
     t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
     if (t->o.carry) TRY(pha__carry_open(&t->carry, t->program, t->device, t->o.batch));
-    size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
-    t->ids = pha__alloc(tokens, sizeof *t->ids);
-    t->targets = pha__alloc(tokens, sizeof *t->targets);
-    t->losses = pha__alloc(PHA__LOSS_WIDTH * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
-    return t->ids && t->targets && t->losses ? PHA_OK : PHA_NO_MEMORY;
+    return open_buffers(t);
 }
 
 static pha_status open_options(pha_trainer *t, bool reads)
@@ -186,25 +225,48 @@ static pha_status open_options(pha_trainer *t, bool reads)
     bool guarded = t->o.spike == 0; /* a negative number is 0 from here on */
     TRY(reads ? pha__options_open(&t->o, &t->strings) : pha__options_values(&t->o, &t->strings));
     if (guarded && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8;
+    if (t->o.lanes < t->comm->size) t->o.lanes = t->comm->size;
     return PHA_OK;
+}
+
+/* What each rank reads by itself. */
+static pha_status open_text(pha_trainer *t)
+{
+    TRY(open_options(t, true));
+    return open_data(t);
+}
+
+pha_status pha__from_leader(const pha_trainer *t, pha_status status, void *data, size_t size)
+{
+    TRY(pha__comm_agree(t->comm, status));
+    return pha__comm_broadcast(t->comm, 0, NULL, data, size);
+}
+
+/* From the options on. What a rank does alone ends with an agreement: none goes on where another has failed. The weights
+ * are those of the leading rank, which alone needs to have the model that they come from. */
+static pha_status open_run(pha_trainer *t)
+{
+    open_schedule(t);
+    TRY(pha__comm_agree(t->comm, open_program(t)));
+    TRY(pha__comm_agree(t->comm, own_initial_weights(t)));
+    TRY(pha__optimizer_spread(&t->optimizer, PHA__WEIGHT));
+    return pha__comm_agree(t->comm, open_exec(t));
 }
 
 static pha_status open_parts(pha_trainer *t)
 {
-    TRY(open_options(t, true));
-    TRY(open_data(t));
-    TRY(open_config(t));
+    TRY(pha__comm_agree(t->comm, open_text(t)));
+    TRY(pha__from_leader(t, pha__leads(t) ? open_config(t) : PHA_OK, &t->config, sizeof t->config));
     open_cadences(t);
-    open_schedule(t);
-    return open_program(t);
+    TRY(open_run(t));
+    return pha__origin_compare(t);
 }
 
 static pha_status open_made(pha_trainer *t)
 {
     TRY(open_options(t, false));
     t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
-    open_schedule(t);
-    return open_program(t);
+    return open_run(t);
 }
 
 static pha_status finish_open(pha_trainer **out, pha_trainer *t, pha_status status)
@@ -218,17 +280,30 @@ static pha_trainer *new_trainer(const pha_train_options *options)
 {
     pha_trainer *t = pha__alloc_zero(1, sizeof *t);
     if (!t) return NULL;
+    static pha__comm alone = {.size = 1};
     t->o = *options;
+    t->comm = &alone;
     t->last_valid = NAN;
     return t;
 }
 
+pha_status pha__trainer_open_rank(pha_trainer **out, const pha_train_options *options, pha__comm *comm)
+{
+    *out = NULL;
+    pha_trainer *t = new_trainer(options);
+    if (!t) return PHA_NO_MEMORY;
+    t->comm = comm;
+    return finish_open(out, t, open_parts(t));
+}
+
 pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
 {
+    pha__comm *comm;
     NEED(out, "a place for its result");
     *out = NULL;
     NEED(options, "options");
-    return pha__trainer_open_lesson(out, options, NULL);
+    TRY(pha__comm_world(&comm));
+    return pha__trainer_open_rank(out, options, comm);
 }
 
 pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson)
@@ -258,6 +333,7 @@ void pha_trainer_close(pha_trainer *t)
     pha__program_close(t->probe_program);
     pha__exec_close(t->exec);
     pha__carry_close(&t->carry);
+    pha__lanes_close(&t->lanes);
     pha__optimizer_close(&t->optimizer);
     pha__store_close(t->store);
     pha__program_close(t->program);
@@ -268,6 +344,7 @@ void pha_trainer_close(pha_trainer *t)
     pha__free(t->ids);
     pha__free(t->targets);
     pha__free(t->losses);
+    pha__free(t->lane_losses);
     pha__arena_free(&t->strings);
     pha__free(t);
 }
@@ -277,22 +354,22 @@ void pha_trainer_close(pha_trainer *t)
 static pha_status load_batch(pha_trainer *t)
 {
     t->scored = 0;
-    for (int32_t i = 0; i < t->o.batch; i++) {
-        uint64_t sequence = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)i;
+    uint64_t first = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)pha__lanes_begin(&t->lanes);
+    for (int32_t i = 0; i < pha__lanes_sequences(&t->lanes); i++) {
         size_t at = (size_t)i * (size_t)t->o.context;
-        TRY(t->source.get(t->source.self, sequence, t->ids + at, t->targets + at));
+        TRY(t->source.get(t->source.self, first + (uint64_t)i, t->ids + at, t->targets + at));
         for (int32_t k = 0; k < t->o.context; k++) t->scored += t->targets[at + (size_t)k] >= 0;
     }
     return PHA_OK;
 }
 
-/* Adds the losses of a run of n tokens to t->parts. */
-static pha_status add_losses(pha_trainer *t, int64_t n)
+/* Adds the losses of a run of n tokens to those of a lane. */
+static pha_status add_losses(pha_trainer *t, double *lane, int64_t n)
 {
     for (int k = 0; k < t->program->n_outputs; k++) {
         if (!t->program->outputs[k].loss) continue;
         TRY(pha__exec_output(t->exec, t->program->outputs[k].name, n, t->losses));
-        for (int64_t r = 0; r < n; r++) t->parts[k] += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
+        for (int64_t r = 0; r < n; r++) lane[k] += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
     }
     return PHA_OK;
 }
@@ -308,32 +385,48 @@ static double mean_losses(pha_trainer *t, double n)
     return sum;
 }
 
-/* Forward and backward of all microbatches; the loss in double. What a stop leaves of it (gradients, sums) the next
- * step writes over. */
-static pha_status run_batch(pha_trainer *t, double *loss)
+/* Forward and backward of a microbatch, whose first sequence is number i of this rank's. first: of its lane. */
+static pha_status run_micro(pha_trainer *t, int32_t i, bool first, double *lane)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
-    memset(t->parts, 0, sizeof t->parts);
+    size_t at = (size_t)i * (size_t)T;
+    if (pha__stop_requested())
+        FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
+             (long long)t->step + 1, i, pha__lanes_sequences(&t->lanes));
+    pha__run run = {.tokens = t->ids + at,
+                    .targets = t->targets + at,
+                    .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
+                    .seed = t->o.seed,
+                    .loss_scale = (float)(1.0 / (double)t->scored),
+                    .step = (uint64_t)t->step,
+                    .row0 = (pha__lanes_begin(&t->lanes) + i) * T};
+    pha__states states = {0};
+    if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
+    TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, !first));
+    return add_losses(t, lane, (int64_t)micro * T);
+}
+
+/* All microbatches of this rank: lane by lane. What a stop leaves of it (gradients, sums) the next step writes over. */
+static pha_status run_lanes(pha_trainer *t)
+{
+    int n = t->program->n_outputs;
+    memset(t->lane_losses, 0, (size_t)t->lanes.here * (size_t)n * sizeof *t->lane_losses);
     if (t->o.carry && pha__carried_tokens(t, t->step) == 0) TRY(pha__carry_clear(&t->carry));
-    for (int32_t i = 0; i < t->o.batch; i += micro) {
-        if (pha__stop_requested())
-            FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
-                 (long long)t->step + 1, i, t->o.batch);
-        size_t at = (size_t)i * (size_t)T;
-        pha__run run = {.tokens = t->ids + at,
-                        .targets = t->targets + at,
-                        .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
-                        .seed = t->o.seed,
-                        .loss_scale = (float)(1.0 / (double)t->scored),
-                        .step = (uint64_t)t->step,
-                        .row0 = (int64_t)at};
-        pha__states states = {0};
-        if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
-        TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, i > 0));
-        TRY(add_losses(t, (int64_t)micro * T));
+    for (int k = 0; k < t->lanes.here; k++) {
+        for (int32_t i = 0; i < t->lanes.sequences; i += t->o.micro_batch)
+            TRY(run_micro(t, k * t->lanes.sequences + i, i == 0, t->lane_losses + (size_t)k * (size_t)n));
+        TRY(pha__lanes_add(&t->lanes, k));
     }
-    *loss = mean_losses(t, (double)t->scored);
     return PHA_OK;
+}
+
+/* The loss of the batch, in double, and its gradients. */
+static pha_status run_batch(pha_trainer *t, double *loss)
+{
+    TRY(pha__lanes_count(&t->lanes, load_batch(t), &t->scored));
+    TRY(pha__lanes_total(&t->lanes, run_lanes(t), t->lane_losses, t->parts));
+    *loss = mean_losses(t, (double)t->scored);
+    return pha__gradient_reduce(&t->optimizer);
 }
 
 enum { MAX_SKIPS = 20 };
@@ -342,7 +435,6 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
     NEED(t, "a trainer");
     double begin = pha__seconds(), loss = NAN, norm, lr = pha__schedule_lr(&t->schedule, t->step);
-    TRY(load_batch(t));
     TRY(run_batch(t, &loss));
     TRY(pha__gradient_norm(&t->optimizer, &norm));
     bool skip = pha__guard_refuses(&t->guard, t->o.spike, loss, norm); /* it would spoil the weights */
@@ -366,9 +458,13 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     return PHA_OK;
 }
 
-pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card)
+pha_status pha__trainer_write_model(pha_trainer *t, const char *folder, const char *card)
 {
-    return pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, card);
+    pha__role whole;
+    TRY(pha__optimizer_collect(&t->optimizer, PHA__WEIGHT, &whole));
+    bool leads = pha__leads(t);
+    return pha__comm_agree(
+        t->comm, leads ? pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, card) : PHA_OK);
 }
 
 pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)

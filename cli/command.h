@@ -20,8 +20,17 @@ void help_all(FILE *out);                            /* `pha help` */
 int find_config(Call *call, const char *name, const char **out);
 int find_experiment(Call *call, const char *name, const char **out); /* likewise in their folder repro/ */
 
-/* signals.c: the first SIGINT, SIGTERM or SIGHUP asks the library to stop and says so, the second one ends the process.
- * Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */
+/* ranks.c. Before a command runs: of several processes only the first talks. Returns 0 or an exit code. */
+int ranks_begin(const Command *command);
+/* Runs this command line again as n processes, by mpirun, and returns their exit code. */
+int ranks_start(Call *call, int n);
+extern struct main_arguments { /* main.c */
+    char **values;
+    int n;
+} main_arguments;
+
+/* signals.c: the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 asks the library to stop and says so, the second one ends the
+ * process. Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */
 void signals_install(bool interactive);
 int signals_count(void); /* of SIGINT so far */
 void signals_outlive_output(void); /* a reader of stdout or stderr that goes away does not end the process */

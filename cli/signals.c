@@ -25,12 +25,13 @@ void signals_install(bool interactive)
 {
     struct sigaction action;
     static const char text[] = "\npha: stopping as soon as what is under way allows; a second signal ends at once\n";
-    if (!interactive) answer = text + !isatty(STDERR_FILENO);
+    if (!interactive && pha_ranks() == 1) answer = text + !isatty(STDERR_FILENO);
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;
     action.sa_flags = (int)SA_RESETHAND; /* the second one finds the default action */
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); /* what starters of several processes hand on, and SLURM sends before the end */
     struct sigaction hangup;
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup */
         sigaction(SIGHUP, &action, NULL);

@@ -88,7 +88,8 @@ static pha_status tell(pha__comm *c, const int32_t *all)
     if (c->rank == first) message = pha__message_keep();
     TRY(pha__comm_broadcast(c, first, NULL, &message, sizeof message));
     pha__message_restore(&message);
-    return same ? (pha_status)all[first] : pha__fail_in((pha_status)all[first], "rank %d", first);
+    if (same || first == 0 || all[first] == PHA_STOPPED) return (pha_status)all[first];
+    return pha__fail_in((pha_status)all[first], "rank %d (%s)", first, c->transport->name(c->self, first));
 }
 
 pha_status pha__comm_agree(pha__comm *c, pha_status status)

@@ -12,10 +12,10 @@
 
 /* What a library of messages brings. */
 typedef struct pha__transport {
-    const char *name;
     /* Sends n_out bytes to a rank and receives n_in from it, both at once; either may be 0. IO: that rank is lost. */
     pha_status (*exchange)(void *self, int peer, const void *out, size_t n_out, void *in, size_t n_in);
-    void (*close)(void *self); /* by all ranks together */
+    const char *(*name)(void *self, int rank); /* for a person: its machine */
+    void (*close)(void *self);                 /* by all ranks together */
 } pha__transport;
 
 enum { PHA__MOST_RANKS = 1 << 16 };
@@ -43,11 +43,15 @@ void pha__comm_free(pha__comm *c); /* closes the transport; a zeroed one is allo
  * Opened once, until the process ends. PHA_RANKS=1: alone, whatever the environment says. */
 pha_status pha__comm_world(pha__comm **out);
 
-/* From all to all: `each` holds a place of `size` bytes per rank in the order of ranks, of which one's own is filled. */
+/* How many processes were started together and the number of this one, without joining them. */
+int pha__started_ranks(int *rank);
+
+/* From all to all: `each` holds a place of `size` bytes per rank in the order of ranks; one's own is filled. */
 pha_status pha__comm_all_gather(pha__comm *c, void *each, size_t size);
 /* From one to all; `device` NULL: memory of the host. */
 pha_status pha__comm_broadcast(pha__comm *c, int from, pha__device *device, void *data, size_t size);
-/* The same status and message on all ranks: those of the first rank that failed, with its number unless all did. */
+/* The same status and message on all ranks: those of the first rank that failed; it is named unless it is the leading
+ * one, all failed alike, or they were asked to stop. */
 pha_status pha__comm_agree(pha__comm *c, pha_status status);
 
 /* ---- vectors in parts ------------------------------------------------------------------------------------ */

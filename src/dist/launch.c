@@ -15,20 +15,37 @@
 
 static const char library_name[] = "libpha-mpi.so";
 
-/* Where each starter leaves the number of ranks. */
-static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"};
+/* Where each starter leaves the number of ranks, and that of this one. */
+static const char *const starters[][2] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+                                          {"PMI_SIZE", "PMI_RANK"},
+                                          {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
+
+static int number_of(const char *name)
+{
+    const char *value = getenv(name);
+    return value ? atoi(value) : 0;
+}
 
 /* The variable that says that there are several; NULL: none does. */
-static const char *started_by(int *n)
+static const char *started_by(int *n, int *rank)
 {
     const char *forced = getenv("PHA_RANKS");
+    *n = 1, *rank = 0;
     if (forced && !strcmp(forced, "1")) return NULL;
-    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        const char *value = getenv(sizes[i]);
-        *n = value ? atoi(value) : 0;
-        if (*n > 1) return sizes[i];
+    for (size_t i = 0; i < sizeof starters / sizeof *starters; i++) {
+        int size = number_of(starters[i][0]);
+        if (size < 2) continue;
+        *n = size, *rank = number_of(starters[i][1]);
+        return starters[i][0];
     }
     return NULL;
+}
+
+int pha__started_ranks(int *rank)
+{
+    int n;
+    started_by(&n, rank);
+    return n;
 }
 
 /* DIR/libpha-mpi.so beside the executable; false: it is not there. */
@@ -58,7 +75,7 @@ static pha_status patience(double *seconds)
 static pha_status join(pha__joined *out, const char *variable, int n)
 {
     char path[4096];
-    pha__transport_host host = {PHA__TRANSPORT_ABI, pha__fail, 0};
+    pha__transport_host host = {PHA__TRANSPORT_ABI, pha__fail, pha__print, 0};
     TRY(patience(&host.patience));
     const char *name = getenv("PHA_MPI_PLUGIN");
     if (!name || !*name) name = beside(path, sizeof path) ? path : library_name;
@@ -95,8 +112,8 @@ static void leave(void) { pha__comm_free(&world); }
 
 static pha_status open_world(void)
 {
-    int n;
-    const char *variable = started_by(&n);
+    int n, rank;
+    const char *variable = started_by(&n, &rank);
     pha__joined joined;
     if (!variable) return refuse_torchrun();
     TRY(join(&joined, variable, n));

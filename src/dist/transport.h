@@ -9,6 +9,7 @@
 typedef struct pha__transport_host { /* what it may ask of the library */
     uint32_t abi;
     pha_status (*fail)(pha_status code, const char *format, ...) __attribute__((format(printf, 2, 3)));
+    int (*print)(char *out, size_t size, const char *format, ...) __attribute__((format(printf, 3, 4)));
     double patience; /* seconds without a sign of life after which a rank counts as lost */
 } pha__transport_host;
 

@@ -2,9 +2,9 @@
  *
  * Messages are exchanged by the thread that computes, which waits by looking, so that it can give way where there are
  * more ranks than processors. A second thread watches: it sends a sign of life to the next rank every second and
- * expects them from the one before. A rank that is gone, stopped or cut off gives none, and whoever misses it says so and ends
- * all ranks; of what MPI itself notices (a process that was killed) its starter tells. A rank that computes for hours
- * goes on giving signs.
+ * expects them from the one before. A rank that is gone, stopped or cut off gives none, and whoever misses it says so
+ * and ends all ranks; of what MPI itself notices (a process that was killed) its starter tells. A rank that computes
+ * for hours goes on giving signs.
  */
 #include <mpi.h>
 #include <pthread.h>
@@ -82,10 +82,12 @@ static pha_status exchange(void *self, int peer, const void *out, size_t n_out, 
 /* Where the ranks can't be told (no network), their starter can't either: then this one ends by itself. */
 static void end_all(const ranks *r, int lost)
 {
-    fprintf(stderr,
-            "pha: rank %d (%s) has given no sign of life for %.0f seconds; all ranks end, and --resume goes on from the "
-            "last checkpoint\n",
-            lost, r->name[lost], r->patience);
+    char text[400];
+    r->host->print(text, sizeof text,
+                   "pha: rank %d (%s) has given no sign of life for %d seconds; all ranks end, and --resume goes on "
+                   "from the last checkpoint",
+                   lost, r->name[lost], (int)r->patience);
+    fprintf(stderr, "%s\n", text);
     alarm(5);
     MPI_Abort(MPI_COMM_WORLD, PHA_IO);
     _exit(PHA_IO);
@@ -132,7 +134,9 @@ static void leave(void *self)
     free(r);
 }
 
-static const pha__transport transport = {"mpi", exchange, leave};
+static const char *name(void *self, int rank) { return ((const ranks *)self)->name[rank]; }
+
+static const pha__transport transport = {exchange, name, leave};
 
 static void count_locals(pha__joined *out)
 {
@@ -149,7 +153,7 @@ static void share_names(ranks *r)
     char host[MPI_MAX_PROCESSOR_NAME] = "", mine[NAME];
     int n;
     MPI_Get_processor_name(host, &n);
-    snprintf(mine, sizeof mine, "%.70s, process %ld", host, (long)getpid());
+    r->host->print(mine, sizeof mine, "%.70s, process %ld", host, (long)getpid());
     MPI_Allgather(mine, NAME, MPI_BYTE, r->name, NAME, MPI_BYTE, r->messages);
 }
 

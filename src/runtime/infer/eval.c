@@ -266,7 +266,8 @@ static void finish(evaluation *e)
 pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
                           const pha__eval_text *text, const pha__eval_run *run, pha_eval_result *result)
 {
-    evaluation e = {.weights = weights, .run = run, .text = text, .result = result, .begin = pha__seconds(), .ranks = 1};
+    evaluation e = {.weights = weights, .run = run, .text = text, .result = result, .ranks = 1};
+    e.begin = pha__seconds();
     if (run->comm && run->mode != PHA_EVAL_CARRIED) e.ranks = run->comm->size, e.rank = run->comm->rank;
     *result = (pha_eval_result){0};
     pha_status status = open_cursor(&e, tokens);
@@ -286,6 +287,22 @@ pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens
 
 /* ---- pha_eval ------------------------------------------------------------------------------------------- */
 
+/* What one rank scores must be what the others do. */
+static pha_status same_on_all(pha__comm *c, const pha__eval_subject *s)
+{
+    uint64_t *all = pha__alloc((size_t)c->size, 2 * sizeof *all), *own = all ? all + 2 * c->rank : NULL;
+    pha_status status = all ? pha__model_fingerprint(&own[0], s->model) : PHA_NO_MEMORY;
+    if (!status) own[1] = pha__tokens_identity(s->tokens);
+    status = pha__comm_agree(c, status);
+    if (!status) status = pha__comm_all_gather(c, all, 2 * sizeof *all);
+    for (int r = 1; r < c->size && !status; r++)
+        if (all[2 * r] != all[0] || all[2 * r + 1] != all[1])
+            status = pha__fail(PHA_BAD_INPUT, "rank %d has %s than the leading rank; copy the folder", r,
+                               all[2 * r] != all[0] ? "another model" : "other data");
+    pha__free(all);
+    return status;
+}
+
 pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
     pha__eval_subject s = {0};
@@ -295,7 +312,9 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     NEED(o, "options");
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
                          .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
-    pha_status status = pha__eval_open(&s, o);
+    TRY(pha__comm_world(&run.comm));
+    pha_status status = pha__comm_agree(run.comm, pha__eval_open(&s, o));
+    if (!status && run.comm->size > 1) status = same_on_all(run.comm, &s);
     if (!status) status = pha__eval_core(&s.weights, s.tokens, &s.text, &run, result);
     pha__eval_close(&s);
     return status;

@@ -110,7 +110,7 @@ static pha_status write_files(pha_trainer *t, const char *folder, json_t **sums)
 {
     for (int i = 0; i < n_files(t); i++) {
         pha__role role = PHA__WEIGHT;
-        if (i < ROLES) TRY(pha__optimizer_collect(&t->optimizer, roles[i], &role));
+        TRY(i < ROLES ? pha__optimizer_collect(&t->optimizer, roles[i], &role) : pha__carry_collect(&t->carry));
         TRY(pha__comm_agree(t->comm, pha__leads(t) ? write_file(t, i, role, folder, sums) : PHA_OK));
     }
     return PHA_OK;
@@ -163,26 +163,23 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
     if (!status) status = write_files(t, claim.beside, &sums);
     if (!status) status = pha__comm_agree(t->comm, leads ? finish(t, &claim, sums) : PHA_OK);
     json_decref(sums);
+    pha__carry_drop(&t->carry);
     if (leads && !begun) pha__claim_close(&claim);
     return status;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-/* Into the role from which it is spread. */
-static pha_status read_numbers(pha_trainer *t, const char *path, int i, const json_t *json)
+/* Into the role from which it is spread. position: of carried states. */
+static pha_status read_numbers(pha_trainer *t, const char *path, int i, const json_t *json, int64_t position)
 {
     uint64_t hash;
-    int64_t step;
     TRY(file_hash(path, &hash));
     const char *text = json_string_value(json_object_get(json_object_get(json, "checksums"), files[i]));
     if (!text || strtoull(text, NULL, 16) != hash)
         FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
     if (i < ROLES) return pha__tensors_read(path, t->store, pha__optimizer_whole(&t->optimizer, roles[i]));
-    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, path));
-    int64_t position = pha__carried_tokens(t, step);
-    if (position == 0) return PHA_OK; /* the next step clears the states */
-    return pha__carry_read(&t->carry, path, position);
+    return position ? pha__carry_read(&t->carry, path, position) : PHA_OK; /* 0: the next step clears the states */
 }
 
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
@@ -239,10 +236,13 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
     return pha__origin_check(t, json, path);
 }
 
-static pha_status read_file(pha_trainer *t, const char *folder, int i, const json_t *json)
+static pha_status read_file(pha_trainer *t, const char *folder, int i, const json_t *json, int64_t *position)
 {
+    int64_t step;
+    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, folder));
+    *position = t->o.carry ? pha__carried_tokens(t, step) : 0;
     char *path = pha__path_join(folder, files[i]);
-    pha_status status = path ? read_numbers(t, path, i, json) : PHA_NO_MEMORY;
+    pha_status status = path ? read_numbers(t, path, i, json, *position) : PHA_NO_MEMORY;
     pha__free(path);
     return status;
 }
@@ -259,8 +259,11 @@ static pha_status open_json(const pha_trainer *t, const char *path, json_t **jso
 static pha_status read_files(pha_trainer *t, const char *folder, const json_t *json)
 {
     for (int i = 0; i < n_files(t); i++) {
-        TRY(pha__comm_agree(t->comm, pha__leads(t) ? read_file(t, folder, i, json) : PHA_OK));
+        int64_t position = 0;
+        pha_status status = pha__leads(t) ? read_file(t, folder, i, json, &position) : PHA_OK;
+        TRY(pha__from_leader(t, status, &position, sizeof position));
         if (i < ROLES) TRY(pha__optimizer_spread(&t->optimizer, roles[i]));
+        else if (position) TRY(pha__carry_spread(&t->carry, position));
     }
     return PHA_OK;
 }

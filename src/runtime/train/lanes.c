@@ -14,7 +14,8 @@ pha_status pha__lanes_open(pha__lanes *l, pha__comm *comm, int lanes, int32_t ba
 {
     if (!power_of_two(lanes)) FAIL(USAGE, "lanes = %d is no power of two (1, 2, 4, 8, ...)", lanes);
     if (batch % lanes)
-        FAIL(USAGE, "batch = %d can't be cut into %d lanes of equal size; make it a multiple of %d", batch, lanes, lanes);
+        FAIL(USAGE, "batch = %d can't be cut into %d lanes of equal size; make it a multiple of %d", batch, lanes,
+             lanes);
     if (lanes < comm->size)
         FAIL(USAGE, "%d ranks need at least as many lanes, not %d: each has whole ones", comm->size, lanes);
     *l = (pha__lanes){.comm = comm, .here = lanes / comm->size, .sequences = batch / lanes, .losses = losses};

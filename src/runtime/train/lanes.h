@@ -1,9 +1,9 @@
 /* lanes.h -- the shares of a batch, and sums over them that do not depend on who computes which
  *
- * A batch is cut into 1, 2, 4, 8, ... lanes of as many sequences each. A lane adds up its microbatches in order; lanes are
- * added in a binary tree, ((0 + 1) + (2 + 3)) + ...; ranks have whole lanes that stand side by side, so that the tree
- * of a rank's own is a branch of it and the ranks' (dist/comm.h) is what is left. The number of lanes belongs to a run,
- * that of ranks does not. One lane: all microbatches in order.
+ * A batch is cut into 1, 2, 4, 8, ... lanes of as many sequences each. A lane adds up its microbatches in order; lanes
+ * are added in a binary tree, ((0 + 1) + (2 + 3)) + ...; ranks have whole lanes that stand side by side, so that the
+ * tree of a rank's own is a branch of it and the ranks' (dist/comm.h) is what is left. The number of lanes belongs to a
+ * run, that of ranks does not. One lane: all microbatches in order.
  */
 #ifndef PHA__LANES_H
 #define PHA__LANES_H
@@ -37,8 +37,8 @@ void pha__lanes_close(pha__lanes *l); /* a zeroed one is allowed */
 static inline int32_t pha__lanes_sequences(const pha__lanes *l) { return l->here * l->sequences; }
 static inline int64_t pha__lanes_begin(const pha__lanes *l) { return (int64_t)l->first * l->sequences; }
 
-/* The gradients of lane number k of this rank, 0, 1, ..., are in the store: adds what can be added. After the last one the
- * store has the sum of all. */
+/* The gradients of lane number k of this rank, 0, 1, ..., are in the store: adds what can be added. After the last one
+ * the store has the sum of all. */
 pha_status pha__lanes_add(pha__lanes *l, int k);
 
 /* By all ranks, each with its outcome so far: all fail if one does, with its message. */

@@ -4,19 +4,18 @@
  * vectors another, and those that say how a state moves a third. Muon is for the matrices that products read, one by
  * one; tables that are looked up (embedding, positions), vectors and how a state moves stay with AdamW.
  *
- * Of several ranks each updates a part of the numbers and keeps the moments of these alone (ZeRO-1: Rajbhandari et al.,
- * arXiv 1910.02054, section 5.1). Parts are cut where the pieces of the norm's sums are, so that neither a weight nor
- * the norm depends on the number of ranks. Muon wants whole matrices: there every rank updates all.
+ * Of several ranks each updates a part of the numbers (shard.h) and keeps the moments of these alone. Muon wants whole
+ * matrices: there every rank updates all.
  */
 #ifndef PHA__OPTIMIZER_H
 #define PHA__OPTIMIZER_H
 
-#include "dist/comm.h"
 #include "ops/adamw/adamw.h"
 #include "ops/muon/muon.h"
 #include "ops/sum_squares/sum_squares.h"
 #include "program/run_block.h"
 #include "program/store.h"
+#include "runtime/train/shard.h"
 
 typedef struct pha__adam {
     double lr, beta1, beta2, eps, decay;
@@ -42,13 +41,7 @@ typedef struct pha__optimizer {
     bool muon;
     void *muon_work, *muon_scratch;
 
-    pha__comm *comm;    /* NULL: one rank */
-    int64_t *cut;       /* of the learned elements into parts; of several ranks */
-    int64_t *clipped;   /* the same of some of them */
-    int64_t *piece_cut; /* of the pieces of sum_squares, in the order of their places */
-    int64_t *first_piece; /* of each parameter */
-    double *pieces;     /* their sums */
-    int64_t begin, end; /* the elements whose moments are here */
+    pha__shard shard;   /* the part of the numbers that this rank updates */
 } pha__optimizer;
 
 /* Adds to the store, which has no roles yet, all that training needs. */
@@ -64,8 +57,9 @@ pha_status pha__gradient_norm(pha__optimizer *o, double *norm);
 /* One step with all gradients multiplied by `scale` (pha.md 6, 10). Allocates nothing. */
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *a, double scale);
 
-/* For files, by all ranks together; the gradients are lost. collect makes all numbers of a role (weights, moments) whole
- * on every rank and says in which role they lie then. spread does the reverse with those that rank 0 has put there. */
+/* For files, by all ranks together; the gradients are lost. collect makes all numbers of a role (weights, moments)
+ * whole on every rank and says in which role they lie then. spread does the reverse with those that the leading rank
+ * has put there. */
 pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole);
 pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role);
 /* Where rank 0 puts what is spread. */

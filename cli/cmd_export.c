@@ -2,31 +2,34 @@
 #include "command.h"
 
 typedef struct Options {
-    const char *model, *out;
-    int format;
+    pha_export_options o;
+    int to;
     bool json;
 } Options;
 
-static const char *const formats[] = {"gpt2", NULL};
+static const char *const formats[] = {"hf", "gpt2"};
 
 static int run(Call *call, void *options)
 {
     Options *a = options;
-    pha_status status = pha_model_export(a->model, (pha_export_format)a->format, a->out);
+    a->o.format = (pha_export_format)a->to;
+    pha_status status = pha_export(&a->o);
     if (status) return library_error(call, status);
     if (a->json)
-        return talk_json(json_pack("{s:o, s:s}", "out", talk_string(a->out), "format", formats[a->format]));
-    talk_print(stdout, "%s: %s in the format %s\n", a->out, a->model, formats[a->format]);
+        return talk_json(json_pack("{s:o, s:s}", "out", talk_string(a->o.out), "format", formats[a->to]));
+    talk_print(stdout, "%s: %s in the format %s\n", a->o.out, a->o.model, formats[a->to]);
     return PHA_OK;
 }
 
 static const Option table[] = {
-    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, model), .arg = "DIR", .required = true,
+    {.name = "model", .letter = 'm', .kind = OPTION_PATH, FIELD(Options, o.model), .arg = "DIR", .required = true,
      .help = "model folder"},
-    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, out), .arg = "DIR", .required = true,
+    {.name = "out", .letter = 'o', .kind = OPTION_PATH, FIELD(Options, o.out), .arg = "DIR", .required = true,
      .help = "folder to write"},
-    {.name = "format", .kind = OPTION_ENUM, FIELD(Options, format), .choices = "gpt2", .fallback = "gpt2",
-     .help = "gpt2: as GPT2LMHeadModel of transformers has it"},
+    {.name = "to", .kind = OPTION_ENUM, FIELD(Options, to), .choices = "hf|gpt2", .fallback = "hf",
+     .also = "format,type,outtype", .help = "hf: for transformers; gpt2: as its GPT2LMHeadModel has it"},
+    {.name = "eval", .kind = OPTION_PATH, FIELD(Options, o.eval), .arg = "FILE", .also = "evaluation,results",
+     .help = "what `pha eval --json` printed, for the model card"},
     OPTION_JSON(Options, json),
     {0},
 };
@@ -34,10 +37,17 @@ static const Option table[] = {
 const Command command_export = {
     .name = "export",
     .summary = "write a model as other programs read it",
-    .usage = "--model DIR --out DIR [--format gpt2]",
-    .about = "Writes a model of arch gpt2 under the names that GPT-2 has on the Hugging Face hub, in fp32. `pha`\n"
-             "opens such a folder as it is, with the same results.",
-    .examples = "pha export --model run/model --out gpt2 --format gpt2",
+    .usage = "--model DIR --out DIR [--to hf|gpt2] [--eval FILE]",
+    .about = "hf: a folder that transformers opens with trust_remote_code=True: the weights of arch pha or seq, the\n"
+             "tokenizer, two Python files, and a card with the run that the model lies in, an evaluation and its\n"
+             "mixing weights. A model of arch gpt2 becomes a plain GPT-2, which needs no code.\n"
+             "\n"
+             "gpt2: a model of arch gpt2 under the names that GPT-2 has on the Hugging Face hub, in fp32.\n"
+             "\n"
+             "`pha` opens such folders as they are, with the same results.",
+    .examples = "pha export --model run/model --out hub\n"
+                "pha eval --model run/model --data data --json > eval.json\n"
+                "pha export --model run/model --out hub --eval eval.json",
     .options = table,
     .size = sizeof(Options),
     .run = run,

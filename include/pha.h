@@ -31,6 +31,7 @@
 #include "pha/convert.h"
 #include "pha/eval.h"
 #include "pha/quantize.h"
+#include "pha/exchange.h"
 #include "pha/lab.h"
 #include "pha/task.h"
 #include "pha/inspect.h"

@@ -1,8 +1,9 @@
 """lm_eval_tasks.py -- pha eval --task and the Language Model Evaluation Harness give one model the same numbers
 
-    lm_eval_tasks.py --pha build/pha [--items 60] [--positions 64] [--keep DIR]
+    lm_eval_tasks.py --pha build/pha [--arch gpt2|pha|seq] [--items 60] [--positions 64] [--keep DIR]
 
-A random GPT2LMHeadModel with a tokenizer of `pha prepare`, and tasks of random words in the forms of LAMBADA, PIQA,
+A random GPT2LMHeadModel, or what `pha export` makes of a model of arch pha or seq (read with trust_remote_code, in
+batches with padding), with a tokenizer of `pha prepare`, and tasks of random words in the forms of LAMBADA, PIQA,
 HellaSwag and of plain choices: with contexts that are too long, empty or end with blanks, and with letters of several
 bytes. The harness (0.4.9) reads them with the definitions that it has for the published ones. Compared are every digit
 that it prints (of perplexities seven, since both compute in fp32), and the likelihood of every continuation; ends with
@@ -23,7 +24,7 @@ import lm_eval
 import torch
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, AutoTokenizer, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
 WORDS = "the of and a to in river stone naïve green Zürich 日本 walked café time; house, light. 12 [mark] [title]".split()
 MEASURES = {"acc,none": "acc", "acc_norm,none": "acc_norm", "perplexity,none": "perplexity"}
@@ -35,13 +36,34 @@ def some(rng, least, most):
     return " ".join(rng.choice(WORDS) for _ in range(rng.randint(least, most)))
 
 
-def make_model(a, work):
+def make_data(a, work):
     text, data = os.path.join(work, "text.txt"), os.path.join(work, "data")
     rng = random.Random(1)
     with open(text, "w") as f:
         f.write("\n".join(some(rng, 5, 30) for _ in range(2000)))
     subprocess.run([a.pha, "prepare", text, "--vocab-size", "400", "--out", data, "--quiet"], check=True,
                    stdout=subprocess.DEVNULL)
+    return data
+
+
+def make_exported(a, work):
+    import compare_logits
+
+    config, folder, hub = (os.path.join(work, name) for name in ("config.json", "ours", "model"))
+    with open(config, "w") as f:
+        json.dump(dict(arch=a.arch, d_model=64, n_layer=3, n_head=4, n_kv_head=2, d_ffn=96, d_state=80,
+                       **({"d_aux": 48} if a.arch == "pha" else {})), f)
+    for command in (["init", "--config", config, "--tokenizer", make_data(a, work), "--out", folder],
+                    ["export", "--model", folder, "--out", hub]):
+        subprocess.run([a.pha, *command], check=True, stdout=subprocess.DEVNULL)
+        if command[0] == "init":
+            compare_logits.shake(folder)
+    more = dict(trust_remote_code=True)
+    return hub, AutoModelForCausalLM.from_pretrained(hub, **more).eval(), AutoTokenizer.from_pretrained(hub, **more)
+
+
+def make_gpt2(a, work):
+    data = make_data(a, work)
     tokenizer = PreTrainedTokenizerFast(tokenizer_file=os.path.join(data, "tokenizer.json"),
                                         eos_token="<|endoftext|>", bos_token="<|endoftext|>")
     torch.manual_seed(1)
@@ -59,7 +81,7 @@ def make_model(a, work):
 def with_likeliest(model, tokenizer, rng):
     """A text whose last word is the one token that the model finds likeliest there."""
     for _ in range(50):
-        ids = tokenizer.encode(some(rng, 20, 30))[:model.config.n_positions]
+        ids = tokenizer.encode(some(rng, 20, 30))[:64]
         with torch.no_grad():
             best = model(torch.tensor([ids])).logits[0].argmax(-1).tolist()
         for n in range(4, len(ids)):
@@ -137,6 +159,7 @@ def compare(a, work, folder, name, results):
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--pha", required=True, help="the pha command")
+    a.add_argument("--arch", choices=["gpt2", "pha", "seq"], default="gpt2")
     a.add_argument("--items", type=int, default=60)
     a.add_argument("--positions", type=int, default=64)
     a.add_argument("--keep", help="work in this folder and leave it")
@@ -144,9 +167,10 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         work = os.path.abspath(a.keep or temporary)
         os.makedirs(work, exist_ok=True)
-        folder, model, tokenizer = make_model(a, work)
+        folder, model, tokenizer = (make_gpt2 if a.arch == "gpt2" else make_exported)(a, work)
         names = make_tasks(a, work, model, tokenizer)
-        harness = HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, device="cpu")
+        harness = HFLM(pretrained=folder, trust_remote_code=True, batch_size=4, device="cpu") if a.arch != "gpt2" else \
+            HFLM(pretrained=model, tokenizer=tokenizer, batch_size=1, device="cpu")
         results = lm_eval.simple_evaluate(model=harness, tasks=names, task_manager=TaskManager(include_path=work),
                                           log_samples=True)
         return int(not all([compare(a, work, folder, name, results) for name in names]))

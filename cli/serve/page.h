@@ -1,4 +1,4 @@
-/* page.h -- the files of the page, laid into the program when it is built (cmake/page.cmake) */
+/* page.h -- the files of the page, laid into the program when it is built (cmake/embed.cmake) */
 #ifndef CLI_SERVE_PAGE_H
 #define CLI_SERVE_PAGE_H
 

@@ -30,13 +30,6 @@ PHA_API pha_status pha_model_init(const char *config_file, uint64_t seed, const 
  * folders, however they are spelt. */
 PHA_API pha_status pha_model_average(const char *const *folders, size_t n, const char *out_folder);
 
-/* Writes a model folder as other programs read it. PHA_EXPORT_GPT2: as the Hugging Face hub has GPT-2 (config.json and
- * model.safetensors of GPT2LMHeadModel, fp32, the head tied), which pha_model_open reads too, to the same numbers; of
- * arch gpt2 with a key and value per head and without local only, anything else is BAD_INPUT. out_folder: as for
- * pha_model_init. USAGE: the model lies in it. */
-typedef enum pha_export_format { PHA_EXPORT_GPT2 } pha_export_format;
-PHA_API pha_status pha_model_export(const char *folder, pha_export_format format, const char *out_folder);
-
 /* Of working copies of the weights and activations in training and evaluation, and of the caches of sessions. */
 typedef enum pha_precision { PHA_PRECISION_DEFAULT, PHA_FP32, PHA_BF16 } pha_precision;
 

@@ -73,9 +73,11 @@ bool pha__weights_exact(const pha__weights *w, const pha__store *from);
 pha__dtype pha__weights_format(pha_weights weights, const pha__config *config, const pha__node *v, pha__dtype from);
 void pha__weights_close(pha__weights *w); /* of pha__weights_place; a zeroed one is allowed */
 
-/* A claim on a place for a model: over nothing, an empty folder, or a model folder that holds nothing else. */
+/* A claim on a place for a model: over nothing, an empty folder, or a model folder of ours that holds nothing else: its
+ * config.json has `arch`, or its card says that we wrote it. */
 extern const pha__kind pha__model_kind;
 pha_status pha__model_claim(pha__claim *claim, const char *folder);
+pha_status pha__model_claim_as(pha__claim *claim, const char *folder, const pha__kind *kind);
 
 /* What a new folder holds, before it takes the place of an earlier one: IO where it is not what was written. */
 pha_status pha__model_read_back(const char *folder);

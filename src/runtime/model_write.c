@@ -4,6 +4,7 @@
 
 #include "base/fs.h"
 #include "base/inside.h"
+#include "base/json.h"
 #include "base/print.h"
 #include "base/str.h"
 #include "runtime/model.h"
@@ -85,15 +86,68 @@ static pha_status write_parts(const char *folder, const pha__config *c, const ph
 static bool is_part(const char *name)
 {
     return !strcmp(name, config_name) || !strcmp(name, weights_name) || !strcmp(name, tokenizer_name) ||
-           !strcmp(name, PHA__TOKENIZER_CONFIG) ||           !strcmp(name, card_name);
+           !strcmp(name, PHA__TOKENIZER_CONFIG) ||
+           !strcmp(name, card_name);
 }
 
 static const char *const needed[] = {config_name, weights_name, NULL};
 const pha__kind pha__model_kind = {"a model folder", needed, is_part};
 
+/* What cannot be read or parsed does not say that it is ours; only where there is no memory is that not known. */
+static pha_status known(pha_status status) { return status == PHA_NO_MEMORY ? status : PHA_OK; }
+
+static pha_status config_says(bool *ours, char type[40], const char *path)
+{
+    json_t *config = NULL;
+    TRY(known(pha__json_load(&config, path, (size_t)1 << 20)));
+    const char *model_type = json_string_value(json_object_get(config, "model_type"));
+    *ours = json_is_string(json_object_get(config, "arch"));
+    if (model_type) pha__print(type, 40, "%s", model_type);
+    json_decref(config);
+    return PHA_OK;
+}
+
+static pha_status card_says(bool *ours, const char *folder)
+{
+    char *text = NULL, *path;
+    size_t size;
+    TRY(in_folder(&path, folder, card_name));
+    pha_status status = known(pha__read_file(&text, &size, path, (size_t)1 << 20));
+    *ours = text && strstr(text, "Written by pha ");
+    pha__free(text);
+    pha__free(path);
+    return status;
+}
+
+/* Other programs give their models the same names of files. */
+static pha_status check_ours(const char *folder)
+{
+    char *path, type[40] = "unknown";
+    bool ours = true;
+    TRY(in_folder(&path, folder, config_name));
+    pha__message kept = pha__message_keep();
+    pha_status status = pha__exists(path) ? config_says(&ours, type, path) : PHA_OK;
+    if (!status && !ours) status = card_says(&ours, folder);
+    pha__free(path);
+    TRY(status);
+    pha__message_restore(&kept);
+    if (!ours)
+        FAIL(USAGE, "%s: holds a model of another program (model_type %s): config.json has no arch; choose another "
+             "folder or remove it", folder, type);
+    return PHA_OK;
+}
+
+pha_status pha__model_claim_as(pha__claim *claim, const char *folder, const pha__kind *kind)
+{
+    TRY(pha__claim_open(claim, folder, kind));
+    pha_status status = check_ours(claim->to);
+    if (status) pha__claim_close(claim);
+    return status;
+}
+
 pha_status pha__model_claim(pha__claim *claim, const char *folder)
 {
-    return pha__claim_open(claim, folder, &pha__model_kind);
+    return pha__model_claim_as(claim, folder, &pha__model_kind);
 }
 
 pha_status pha__model_write_to(pha__claim *claim, const pha__config *config, const pha__store *store,

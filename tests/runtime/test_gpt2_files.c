@@ -134,6 +134,11 @@ static void same_logits(void **state)
     }
 }
 
+static pha_status to_gpt2(const char *model, const char *out)
+{
+    return pha_export(&(pha_export_options){.model = model, .format = PHA_EXPORT_GPT2, .out = out});
+}
+
 static void differs(const char *name, const pha__safetensors *a, const pha__safetensors *b)
 {
     const pha__tensor *x = pha__safetensors_find(a, name), *y = pha__safetensors_find(b, name);
@@ -152,7 +157,7 @@ static void exported(void **state)
     char out[400];
     pha__safetensors *a, *b;
     snprintf(out, sizeof out, "%s", in_root("out"));
-    OK(pha_model_export(ours, PHA_EXPORT_GPT2, out));
+    OK(to_gpt2(ours, out));
     logits_of(ours, want);
     logits_of(out, got);
     assert_memory_equal(want, got, sizeof want);
@@ -163,7 +168,7 @@ static void exported(void **state)
     for (size_t i = 0; i < pha__safetensors_count(a); i++) differs(pha__safetensors_at(a, i)->name, a, b);
     assert_string_equal(pha__safetensors_metadata(b, "format"), "pt"); /* transformers refuses others */
     pha__safetensors_close(a), pha__safetensors_close(b);
-    OK(pha_model_export(theirs, PHA_EXPORT_GPT2, out)); /* over it: what came from the hub goes back as it was */
+    OK(to_gpt2(theirs, out)); /* over it: what came from the hub goes back as it was */
     logits_of(out, got);
     assert_memory_equal(want, got, sizeof want);
     OK(pha__remove_tree(theirs));
@@ -182,7 +187,7 @@ static void exported_config(void **state)
     json_t *j;
     snprintf(out, sizeof out, "%s", in_root("out"));
     pha_model_close(tiny_model("square", &square, 300, "bytes"));
-    OK(pha_model_export(in_root("square"), PHA_EXPORT_GPT2, out));
+    OK(to_gpt2(in_root("square"), out));
     OK(pha__json_load(&j, in_root("out/config.json"), 4096));
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         assert_int_equal(json_integer_value(json_object_get(j, numbers[i].key)), numbers[i].value);
@@ -197,7 +202,7 @@ static void exported_config(void **state)
     OK(pha_model_open(&m, out));
     assert_non_null(pha_model_tokenizer(m));
     pha_model_close(m);
-    OK(pha_model_export(ours, PHA_EXPORT_GPT2, out));
+    OK(to_gpt2(ours, out));
     OK(pha__json_load(&j, in_root("out/config.json"), 4096));
     assert_true(json_is_null(json_object_get(j, "eos_token_id")));
     assert_int_equal(json_integer_value(json_object_get(j, "n_inner")), 80);
@@ -220,12 +225,13 @@ static void not_exported(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         snprintf(folder, sizeof folder, "%s", in_root(cases[i].name));
         pha_model_close(tiny_model(cases[i].name, &cases[i].v, V, NULL));
-        FAILS(BAD_INPUT, cases[i].message, pha_model_export(folder, PHA_EXPORT_GPT2, out));
+        FAILS(BAD_INPUT, cases[i].message, to_gpt2(folder, out));
         assert_false(pha__exists(out));
     }
-    FAILS(USAGE, "would be replaced", pha_model_export(ours, PHA_EXPORT_GPT2, ours));
-    FAILS(USAGE, "no format 7", pha_model_export(ours, (pha_export_format)7, out));
-    FAILS(IO, "nowhere", pha_model_export(in_root("nowhere"), PHA_EXPORT_GPT2, out));
+    FAILS(USAGE, "would be replaced", to_gpt2(ours, ours));
+    FAILS(USAGE, "no format 7",
+          pha_export(&(pha_export_options){.model = ours, .format = (pha_export_format)7, .out = out}));
+    FAILS(IO, "nowhere", to_gpt2(in_root("nowhere"), out));
 }
 
 static void spare_tensors(void)

@@ -152,7 +152,52 @@ static pha_status export(void *context)
     work *w = context;
     char folder[300];
     snprintf(folder, sizeof folder, "%s", in_root("square"));
-    return pha_model_export(folder, PHA_EXPORT_GPT2, w->place);
+    return pha_export(&(pha_export_options){.model = folder, .format = PHA_EXPORT_GPT2, .out = w->place});
+}
+
+static pha_status export_hf(void *context)
+{
+    work *w = context;
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s", in_root("one"));
+    return pha_export(&(pha_export_options){.model = folder, .out = w->place});
+}
+
+static void an_export_with_code(void **state)
+{
+    (void)state;
+    make_config();
+    work w = {.use = open_model};
+    put_at(&w, "hub");
+    OK(pha_model_init(in_root("model.json"), 1, "bytes", in_root("one")));
+    OK(pha_model_init(in_root("model.json"), 2, "bytes", w.place));
+    starve(export_hf, &w, 20, 1000);
+}
+
+static pha_status import(void *context)
+{
+    work *w = context;
+    char file[300];
+    const char *from = file;
+    snprintf(file, sizeof file, "%s", in_root("ids.bin"));
+    return pha_import(&(pha_import_options){.from = &from, .n_from = 1, .tokenizer = "bytes", .out = w->place}, NULL);
+}
+
+static pha_status open_data(const char *place)
+{
+    pha__split_info info;
+    return pha__data_info(&info, place, "train");
+}
+
+static void an_import(void **state)
+{
+    (void)state;
+    work w = {.use = open_data};
+    put_at(&w, "imported");
+    OK(pha__write_file(in_root("ids.bin"), "a\0b\0c", 6));
+    OK(import(&w));
+    OK(pha__write_file(in_root("ids.bin"), "d\0e", 4));
+    starve(import, &w, 20, 100);
 }
 
 static void an_export(void **state)
@@ -306,7 +351,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_checkpoint), cmocka_unit_test(a_new_model), cmocka_unit_test(an_average),
-        cmocka_unit_test(an_export),    cmocka_unit_test(a_conversion), cmocka_unit_test(opening),
+        cmocka_unit_test(an_export),    cmocka_unit_test(an_export_with_code), cmocka_unit_test(an_import),
+        cmocka_unit_test(a_conversion), cmocka_unit_test(opening),
         cmocka_unit_test(a_session),    cmocka_unit_test(a_run),
     };
     return cmocka_run_group_tests(tests, quietly, root_teardown);

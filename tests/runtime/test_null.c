@@ -113,8 +113,13 @@ static void test_model(void **state)
     REFUSED(pha_model_average(NULL, 1, out));
     REFUSED(pha_model_average(folders, 1, NULL));
     REFUSED(pha_model_average(folders, 2, out));
-    REFUSED(pha_model_export(NULL, PHA_EXPORT_GPT2, out));
-    REFUSED(pha_model_export(folder, PHA_EXPORT_GPT2, NULL));
+    REFUSED(pha_export(&(pha_export_options){.model = NULL, .format = PHA_EXPORT_GPT2, .out = out}));
+    REFUSED(pha_export(&(pha_export_options){.model = folder, .format = PHA_EXPORT_GPT2, .out = NULL}));
+    REFUSED(pha_export(NULL));
+    REFUSED(pha_import(NULL, NULL));
+    REFUSED(pha_import(&(pha_import_options){.out = out}, NULL));
+    REFUSED(pha_import(&(pha_import_options){.from = folders, .n_from = 2, .out = out}, NULL));
+    REFUSED(pha_import(&(pha_import_options){.from = folders, .n_from = 1}, NULL));
     REFUSED(pha_convert(NULL, NULL));
     REFUSED(pha_convert(&(pha_convert_options){0}, NULL));
 }

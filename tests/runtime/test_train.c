@@ -303,7 +303,7 @@ static void test_from_the_hub(void **state)
     snprintf(file, sizeof file, "%s", in_root("gpt2.json"));
     lab_write_config(file, &(lab_variant){"hub", "gpt2", "\"d_model\": 32, \"n_kv_head\": 4, \"d_ffn\": 128"}, 257);
     OK(pha_model_init(file, 5, "bytes", ours));
-    OK(pha_model_export(ours, PHA_EXPORT_GPT2, theirs));
+    OK(pha_export(&(pha_export_options){.model = ours, .format = PHA_EXPORT_GPT2, .out = theirs}));
     pha_train_options o = options();
     o.config = NULL, o.init_from = ours;
     pha_trainer *a = open_trainer(&o);

@@ -1,11 +1,11 @@
-/* gpt2_write.c -- a model of arch gpt2 as a folder that the Hugging Face hub would have (gpt2_files.h): the way out */
+/* gpt2_write.c -- a model of arch gpt2 as a folder that the Hugging Face hub would have (runtime/gpt2_files.h) */
 #include <inttypes.h>
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/inside.h"
 #include "base/print.h"
 #include "base/str.h"
+#include "runtime/exchange/exchange.h"
 #include "runtime/gpt2_files.h"
 
 /* What GPT-2's files have no place for. */
@@ -140,38 +140,21 @@ static pha_status write_config(const char *path, const pha_model *m)
     return status;
 }
 
-static pha_status write_parts(const char *folder, const pha_model *m)
+pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_export_options *o)
 {
     static const struct {
         const char *name;
         pha_status (*write)(const char *path, const pha_model *m);
     } parts[] = {{"config.json", write_config}, {"model.safetensors", write_tensors}, {"README.md", write_card}};
+    (void)o;
+    TRY(check_fits(m));
+    TRY(pha__model_verify(m));
+    TRY(pha__mkdirs(folder));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char *path = pha__path_join(folder, parts[i].name);
         pha_status status = path ? parts[i].write(path, m) : PHA_NO_MEMORY;
         pha__free(path);
         TRY(status);
     }
-    if (m->tokenizer) TRY(pha__tokenizer_save_folder(m->tokenizer, folder));
-    return pha__model_read_back(folder);
-}
-
-pha_status pha_model_export(const char *folder, pha_export_format format, const char *out_folder)
-{
-    if (!folder || !out_folder) FAIL(USAGE, "a model folder and a folder to write are needed");
-    if (format != PHA_EXPORT_GPT2) FAIL(USAGE, "there is no format %d to write a model in", (int)format);
-    if (pha__is_inside(folder, out_folder))
-        FAIL(USAGE, "%s: is to be exported and would be replaced; choose another folder", folder);
-    pha__claim claim;
-    pha_model *m = NULL;
-    TRY(pha__model_claim(&claim, out_folder));
-    pha_status status = pha_model_open(&m, folder);
-    if (!status) status = check_fits(m);
-    if (!status) status = pha__model_verify(m);
-    if (!status) status = pha__mkdirs(claim.beside);
-    if (!status) status = write_parts(claim.beside, m);
-    if (!status) status = pha__claim_commit(&claim);
-    pha_model_close(m);
-    pha__claim_close(&claim);
-    return status;
+    return m->tokenizer ? pha__tokenizer_save_folder(m->tokenizer, folder) : PHA_OK;
 }

@@ -1,0 +1,39 @@
+/* exchange.h -- models as other programs read them, and back (pha/exchange.h) */
+#ifndef PHA__EXCHANGE_H
+#define PHA__EXCHANGE_H
+
+#include <stddef.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "pha.h"
+#include "runtime/model.h"
+
+/* Writers of the files of a format into a folder, which they make; first they see whether the model fits. */
+pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_export_options *o);
+pha_status pha__hf_write(const char *folder, const pha_model *m, const pha_export_options *o);
+
+/* The run that a model folder lies in: RUN/model, RUN/best/step-N. */
+typedef struct pha__origin_run {
+    char *folder;  /* NULL: none was found */
+    json_t *json;  /* run.json */
+} pha__origin_run;
+pha_status pha__run_of_model(pha__origin_run *run, const char *model);
+void pha__run_of_model_free(pha__origin_run *run);
+
+/* The model card of an HF folder (card.c). */
+pha_status pha__card(pha__str *out, const pha_model *m, const pha__origin_run *run, const pha_export_options *o);
+
+/* The token files of a call into a data folder (import_tokens.c). */
+pha_status pha__import_tokens(const pha_import_options *o, pha_import_result *r);
+pha_status pha__is_token_path(bool *yes, const char *path); /* a .bin file, or a folder that has some */
+
+/* The Python files of an HF folder, laid into the library when it is built (cmake/embed.cmake). */
+typedef struct pha__python_file {
+    const char *name; /* NULL ends the list */
+    const unsigned char *data;
+    size_t size;
+} pha__python_file;
+extern const pha__python_file pha__python_files[];
+
+#endif

@@ -1,0 +1,1 @@
+pha import --help

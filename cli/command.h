@@ -3,6 +3,7 @@
 #define CLI_COMMAND_H
 
 #include "option.h"
+#include "read.h"
 #include "talk.h"
 
 #define COMMAND(name) extern const Command command_##name;
@@ -29,8 +30,9 @@ extern struct main_arguments { /* main.c */
     int n;
 } main_arguments;
 
-/* signals.c: the first SIGINT, SIGTERM, SIGHUP or SIGUSR1 asks the library to stop and says so, the second one ends the
- * process. Interactive: nothing is said, and every SIGINT only asks to stop, and is counted. */
+/* signals.c: the first SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 asks the library to stop and says so, the second
+ * one ends the process; SIGXCPU, of a limit on its time, only asks. Interactive: nothing is said, and every SIGINT only
+ * asks to stop, and is counted. */
 void signals_install(bool interactive);
 int signals_count(void); /* of SIGINT so far */
 void signals_outlive_output(void); /* a reader of stdout or stderr that goes away does not end the process */
@@ -40,8 +42,5 @@ void signals_at_start(void);
 
 /* Bytes of so many megabytes; of -1, a quarter of the memory that is free. */
 uint64_t room_for_texts(int64_t megabytes);
-
-/* Reads a file, or stdin for "-", whole (at most 1 GB). Memory from malloc. Returns 0 or an exit code. */
-int read_all(const Call *call, const char *path, char **text, size_t *size);
 
 #endif

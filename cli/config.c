@@ -1,4 +1,4 @@
-/* config.c -- finds the configurations that come with pha by name, and reads whole files */
+/* config.c -- finds the configurations that come with pha by name */
 #include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -7,8 +7,6 @@
 #include <unistd.h>
 
 #include "command.h"
-
-#define LIMIT (1u << 30) /* bytes of a file read whole */
 
 /* Where presets may lie, best first; "@" stands for the program's folder. */
 static const char *const folders[] = {
@@ -87,34 +85,6 @@ int find_config(Call *call, const char *name, const char **out)
 int find_experiment(Call *call, const char *name, const char **out)
 {
     return find(call, "repro/", "experiment", name, out);
-}
-
-int read_all(const Call *call, const char *path, char **text, size_t *size)
-{
-    bool standard = strcmp(path, "-") == 0;
-    FILE *file = standard ? stdin : fopen(path, "rb");
-    size_t capacity = 1 << 16;
-    int code = PHA_OK;
-    *text = malloc(capacity), *size = 0;
-    if (!file) {
-        usage_error(call, "%s: %s", path, strerror(errno));
-        free(*text), *text = NULL;
-        return PHA_IO;
-    }
-    for (size_t n = 1; *text && n > 0 && !code;) {
-        n = fread(*text + *size, 1, capacity - *size - 1, file);
-        *size += n;
-        if (*size + 1 < capacity) continue;
-        char *more = capacity < LIMIT ? realloc(*text, capacity *= 2) : NULL;
-        if (more) *text = more;
-        else code = usage_error(call, "%s: longer than 1 GB, or out of memory", path), code = PHA_NO_MEMORY;
-    }
-    if (!*text) code = PHA_NO_MEMORY;
-    if (!code && ferror(file)) usage_error(call, "%s: %s", path, strerror(errno)), code = PHA_IO;
-    if (!standard) fclose(file);
-    if (code) free(*text), *text = NULL;
-    else (*text)[*size] = 0;
-    return code;
 }
 
 uint64_t room_for_texts(int64_t megabytes)

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "read.h"
 #include "talk.h"
 
 /* ---- the command line ----------------------------------------------------------------------------------- */
@@ -234,15 +235,10 @@ static int read_members(Call *call, void *options, json_t *object, bool lenient)
 static int read_run_file(Call *call, void *options)
 {
     json_error_t error;
-    struct stat info;
-    bool odd = stat(call->run_file, &info) == 0 && !S_ISREG(info.st_mode) && strncmp(call->run_file, "/dev/", 5);
-    FILE *file = odd ? NULL : fopen(call->run_file, "rb"); /* a FIFO that is named run.json would block */
-    if (odd) {
-        usage_error(call, "--run-file %s: not a regular file", call->run_file);
-        return PHA_IO;
-    }
+    const char *why;
+    FILE *file = read_open(call->run_file, &why);
     if (!file) {
-        usage_error(call, "--run-file %s: %s", call->run_file, strerror(errno));
+        usage_error(call, "--run-file %s: %s", call->run_file, why);
         return PHA_IO;
     }
     json_t *json = json_loadf(file, JSON_REJECT_DUPLICATES, &error);

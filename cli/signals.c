@@ -17,7 +17,9 @@ static void on_signal(int number)
     int before = errno;
     if (number == SIGINT) interrupts++;
     pha_request_stop();
-    if (answer && write(STDERR_FILENO, answer, strlen(answer)) < 0) answer = NULL;
+    const char *text = answer;
+    answer = NULL;
+    if (text && write(STDERR_FILENO, text, strlen(text)) < 0) errno = 0;
     errno = before;
 }
 
@@ -29,12 +31,15 @@ void signals_install(bool interactive)
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;
-    action.sa_flags = (int)SA_RESETHAND; /* the second one finds the default action */
-    sigaction(SIGTERM, &action, NULL);
-    sigaction(SIGUSR1, &action, NULL); /* what starters of several processes hand on, and SLURM sends before the end */
-    struct sigaction hangup;
-    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN) /* nohup */
-        sigaction(SIGHUP, &action, NULL);
+    /* What ends a process unless it is told otherwise: from people, from terminals (SIGHUP; not under nohup), and from
+     * batch systems, which announce by one of the others that the time is up. */
+    static const int ends[] = {SIGTERM, SIGHUP, SIGUSR1, SIGUSR2, SIGXCPU};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        struct sigaction before;
+        action.sa_flags = ends[i] == SIGXCPU ? 0 : (int)SA_RESETHAND; /* comes again every second; others end it then */
+        if (sigaction(ends[i], NULL, &before) == 0 && before.sa_handler != SIG_IGN) sigaction(ends[i], &action, NULL);
+    }
+    action.sa_flags = (int)SA_RESETHAND;
     if (interactive) action.sa_flags = 0; /* without SA_RESTART a waiting read returns */
     sigaction(SIGINT, &action, NULL);
 }

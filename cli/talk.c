@@ -191,7 +191,7 @@ json_t *talk_text(const char *text, size_t size)
     char *copy = malloc(3 * size + 1);
     size_t n = 0;
     for (size_t i = 0, k; copy && i < size; i += k ? k : 1) {
-        k = talk_character(text + i, size - i);
+        k = pha_utf8(text + i, size - i);
         memcpy(copy + n, k ? text + i : "\xef\xbf\xbd", k ? k : 3);
         n += k ? k : 3;
     }

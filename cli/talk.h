@@ -27,8 +27,6 @@ void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void talk_line(FILE *file, const char *text);
 bool talk_write(FILE *file, const char *text, size_t size);
 void talk_print(FILE *file, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* Bytes of the valid UTF-8 character at text (n > 0), 0: none. */
-size_t talk_character(const char *text, size_t n);
 
 /* A pha_progress_fn: on a terminal one line that is rewritten, otherwise plain lines every few seconds. `user` is
  * ignored. talk_progress_end finishes the rewritten line. */

@@ -23,6 +23,7 @@
 
 #include "pha/status.h"
 #include "pha/process.h"
+#include "pha/text.h"
 #include "pha/tokenizer.h"
 #include "pha/data.h"
 #include "pha/model.h"

@@ -114,7 +114,7 @@ size_t choice_certain(const Choice *c, const Ask *a)
 {
     if (c->finish) return c->text.size;
     size_t n = c->text.size - held_back(c, a);
-    return c->text.data ? text_whole(c->text.data, n) : 0;
+    return c->text.data ? pha_utf8_whole(c->text.data, n) : 0;
 }
 
 size_t choice_whole(const Choice *c, const Tokens *tokens)

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "read.h"
+
 enum { MOST_KEYS = 10000, MOST_LINE = 1024 };
 
 static void free_keys(Key *key, size_t n)
@@ -60,8 +62,9 @@ bool keys_reread(Keys *k, char *why)
     Key *keys = NULL;
     size_t n = 0;
     if (!k->path) return true;
-    FILE *f = fopen(k->path, "re");
-    if (!f) return snprintf(why, 300, "%.150s: %s", k->path, strerror(errno)), false;
+    const char *what;
+    FILE *f = read_open(k->path, &what);
+    if (!f) return snprintf(why, 300, "%.150s: %s", k->path, what), false;
     bool good = read_lines(&keys, &n, f, k->path, why);
     if (good && ferror(f)) snprintf(why, 300, "%.150s: %s", k->path, strerror(errno)), good = false;
     if (good && n == 0) snprintf(why, 300, "%.150s: no key in it", k->path), good = false;

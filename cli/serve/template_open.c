@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "read.h"
 #include "serve/template.h"
 
 enum { MOST = 4 << 20 /* bytes of a file */ };
@@ -12,18 +13,20 @@ enum { MOST = 4 << 20 /* bytes of a file */ };
 /* NULL: there is none, or *why says what is wrong with it. */
 static char *read_file(const char *path, char *why)
 {
-    FILE *f = fopen(path, "rbe");
-    char *text = f ? malloc(MOST + 1) : NULL;
+    const char *what;
+    FILE *f = read_open(path, &what);
+    if (!f && errno != ENOENT) snprintf(why, 500, "%.200s: %s", path, what);
+    if (!f) return NULL;
+    char *text = malloc(MOST + 1);
     size_t n = text ? fread(text, 1, MOST + 1, f) : 0;
-    int error = f && !text ? ENOMEM : errno;
     bool bad = !text || ferror(f) || n > MOST || memchr(text, 0, n);
     if (bad) {
-        const char *what = !text || ferror(f) ? strerror(error) : n > MOST ? "too long" : "has a zero byte in it";
-        if (error != ENOENT || text) snprintf(why, 500, "%.200s: %s", path, what);
+        what = !text ? "out of memory" : ferror(f) ? "cannot be read" : n > MOST ? "too long" : "has a zero byte in it";
+        snprintf(why, 500, "%.200s: %s", path, what);
         free(text);
         text = NULL;
     } else text[n] = 0;
-    if (f) fclose(f);
+    fclose(f);
     return text;
 }
 

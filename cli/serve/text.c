@@ -75,7 +75,7 @@ void text_json(Text *t, const char *s, size_t n)
     text_add(t, "\"", 1);
     for (size_t i = 0, k; i < n; i += k ? k : 1) {
         unsigned char c = (unsigned char)s[i];
-        k = c < 0x80 ? 1 : talk_character(s + i, n - i);
+        k = c < 0x80 ? 1 : pha_utf8(s + i, n - i);
         if (k && c >= 0x20 && c != '"' && c != '\\' && c != 0x7f) continue;
         text_add(t, s + plain, i - plain);
         if (k) escape(t, c);
@@ -95,7 +95,7 @@ void text_real(Text *t, double value)
 static bool is_text(const char *s, size_t n)
 {
     for (size_t i = 0, k; i < n; i += k)
-        if (!(k = talk_character(s + i, n - i))) return false;
+        if (!(k = pha_utf8(s + i, n - i))) return false;
     return true;
 }
 
@@ -112,29 +112,10 @@ void text_token(Text *t, const char *bytes, size_t n)
 
 /* ---- characters ------------------------------------------------------------------------------------------- */
 
-size_t text_whole(const char *s, size_t n)
-{
-    for (size_t back = 1; back <= 3 && back <= n; back++) {
-        unsigned char c = (unsigned char)s[n - back];
-        size_t wants = c >= 0xf0 && c < 0xf5 ? 4 : c >= 0xe0 ? 3 : c >= 0xc2 ? 2 : 1;
-        if (c >= 0x80 && c < 0xc0) continue; /* inside of a character */
-        if (c >= 0xf5 || wants <= back) return n;
-        /* It may still become a character, unless what is there rules that out. */
-        char tried[4] = {0};
-        memcpy(tried, s + n - back, back);
-        for (int fill = 0; fill < 2; fill++) {
-            memset(tried + back, fill ? 0x80 : 0xbf, sizeof tried - back);
-            if (talk_character(tried, wants)) return n - back;
-        }
-        return n;
-    }
-    return n;
-}
-
 size_t text_character(Counter *c, const char *s, size_t n, size_t at)
 {
     while (c->byte < at && c->byte < n) {
-        size_t k = talk_character(s + c->byte, n - c->byte);
+        size_t k = pha_utf8(s + c->byte, n - c->byte);
         if (!k) k = 1;
         if (c->byte + k > at) break;
         c->byte += k, c->characters++;

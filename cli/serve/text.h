@@ -26,9 +26,6 @@ void text_real(Text *t, double value);
 /* The text of a token in answers: as it is, or, if that is no UTF-8, bytes:\xe2\x80. As a JSON string. */
 void text_token(Text *t, const char *bytes, size_t n);
 
-/* How much of n bytes is whole characters, when more bytes may follow. */
-size_t text_whole(const char *s, size_t n);
-
 /* Counts characters of a text from its start, a byte that is no UTF-8 as one. */
 typedef struct Counter {
     size_t byte, characters;

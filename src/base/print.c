@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "pha/text.h"
 
 static locale_t plain; /* 0: the system has none, which does not happen; then the program's own is used */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -37,26 +38,29 @@ static int is_control(int32_t c)
     return c < 0x20 || (c >= 0x7f && c <= 0x9f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 }
 
-/* What to print for a control character, or (code -1) a byte that is none. */
-static size_t escape(char out[8], unsigned char byte, int32_t code)
+size_t pha_visible(const char *text, size_t size, char out[8], size_t *length)
 {
-    int n = code == '\n'    ? pha__print(out, 8, "\\n")
-            : code == '\t'  ? pha__print(out, 8, "\\t")
-            : code == '\r'  ? pha__print(out, 8, "\\r")
-            : code >= 0x80  ? pha__print(out, 8, "\\u%04x", (unsigned)code & 0xffff)
-                            : pha__print(out, 8, "\\x%02x", byte);
-    return (size_t)n;
+    if (length) *length = 0;
+    if (!text || !size || !out || !length) return 0;
+    int32_t code;
+    size_t step = (size_t)pha__utf8_decode((const unsigned char *)text, size, &code);
+    int n = (int)step;
+    if (code >= 0 && !is_control(code)) memcpy(out, text, step);
+    else if (code == '\n') n = pha__print(out, 8, "\\n");
+    else if (code == '\t') n = pha__print(out, 8, "\\t");
+    else if (code == '\r') n = pha__print(out, 8, "\\r");
+    else if (code >= 0x80) n = pha__print(out, 8, "\\u%04x", (unsigned)code & 0xffff);
+    else n = pha__print(out, 8, "\\x%02x", (unsigned)(unsigned char)*text);
+    *length = (size_t)n;
+    return step;
 }
 
 void pha__print_visible(char *out, size_t size, const char *text)
 {
     size_t left = strlen(text), used = 0;
     while (left) {
-        char escaped[8];
-        const char *piece = text;
-        int32_t code;
-        size_t step = (size_t)pha__utf8_decode((const unsigned char *)text, left, &code), n = step;
-        if (code < 0 || is_control(code)) n = escape(escaped, (unsigned char)*text, code), piece = escaped;
+        char piece[8];
+        size_t n, step = pha_visible(text, left, piece, &n);
         if (n >= size - used) break;
         memcpy(out + used, piece, n);
         used += n, text += step, left -= step;

@@ -17,9 +17,8 @@ int pha__vprint(char *text, size_t size, const char *format, va_list args) __att
 /* A number for a person: with `decimals`, or from 1e9 on as 1.2346e+245, for nobody counts hundreds of digits. */
 int pha__print_number(char *text, size_t size, double x, int decimals);
 
-/* Copies `text`, made safe for a terminal, into `out` (size > 0 bytes): control characters (C0, DEL, C1) and marks that
- * change the direction of writing become \n, \t, \x1b, \u202e ...; bytes that are no UTF-8 become \xff. What does not
- * fit is cut between characters. What was made so once does not change again. */
+/* Copies `text`, made safe for a terminal, into `out` (size > 0 bytes): every character as pha_visible has it.
+ * What does not fit is cut between characters. What was made so once does not change again. */
 void pha__print_visible(char *out, size_t size, const char *text);
 
 #endif

@@ -1,6 +1,8 @@
 /* utf8.c -- UTF-8 as Unicode's table 3-7 defines it */
 #include "base/utf8.h"
 
+#include "pha/text.h"
+
 /* Length of the sequence that `lead` starts (0: none) and the range of its second byte, which excludes overlong forms,
  * surrogates and code points beyond U+10FFFF. */
 static int sequence(unsigned char lead, unsigned char *low, unsigned char *high)
@@ -74,4 +76,17 @@ size_t pha__utf8_whole(const unsigned char *s, size_t size)
         return size;
     }
     return size;
+}
+
+size_t pha_utf8(const char *text, size_t size)
+{
+    int32_t code;
+    if (!text || !size) return 0;
+    int n = pha__utf8_decode((const unsigned char *)text, size, &code);
+    return code < 0 ? 0 : (size_t)n;
+}
+
+size_t pha_utf8_whole(const char *text, size_t size)
+{
+    return text ? pha__utf8_whole((const unsigned char *)text, size) : 0;
 }

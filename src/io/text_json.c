@@ -9,7 +9,7 @@ enum { LOOK = 65536 }; /* bytes in which a line that is no object is known as su
 static const char *wrong_of(pha__json_found found, const pha__json_text *text)
 {
     switch (found) {
-    case PHA__JSON_NO_KEY: return "no such key";
+    case PHA__JSON_NO_KEY: return "no such key; text-key names the one that holds the text";
     case PHA__JSON_NO_STRING: return "not a string";
     case PHA__JSON_NO_OBJECT: return "not an object";
     case PHA__JSON_CUT: return "it ends too early";

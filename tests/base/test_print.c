@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/str.h"
+#include "pha/text.h"
 #include "support/check.h"
 #include "support/comma.h"
 
@@ -30,6 +31,14 @@ static void visible(void **state)
         pha__print_visible(again, sizeof again, out);
         assert_string_equal(again, out);
     }
+    size_t n;
+    char one[8];
+    assert_int_equal(pha_visible("\xc2\x9bx", 3, one, &n), 2);
+    assert_true(n == 6 && !memcmp(one, "\\u009b", 6));
+    assert_int_equal(pha_visible("\xe2\x82", 2, one, &n), 1); /* cut */
+    assert_true(n == 4 && !memcmp(one, "\\xe2", 4));
+    assert_int_equal(pha_visible("x", 0, one, &n) + n, 0);
+    assert_int_equal(pha_visible(NULL, 1, one, &n) + pha_visible("x", 1, NULL, &n) + pha_visible("x", 1, one, NULL), 0);
     char small[6]; /* cut between what belongs together */
     pha__print_visible(small, sizeof small, "abc\x1b");
     assert_string_equal(small, "abc");

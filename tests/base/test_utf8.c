@@ -1,6 +1,7 @@
 /* UTF-8: every code point, the usual wrong bytes, and cuts inside characters */
 #include "base/utf8.h"
 
+#include "pha/text.h"
 #include "support/check.h"
 
 static void round_trip(void **state)
@@ -32,6 +33,7 @@ static void wrong_bytes(void **state)
         size_t n = strlen(wrong[i]);
         assert_int_equal(pha__utf8_decode((const unsigned char *)wrong[i], n, &code), 1);
         assert_int_equal(code, -1);
+        assert_int_equal(pha_utf8(wrong[i], n), 0);
         assert_int_equal(pha__utf8_whole((const unsigned char *)wrong[i], n), n); /* can never be completed */
     }
 }
@@ -41,7 +43,10 @@ static void whole_prefix(void **state)
     (void)state;
     const unsigned char *s = (const unsigned char *)"a\xC3\xA9\xF0\x9F\x98\x80z"; /* a, e acute, a face, z */
     static const size_t want[] = { 0, 1, 1, 3, 3, 3, 3, 7, 8 };
-    for (size_t n = 0; n <= 8; n++) assert_int_equal(pha__utf8_whole(s, n), want[n]);
+    for (size_t n = 0; n <= 8; n++) assert_int_equal(pha_utf8_whole((const char *)s, n), want[n]);
+    assert_int_equal(pha_utf8((const char *)s + 3, 4), 4);
+    assert_int_equal(pha_utf8((const char *)s + 3, 3) + pha_utf8("", 0) + pha_utf8(NULL, 1), 0);
+    assert_int_equal(pha_utf8_whole(NULL, 1), 0);
 }
 
 int main(void)

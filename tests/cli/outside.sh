@@ -23,6 +23,13 @@ until [ -s hung/log.jsonl ]; do sleep 0.05; done
 kill -HUP $!; wait $!; echo "hung up: exit $?"
 grep -c '"step"' hung/checkpoint/trainer.json
 
+for signal in USR1 XCPU; do # as batch systems announce the end, the latter once a second
+    $train --out batch-$signal -n 100000 --quiet >/dev/null 2>&1 &
+    until [ -s batch-$signal/log.jsonl ]; do sleep 0.05; done
+    kill -$signal $!; [ $signal = USR1 ] || kill -$signal $! 2>/dev/null
+    wait $!; echo "$signal: exit $?"
+done
+
 (trap '' HUP; exec $train --out nohup -n 100000 --quiet) >/dev/null 2>&1 &
 until [ -s nohup/log.jsonl ]; do sleep 0.05; done
 kill -HUP $!; sleep 0.2; kill -TERM $!; wait $!; echo "ignored, then terminated: exit $?"
@@ -41,4 +48,6 @@ grep cut/ said
 
 mkfifo fifo
 pha train --run-file fifo
+timeout 20 pha generate --model run/model --prompt-file fifo
+pha generate --model run/model --max-tokens 1 -q --prompt-file <(echo a) >/dev/null && echo "a pipe that was meant"
 pha train --resume --out run --quiet --steps 6 >/dev/null 2>&1 && echo "no harm done"

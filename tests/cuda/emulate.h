@@ -17,7 +17,12 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <vector>
+
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/common_interface_defs.h>
+#endif
 
 #include "base/dtype.h"
 #include "cuda/stream.h"
@@ -43,7 +48,8 @@ struct thread {
     ucontext_t first;
     jmp_buf place;
     bool begun;
-    char *stack;
+    std::unique_ptr<char[]> stack;
+    void *fake; // of the address sanitizer
     state now;
     std::vector<std::vector<copy>> groups;
     std::vector<copy> open;
@@ -62,8 +68,26 @@ struct running { // the block that runs
     int n, current, live, at_barrier;
     pha__grid grid, at;
     jmp_buf scheduler;
+    void *fake; // the scheduler's, and where its stack lies
+    const void *stack;
+    size_t stack_size;
     uint64_t seed;
 };
+
+// The address sanitizer is told of every change of stacks: who goes, and where to; then who has come, and from where.
+inline void going(void **fake, const void *stack, size_t size) {
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_start_switch_fiber(fake, stack, size);
+#endif
+    (void)fake, (void)stack, (void)size;
+}
+
+inline void come(void *fake, const void **stack, size_t *size) {
+#ifdef __SANITIZE_ADDRESS__
+    __sanitizer_finish_switch_fiber(fake, stack, size);
+#endif
+    (void)fake, (void)stack, (void)size;
+}
 
 inline running &block() {
     static thread_local running r;
@@ -86,7 +110,12 @@ inline uint32_t random_of(running &r) {
 
 inline void leave() { // to the scheduler, until it comes back
     running &r = block();
-    if (!_setjmp(r.threads[r.current].place)) _longjmp(r.scheduler, 1);
+    thread &t = r.threads[r.current];
+    if (!_setjmp(t.place)) {
+        going(&t.fake, r.stack, r.stack_size);
+        _longjmp(r.scheduler, 1);
+    }
+    come(block().threads[block().current].fake, NULL, NULL);
 }
 
 inline void open_barrier(running &r) {
@@ -98,17 +127,20 @@ inline void open_barrier(running &r) {
 
 inline void enter() {
     running &r = block();
+    come(NULL, &r.stack, &r.stack_size);
     r.kernel();
     r.threads[r.current].now = DONE;
     r.live--;
     open_barrier(r); // those that are through are not waited for
+    going(NULL, r.stack, r.stack_size);
     _longjmp(r.scheduler, 1);
 }
 
 inline void step(running &r, int i) {
     thread &t = r.threads[i];
     r.current = i;
-    if (_setjmp(r.scheduler)) return;
+    if (_setjmp(r.scheduler)) return come(block().fake, NULL, NULL);
+    going(&r.fake, t.stack.get(), STACK);
     if (t.begun) _longjmp(t.place, 1);
     t.begun = true;
     setcontext(&t.first);
@@ -116,11 +148,11 @@ inline void step(running &r, int i) {
 
 inline void start(running &r, int i) {
     thread &t = r.threads[i];
-    if (!t.stack) t.stack = (char *)malloc(STACK);
+    if (!t.stack) t.stack.reset(new char[STACK]);
     t.begun = false, t.now = READY;
     t.groups.clear(), t.open.clear();
     getcontext(&t.first);
-    t.first.uc_stack.ss_sp = t.stack, t.first.uc_stack.ss_size = STACK, t.first.uc_link = NULL;
+    t.first.uc_stack.ss_sp = t.stack.get(), t.first.uc_stack.ss_size = STACK, t.first.uc_link = NULL;
     makecontext(&t.first, enter, 0);
 }
 

@@ -79,7 +79,7 @@ static void json_by_content(void **state)
           read_file("cut.json", TEXT("[{\"text\":\"a\"},{\"te"), NULL, NULL));
     FAILS(BAD_INPUT, "the array is not closed", read_file("cut.json", TEXT("[{\"text\":\"a\"}"), NULL, NULL));
     FAILS(BAD_INPUT, "something else", read_file("x.json", TEXT("[{\"text\":\"a\"} {\"text\":\"b\"}]"), NULL, NULL));
-    FAILS(BAD_INPUT, "object 2: key 'text': no such key",
+    FAILS(BAD_INPUT, "object 2: key 'text': no such key; text-key names the one that holds the text",
           read_file("x.json", TEXT("[{\"text\":\"a\"},{}]"), NULL, NULL));
     pha__text_stats stats;
     pha__text_options skip_bad = { .skip_bad = true };

@@ -104,6 +104,13 @@ static void same_file(void **state)
     o.inputs = twice, o.n_inputs = 2;
     OK(pha__prepare(&o, &r));
     assert_int_equal(r.data.split[0].info.documents, 2);
+    int old = dup(STDIN_FILENO), file = open(third, O_RDONLY); /* standard input that is that file */
+    assert_true(old >= 0 && file >= 0 && dup2(file, STDIN_FILENO) == STDIN_FILENO);
+    FAILS(BAD_INPUT, "no text for training is left", run(o, third, "-", NULL, &r));
+    assert_int_equal(lseek(STDIN_FILENO, 0, SEEK_SET), 0);
+    OK(run(o, a, "-", NULL, &r));
+    assert_string_equal(split_text("valid"), "the third|");
+    dup2(old, STDIN_FILENO), close(old), close(file);
 }
 
 /* Copies of a document in two splits are counted, by text and not by file. */

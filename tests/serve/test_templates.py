@@ -273,6 +273,14 @@ def refused():
     p = subprocess.run([PHA, "serve", "--model", model(), "--chat-template", "nowhere", "--port", "0"],
                        capture_output=True, text=True, cwd=lab.ROOT)
     assert p.returncode == 3 and "no such file" in p.stderr, p.stderr
+    blocks = os.path.join(lab.ROOT, "fifo")
+    os.mkfifo(blocks)
+    blocked = folder("blocked", None)
+    os.mkfifo(os.path.join(blocked, "chat_template.jinja"))
+    for name, *options in ((blocked,), (model(), "--chat-template", blocks), (model(), "--api-key-file", blocks)):
+        p = subprocess.run([PHA, "serve", "--model", name, *options, "--port", "0"], capture_output=True, text=True,
+                           cwd=lab.ROOT, timeout=20)
+        assert p.returncode and "not a regular file" in p.stderr, (options, p.stderr)
 
 
 def bounded():

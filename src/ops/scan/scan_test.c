@@ -129,13 +129,14 @@ enum { S = 20, T = 6 };
 typedef struct carried {
     bool filter;
     float z[T * S], u[T * S], f[T * S], theta[S], h[T * S], d[T * S], dz[T * S], du[T * S], df[T * S], dtheta[S];
-    float saved[S + T * S];
+    float saved[2 * S + T * S];
 } carried;
 
-static void run_carried(const pha__kernel *kernel, carried *x, float *state, int first, int n)
+/* B sequences of n tokens, the first of which is `first`. */
+static void run_carried(const pha__kernel *kernel, carried *x, float *state, int B, int first, int n)
 {
-    char *slot = (char *)state;
-    pha__args a = {.B = 1, .T = n, .n_in = x->filter ? F + 1 : 3, .saved = x->saved, .state = &slot};
+    char *slots[] = {(char *)state, (char *)(state + S)};
+    pha__args a = {.B = B, .T = n, .n_in = x->filter ? F + 1 : 3, .saved = x->saved, .state = slots};
     if (x->filter) a.in[F] = (pha__view){.data = x->f + first * S, .ld = S, .width = S};
     a.in[Z] = (pha__view){.data = x->z + first * S, .ld = S, .width = S};
     a.in[U] = (pha__view){.data = x->u + first * S, .ld = S, .width = S};
@@ -201,9 +202,9 @@ static void check_carried(const pha__kernel *kernel, bool filter)
     for (int i = 0; i < S; i++) whole->theta[i] = -3;
     *halves = *whole;
     float state[S] = {0}, from_zero[S] = {0};
-    run_carried(kernel, whole, from_zero, 0, T);
-    run_carried(kernel, halves, state, 0, T / 2);
-    run_carried(kernel, halves, state, T / 2, T / 2);
+    run_carried(kernel, whole, from_zero, 1, 0, T);
+    run_carried(kernel, halves, state, 1, 0, T / 2);
+    run_carried(kernel, halves, state, 1, T / 2, T / 2);
     bool same = true, finite = true;
     for (int k = T / 2 * S; k < T * S; k++) {
         same &= fabsf(whole->dz[k] - halves->dz[k]) <= 1e-6f && fabsf(whole->du[k] - halves->du[k]) <= 1e-6f &&
@@ -217,6 +218,32 @@ static void check_carried(const pha__kernel *kernel, bool filter)
     for (int i = 0; i < S; i++) dtheta += fabs(halves->dtheta[i]);
     pha__check(dtheta > 0 && isfinite(dtheta), "dtheta is %g", dtheta);
     free(whole);
+}
+
+/* Two sequences have a state each, and what is kept of it for backward. */
+static void check_two(const pha__kernel *kernel, bool filter)
+{
+    carried *both = calloc(2, sizeof *both), *alone = both + 1;
+    pha__random r = 9;
+    both->filter = filter;
+    for (int k = 0; k < 2 * S; k++) {
+        both->f[k] = pha__random_normal(&r), both->z[k] = pha__random_normal(&r);
+        both->u[k] = pha__random_normal(&r), both->d[k] = pha__random_normal(&r);
+    }
+    for (int i = 0; i < S; i++) both->theta[i] = -3;
+    *alone = *both;
+    float state[2 * S], same[2 * S];
+    for (int k = 0; k < 2 * S; k++) state[k] = same[k] = pha__random_normal(&r);
+    run_carried(kernel, both, state, 2, 0, 1);
+    run_carried(kernel, alone, same, 1, 0, 1);
+    for (int i = 0; i < S; i++) both->dtheta[i] -= alone->dtheta[i];
+    run_carried(kernel, alone, same + S, 1, 1, 1);
+    for (int i = 0; i < S; i++)
+        pha__check(fabsf(both->dtheta[i] - alone->dtheta[i]) < 1e-6f, "a gradient of two is not that of each");
+    size_t n = sizeof state;
+    pha__check(!memcmp(both->dz, alone->dz, n) && !memcmp(both->du, alone->du, n) && !memcmp(both->df, alone->df, n) &&
+                   !memcmp(state, same, n), "two sequences with states are not as each alone");
+    free(both);
 }
 
 /* Nothing is kept where there is nowhere to keep it, and h, where there is, is that of the scan without a filter. */
@@ -244,6 +271,8 @@ static void extra(const pha__kernel *kernel)
 {
     check_carried(kernel, false);
     check_carried(kernel, true);
+    check_two(kernel, false);
+    check_two(kernel, true);
     check_saturated(kernel);
     check_kept(kernel);
 }

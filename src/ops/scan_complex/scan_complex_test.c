@@ -112,13 +112,14 @@ enum { N = 10, S = 2 * N, T = 6 };
 
 typedef struct carried {
     float z[T * N], u[T * S], theta[N], omega[N], h[T * S], d[T * S], dz[T * N], du[T * S], dtheta[N], domega[N];
-    float saved[S];
+    float saved[2 * S];
 } carried;
 
-static void run_carried(const pha__kernel *kernel, carried *x, float *state, int first, int n)
+/* B sequences of n tokens, the first of which is `first`. */
+static void run_carried(const pha__kernel *kernel, carried *x, float *state, int B, int first, int n)
 {
-    char *slot = (char *)state;
-    pha__args a = {.B = 1, .T = n, .n_in = 4, .saved = x->saved, .state = &slot};
+    char *slots[] = {(char *)state, (char *)(state + S)};
+    pha__args a = {.B = B, .T = n, .n_in = 4, .saved = x->saved, .state = slots};
     a.in[Z] = (pha__view){.data = x->z + first * N, .ld = N, .width = N};
     a.in[U] = (pha__view){.data = x->u + first * S, .ld = S, .width = S};
     a.in[THETA] = (pha__view){.data = x->theta, .ld = N, .rows = 1, .width = N};
@@ -135,7 +136,7 @@ static void run_carried(const pha__kernel *kernel, carried *x, float *state, int
 
 /* Only the last token has a gradient: its dz, du and those of a are the same whether the tokens before it were carried
  * in or run along, but that of a lacks what flows through earlier steps. */
-static void extra(const pha__kernel *kernel)
+static void check_carried(const pha__kernel *kernel)
 {
     carried *whole = calloc(2, sizeof *whole), *parts = whole + 1;
     pha__random r = 7;
@@ -147,9 +148,9 @@ static void extra(const pha__kernel *kernel)
     for (int i = 0; i < N; i++) whole->theta[i] = -3, whole->omega[i] = 0.3f * (float)i;
     *parts = *whole;
     float state[S] = {0}, from_zero[S] = {0};
-    run_carried(kernel, whole, from_zero, 0, T);
-    run_carried(kernel, parts, state, 0, T - 1);
-    run_carried(kernel, parts, state, T - 1, 1);
+    run_carried(kernel, whole, from_zero, 1, 0, T);
+    run_carried(kernel, parts, state, 1, 0, T - 1);
+    run_carried(kernel, parts, state, 1, T - 1, 1);
     pha__check(memcmp(whole->dz + (T - 1) * N, parts->dz + (T - 1) * N, N * sizeof(float)) == 0 &&
                    memcmp(whole->du + (T - 1) * S, parts->du + (T - 1) * S, S * sizeof(float)) == 0,
                "gradients from a carried state differ from those of the whole");
@@ -165,6 +166,36 @@ static void extra(const pha__kernel *kernel)
                    parts->dtheta[i], domega, dtheta);
     }
     free(whole);
+}
+
+/* Two sequences have a state each, and what is kept of it for backward. */
+static void check_two(const pha__kernel *kernel)
+{
+    carried *both = calloc(2, sizeof *both), *alone = both + 1;
+    pha__random r = 9;
+    for (int k = 0; k < 2 * N; k++) both->z[k] = pha__random_normal(&r);
+    for (int k = 0; k < 2 * S; k++) both->u[k] = pha__random_normal(&r), both->d[k] = pha__random_normal(&r);
+    for (int i = 0; i < N; i++) both->theta[i] = -3, both->omega[i] = 0.3f * (float)i;
+    *alone = *both;
+    float state[2 * S], same[2 * S];
+    for (int k = 0; k < 2 * S; k++) state[k] = same[k] = pha__random_normal(&r);
+    run_carried(kernel, both, state, 2, 0, 1);
+    run_carried(kernel, alone, same, 1, 0, 1);
+    for (int i = 0; i < N; i++) both->dtheta[i] -= alone->dtheta[i], both->domega[i] -= alone->domega[i];
+    run_carried(kernel, alone, same + S, 1, 1, 1);
+    for (int i = 0; i < N; i++)
+        pha__check(fabsf(both->dtheta[i] - alone->dtheta[i]) < 1e-6f &&
+                       fabsf(both->domega[i] - alone->domega[i]) < 1e-6f,
+                   "a gradient of two sequences is not that of each");
+    pha__check(!memcmp(both->dz, alone->dz, 2 * N * sizeof(float)) && !memcmp(both->du, alone->du, sizeof state) &&
+                   !memcmp(state, same, sizeof state), "two sequences with states are not as each alone");
+    free(both);
+}
+
+static void extra(const pha__kernel *kernel)
+{
+    check_carried(kernel);
+    check_two(kernel);
 }
 
 const pha__op_test pha__test_scan_complex = {

@@ -72,6 +72,11 @@ static pha_status add_stream(pha__text_list *list, spooler *s, const char *path,
     char *file = pha__path_join(s->partial, number);
     pha_status status = file ? spool(s, fd, name, file) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", name);
     if (!status) status = pha__text_list_add_as(list, file, name);
+    struct stat st; /* `pha prepare - <FILE`: it is that file that may be in one split only */
+    if (!status && fstat(fd, &st) == 0 && S_ISREG(st.st_mode)) {
+        pha__text_file *added = &list->files[list->n - 1];
+        added->device = (uint64_t)st.st_dev, added->inode = (uint64_t)st.st_ino;
+    }
     pha__free(file);
     if (!standard) close(fd);
     return status;

@@ -18,20 +18,21 @@ awk 'BEGIN { x = 7; split("cat dog river friend house tree", w, " "); for (i = 0
     x = (x * 69069 + 5) % 4294967296; a = w[int(x / 65536) % 6 + 1]; x = (x * 69069 + 5) % 4294967296
     print "the " a " sees a " w[int(x / 65536) % 6 + 1] " and the " a " goes on." } }' >text.txt
 "$pha" prepare text.txt --out data --tokenizer bytes -q >/dev/null 2>&1 || exit 1
-echo '{"arch": "pha", "d_model": 32, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "d_ffn": 48, "d_state": 32, "d_aux": 32}' \
-    >small.json
+echo '{"arch": "pha", "d_model": 32, "n_layer": 2, "n_head": 4, "n_kv_head": 2, "d_ffn": 48, "d_state": 32,
+    "d_aux": 32}' >small.json
 options="-c small.json -d data -T 64 -b 8 --lanes 4 --dropout 0.1 --eval-tokens 3000 -q"
 sums() { (cd "$1" && md5sum checkpoint/*.safetensors model/model.safetensors | cut -d ' ' -f 1); }
 
 # The same bits
 for n in 1 2 4; do
     # shellcheck disable=SC2086
-    "$pha" train $options --out "bits-$n" -n 12 --ranks $n >"out-$n" 2>"err-$n" || { bad "$n ranks"; cat "err-$n"; }
+    "$pha" train $options --out "bits-$n" -n 12 --ranks $n >"out-$n" 2>"err-$n" || bad "$n ranks: $(cat "err-$n")"
     [ "$(sums "bits-$n")" = "$(sums bits-1)" ] || bad "$n ranks have other bits than one"
     [ "$(grep -c '^steps ' "out-$n")" = 1 ] || bad "$n ranks: the result is not printed once"
 done
 for n in 1 2; do
-    mpirun -q -n $n "$pha" eval -m bits-1/model -d data -q --json 2>/dev/null | sed 's/"seconds.*//; s/"peak.*//' >"eval-$n"
+    mpirun -q -n $n "$pha" eval -m bits-1/model -d data -q --json 2>/dev/null |
+        sed 's/"seconds.*//; s/"peak.*//' >"eval-$n"
 done
 cmp eval-1 eval-2 || bad "an evaluation by two ranks has other numbers"
 
@@ -58,7 +59,7 @@ for ((i = 0; i < kills; i++)); do
     wait $job
 done
 # shellcheck disable=SC2086
-"$pha" train $options --out killed --resume -n $steps --checkpoint-every 5 --ranks 2 >out 2>err || { bad "the last part"; cat err; }
+"$pha" train $options --out killed --resume -n $steps --checkpoint-every 5 --ranks 2 >out 2>err || bad "$(cat err)"
 [ "$(sums killed)" = "$(sums whole)" ] || bad "a run that was killed $kills times has other bits"
 
 # A process that is killed is named, and so is one that hangs

@@ -1,21 +1,36 @@
 #!/bin/sh
 # mutate.sh -- are the tests able to fail? Applies each line of tests/*/mutations.txt to a copy of the sources, builds
-# there and expects the tests of that op (or the test program that is named) to fail. Takes some minutes; meant for a
-# nightly run.
+# there and expects the tests of that op (or the test program that is named) to fail. All of them take some ten hours on
+# two cores; tools/nightly makes a tenth.
 #
-#   tools/mutate.sh [op ...]      only the mutations of these ops or test programs
+#   tools/mutate.sh [op ...]             only the mutations of these ops or test programs
+#   MUTATE_SLICE=2/10 tools/mutate.sh    the second of ten parts of them
+#   tools/mutate.sh --list [op ...]      says which they are, and makes none
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
+list_only=
+if [ "${1-}" = --list ]; then list_only=1 && shift; fi
+slice=${MUTATE_SLICE:-1/1}
+case "$slice" in
+*[!0-9/]* | */*/* | /* | */ | 0* | */0*) bad=1 ;;
+*/*) bad=$((${slice%/*} > ${slice#*/})) ;;
+*) bad=1 ;;
+esac
+if [ "$bad" = 1 ]; then echo "mutate: MUTATE_SLICE=$slice is none of 1/n to n/n" >&2 && exit 2; fi
 copy=$(mktemp -d)
 trap 'rm -rf "$copy"' EXIT
-for part in CMakeLists.txt cmake configs include src tests cli tools; do
-    if [ -e "$root/$part" ]; then cp -R "$root/$part" "$copy/"; fi
-done
 wanted=" $* "
 cat "$root"/tests/*/mutations.txt | while read -r op file change; do
     case "$op" in '' | '#'*) continue ;; esac
     case "$wanted" in "  " | *" $op "*) printf "%s\n" "$op $file $change" ;; esac
-done >"$copy/list"
+done | sort -s -k 1,1 >"$copy/all"
+# A part is a stretch of the list in order of ops and programs, so that it builds few of them.
+awk -v k="${slice%/*}" -v n="${slice#*/}" '{ line[NR] = $0 } END {
+    for (i = int((k - 1) * NR / n) + 1; i <= int(k * NR / n); i++) print line[i] }' "$copy/all" >"$copy/list"
+if [ -n "$list_only" ]; then cat "$copy/list" && exit 0; fi
+for part in CMakeLists.txt cmake configs include src tests cli tools; do
+    if [ -e "$root/$part" ]; then cp -R "$root/$part" "$copy/"; fi
+done
 program_of() { case "$1" in test_*) echo "$1" ;; *) echo test_ops ;; esac }
 only_of() { case "$1" in test_*) ;; *) echo "$1/*" ;; esac }
 
@@ -56,5 +71,5 @@ while read -r op file change; do
     fi
     cp "$copy/whole" "$copy/$source"
 done <"$copy/list"
-echo "$number mutations, $survived not noticed"
+echo "$number mutations (part $slice), $survived not noticed"
 [ "$survived" -eq 0 ]

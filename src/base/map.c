@@ -41,7 +41,7 @@ static void leave(const pha__map *map)
     pthread_mutex_unlock(&lock);
 }
 
-const char *pha_mapped_file(const void *address)
+PHA_API const char *pha_mapped_file(const void *address)
 {
     uintptr_t at = (uintptr_t)address;
     for (int i = 0; i < ROWS; i++) {

@@ -43,6 +43,8 @@ other_data() { "$pha" prepare other.txt --tokenizer bytes --valid text.txt --tes
 init() { "$@" init --config sized.json --seed 1 --tokenizer bytes --out model; }
 average() { "$@" average one two --out model; }
 as_gpt2() { "$@" export --model gpt2 --out model; }
+smaller() { "$@" quantize --model one --to q8 --out model --threads 1 --quiet; }
+imported() { "$@" import --from hub --out model; }
 other_model() { "$pha" init --config sized.json --seed 9 --out model; }
 nothing() { :; }
 train() {
@@ -160,7 +162,8 @@ set_up() {
     prepare "$pha" && mv data basis && other_data && mv data another
     "$pha" init --config sized.json --seed 2 --tokenizer bytes --out one &&
         "$pha" init --config sized.json --seed 3 --tokenizer bytes --out two &&
-        "$pha" init --config gpt2.json --seed 4 --tokenizer bytes --out gpt2 && train "$pha" && mv run done
+        "$pha" init --config gpt2.json --seed 4 --tokenizer bytes --out gpt2 &&
+        "$pha" export --model gpt2 --out hub && train "$pha" && mv run done
     train env PHA_FAULT_WRITE=120 "$pha" || mv run half
 }
 set_up >said 2>&1
@@ -179,6 +182,8 @@ if [ "$whole" != --calls ]; then
     storm cells lab nothing
     storm cells lab lab_of_one
     storm model as_gpt2 other_model
+    storm model smaller other_model
+    storm model imported other_model
     storm run train nothing
     storm run resume half_a_run
     [ -z "$whole" ] || storm run resume half_a_run ENOSYS

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/print.h"
+#include "pha.h"
 #include "runtime/look/svg.h"
 
 #define LIMIT (16u << 20) /* bytes of run.json */

@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS  ?= $(shell nproc)
 
-.PHONY: all build quickstart check nightly gpu install clean
+.PHONY: all build quickstart check nightly gpu install uninstall deb dist clean
 
 all: build
 
@@ -29,6 +29,16 @@ gpu:
 install: build
 	@ninja --quiet -C $(BUILD) -j $(JOBS)
 	@cmake --install $(BUILD) $(if $(PREFIX),--prefix "$(PREFIX)")
+
+# What the last `make install` from this build folder wrote.
+uninstall:
+	@cmake -DMANIFEST=$(BUILD)/install_manifest.txt -P cmake/uninstall.cmake
+
+# dist/: the packages pha, libpha0 and libpha-dev of Debian; the sources as a tarball
+deb:
+	@packaging/deb --out dist
+dist:
+	@packaging/dist --out dist
 
 clean:
 	@rm -rf $(BUILD) $(BUILD)-asan

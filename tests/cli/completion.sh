@@ -5,4 +5,5 @@ try pha train --sche
 try pha train --schedule p
 try pha help in
 try pha bench --zz
-pha completion zsh
+pha completion zsh | head -1
+pha completion tcsh

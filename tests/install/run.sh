@@ -4,7 +4,7 @@
 #
 #   tests/install/run.sh BUILD_FOLDER [COMPILER]
 set -eu
-build=$1 cc=${2:-cc} here=$(cd "$(dirname "$0")" && pwd)
+build=$(realpath "$1") cc=${2:-cc} here=$(cd "$(dirname "$0")" && pwd)
 at=$(mktemp -d)
 trap 'rm -rf "$at"' EXIT
 quietly() { "$@" >"$at/log" 2>&1 || { cat "$at/log"; echo "FAILED: $*"; exit 1; }; }
@@ -13,7 +13,7 @@ quietly() { "$@" >"$at/log" 2>&1 || { cat "$at/log"; echo "FAILED: $*"; exit 1; 
 quietly cmake --install "$build" --prefix "$at/first"
 mv "$at/first" "$at/prefix"
 for file in bin/pha include/pha.h include/pha/session.h share/pha/configs/tiny.json share/man/man1/pha.1 share/man/man1/pha-train.1 \
-    share/bash-completion/completions/pha; do
+    share/bash-completion/completions/pha share/zsh/site-functions/_pha share/fish/vendor_completions.d/pha.fish; do
     [ -s "$at/prefix/$file" ] || { echo "FAILED: $file is not there, or empty"; exit 1; }
 done
 cd "$at"
@@ -25,6 +25,18 @@ done
 quietly env PHA_FAULT_WRITE=1 prefix/bin/pha init --config tiny --out model
 prefix/bin/pha train --config tiny --print-config >"$at/tiny" 2>&1 || { cat "$at/tiny"; echo "FAILED: a preset by name"; exit 1; }
 if command -v bash >/dev/null; then quietly bash -n prefix/share/bash-completion/completions/pha; fi
+"$here/completion.sh" prefix
+
+# What was installed goes again, and nothing else.
+quietly cmake --install "$build" --prefix "$at/gone"
+echo mine >"$at/gone/share/pha/configs/mine.json"
+quietly cmake "-DMANIFEST=$build/install_manifest.txt" -P "$here/../../cmake/uninstall.cmake"
+left=$(cd gone && find . ! -type d)
+[ "$left" = ./share/pha/configs/mine.json ] || { echo "FAILED: after uninstalling there is left: $left"; exit 1; }
+[ ! -e gone/include/pha ] || { echo "FAILED: uninstalling leaves include/pha"; exit 1; }
+if cmake "-DMANIFEST=$build/install_manifest.txt" -P "$here/../../cmake/uninstall.cmake" 2>"$at/log"; then
+    echo "FAILED: uninstalling twice is no error"; exit 1
+fi
 
 export PKG_CONFIG_PATH="$(dirname "$(find "$at/prefix" -name pha.pc)")"
 export LD_LIBRARY_PATH="${PKG_CONFIG_PATH%/pkgconfig}"

@@ -1,6 +1,7 @@
 /* comm.c -- what ranks do together, made of exchanges between ranks whose numbers differ in one bit */
 #include "dist/comm.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -103,7 +104,16 @@ pha_status pha__comm_agree(pha__comm *c, pha_status status)
     for (int r = 0; r < c->size && !failed; r++) bad = bad || all[r];
     if (!failed && bad) failed = tell(c, all);
     pha__free(all);
+    if (failed) c->agreed = failed;
     return failed;
+}
+
+pha_status pha__comm_end(pha__comm *c, pha_status status)
+{
+    if (c->size == 1 || !status || status == c->agreed || status == PHA_STOPPED) return status;
+    fprintf(stderr, "%s\n", pha_errmsg());
+    c->transport->abandon(c->self, (int)status);
+    return status;
 }
 
 /* ---- vectors in parts ------------------------------------------------------------------------------------ */

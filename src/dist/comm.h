@@ -16,6 +16,7 @@ typedef struct pha__transport {
     pha_status (*exchange)(void *self, int peer, const void *out, size_t n_out, void *in, size_t n_in);
     const char *(*name)(void *self, int rank); /* for a person: its machine */
     void (*close)(void *self);                 /* by all ranks together */
+    void (*abandon)(void *self, int code);     /* ends the processes of all ranks, this one too */
 } pha__transport;
 
 enum { PHA__MOST_RANKS = 1 << 16 };
@@ -25,7 +26,8 @@ typedef struct pha__comm {
     int local, locals; /* number of this rank among those of its machine, and how many these are */
     const pha__transport *transport; /* NULL: one rank */
     void *self;
-    char *piece[2]; /* PHA__COMM_PIECE bytes each; not of one rank */
+    char *piece[2];    /* PHA__COMM_PIECE bytes each; not of one rank */
+    pha_status agreed; /* the last failure that all ranks know of */
 } pha__comm;
 
 enum { PHA__COMM_PIECE = 4 << 20 };
@@ -53,6 +55,10 @@ pha_status pha__comm_broadcast(pha__comm *c, int from, pha__device *device, void
 /* The same status and message on all ranks: those of the first rank that failed; it is named unless it is the leading
  * one, all failed alike, or they were asked to stop. */
 pha_status pha__comm_agree(pha__comm *c, pha_status status);
+
+/* For the end of what ranks do together: a failure that the others don't know of (of memory or of a device, between two
+ * agreements) ends all of them with its message, since they wait for this rank. Returns status where there is none. */
+pha_status pha__comm_end(pha__comm *c, pha_status status);
 
 /* ---- vectors in parts ------------------------------------------------------------------------------------ */
 

@@ -118,7 +118,7 @@ static pha_status open_world(void)
     if (!variable) return refuse_torchrun();
     TRY(join(&joined, variable, n));
     world = (pha__comm){joined.rank, joined.size,      joined.local, joined.locals, joined.transport,
-                        joined.self, {NULL, NULL}};
+                        joined.self, {NULL, NULL}, PHA_OK};
     atexit(leave);
     return pha__comm_make(&world);
 }

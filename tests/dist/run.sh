@@ -105,6 +105,9 @@ rank() { echo "-n 1 $pha train $options --out refused -n 9 $*"; }
     one 4 'rank 1 (.*): nowhere: No such' mpirun -q $(rank) : $(rank -d nowhere)
     one 3 'rank 1 (.*): has seed' mpirun -q $(rank) : $(rank --seed 5)
     one 2 'is work for one process, but 2 were started' mpirun -q -n 2 "$pha" inspect small.json
+    sed 's/"d_model": 32/"d_model": 1024/; s/48/8192/' small.json >large.json
+    one 5 'rank 1 (.*): no memory for' mpirun -q $(rank -c large.json) : -n 1 \
+        bash -c 'ulimit -v 700000 && exec "$@"' limited $(rank -c large.json | cut -d ' ' -f 3-)
     one 6 "plugin for MPI can't be loaded" env PHA_MPI_PLUGIN=/nowhere mpirun -q $(rank) : $(rank)
 }
 [ ! -e refused ] || bad "a run that was refused has left a folder"

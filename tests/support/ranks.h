@@ -59,7 +59,13 @@ static inline const char *ranks_name(void *self, int rank)
 
 static inline void ranks_leave(void *self) { (void)self; }
 
-static const pha__transport ranks_transport = {ranks_exchange, ranks_name, ranks_leave};
+static inline void ranks_abandon(void *self, int code)
+{
+    (void)self, (void)code;
+    abort(); /* the others would wait for ever */
+}
+
+static const pha__transport ranks_transport = {ranks_exchange, ranks_name, ranks_leave, ranks_abandon};
 
 static inline void *ranks_main(void *self)
 {

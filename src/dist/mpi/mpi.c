@@ -79,8 +79,16 @@ static pha_status exchange(void *self, int peer, const void *out, size_t n_out, 
 
 /* ---- signs of life --------------------------------------------------------------------------------------- */
 
-/* Where the ranks can't be told (no network), their starter can't either: then this one ends by itself. */
-static void end_all(const ranks *r, int lost)
+/* Where the ranks can't be told (no network), this one ends by itself. */
+static void abandon(void *self, int code)
+{
+    (void)self;
+    alarm(5);
+    MPI_Abort(MPI_COMM_WORLD, code);
+    _exit(code);
+}
+
+static void end_all(ranks *r, int lost)
 {
     char text[400];
     r->host->print(text, sizeof text,
@@ -88,9 +96,7 @@ static void end_all(const ranks *r, int lost)
                    "from the last checkpoint",
                    lost, r->name[lost], (int)r->patience);
     fprintf(stderr, "%s\n", text);
-    alarm(5);
-    MPI_Abort(MPI_COMM_WORLD, PHA_IO);
-    _exit(PHA_IO);
+    abandon(r, PHA_IO);
 }
 
 static void *watch(void *self)
@@ -136,7 +142,7 @@ static void leave(void *self)
 
 static const char *name(void *self, int rank) { return ((const ranks *)self)->name[rank]; }
 
-static const pha__transport transport = {exchange, name, leave};
+static const pha__transport transport = {exchange, name, leave, abandon};
 
 static void count_locals(pha__joined *out)
 {

@@ -231,7 +231,8 @@ static pha_status score(evaluation *e)
         if (e->ranks > 1) status = pha__comm_agree(e->run->comm, status);
         if (!status && e->ranks > 1) status = pha__comm_all_gather(e->run->comm, e->loss, size);
         TRY(status);
-        for (int r = 0; r < e->ranks; r++) TRY(add_block(e, &e->blocks[r]));
+        for (int r = 0; r < e->ranks && !status; r++) status = add_block(e, &e->blocks[r]);
+        TRY(status && e->ranks > 1 ? pha__comm_agree(e->run->comm, status) : status); /* of all: they add the same */
         report(e, left == 0);
     }
     return PHA_OK;
@@ -300,7 +301,7 @@ static pha_status same_on_all(pha__comm *c, const pha__eval_subject *s)
             status = pha__fail(PHA_BAD_INPUT, "rank %d has %s than the leading rank; copy the folder", r,
                                all[2 * r] != all[0] ? "another model" : "other data");
     pha__free(all);
-    return status;
+    return pha__comm_agree(c, status); /* all see the same */
 }
 
 pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
@@ -317,5 +318,5 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     if (!status && run.comm->size > 1) status = same_on_all(run.comm, &s);
     if (!status) status = pha__eval_core(&s.weights, s.tokens, &s.text, &run, result);
     pha__eval_close(&s);
-    return status;
+    return pha__comm_end(run.comm, status);
 }

@@ -384,7 +384,7 @@ pha_status pha__train_rank(const pha_train_options *options, pha_train_result *r
     if (!status) status = pha__comm_agree(comm, name_config(&p, &o));
     if (!status) status = pha__trainer_open_rank(&r.t, &o, comm);
     if (!status) status = run(&r);
-    status = end_events(&r, status);
+    status = pha__comm_end(comm, end_events(&r, status));
     pha__runlog_close(r.log);
     pha_trainer_close(r.t);
     close_place(&p, &o, status);

@@ -115,6 +115,14 @@ static pha_status run_batch(pha_trainer *t, double *loss)
 
 enum { MAX_SKIPS = 20 };
 
+static pha_status too_many(double loss, double norm)
+{
+    FAIL(NUMERIC,
+         "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or fp32 "
+         "may help; PHA_TRACE=1 finds the first value that is not finite",
+         MAX_SKIPS, loss, norm);
+}
+
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
     NEED(t, "a trainer");
@@ -134,12 +142,7 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
     int64_t tokens = (int64_t)t->o.batch * t->o.context;
     if (out) *out = (pha_step){t->step, loss, norm, lr, pha__seconds() - begin, tokens, skip};
-    if (t->skipped_in_row >= MAX_SKIPS)
-        FAIL(NUMERIC,
-             "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "
-             "fp32 may help; PHA_TRACE=1 finds the first value that is not finite",
-             MAX_SKIPS, loss, norm);
-    return PHA_OK;
+    return t->skipped_in_row >= MAX_SKIPS ? pha__comm_agree(t->comm, too_many(loss, norm)) : PHA_OK;
 }
 
 pha_status pha__trainer_write_model(pha_trainer *t, const char *folder, const char *card)

@@ -84,10 +84,14 @@ static const pha__limits *choose(const pha__limits *of_case, const pha__limits *
     return memcmp(of_case, &none, sizeof none) ? of_case : of_test;
 }
 
+/* The kernels of a GPU: they read fp32 and bf16 alone. */
+static bool on_card(void) { return !strncmp(now.isa, "cuda", 4); }
+
 bool pha__same_rows(const pha__problem *p, const float *x, const float *y, int64_t n, double size)
 {
     const pha__op *op = p->test->op;
-    if (!op->apart || !op->apart(p->c->attr)) return memcmp(x, y, (size_t)n * sizeof *x) == 0;
+    bool apart = (op->apart && op->apart(p->c->attr)) || (p->c->apart_on_card && on_card());
+    if (!apart) return memcmp(x, y, (size_t)n * sizeof *x) == 0;
     return pha__close_rows(p, x, y, n, size);
 }
 
@@ -281,9 +285,6 @@ static void check_causality(const pha__problem *p, const pha__kernel *kernel)
 }
 
 /* ---- everything ---- */
-
-/* The kernels of a GPU: they read fp32 and bf16 alone. */
-static bool on_card(void) { return !strncmp(now.isa, "cuda", 4); }
 
 static double flops(const pha__problem *p)
 {

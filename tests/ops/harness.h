@@ -73,6 +73,7 @@ typedef struct pha__op_case {
     int max_context;        /* ops with state: tokens a session may have, 0: T */
     bool forward_only;      /* attr is that of a program without gradients */
     bool cpu_only;          /* kernels of a GPU refuse attr */
+    bool apart_on_card;     /* there the form that is used follows from B and T: rows are alike within the limits */
     bool differences;       /* small enough to check the reference by central differences */
     bool big;               /* against the reference, by threads and by cuts only, not the other contract checks */
     pha__limits out, grad[PHA__MAX_IN]; /* replace those of the test if not all zero */

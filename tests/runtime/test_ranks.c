@@ -210,6 +210,23 @@ static void test_steps_back_together(void **state)
     same_run(whole.o.out, r.o.out);
 }
 
+/* All that the others need comes from the leading one: their names for the folder mean nothing. */
+static void test_folder_is_the_leaders(void **state)
+{
+    (void)state;
+    run whole = small("one-folder"), r = small("led");
+    ranks(&whole, 1);
+    r.other = r.o, r.odd = 1, r.other.out = in_root("elsewhere");
+    r.o.progress = stop_there, stop_at = 4;
+    ranks_run(2, train, &r);
+    pha_clear_stop();
+    r.o.resume = r.other.resume = true, stop_at = 1e9;
+    ranks(&r, 2);
+    same_file(whole.o.out, r.o.out, "model/model.safetensors");
+    same_file(whole.o.out, r.o.out, "checkpoint/v.safetensors");
+    assert_false(pha__exists(r.other.out));
+}
+
 /* ---- what one can't do ------------------------------------------------------------------------------------ */
 
 static void expect(run *r, int size, pha_status code, const char *text)
@@ -236,6 +253,28 @@ static void test_one_message(void **state)
     expect(&r, 4, PHA_IO, "rank 2 (a thread): nowhere");
     r.other = r.o, r.other.lr = 5e-3;
     expect(&r, 4, PHA_BAD_INPUT, "rank 2 (a thread): has lr = 0.005, the leading rank 0.003");
+}
+
+/* In a step, too: rank 2 has no numbers to bring. */
+static void bring_nothing(pha__comm *c, void *context)
+{
+    pha_status *seen = context;
+    pha__lanes l = {0};
+    int64_t count = c->rank;
+    pha_status mine = pha__lanes_open(&l, c, 4, 8, 1);
+    if (!mine) mine = pha__lanes_count(&l, PHA_OK, &count);
+    if (!mine && count != 0 + 1 + 2 + 3) mine = PHA_FAILED;
+    if (!mine) mine = pha__lanes_count(&l, c->rank == 2 ? pha__fail(PHA_IO, "a shard is gone") : PHA_OK, &count);
+    seen[c->rank] = mine;
+    pha__lanes_close(&l);
+}
+
+static void test_none_goes_on_alone(void **state)
+{
+    (void)state;
+    pha_status seen[4];
+    ranks_run(4, bring_nothing, seen);
+    for (int r = 0; r < 4; r++) assert_int_equal(seen[r], PHA_IO);
 }
 
 static void test_refused(void **state)
@@ -268,7 +307,9 @@ int main(void)
         cmocka_unit_test(test_lanes_are_a_tree),
         cmocka_unit_test(test_goes_on_on_another_number),
         cmocka_unit_test(test_steps_back_together),
+        cmocka_unit_test(test_folder_is_the_leaders),
         cmocka_unit_test(test_one_message),
+        cmocka_unit_test(test_none_goes_on_alone),
         cmocka_unit_test(test_refused),
     };
     return cmocka_run_group_tests(tests, open_all, root_teardown);

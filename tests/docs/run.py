@@ -1,6 +1,8 @@
 """Runs what the pages for newcomers show: blocks of sh and of python, in order, in a folder with texts.
 
-    run.py PHA [LIBRARY] [PAGE ...]     python that needs what this Python lacks is left out, and said (PHA_TORCH_PYTHON)
+    run.py PHA [LIBRARY] [PAGE ...]
+
+Python that imports what this one lacks is left out, and that is said; PHA_TORCH_PYTHON names another one.
 """
 import os
 import re
@@ -11,7 +13,7 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 PAGES = ["docs/from-pytorch.md", "docs/from-llama-cpp.md"]
-WORDS = "the river a town old ship sails past some lights and people who sing of winter while rain falls on roofs".split()
+WORDS = "the river a town old ship sails past some lights and people who sing of winter while rain falls".split()
 
 
 def texts(folder):
@@ -28,7 +30,7 @@ def python_for(code, env):
     modules = re.findall(r"^(?:import|from) (\w+)", code, re.M)
     for python in filter(None, [sys.executable, os.environ.get("PHA_TORCH_PYTHON")]):
         test = "import " + ", ".join(modules + (["torch"] if "transformers" in modules else []))
-        if subprocess.run([python, "-c", test], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0:
+        if subprocess.run([python, "-c", test], env=env, stderr=subprocess.DEVNULL).returncode == 0:
             return python
     return None
 
@@ -37,7 +39,7 @@ def run_page(page, env, work):
     left_out = False
     with open(os.path.join(TOP, page), encoding="utf-8") as f:
         blocks = re.findall(r"^```(\w*)\n(.*?)^```$", f.read(), re.M | re.S)
-    assert len(blocks) > 3 and all(kind in ("sh", "python") for kind, _ in blocks), f"{page}: blocks of sh and python only"
+    assert len(blocks) > 3 and all(kind in ("sh", "python") for kind, _ in blocks), f"{page}: sh and python only"
     for kind, code in blocks:
         command = ["bash", "-euc", code]
         if kind == "python":
@@ -69,8 +71,8 @@ def main():
             module = os.path.join(work, "module", "pha")
             shutil.copytree(os.path.join(TOP, "python", "pha"), module)
             with open(os.path.join(module, "_headers.py"), "w") as f:
-                subprocess.run([sys.executable, os.path.join(TOP, "python", "headers.py"), os.path.join(TOP, "include")],
-                               check=True, stdout=f)
+                subprocess.run([sys.executable, os.path.join(TOP, "python", "headers.py"),
+                                os.path.join(TOP, "include")], check=True, stdout=f)
             env.update(PYTHONPATH=os.path.dirname(module), PHA_LIBRARY=os.path.abspath(library[0]))
         for i, page in enumerate(pages):
             folder = os.path.join(work, f"page{i}")

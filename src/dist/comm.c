@@ -2,6 +2,7 @@
 #include "dist/comm.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,10 +28,10 @@ void pha__comm_free(pha__comm *c)
     *c = (pha__comm){.size = 1};
 }
 
-int pha__comm_threads(const pha__comm *c)
+int pha__comm_threads(const pha__comm *c, int asked)
 {
     int may = pha__processors();
-    if (c->size == 1) return 0;
+    if (c->size == 1 || asked > 0 || getenv("PHA_THREADS")) return asked;
     if (may < sysconf(_SC_NPROCESSORS_ONLN) || c->locals < 2) return may;
     return may > c->locals ? may / c->locals : 1;
 }

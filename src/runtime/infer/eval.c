@@ -314,7 +314,9 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
                          .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
     TRY(pha__comm_world(&run.comm));
-    pha_status status = pha__comm_agree(run.comm, pha__eval_open(&s, o));
+    pha_eval_options own = *o;
+    own.threads = pha__comm_threads(run.comm, o->threads);
+    pha_status status = pha__comm_agree(run.comm, pha__eval_open(&s, &own));
     if (!status && run.comm->size > 1) status = same_on_all(run.comm, &s);
     if (!status) status = pha__eval_core(&s.weights, s.tokens, &s.text, &run, result);
     pha__eval_close(&s);

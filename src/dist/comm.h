@@ -32,8 +32,8 @@ typedef struct pha__comm {
 
 enum { PHA__COMM_PIECE = 4 << 20 };
 
-/* Threads for a rank: as many as are asked for (0: PHA_THREADS), or else its share of the processors, unless its starter
- * has bound it to some. 0: one rank, which takes all. */
+/* Threads for a rank: as many as are asked for (0: PHA_THREADS), or else its share of the processors, unless its
+ * starter has bound it to some. 0: one rank, which takes all. */
 int pha__comm_threads(const pha__comm *c, int asked);
 
 /* Makes a communicator over a transport whose `rank`, `size` and `self` are set. Fails if the number of ranks is no

@@ -38,6 +38,9 @@ cmp eval-1 eval-2 || bad "an evaluation by two ranks has other numbers"
 
 # The newest of the processes that train into a folder
 newest() { pgrep -n -f "train .*--out $1 "; }
+training() { # FOLDER: waits until it is at work there
+    for ((w = 0; w < 600; w++)); do [ -s "$1/log.jsonl" ] && return; sleep 0.1; done
+}
 within() { # SECONDS PID: waits for its end
     local end=$((SECONDS + $1))
     while kill -0 "$2" 2>/dev/null; do [ $SECONDS -lt $end ] || return 1; sleep 0.2; done
@@ -52,6 +55,7 @@ for ((i = 0; i < kills; i++)); do
     # shellcheck disable=SC2086
     "$pha" train $options --out killed --resume -n $steps --checkpoint-every 5 --ranks ${numbers[i % 3]} >out 2>err &
     job=$!
+    [ -s killed/log.jsonl ] || training killed
     sleep "1.$((RANDOM % 900 + 100))"
     victim=$(newest killed)
     [ -n "$victim" ] && kill -KILL "$victim" 2>/dev/null
@@ -66,14 +70,14 @@ done
 # shellcheck disable=SC2086
 "$pha" train $options --out named -n 100000 --ranks 2 >out 2>err &
 job=$!
-sleep 3 && kill -KILL "$(newest named)"
+training named && kill -KILL "$(newest named)"
 within 30 $job || bad "a kill is not noticed"
 wait $job
 grep -q 'rank [01] on .* was ended by signal 9' err || { bad "who was killed is not told"; cat err; }
 # shellcheck disable=SC2086
 PHA_RANK_TIMEOUT=4 "$pha" train $options --out hung -n 100000 --ranks 2 >out 2>err &
 job=$!
-sleep 3 && kill -STOP "$(newest hung)"
+training hung && kill -STOP "$(newest hung)"
 within 30 $job || bad "a process that hangs is not noticed"
 wait $job
 [ "$(grep -c 'has given no sign of life for 4 seconds' err)" = 1 ] || { bad "who hangs is not told once"; cat err; }
@@ -83,7 +87,7 @@ pkill -KILL -f "train .*--out hung "
 # shellcheck disable=SC2086
 "$pha" train $options --out stopped -n 100000 --ranks 2 >out 2>err &
 job=$!
-sleep 3 && kill -INT $job
+training stopped && kill -INT $job
 within 30 $job || bad "a request to stop is not heard"
 wait $job
 [ $? = 75 ] || { bad "a run that was asked to stop"; cat err; }

@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS  ?= $(shell nproc)
 
-.PHONY: all build quickstart check nightly gpu install uninstall deb dist clean
+.PHONY: all build quickstart check nightly gpu install uninstall deb dist site clean
 
 all: build
 
@@ -39,6 +39,10 @@ deb:
 	@packaging/deb --out dist
 dist:
 	@packaging/dist --out dist
+
+# dist/site: the documentation, the public headers and the help as pages, with a gallery that pha makes.
+site: build
+	@tools/site --pha $(BUILD)/pha --out dist/site
 
 clean:
 	@rm -rf $(BUILD) $(BUILD)-asan

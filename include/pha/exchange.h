@@ -9,25 +9,29 @@ extern "C" {
 #endif
 
 typedef enum pha_export_format {
-    PHA_EXPORT_HF,  /* a folder that transformers opens */
-    PHA_EXPORT_GPT2 /* as GPT2LMHeadModel has it on the Hugging Face hub */
+    PHA_EXPORT_HF,   /* a folder that transformers opens */
+    PHA_EXPORT_GPT2, /* as GPT2LMHeadModel has it on the Hugging Face hub */
+    PHA_EXPORT_GGUF  /* a file that llama.cpp opens */
 } pha_export_format;
 
 typedef struct pha_export_options {
     const char *model; /* a model folder */
-    const char *out;   /* absent, empty, or an earlier export or model of pha, which is replaced */
+    const char *out;   /* absent, empty, or an earlier export or model of pha, which is replaced; of GGUF a file */
     pha_export_format format;
-    const char *eval;  /* a file with what `pha eval --json` printed, for the card; NULL: none */
+    const char *eval;  /* HF: a file with what `pha eval --json` printed, for the card; NULL: none */
+    pha_weights weights; /* GGUF: of the matrices, FP32, FP16 or Q8 [FP16] */
 } pha_export_options;
 
-/* Writes a model as other programs read it. pha_model_open reads both formats, too, to the same numbers.
+/* Writes a model as other programs read it. pha_model_open reads the folders, too, to the same numbers.
  *
  * HF, of arch pha and seq: weights under our names in fp32 (or 16 bits as they are stored), config.json with our keys
  * and those of the hub, the tokenizer, generation_config.json, modeling_pha.py and configuration_pha.py, which
  * transformers runs with trust_remote_code, and a card: what the model is, the run that it lies in, `eval`, the mixing
  * weights. A model of arch gpt2 becomes a plain GPT-2.
  * GPT2: config.json and model.safetensors of GPT2LMHeadModel, fp32, the head tied; of arch gpt2 with a key and value
- * per head and without local only.
+ * per head and without local only. GGUF: the same models for llama.cpp, with its tokenizer, if that cuts text as GPT-2,
+ * Llama 3 or Qwen2 do; vectors and positions in fp32, matrices whose rows are no multiple of 32 in fp16 where Q8 is
+ * asked for. NUMERIC: a number that the format has no place for.
  *
  * BAD_INPUT: a model that the format has no place for, by name. USAGE: `out` holds something else, or the model. */
 PHA_API pha_status pha_export(const pha_export_options *options);

@@ -8,7 +8,7 @@
         logits = session.feed(model.tokenizer.encode("It was"))       # (V,) float32, of the last token
 
     pha.prepare("~/books", out="data", vocab_size=8192)
-    pha.train(config="tiny", data="data", out="run", steps=200, progress=lambda p: print(p.line.decode()))
+    pha.train(config="books.json", data="data", out="run", steps=200, progress=lambda p: print(p.line.decode()))
     print(pha.evaluate("run/model", "data")["token_ppl"])
 
 Options have the names of the command's and of pha.h; what is left out has the default there. Failures are pha.Error.

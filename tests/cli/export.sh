@@ -21,3 +21,6 @@ printf 'some text' | pha generate --model back --max-tokens 20 --quiet >b
 cmp a b && echo "the same text"
 echo '{"model_type": "llama"}' >hub/config.json && echo '# Llama' >hub/README.md
 pha export --model other --out hub
+pha export --model ours --out m.gguf --to gguf --weights q8
+head -c 4 m.gguf; echo
+pha export --model other --out o.gguf --to gguf

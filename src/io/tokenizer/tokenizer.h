@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/str.h"
 #include "io/cuts.h"
 
 typedef struct pha__tokenizer pha__tokenizer;
@@ -41,6 +42,22 @@ int32_t pha__tokenizer_special(const pha__tokenizer *t, const char *text); /* id
  * tokenizer is shared. */
 pha_status pha__tokenizer_set_end(pha__tokenizer *t, const char *text, const char *from);
 const char *pha__tokenizer_end_from(const pha__tokenizer *t); /* "its name", a file's name, ...; "": there is none */
+
+/* For the files of other programs that hold a vocabulary: a token as they write it, in GPT-2's byte characters, an
+ * added one as it is, added to `text` (NULL: not). NONE also for an id beyond the last. */
+typedef enum pha__token_listed {
+    PHA__LISTED_NONE,
+    PHA__LISTED_NORMAL,
+    PHA__LISTED_ADDED,
+    PHA__LISTED_SPECIAL
+} pha__token_listed;
+pha__token_listed pha__tokenizer_list(const pha__tokenizer *t, int32_t id, pha__str *text);
+uint32_t pha__tokenizer_merges(const pha__tokenizer *t);
+/* The two with a blank between. */
+void pha__tokenizer_list_merge(const pha__tokenizer *t, uint32_t rank, pha__str *text);
+/* The pattern that cuts text into words, "gpt2", "llama3" or "qwen2", if that and the merges are all that this
+ * tokenizer does; else NULL. */
+const char *pha__tokenizer_plain(const pha__tokenizer *t);
 
 /* Encoding. `special`: text of special tokens in the input becomes their ids (else it is ordinary text). */
 typedef struct pha__encoder pha__encoder;

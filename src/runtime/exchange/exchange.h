@@ -9,6 +9,10 @@
 #include "pha.h"
 #include "runtime/model.h"
 
+/* BAD_INPUT: what GPT-2's files (`where`) have no place for. */
+pha_status pha__gpt2_check_fits(const pha_model *m, const char *where);
+pha_status pha__gguf_export(const char *path, const pha_model *m, const pha_export_options *o);
+
 /* Writers of the files of a format into a folder, which they make; first they see whether the model fits. */
 pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_export_options *o);
 pha_status pha__hf_write(const char *folder, const pha_model *m, const pha_export_options *o);

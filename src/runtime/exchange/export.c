@@ -30,6 +30,7 @@ static write_fn *writer_of(const pha_model *m, pha_export_format format)
     switch (format) {
     case PHA_EXPORT_HF: return gpt2 ? pha__gpt2_write : pha__hf_write;
     case PHA_EXPORT_GPT2: return pha__gpt2_write;
+    case PHA_EXPORT_GGUF: break; /* a file, not a folder */
     }
     return NULL;
 }
@@ -46,9 +47,20 @@ static pha_status export(pha__claim *claim, const pha_export_options *o)
     return status ? status : pha__claim_commit(claim);
 }
 
+static pha_status export_file(const pha_export_options *o)
+{
+    pha_model *m;
+    TRY(pha_model_open(&m, o->model));
+    pha_status status = pha__gguf_export(o->out, m, o);
+    pha_model_close(m);
+    return status;
+}
+
 pha_status pha_export(const pha_export_options *o)
 {
-    if (!o || !o->model || !o->out) FAIL(USAGE, "a model folder and a folder to write are needed");
+    if (!o || !o->model || !o->out) FAIL(USAGE, "a model folder and a place to write are needed");
+    if (o->format == PHA_EXPORT_GGUF) return export_file(o);
+    if (o->weights) FAIL(USAGE, "weights is an option of GGUF files; of a folder `pha quantize` makes another one");
     if (pha__is_inside(o->model, o->out))
         FAIL(USAGE, "%s: is to be exported and would be replaced; choose another folder", o->model);
     pha__claim claim;

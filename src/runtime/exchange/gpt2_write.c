@@ -8,12 +8,11 @@
 #include "runtime/exchange/exchange.h"
 #include "runtime/gpt2_files.h"
 
-/* What GPT-2's files have no place for. */
-static pha_status check_fits(const pha_model *m)
+pha_status pha__gpt2_check_fits(const pha_model *m, const char *where)
 {
     const pha__config *c = &m->config;
     if (strcmp(c->arch, "gpt2"))
-        FAIL(BAD_INPUT, "%s: is of arch '%s'; the files of GPT-2 have a place for arch gpt2 only", m->folder, c->arch);
+        FAIL(BAD_INPUT, "%s: is of arch '%s'; %s has a place for arch gpt2 only", m->folder, c->arch, where);
     if (c->n_kv_head != c->n_head)
         FAIL(BAD_INPUT, "%s: has n_kv_head = %d for n_head = %d, but in GPT-2 every head has keys of its own",
              m->folder, c->n_kv_head, c->n_head);
@@ -147,7 +146,7 @@ pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_exp
         pha_status (*write)(const char *path, const pha_model *m);
     } parts[] = {{"config.json", write_config}, {"model.safetensors", write_tensors}, {"README.md", write_card}};
     (void)o;
-    TRY(check_fits(m));
+    TRY(pha__gpt2_check_fits(m, "a folder of GPT-2"));
     TRY(pha__model_verify(m));
     TRY(pha__mkdirs(folder));
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {

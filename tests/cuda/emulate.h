@@ -125,15 +125,16 @@ inline void open_barrier(running &r) {
         if (t.now == AT_BARRIER) t.now = READY;
 }
 
-inline void enter() {
+inline void enter() { // of a thread of one block after the other: to make a fiber costs more than most kernels
     running &r = block();
     come(NULL, &r.stack, &r.stack_size);
-    r.kernel();
-    r.threads[r.current].now = DONE;
-    r.live--;
-    open_barrier(r); // those that are through are not waited for
-    going(NULL, r.stack, r.stack_size);
-    _longjmp(r.scheduler, 1);
+    for (;;) {
+        r.kernel();
+        r.threads[r.current].now = DONE;
+        r.live--;
+        open_barrier(r); // those that are through are not waited for
+        leave();
+    }
 }
 
 inline void step(running &r, int i) {
@@ -148,9 +149,11 @@ inline void step(running &r, int i) {
 
 inline void start(running &r, int i) {
     thread &t = r.threads[i];
-    if (!t.stack) t.stack.reset(new char[STACK]);
-    t.begun = false, t.now = READY;
+    t.now = READY;
     t.groups.clear(), t.open.clear();
+    if (t.stack) return;
+    t.stack.reset(new char[STACK]);
+    t.begun = false;
     getcontext(&t.first);
     t.first.uc_stack.ss_sp = t.stack.get(), t.first.uc_stack.ss_size = STACK, t.first.uc_link = NULL;
     makecontext(&t.first, enter, 0);
@@ -180,7 +183,8 @@ inline void run_block(running &r) {
 
 inline void run_grid(pha__grid grid, int threads, size_t shared, const std::function<void()> &kernel) {
     running &r = block();
-    r.threads.resize(threads), r.warps.resize((threads + LANES - 1) / LANES);
+    if (r.threads.size() < (size_t)threads) r.threads.resize(threads);
+    r.warps.resize((threads + LANES - 1) / LANES);
     r.kernel = kernel, r.n = threads, r.grid = grid;
     r.shared = (char *)aligned_alloc(128, (shared + 2 * GUARD) / 128 * 128);
     for (r.at.y = 0; r.at.y < grid.y; r.at.y++)

@@ -42,15 +42,15 @@ struct few {
     bool wide; // eight numbers may be read at once
 };
 
-// Rows n and m of the weights. The sum of a number does not depend on M.
-template <int M> PHA__TILE void products_of(float sum[2][M], const few &f, int64_t n, int64_t m, int lane) {
+// Rows n and m of the weights, by all rows of x. The sum of a number does not depend on M.
+template <int M> PHA__TILE void products_of(float sum[2 * M], const few &f, int64_t n, int64_t m, int lane) {
     const pha__view &x = f.a.in[X], &w = f.a.in[W];
     if (!f.wide) {
         for (int64_t k = lane; k < w.width; k += 32) {
             float p = get(w, n, k), q = get(w, m, k);
             for (int r = 0; r < M && r < f.rows; r++) {
                 float y = get(x, r, k);
-                sum[0][r] = fmaf(p, y, sum[0][r]), sum[1][r] = fmaf(q, y, sum[1][r]);
+                sum[r] = fmaf(p, y, sum[r]), sum[M + r] = fmaf(q, y, sum[M + r]);
             }
         }
         return;
@@ -64,24 +64,36 @@ template <int M> PHA__TILE void products_of(float sum[2][M], const few &f, int64
             pha__eight::load(y, x, r, k);
             PHA__UNROLL
             for (int i = 0; i < 8; i++)
-                sum[0][r] = fmaf(p[i], y[i], sum[0][r]), sum[1][r] = fmaf(q[i], y[i], sum[1][r]);
+                sum[r] = fmaf(p[i], y[i], sum[r]), sum[M + r] = fmaf(q[i], y[i], sum[M + r]);
         }
     }
 }
 
+// C sums over the lanes at once: a lane gets number lane / (32 / C) of them. Every number is added in the same order.
+template <int C> PHA__TILE float sum_of(float v[C], int lane) {
+    int mask = 16;
+    PHA__UNROLL
+    for (int c = C; c > 1; c /= 2, mask /= 2) { // half of the lanes goes on with half of the numbers
+        bool upper = lane & mask;
+        PHA__UNROLL
+        for (int i = 0; i < c / 2; i++) {
+            float given = shuffle(upper ? v[i] : v[i + c / 2], mask);
+            v[i] = (upper ? v[i + c / 2] : v[i]) + given;
+        }
+    }
+    for (; mask; mask /= 2) v[0] += shuffle(v[0], mask);
+    return v[0];
+}
+
 template <int M> PHA__GLOBAL(32 * WARPS) few_rows(few f) {
+    int lane = thread_index() % 32, which = lane / (16 / M), r = which % M;
     int64_t n = 2 * ((int64_t)block_x() * WARPS + thread_index() / 32), N = f.a.in[W].rows;
     if (n >= N) return;
-    float sum[2][M] = {};
-    products_of<M>(sum, f, n, n + 1 < N ? n + 1 : n, thread_index() % 32);
-    PHA__UNROLL
-    for (int j = 0; j < 2; j++)
-        PHA__UNROLL
-        for (int r = 0; r < M; r++) {
-            float all = warp_sum(sum[j][r]);
-            if (thread_index() % 32 == 0 && r < f.rows && n + j < N)
-                put(f.a.out, r, n + j, all + bias_of(f.a, n + j));
-        }
+    float sum[2 * M] = {};
+    products_of<M>(sum, f, n, n + 1 < N ? n + 1 : n, lane);
+    float all = sum_of<2 * M>(sum, lane);
+    n += which / M;
+    if (lane % (16 / M) == 0 && r < f.rows && n < N) put(f.a.out, r, n, all + bias_of(f.a, n));
 }
 
 // False: more rows than a warp keeps sums of.

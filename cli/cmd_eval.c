@@ -212,6 +212,8 @@ static int run(Call *call, void *options)
     pha_eval_result result = {0};
     int bad = a->task ? 0 : check(call, a);
     if (bad) return bad;
+    if (pha_ranks() > 1 && (a->task || a->by_position || a->tokens || a->branches))
+        return usage_error(call, "several processes share the scoring of a split alone; start this without them");
     signals_install(false);
     if (a->task) return eval_task(call, a);
     if (a->by_position) return eval_positions(call, a);
@@ -275,6 +277,7 @@ static const Option table[] = {
 
 const Command command_eval = {
     .name = "eval",
+    .ranks = true,
     .summary = "measure a model's perplexity, or its accuracy on a task",
     .usage = "--model DIR --data DIR [--split valid] [options]\n"
              "--model DIR --data DIR --by-position [--context 65536] [options]\n"
@@ -291,6 +294,7 @@ const Command command_eval = {
         "Numbers per word and per byte are losses over the words and bytes that they are of: neither the first token, "
         "which is never a target, nor the end tokens between documents, which stand for no text, are in them. A "
         "line's end counts as a word.\n\n"
+        "Under mpirun or srun the ranks share the windows; the numbers are the same to the bit.\n\n"
         "With --by-position the windows are as long as --context [65536, or the positions of the model], each is "
         "streamed with a carried state, and losses are printed for position 0, 1, 2 to 3, 4 to 7 and so on: what "
         "a model makes of a longer context. Memory grows with the window only if the state does, by attention "

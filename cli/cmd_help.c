@@ -71,6 +71,7 @@ static const Option table[] = {
 
 const Command command_help = {
     .name = "help",
+    .ranks = true,
     .summary = "show the commands, or the help of one",
     .usage = "[COMMAND] [--man]",
     .about = "Without a command, lists all of them.",

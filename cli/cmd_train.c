@@ -8,6 +8,7 @@
 
 typedef struct Options {
     pha_train_options o;
+    int32_t ranks;
     bool json, quiet;
 } Options;
 
@@ -94,6 +95,7 @@ static int run(Call *call, void *options)
     pha_train_result result = {.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
     int bad = check(call, a);
     if (bad) return bad;
+    if (a->ranks > 1 && pha_ranks() == 1) return ranks_start(call, a->ranks);
     a->o.command = call->line;
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
@@ -119,6 +121,9 @@ static int run(Call *call, void *options)
 
 static const Option table[] = {
 #include "pha_train.def"
+    {.name = "ranks", .kind = OPTION_INT, FIELD(Options, ranks), .low = 1, .high = 1024, .fallback = "1",
+     .group = "Several processes", .also = "np,nproc,nprocs,processes,world-size,nproc-per-node",
+     .help = "processes on this machine that train together, a power of two (by mpirun)"},
     OPTION_JSON(Options, json),
     OPTION_QUIET(Options, quiet),
     {0},
@@ -126,6 +131,7 @@ static const Option table[] = {
 
 const Command command_train = {
     .name = "train",
+    .ranks = true,
     .summary = "train a model",
     .usage = "--config NAME|FILE --data DIR --out DIR [options]\n"
              "--init-from DIR --data DIR --out DIR [options]\n"
@@ -134,9 +140,14 @@ const Command command_train = {
     .about = "Writes a run folder: run.json (everything needed to repeat the run), log.jsonl, TensorBoard events, "
              "the last two checkpoints (12 bytes per parameter each; while one is written there are three), "
              "the best snapshots, and model/ at the end.\n\n"
-             "SIGINT, SIGTERM and SIGHUP leave the step under way undone, write a checkpoint of the last whole one and "
-             "exit with 75; --resume then goes on with the options in the run's run.json and bit-identical results. A "
-             "second signal ends at once; the last checkpoint stays good. A checkpoint that is damaged is told, and "
+             "Several processes train together, to the same bits as one with the same --lanes: --ranks N on this "
+             "machine, or on many machines under their own starter (mpirun -n N pha train ..., srun pha train ...). "
+             "The run folder is the first one's; the data lies where each can read it. mpirun hands SIGUSR1 on to all "
+             "of them.\n\n"
+             "SIGINT, SIGTERM, SIGHUP and SIGUSR1 leave the step under way undone, write a checkpoint of the last "
+             "whole one and exit with 75; --resume then goes on with the options in the run's run.json and "
+             "bit-identical results. A second signal ends at once; the last checkpoint stays good. A checkpoint that "
+             "is damaged is told, and "
              "the run goes on from the one before.",
     .examples = "pha train --config quickstart --data data --out run --steps 300 --batch 8\n"
                 "pha train --config pha-125m --data wikitext --out run125 --epochs 10 --schedule plateau\n"

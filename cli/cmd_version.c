@@ -18,6 +18,7 @@ static const Option table[] = {OPTION_JSON(Options, json), {0}};
 
 const Command command_version = {
     .name = "version",
+    .ranks = true,
     .summary = "show the version and the instruction set in use",
     .usage = "[--json]",
     .about = "Prints the version of pha and the instruction set of the kernels that it would run on this machine.",

@@ -21,6 +21,15 @@ void help_all(FILE *out);                            /* `pha help` */
 int find_config(Call *call, const char *name, const char **out);
 int find_experiment(Call *call, const char *name, const char **out); /* likewise in their folder repro/ */
 
+/* ranks.c. Before a command runs: of several processes only the first talks. Returns 0 or an exit code. */
+int ranks_begin(const Command *command);
+/* Runs this command line again as n processes, by mpirun, and returns their exit code. */
+int ranks_start(Call *call, int n);
+extern struct main_arguments { /* main.c */
+    char **values;
+    int n;
+} main_arguments;
+
 /* signals.c: the first SIGINT, SIGTERM, SIGHUP, SIGUSR1 or SIGUSR2 asks the library to stop and says so, the second
  * one ends the process; SIGXCPU, of a limit on its time, only asks. Interactive: nothing is said, and every SIGINT only
  * asks to stop, and is counted. */

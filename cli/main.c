@@ -59,15 +59,20 @@ static int run(const Command *command, int argc, char **argv)
     int code = option_parse(&call, command, options, argc, argv);
     if (!code && call.help) help_command(stdout, command);
     else if (!code && call.print_config) code = help_print_config(stdout, &call);
-    else if (!code) code = command->run(&call, options);
+    else if (!code) code = ranks_begin(command);
+    if (!code && !call.help && !call.print_config) code = command->run(&call, options);
     option_free(&call);
     free(options);
     return close_output(code);
 }
 
+struct main_arguments main_arguments;
+
 int main(int argc, char **argv)
 {
+    main_arguments.values = argv, main_arguments.n = argc;
     signals_at_start();
+    if (pha_rank() > 0) talk_mute();
     if (argc < 2) {
         help_all(stderr);
         return PHA_USAGE;

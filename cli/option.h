@@ -110,6 +110,7 @@ typedef struct Command {
     size_t operands_min, operands_max;
     const char *meant;       /* the options that a lone argument may be meant for: "data/,config"; with /, a folder */
     bool run_file;           /* takes --run-file */
+    bool ranks;              /* several processes may do it together */
     const char *(*own_run_file)(struct Call *call, const void *options); /* what it is by default; or NULL */
     int (*run)(struct Call *call, void *options); /* returns the exit code */
 } Command;

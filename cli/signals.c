@@ -27,7 +27,7 @@ void signals_install(bool interactive)
 {
     struct sigaction action;
     static const char text[] = "\npha: stopping as soon as what is under way allows; a second signal ends at once\n";
-    if (!interactive) answer = text + !isatty(STDERR_FILENO);
+    if (!interactive && pha_ranks() == 1) answer = text + !isatty(STDERR_FILENO);
     memset(&action, 0, sizeof action);
     sigemptyset(&action.sa_mask);
     action.sa_handler = on_signal;

@@ -18,6 +18,13 @@ static struct {
     char phase[64];
 } shown;
 
+static bool mute;
+
+void talk_mute(void)
+{
+    mute = true;
+}
+
 bool talk_colour(FILE *file)
 {
     const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -36,6 +43,7 @@ const char *talk_plain(FILE *file)
 
 void talk_error(const char *who, const char *text)
 {
+    if (mute) return;
     talk_progress_end();
     fflush(stdout);
     fprintf(stderr, "%s%s:%s ", talk_colour(stderr) ? "\033[1;31m" : "", who, talk_plain(stderr));
@@ -47,6 +55,7 @@ void talk_note(const char *format, ...)
 {
     char text[1024];
     va_list args;
+    if (mute) return;
     talk_progress_end();
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);

@@ -14,6 +14,9 @@ bool talk_colour(FILE *file);
 const char *talk_bold(FILE *file); /* the escape sequence, or "" */
 const char *talk_plain(FILE *file);
 
+/* From here on nothing is said on stderr by what is below. */
+void talk_mute(void);
+
 /* "who: text" on a line of its own, on stderr. */
 void talk_error(const char *who, const char *text);
 void talk_note(const char *format, ...) __attribute__((format(printf, 1, 2)));

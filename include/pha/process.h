@@ -35,6 +35,12 @@ PHA_API const char *pha_isa(void);   /* instruction set of the kernels in use: "
 PHA_API void pha_request_stop(void);
 PHA_API void pha_clear_stop(void);
 
+/* Several processes that train or evaluate together are started by mpirun, mpiexec or srun: how many these are, and the
+ * number of this one, by what the starter left in the environment. Alone, or with PHA_RANKS=1: 1 and 0. Only pha_train,
+ * pha_trainer_open with the steps that follow, and pha_eval are done together; all ranks make the same calls. */
+PHA_API int pha_ranks(void);
+PHA_API int pha_rank(void);
+
 /* The path of the file whose contents are mapped at an address, NULL: none. Of use in a handler of SIGBUS, which comes
  * when a file that is open here is truncated by somebody else; it may be called there. */
 PHA_API const char *pha_mapped_file(const void *address);

@@ -34,6 +34,9 @@ typedef struct pha_train_options {
     double rope_theta;        /* base of rotary positions in place of that of the configuration [that one] */
     int32_t batch;            /* sequences per step [24] */
     int32_t micro_batch;      /* sequences per run; divides batch [1] */
+    int32_t lanes;            /* equal shares of a batch whose gradients are added in a binary tree; a power of two that
+                                 divides batch [1, or the number of ranks]. Any number of ranks up to it trains the same
+                                 bits (pha_ranks) */
     int64_t steps;            /* of the whole run; or */
     double epochs;            /* passes over the data [1] */
     double lr;                /* peak [4.5e-4] */

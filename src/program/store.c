@@ -161,6 +161,15 @@ pha_status pha__store_add(pha__store *s, pha__role role, int which, pha__dtype f
     return status;
 }
 
+pha_status pha__store_add_part(pha__store *s, pha__role role, int64_t begin, int64_t end)
+{
+    size_t size = (size_t)(end - begin) * sizeof(float);
+    s->block[role] = pha__device_alloc(s->device, size);
+    s->first[role] = begin;
+    if (!s->block[role]) FAIL(NO_MEMORY, "no memory for a part of the parameters (%.1f GB)", (double)size * 1e-9);
+    return pha__fill(s->device, s->block[role], 0, size);
+}
+
 pha_status pha__store_set(pha__store *s, pha__role role, int i, void *data, pha__dtype format)
 {
     if (!s->place[role]) s->place[role] = pha__alloc_zero((size_t)s->names->n_params + 1, sizeof **s->place);

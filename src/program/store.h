@@ -39,6 +39,7 @@ typedef struct pha__store {
     pha__device *device;       /* NULL: memory of the host that others own */
     pha__place *place[PHA__ROLES]; /* n_params each; NULL: no such role */
     void *block[PHA__ROLES];
+    int64_t first[PHA__ROLES]; /* the element with which the block begins: 0, but of a part */
 } pha__store;
 
 pha_status pha__store_open(pha__store **out, const pha__program *names, pha__device *device);
@@ -48,6 +49,9 @@ void pha__store_close(pha__store *s); /* NULL is allowed */
 pha_status pha__store_add(pha__store *s, pha__role role, int which, pha__dtype format);
 /* The same with a format for each parameter. Matrices that lie together have one: where theirs differ, `mixed`. */
 pha_status pha__store_add_each(pha__store *s, pha__role role, int which, const pha__dtype *formats, pha__dtype mixed);
+/* Allocates fp32 numbers for the elements [begin, end) of the learned parameters' layout alone, filled with zeros: no
+ * parameter has a place in such a role, whoever uses it knows its block. */
+pha_status pha__store_add_part(pha__store *s, pha__role role, int64_t begin, int64_t end);
 /* Sets one place to memory that is not the store's. */
 pha_status pha__store_set(pha__store *s, pha__role role, int i, void *data, pha__dtype format);
 

@@ -162,7 +162,8 @@ static pha_status fill(lab *l, int i)
 static pha_status bind(lab *l, pha__device *device)
 {
     TRY(pha__store_open(&l->store, l->program, device));
-    TRY(pha__optimizer_open(&l->optimizer, l->store, l->program->options.dtype == PHA__BF16));
+    bool half = l->program->options.dtype == PHA__BF16;
+    TRY(pha__optimizer_open(&l->optimizer, l->store, &(pha__optimizer_options){.half = half}));
     for (int i = 0; i < l->program->n_params; i++) TRY(fill(l, i));
     TRY(pha__optimizer_refresh(&l->optimizer));
     l->weights = l->store->block[PHA__WEIGHT], l->grads = l->store->block[PHA__GRADIENT];

@@ -80,7 +80,7 @@ static pha_status open_setup(setup *s, const pha__check *c)
     TRY(pha__record(&s->program, &s->config, &o, PHA__HEAD_LOSS));
     TRY(pha__record(&s->forward, &s->config, &forward, PHA__HEAD_LOSS));
     TRY(pha__store_open(&s->store, s->program, s->device));
-    TRY(pha__optimizer_open(&s->optimizer, s->store, false));
+    TRY(pha__optimizer_open(&s->optimizer, s->store, &(pha__optimizer_options){.half = false}));
     TRY(pha__init_weights(s->store, 1234));
     TRY(open_memory(s));
     TRY(shake(s));

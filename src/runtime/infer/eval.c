@@ -12,6 +12,14 @@
 
 static const double MOST_STATE = 8e9; /* bytes of a carried state */
 
+typedef struct block { /* up to B windows that run together */
+    uint64_t first; /* window */
+    int n;
+    int32_t T;
+    int32_t *targets;
+    float *loss;
+} block;
+
 typedef struct evaluation {
     const pha__weights *weights;
     const pha__eval_run *run;
@@ -24,8 +32,10 @@ typedef struct evaluation {
     pha__program *program;
     pha__exec *exec;
     char *state;             /* carried mode; on the device */
-    int32_t *ids, *targets;  /* (B, T) */
-    float *loss;             /* (B T, 2) */
+    int rank, ranks;         /* that share the windows: in a round each runs a block of B of them */
+    int32_t *ids, *targets;  /* (B, T); targets: of each rank */
+    float *loss;             /* (B T, 2) of each rank */
+    block *blocks;           /* of each rank, in this round */
     double bucket_sum[PHA_EVAL_BUCKETS];
 } evaluation;
 
@@ -99,9 +109,10 @@ static pha_status open_program(evaluation *e)
     /* a cursor fills whole windows, also where a short split made the program's T smaller */
     size_t n = (size_t)e->B * (size_t)e->run->context;
     e->ids = pha__alloc(n, sizeof *e->ids);
-    e->targets = pha__alloc(n, sizeof *e->targets);
-    e->loss = pha__alloc(PHA__LOSS_WIDTH * n, sizeof *e->loss);
-    return e->ids && e->targets && e->loss ? PHA_OK : PHA_NO_MEMORY;
+    e->targets = pha__alloc(n * (size_t)e->ranks, sizeof *e->targets);
+    e->loss = pha__alloc(PHA__LOSS_WIDTH * n * (size_t)e->ranks, sizeof *e->loss);
+    e->blocks = pha__alloc_zero((size_t)e->ranks, sizeof *e->blocks);
+    return e->ids && e->targets && e->loss && e->blocks ? PHA_OK : PHA_NO_MEMORY;
 }
 
 /* ---- scoring -------------------------------------------------------------------------------------------- */
@@ -139,17 +150,24 @@ static pha_status add_row(evaluation *e, const float *row, int32_t target, int32
     return PHA_OK;
 }
 
-/* Reads up to B windows and returns their number n and length T: only the last window of a text is shorter than the
- * context, so T is the context if there are others. */
-static pha_status read_windows(evaluation *e, uint64_t first, uint64_t *left, int *n, int32_t *T)
+static block block_at(const evaluation *e, int rank, uint64_t first)
+{
+    size_t at = (size_t)rank * (size_t)e->B * (size_t)e->run->context;
+    return (block){.first = first, .T = 1, .targets = e->targets + at, .loss = e->loss + PHA__LOSS_WIDTH * at};
+}
+
+/* Reads its windows. Only the last window of a text is shorter than the context, so T is the context if there are
+ * others. */
+static pha_status read_block(evaluation *e, block *b, uint64_t *left)
 {
     int32_t C = e->run->context, scored;
-    for (*n = 0; *n < e->B && *left > 0; ++*n) {
-        int32_t *targets = e->targets + (int64_t)*n * C, length;
-        TRY(pha__cursor_get(&e->cursor, first + (uint64_t)*n, e->ids + (int64_t)*n * C, targets, &length, &scored));
+    for (b->n = 0; b->n < e->B && *left > 0; b->n++) {
+        int32_t *targets = b->targets + (int64_t)b->n * C, length;
+        TRY(pha__cursor_get(&e->cursor, b->first + (uint64_t)b->n, e->ids + (int64_t)b->n * C, targets, &length,
+                            &scored));
         if ((uint64_t)scored > *left) length = limit(targets, length, *left), scored = (int32_t)*left;
         *left -= (uint64_t)scored;
-        *T = *n ? C : length;
+        b->T = b->n ? C : length;
     }
     return PHA_OK;
 }
@@ -169,24 +187,52 @@ static void report(evaluation *e, bool now)
     e->run->progress(e->run->user, &p);
 }
 
+static pha_status run_block(evaluation *e, const block *b)
+{
+    if (pha__stop_requested())
+        FAIL(STOPPED, "asked to stop with %llu of %llu tokens evaluated", (unsigned long long)e->result->tokens,
+             (unsigned long long)e->wanted);
+    pha__run run = {.tokens = e->ids, .targets = b->targets, .loss_scale = 1};
+    TRY(pha__exec_run(e->exec, b->n, b->T, &run, e->state ? &e->state : NULL, false));
+    return pha__exec_output(e->exec, "loss", (int64_t)b->n * b->T, b->loss);
+}
+
+static pha_status add_block(evaluation *e, const block *b)
+{
+    for (int64_t i = 0; i < (int64_t)b->n * b->T; i++)
+        if (b->targets[i] >= 0)
+            TRY(add_row(e, b->loss + PHA__LOSS_WIDTH * i, b->targets[i], (int32_t)(i % b->T),
+                        b->first + (uint64_t)(i / b->T)));
+    return PHA_OK;
+}
+
+/* All read the windows of all, which costs little, and run their own. */
+static pha_status run_round(evaluation *e, uint64_t *window, uint64_t *left)
+{
+    pha_status status = PHA_OK;
+    for (int r = 0; r < e->ranks; r++) e->blocks[r].n = 0;
+    for (int r = 0; r < e->ranks && *left > 0 && !status; r++) {
+        block *b = &e->blocks[r];
+        *b = block_at(e, r, *window);
+        status = read_block(e, b, left);
+        *window += (uint64_t)b->n;
+        if (!status && r == e->rank) status = run_block(e, b);
+    }
+    return status;
+}
+
+/* Every sum is made in the order of the windows, whoever ran them. */
 static pha_status score(evaluation *e)
 {
+    size_t size = PHA__LOSS_WIDTH * (size_t)e->B * (size_t)e->run->context * sizeof *e->loss;
     uint64_t left = e->wanted;
     for (uint64_t window = 0; left > 0;) {
-        int32_t T = 1;
-        int n;
-        if (pha__stop_requested())
-            FAIL(STOPPED, "asked to stop with %llu of %llu tokens evaluated", (unsigned long long)e->result->tokens,
-                 (unsigned long long)e->wanted);
-        TRY(read_windows(e, window, &left, &n, &T));
-        pha__run run = {.tokens = e->ids, .targets = e->targets, .loss_scale = 1};
-        TRY(pha__exec_run(e->exec, n, T, &run, e->state ? &e->state : NULL, false));
-        TRY(pha__exec_output(e->exec, "loss", (int64_t)n * T, e->loss));
-        for (int64_t i = 0; i < (int64_t)n * T; i++)
-            if (e->targets[i] >= 0)
-                TRY(add_row(e, e->loss + PHA__LOSS_WIDTH * i, e->targets[i], (int32_t)(i % T),
-                            window + (uint64_t)(i / T)));
-        window += (uint64_t)n;
+        pha_status status = run_round(e, &window, &left);
+        if (e->ranks > 1) status = pha__comm_agree(e->run->comm, status);
+        if (!status && e->ranks > 1) status = pha__comm_all_gather(e->run->comm, e->loss, size);
+        TRY(status);
+        for (int r = 0; r < e->ranks && !status; r++) status = add_block(e, &e->blocks[r]);
+        TRY(status && e->ranks > 1 ? pha__comm_agree(e->run->comm, status) : status); /* of all: they add the same */
         report(e, left == 0);
     }
     return PHA_OK;
@@ -221,10 +267,13 @@ static void finish(evaluation *e)
 pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens,
                           const pha__eval_text *text, const pha__eval_run *run, pha_eval_result *result)
 {
-    evaluation e = {.weights = weights, .run = run, .text = text, .result = result, .begin = pha__seconds()};
+    evaluation e = {.weights = weights, .run = run, .text = text, .result = result, .ranks = 1};
+    e.begin = pha__seconds();
+    if (run->comm && run->mode != PHA_EVAL_CARRIED) e.ranks = run->comm->size, e.rank = run->comm->rank;
     *result = (pha_eval_result){0};
     pha_status status = open_cursor(&e, tokens);
     if (!status) status = open_program(&e);
+    if (e.ranks > 1) status = pha__comm_agree(run->comm, status);
     if (!status) status = score(&e);
     if (!status) finish(&e);
     pha__exec_close(e.exec);
@@ -233,10 +282,27 @@ pha_status pha__eval_core(const pha__weights *weights, const pha__tokens *tokens
     pha__free(e.ids);
     pha__free(e.targets);
     pha__free(e.loss);
+    pha__free(e.blocks);
     return status;
 }
 
 /* ---- pha_eval ------------------------------------------------------------------------------------------- */
+
+/* What one rank scores must be what the others do. */
+static pha_status same_on_all(pha__comm *c, const pha__eval_subject *s)
+{
+    uint64_t *all = pha__alloc((size_t)c->size, 2 * sizeof *all), *own = all ? all + 2 * c->rank : NULL;
+    pha_status status = all ? pha__model_fingerprint(&own[0], s->model) : PHA_NO_MEMORY;
+    if (!status) own[1] = pha__tokens_identity(s->tokens);
+    status = pha__comm_agree(c, status);
+    if (!status) status = pha__comm_all_gather(c, all, 2 * sizeof *all);
+    for (int r = 1; r < c->size && !status; r++)
+        if (all[2 * r] != all[0] || all[2 * r + 1] != all[1])
+            status = pha__fail(PHA_BAD_INPUT, "rank %d has %s than the leading rank; copy the folder", r,
+                               all[2 * r] != all[0] ? "another model" : "other data");
+    pha__free(all);
+    return pha__comm_agree(c, status); /* all see the same */
+}
 
 pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
 {
@@ -247,8 +313,12 @@ pha_status pha_eval(const pha_eval_options *o, pha_eval_result *result)
     NEED(o, "options");
     pha__eval_run run = {.context = o->context ? o->context : 1024, .batch = o->batch, .mode = o->mode,
                          .stride = o->stride, .max_tokens = o->max_tokens, .progress = o->progress, .user = o->user};
-    pha_status status = pha__eval_open(&s, o);
+    TRY(pha__comm_world(&run.comm));
+    pha_eval_options own = *o;
+    own.threads = pha__comm_threads(run.comm, o->threads);
+    pha_status status = pha__comm_agree(run.comm, pha__eval_open(&s, &own));
+    if (!status && run.comm->size > 1) status = same_on_all(run.comm, &s);
     if (!status) status = pha__eval_core(&s.weights, s.tokens, &s.text, &run, result);
     pha__eval_close(&s);
-    return status;
+    return pha__comm_end(run.comm, status);
 }

@@ -2,6 +2,7 @@
 #ifndef PHA__EVAL_H
 #define PHA__EVAL_H
 
+#include "dist/comm.h"
 #include "io/tokens.h"
 #include "runtime/model.h"
 
@@ -11,6 +12,7 @@ typedef struct pha__eval_run {
     pha_eval_mode mode;
     int32_t stride;         /* sliding: 0 is T / 2; else 0 or T */
     int64_t max_tokens;     /* targets to score; 0: all */
+    pha__comm *comm;        /* the ranks that share the windows, all with the same result; NULL: one */
     pha_progress_fn *progress;
     void *user;
 } pha__eval_run;

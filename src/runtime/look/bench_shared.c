@@ -30,7 +30,7 @@ void pha__bench_say(const pha__bench *b, const char *what, int32_t context, int 
 pha_status pha__bench_open_training(const pha__bench *b, pha__program *p, pha__bench_training *t)
 {
     TRY(pha__store_open(&t->store, p, b->device));
-    TRY(pha__optimizer_open(&t->optimizer, t->store, b->o.precision == PHA_BF16));
+    TRY(pha__optimizer_open(&t->optimizer, t->store, &(pha__optimizer_options){.half = b->o.precision == PHA_BF16}));
     TRY(pha__init_weights(t->store, 1));
     TRY(pha__optimizer_refresh(&t->optimizer));
     return pha__exec_open(&t->exec, p, t->store, b->device);

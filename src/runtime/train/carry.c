@@ -75,9 +75,9 @@ static pha_status open_parts(pha__carry *c, const pha__program *p)
     return PHA_OK;
 }
 
-pha_status pha__carry_open(pha__carry *c, const pha__program *p, pha__device *device, int32_t batch)
+pha_status pha__carry_open(pha__carry *c, const pha__program *p, pha__device *device, int32_t batch, pha__comm *comm)
 {
-    *c = (pha__carry){.device = device, .batch = batch, .micro = p->options.B};
+    *c = (pha__carry){.device = device, .comm = comm, .batch = batch, .micro = p->options.B};
     pha_status status = open_parts(c, p);
     if (status) pha__carry_close(c);
     return status;
@@ -91,6 +91,7 @@ void pha__carry_close(pha__carry *c)
     pha__free(c->now);
     pha__free(c->before);
     pha__free(c->spare);
+    pha__carry_drop(c);
     pha__state_free(&c->layout);
     *c = (pha__carry){0};
 }
@@ -125,33 +126,61 @@ void pha__carry_end(pha__carry *c, int32_t T)
 
 static size_t used(const pha__carry *c, int64_t position) { return pha__state_used(&c->layout, position); }
 
-pha_status pha__carry_write(const pha__carry *c, const char *path)
+static size_t sequences(const pha__carry *c) { return (size_t)c->batch * (size_t)c->comm->size; }
+
+void pha__carry_drop(pha__carry *c)
+{
+    pha__free(c->all);
+    c->all = NULL;
+}
+
+static pha_status make_room(pha__carry *c, size_t row)
+{
+    pha__carry_drop(c);
+    c->all = pha__alloc(row * sequences(c) + 1, 1);
+    if (!c->all) FAIL(NO_MEMORY, "no memory for the carried states of %zu sequences", sequences(c));
+    return PHA_OK;
+}
+
+/* Sequence i of this rank. */
+static char *own(const pha__carry *c, size_t row, int32_t i)
+{
+    return c->all + (size_t)(c->comm->rank * c->batch + i) * row;
+}
+
+static pha_status download(pha__carry *c, size_t row)
+{
+    TRY(make_room(c, row));
+    for (int32_t i = 0; i < c->batch; i++)
+        TRY(pha__state_download(&c->layout, c->device, own(c, row, i), c->before[i], c->position));
+    return PHA_OK;
+}
+
+pha_status pha__carry_collect(pha__carry *c)
 {
     size_t row = used(c, c->position);
-    char *all = pha__alloc(row * (size_t)c->batch + 1, 1);
-    if (!all) FAIL(NO_MEMORY, "no memory to write the carried states");
-    pha_status status = PHA_OK;
-    for (int32_t i = 0; i < c->batch && !status; i++)
-        status = pha__state_download(&c->layout, c->device, all + (size_t)i * row, c->before[i], c->position);
-    pha__tensor t = {.name = tensor_name, .dtype = PHA__F32, .rank = 2,
-                     .shape = {c->batch, (int64_t)(row / sizeof(float))}, .data = all};
-    if (!status) status = pha__safetensors_write(path, &t, 1, NULL);
-    pha__free(all);
-    return status;
+    TRY(pha__comm_agree(c->comm, download(c, row)));
+    return pha__comm_all_gather(c->comm, c->all, row * (size_t)c->batch);
+}
+
+pha_status pha__carry_write(const pha__carry *c, const char *path)
+{
+    pha__tensor t = {.name = tensor_name, .dtype = PHA__F32, .rank = 2, .data = c->all,
+                     .shape = {(int64_t)sequences(c), (int64_t)(used(c, c->position) / sizeof(float))}};
+    return pha__safetensors_write(path, &t, 1, NULL);
 }
 
 static pha_status take(pha__carry *c, const pha__tensor *t, int64_t position, const char *path)
 {
-    size_t row = used(c, position);
-    if (!t || t->dtype != PHA__F32 || t->rank != 2 || t->shape[0] != c->batch ||
+    size_t row = used(c, position), n = sequences(c);
+    if (!t || t->dtype != PHA__F32 || t->rank != 2 || t->shape[0] != (int64_t)n ||
         t->shape[1] != (int64_t)(row / sizeof(float)))
-        FAIL(BAD_INPUT, "%s: does not hold the states of %d sequences after %lld tokens each", path, c->batch,
+        FAIL(BAD_INPUT, "%s: does not hold the states of %zu sequences after %lld tokens each", path, n,
              (long long)position);
-    for (int32_t i = 0; i < c->batch; i++)
-        TRY(pha__state_check(&c->layout, (const char *)t->data + (size_t)i * row, position, path));
-    for (int32_t i = 0; i < c->batch; i++)
-        TRY(pha__state_upload(&c->layout, c->device, c->before[i], (const char *)t->data + (size_t)i * row, position));
-    c->position = position;
+    for (size_t i = 0; i < n; i++)
+        TRY(pha__state_check(&c->layout, (const char *)t->data + i * row, position, path));
+    TRY(make_room(c, row));
+    memcpy(c->all, t->data, n * row);
     return PHA_OK;
 }
 
@@ -161,5 +190,23 @@ pha_status pha__carry_read(pha__carry *c, const char *path, int64_t position)
     TRY(pha__safetensors_open(&file, path));
     pha_status status = take(c, pha__safetensors_find(file, tensor_name), position, path);
     pha__safetensors_close(file);
+    return status;
+}
+
+static pha_status upload(pha__carry *c, size_t row, int64_t position)
+{
+    for (int32_t i = 0; i < c->batch; i++)
+        TRY(pha__state_upload(&c->layout, c->device, c->before[i], own(c, row, i), position));
+    c->position = position;
+    return PHA_OK;
+}
+
+pha_status pha__carry_spread(pha__carry *c, int64_t position)
+{
+    size_t row = used(c, position);
+    TRY(pha__comm_agree(c->comm, c->comm->rank ? make_room(c, row) : PHA_OK));
+    TRY(pha__comm_broadcast(c->comm, 0, NULL, c->all, row * sequences(c)));
+    pha_status status = pha__comm_agree(c->comm, upload(c, row, position));
+    pha__carry_drop(c);
     return status;
 }

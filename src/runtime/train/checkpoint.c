@@ -90,31 +90,42 @@ static pha_status read_back_state(const char *path)
     return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
 }
 
-static pha_status write_file(const pha_trainer *t, int i, const char *path)
+/* A file of the numbers that lie in a role, and its checksum. */
+static pha_status write_file(const pha_trainer *t, int i, pha__role role, const char *folder, json_t **sums)
 {
-    return i < ROLES ? pha__tensors_write(path, t->store, roles[i], false, NULL) : pha__carry_write(&t->carry, path);
+    char *path = pha__path_join(folder, files[i]);
+    uint64_t hash = 0;
+    pha_status status = !path     ? PHA_NO_MEMORY
+                        : i < ROLES ? pha__tensors_write(path, t->store, role, false, NULL)
+                                    : pha__carry_write(&t->carry, path);
+    if (!status) status = read_back(path);
+    if (!status) status = file_hash(path, &hash);
+    if (!status) pha__json_set(sums, files[i], pha__json_hex(hash));
+    pha__free(path);
+    return status;
 }
 
-static pha_status write_files(const pha_trainer *t, const char *folder, json_t **json)
+/* The leading rank writes; all bring the numbers that they have. */
+static pha_status write_files(pha_trainer *t, const char *folder, json_t **sums)
 {
-    json_t *sums = pha__json_object();
-    pha_status status = PHA_OK;
-    for (int i = 0; i < n_files(t) && !status; i++) {
-        char *path = pha__path_join(folder, files[i]);
-        uint64_t hash = 0;
-        status = path ? write_file(t, i, path) : PHA_NO_MEMORY;
-        if (!status) status = read_back(path);
-        if (!status) status = file_hash(path, &hash);
-        if (!status) pha__json_set(&sums, files[i], pha__json_hex(hash));
-        pha__free(path);
+    for (int i = 0; i < n_files(t); i++) {
+        pha__role role = PHA__WEIGHT;
+        TRY(i < ROLES ? pha__optimizer_collect(&t->optimizer, roles[i], &role) : pha__carry_collect(&t->carry));
+        TRY(pha__comm_agree(t->comm, pha__leads(t) ? write_file(t, i, role, folder, sums) : PHA_OK));
     }
+    return PHA_OK;
+}
+
+static pha_status write_state(const pha_trainer *t, const char *folder, json_t *sums)
+{
+    json_t *state = state_json(t), **json = &state;
     pha__json_set(json, "checksums", sums);
     pha__json_seal(json);
     char *path = pha__path_join(folder, state_name);
-    if (!path) status = PHA_NO_MEMORY;
-    if (!status) status = pha__json_save(*json, path);
+    pha_status status = path ? pha__json_save(state, path) : PHA_NO_MEMORY;
     if (!status) status = read_back_state(path);
     pha__free(path);
+    json_decref(state);
     return status;
 }
 
@@ -127,41 +138,48 @@ static bool is_part(const char *name)
 
 const pha__kind pha__checkpoint_kind = {"a checkpoint", (const char *const[]){state_name, NULL}, is_part};
 
-static pha_status write_to(const pha_trainer *t, pha__claim *claim)
+static pha_status begin(pha__claim *claim, const char *folder)
 {
-    json_t *json = state_json(t);
+    TRY(pha__claim_open(claim, folder, &pha__checkpoint_kind));
     pha_status status = pha__mkdirs(claim->beside);
-    if (!status) status = write_files(t, claim->beside, &json);
-    json_decref(json);
+    if (status) pha__claim_close(claim);
+    return status;
+}
+
+static pha_status finish(const pha_trainer *t, pha__claim *claim, json_t *sums)
+{
+    pha_status status = write_state(t, claim->beside, json_incref(sums));
     return status ? status : pha__claim_commit(claim);
 }
 
 pha_status pha_trainer_save(pha_trainer *t, const char *folder)
 {
-    pha__claim claim;
+    pha__claim claim = {0};
     NEED(t, "a trainer");
     NEED(folder, "a folder");
-    TRY(pha__claim_open(&claim, folder, &pha__checkpoint_kind));
-    pha_status status = write_to(t, &claim);
-    pha__claim_close(&claim);
+    bool leads = pha__leads(t);
+    pha_status begun = leads ? begin(&claim, folder) : PHA_OK, status = pha__comm_agree(t->comm, begun);
+    json_t *sums = pha__json_object();
+    if (!status) status = write_files(t, claim.beside, &sums);
+    if (!status) status = pha__comm_agree(t->comm, leads ? finish(t, &claim, sums) : PHA_OK);
+    json_decref(sums);
+    pha__carry_drop(&t->carry);
+    if (leads && !begun) pha__claim_close(&claim);
     return status;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
-static pha_status read_file(pha_trainer *t, const char *path, int i, const json_t *json)
+/* Into the role from which it is spread. position: of carried states. */
+static pha_status read_numbers(pha_trainer *t, const char *path, int i, const json_t *json, int64_t position)
 {
     uint64_t hash;
-    int64_t step;
     TRY(file_hash(path, &hash));
     const char *text = json_string_value(json_object_get(json_object_get(json, "checksums"), files[i]));
     if (!text || strtoull(text, NULL, 16) != hash)
         FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
-    if (i < ROLES) return pha__tensors_read(path, t->store, roles[i]);
-    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, path));
-    int64_t position = pha__carried_tokens(t, step);
-    if (position == 0) return PHA_OK; /* the next step clears the states */
-    return pha__carry_read(&t->carry, path, position);
+    if (i < ROLES) return pha__tensors_read(path, t->store, pha__optimizer_whole(&t->optimizer, roles[i]));
+    return position ? pha__carry_read(&t->carry, path, position) : PHA_OK; /* 0: the next step clears the states */
 }
 
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
@@ -218,25 +236,73 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
     return pha__origin_check(t, json, path);
 }
 
+static pha_status read_file(pha_trainer *t, const char *folder, int i, const json_t *json, int64_t *position)
+{
+    int64_t step;
+    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, folder));
+    *position = t->o.carry ? pha__carried_tokens(t, step) : 0;
+    char *path = pha__path_join(folder, files[i]);
+    pha_status status = path ? read_numbers(t, path, i, json, *position) : PHA_NO_MEMORY;
+    pha__free(path);
+    return status;
+}
+
+static pha_status open_json(const pha_trainer *t, const char *path, json_t **json)
+{
+    if (!path) return PHA_NO_MEMORY;
+    TRY(pha__json_load(json, path, 1 << 20));
+    TRY(pha__json_check_seal(*json, path));
+    return check_json(t, *json, path);
+}
+
+/* The leading rank reads, and all get what is theirs. */
+static pha_status read_files(pha_trainer *t, const char *folder, const json_t *json)
+{
+    for (int i = 0; i < n_files(t); i++) {
+        int64_t position = 0;
+        pha_status status = pha__leads(t) ? read_file(t, folder, i, json, &position) : PHA_OK;
+        TRY(pha__from_leader(t, status, &position, sizeof position));
+        if (i < ROLES) TRY(pha__optimizer_spread(&t->optimizer, roles[i]));
+        else if (position) TRY(pha__carry_spread(&t->carry, position));
+    }
+    return PHA_OK;
+}
+
+/* Plain data that a checkpoint holds. */
+static pha_status share_state(pha_trainer *t)
+{
+    const struct { void *data; size_t size; } parts[] = {
+        {&t->step, sizeof t->step},           {&t->skipped, sizeof t->skipped},
+        {&t->guard, sizeof t->guard},         {&t->skipped_in_row, sizeof t->skipped_in_row},
+        {&t->schedule, sizeof t->schedule},   {&t->optimizer.updates, sizeof t->optimizer.updates},
+        {t->best, sizeof t->best},            {&t->n_best, sizeof t->n_best},
+        {&t->last_valid, sizeof t->last_valid}, {&t->eval_due, sizeof t->eval_due},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        TRY(pha__comm_broadcast(t->comm, 0, NULL, parts[i].data, parts[i].size));
+    return PHA_OK;
+}
+
+static pha_status load(pha_trainer *t, const char *folder, const char *path, json_t **json)
+{
+    bool leads = pha__leads(t);
+    TRY(pha__comm_agree(t->comm, leads ? open_json(t, path, json) : PHA_OK));
+    TRY(read_files(t, folder, *json));
+    TRY(pha__comm_agree(t->comm, leads ? read_state(t, *json, path) : PHA_OK));
+    TRY(share_state(t));
+    TRY(pha__comm_agree(t->comm, pha__optimizer_refresh(&t->optimizer)));
+    if (leads) pha__origin_tell(t, *json, path);
+    return PHA_OK;
+}
+
 pha_status pha_trainer_load(pha_trainer *t, const char *folder)
 {
     NEED(t, "a trainer");
     NEED(folder, "a folder");
-    TRY(pha__settle(folder, false));
+    TRY(pha__comm_agree(t->comm, pha__leads(t) ? pha__settle(folder, false) : PHA_OK));
     char *path = pha__path_join(folder, state_name);
-    if (!path) return PHA_NO_MEMORY;
     json_t *json = NULL;
-    pha_status status = pha__json_load(&json, path, 1 << 20);
-    if (!status) status = pha__json_check_seal(json, path);
-    if (!status) status = check_json(t, json, path);
-    for (int i = 0; i < n_files(t) && !status; i++) {
-        char *file = pha__path_join(folder, files[i]);
-        status = file ? read_file(t, file, i, json) : PHA_NO_MEMORY;
-        pha__free(file);
-    }
-    if (!status) status = read_state(t, json, path);
-    if (!status) status = pha__optimizer_refresh(&t->optimizer);
-    if (!status) pha__origin_tell(t, json, path);
+    pha_status status = load(t, folder, path, &json);
     json_decref(json);
     pha__free(path);
     return status;

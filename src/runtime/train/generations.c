@@ -70,14 +70,20 @@ static pha_status turn(const generations *g)
     return pha__sync_parent(g->path[LAST]);
 }
 
+/* What only the leading rank does, with one outcome for all. */
+static pha_status turn_by_leader(const pha_trainer *t, const generations *g)
+{
+    return pha__comm_agree(t->comm, pha__leads(t) ? turn(g) : PHA_OK);
+}
+
 pha_status pha__checkpoint_save(pha_trainer *t)
 {
     generations g;
-    TRY(open_names(&g, t->o.out));
-    pha_status status = turn(&g);
+    TRY(pha__comm_agree(t->comm, open_names(&g, t->o.out)));
+    pha_status status = turn_by_leader(t, &g);
     if (!status) status = pha_trainer_save(t, g.path[NEW]);
-    if (!status) status = turn(&g);
-    if (!status) status = pha__prune_snapshots(t, g.path[PREVIOUS]);
+    if (!status) status = turn_by_leader(t, &g);
+    if (!status) status = pha__comm_agree(t->comm, pha__leads(t) ? pha__prune_snapshots(t, g.path[PREVIOUS]) : PHA_OK);
     close_names(&g);
     return status;
 }
@@ -117,14 +123,22 @@ static pha_status step_back(pha_trainer *t, const generations *g, const pha__mes
     return pha__sync_parent(g->path[LAST]);
 }
 
-static pha_status load(pha_trainer *t, const generations *g)
+/* Which of the two there are, as the leading rank sees it. */
+static pha_status look(const pha_trainer *t, const generations *g, bool there[2])
+{
+    there[LAST] = pha__exists(g->path[LAST]), there[PREVIOUS] = pha__exists(g->path[PREVIOUS]);
+    return pha__from_leader(t, PHA_OK, there, 2 * sizeof *there);
+}
+
+static pha_status load(pha_trainer *t, const generations *g, const bool there[2])
 {
     pha_status status = PHA_BAD_INPUT;
-    if (pha__exists(g->path[LAST])) status = pha_trainer_load(t, g->path[LAST]);
+    if (there[LAST]) status = pha_trainer_load(t, g->path[LAST]);
     else pha__fail(status, "%s: is missing", g->path[LAST]);
-    if ((status != PHA_BAD_INPUT && status != PHA_IO) || !pha__exists(g->path[PREVIOUS])) return status;
+    if ((status != PHA_BAD_INPUT && status != PHA_IO) || !there[PREVIOUS]) return status;
     pha__message first = pha__message_keep();
-    if (!pha_trainer_load(t, g->path[PREVIOUS])) return step_back(t, g, &first);
+    if (!pha_trainer_load(t, g->path[PREVIOUS]))
+        return pha__comm_agree(t->comm, pha__leads(t) ? step_back(t, g, &first) : PHA_OK);
     pha__message second = pha__message_keep();
     if (same_reason(first.text, second.text)) pha__message_restore(&first);
     else pha__fail(status, "%.500s; and %.500s", first.text, second.text);
@@ -134,10 +148,13 @@ static pha_status load(pha_trainer *t, const generations *g)
 pha_status pha__checkpoint_load(pha_trainer *t, bool *loaded)
 {
     generations g;
-    TRY(open_names(&g, t->o.out));
-    pha_status status = turn(&g);
-    *loaded = pha__exists(g.path[LAST]) || pha__exists(g.path[PREVIOUS]);
-    if (!status) status = *loaded ? load(t, &g) : lost(t->o.out);
+    bool there[2];
+    TRY(pha__comm_agree(t->comm, open_names(&g, t->o.out)));
+    pha_status status = turn_by_leader(t, &g);
+    if (!status) status = look(t, &g, there);
+    *loaded = !status && (there[LAST] || there[PREVIOUS]);
+    if (*loaded) status = load(t, &g, there);
+    else if (!status) status = pha__comm_agree(t->comm, pha__leads(t) ? lost(t->o.out) : PHA_OK);
     close_names(&g);
     return status;
 }

@@ -9,23 +9,60 @@ static const pha__role roles[] = {PHA__WEIGHT, PHA__GRADIENT, PHA__MOMENT_1, PHA
 enum { WIDTH = PHA__ALIGN / 2 };
 #define MOMENTUM 0.95f /* of Muon (pha.md 10) */
 
-/* The learned parameters of one kind as a view of dense rows (units begin at multiples of 32 elements). */
-static pha__view range(const pha__store *s, pha__role role, pha__param_kind kind)
+static pha__dtype type_of(pha__role role) { return role == PHA__WORKING ? PHA__BF16 : PHA__F32; }
+
+/* Where element `at` of a role's block lies. */
+static void *place(const pha__store *s, pha__role role, int64_t at)
 {
-    const pha__program *p = s->names;
+    char *block = s->block[role];
+    return block ? block + (size_t)(at - s->first[role]) * pha__dtype_size(type_of(role)) : NULL;
+}
+
+static int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+static bool in_parts(const pha__optimizer *o) { return o->shard.comm && !o->muon; }
+
+/* What is updated here, and whose moments are here. */
+static int64_t begin_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.begin : 0; }
+static int64_t end_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.end : o->store->names->trainable; }
+
+/* The learned parameters of one kind that are updated here as a view of dense rows: units begin at multiples of 32
+ * elements, parts anywhere. */
+static pha__view range(const pha__optimizer *o, pha__role role, pha__param_kind kind)
+{
+    const pha__program *p = o->store->names;
     int64_t begin = kind == PHA__MATRIX ? 0 : kind == PHA__VECTOR ? p->matrices : p->steady;
     int64_t end = kind == PHA__MATRIX ? p->matrices : kind == PHA__VECTOR ? p->steady : p->trainable;
-    pha__dtype type = role == PHA__WORKING ? PHA__BF16 : PHA__F32;
-    void *data = s->block[role] ? (char *)s->block[role] + (size_t)begin * pha__dtype_size(type) : NULL;
-    return (pha__view){data, WIDTH, (int32_t)((end - begin) / WIDTH), WIDTH, type};
+    begin = larger(begin, begin_of(o)), end = smaller(end, end_of(o));
+    int32_t width = o->shard.comm ? 1 : WIDTH;
+    if (end < begin) end = begin;
+    return (pha__view){place(o->store, role, begin), width, (int32_t)((end - begin) / width), width, type_of(role)};
+}
+
+static pha__division parts_of(const pha__optimizer *o, const int64_t *cut)
+{
+    return (pha__division){o->store->device, cut};
+}
+
+pha_status pha__gradient_reduce(pha__optimizer *o)
+{
+    if (!o->shard.comm) return PHA_OK;
+    void *gradients = o->store->block[PHA__GRADIENT];
+    pha__division parts = parts_of(o, o->shard.cut);
+    TRY(pha__comm_reduce_scatter(o->shard.comm, &parts, gradients));
+    return in_parts(o) ? PHA_OK : pha__comm_gather_parts(o->shard.comm, &parts, gradients, sizeof(float));
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
-static pha_status add_roles(pha__store *s, bool half)
+static pha_status add_roles(pha__optimizer *o, bool half)
 {
+    pha__store *s = o->store;
     TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
-    for (int r = 1; r < 4; r++) TRY(pha__store_add(s, roles[r], PHA__ALL_MATRICES | PHA__ALL_VECTORS, PHA__F32));
+    for (int r = 1; r < 4; r++)
+        TRY(r > 1 && in_parts(o) ? pha__store_add_part(s, roles[r], o->shard.begin, o->shard.end)
+                                 : pha__store_add(s, roles[r], PHA__ALL_MATRICES | PHA__ALL_VECTORS, PHA__F32));
     return half ? pha__store_add(s, PHA__WORKING, PHA__ALL_MATRICES | PHA__ALL_FROZEN, PHA__BF16) : PHA_OK;
 }
 
@@ -34,12 +71,13 @@ static pha_status open_sums(pha__optimizer *o)
 {
     pha__device *d = o->store->device;
     const pha__program *p = o->store->names;
-    for (int i = 0; i < p->n_params; i++)
+    if (in_parts(o)) pha__shard_segments(&o->shard, p, &o->sums_attr, o->segments);
+    for (int i = 0; i < p->n_params && !in_parts(o); i++)
         if (pha__learned(p->params[i]))
             pha__add_segment(&o->sums_attr, o->segments, p->params[i]->offset, pha__param_size(p, i));
     o->sums = (pha__args){.B = 1, .T = 1, .n_in = 1, .attr = &o->sums_attr};
-    o->sums.in[0] = range(o->store, PHA__GRADIENT, PHA__MATRIX);
-    o->sums.in[0].rows = (int32_t)(p->trainable / WIDTH); /* all others too */
+    o->sums.in[0] =
+        (pha__view){o->store->block[PHA__GRADIENT], WIDTH, (int32_t)(p->trainable / WIDTH), WIDTH, PHA__F32};
     pha__needs needs;
     TRY(d->backend->needs(d, d->backend->kernel(d, "sum_squares"), &o->sums, PHA__FORWARD, &needs));
     o->sums.saved = pha__device_alloc(d, (size_t)o->sums_attr.n * sizeof(double));
@@ -48,6 +86,8 @@ static pha_status open_sums(pha__optimizer *o)
     return o->sums.saved && o->sums.work && o->sums_scratch ? PHA_OK : PHA_NO_MEMORY;
 }
 
+static pha_status open_muon(pha__optimizer *o);
+
 static pha_status open_parts(pha__optimizer *o, bool half)
 {
     size_t n = (size_t)o->store->names->n_params + 1;
@@ -55,15 +95,17 @@ static pha_status open_parts(pha__optimizer *o, bool half)
     o->squares = pha__alloc_zero(n, sizeof *o->squares);
     o->norms = pha__alloc_zero(n, sizeof *o->norms);
     if (!o->segments || !o->squares || !o->norms) return PHA_NO_MEMORY;
-    TRY(add_roles(o->store, half));
+    TRY(add_roles(o, half));
     TRY(open_sums(o));
+    if (o->muon) TRY(open_muon(o));
     return pha__run_block_open(&o->run, o->store->device, 1, 1, false);
 }
 
-pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, bool half)
+pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, const pha__optimizer_options *options)
 {
-    *o = (pha__optimizer){.store = store};
-    pha_status status = open_parts(o, half);
+    *o = (pha__optimizer){.store = store, .muon = options->muon};
+    pha_status status = pha__shard_open(&o->shard, store->names, options->comm);
+    if (!status) status = open_parts(o, options->half);
     if (!status) return PHA_OK;
     pha__optimizer_close(o);
     if (status != PHA_NO_MEMORY) return status;
@@ -102,7 +144,7 @@ static pha__args muon_args(const pha__store *s, int i, const pha__muon_attr *att
     return a;
 }
 
-pha_status pha__optimizer_muon(pha__optimizer *o)
+static pha_status open_muon(pha__optimizer *o)
 {
     pha__device *d = o->store->device;
     pha__needs most = {0};
@@ -114,7 +156,6 @@ pha_status pha__optimizer_muon(pha__optimizer *o)
         most.work = needs.work > most.work ? needs.work : most.work;
         most.scratch = needs.scratch > most.scratch ? needs.scratch : most.scratch;
     }
-    o->muon = true;
     if (!most.work) return PHA_OK;
     o->muon_work = pha__device_alloc(d, most.work);
     o->muon_scratch = pha__device_alloc(d, most.scratch);
@@ -130,6 +171,7 @@ void pha__optimizer_close(pha__optimizer *o)
     pha__device_free(o->store->device, o->muon_work);
     pha__device_free(o->store->device, o->muon_scratch);
     pha__run_block_close(&o->run);
+    pha__shard_close(&o->shard);
     pha__free(o->segments);
     pha__free(o->squares);
     pha__free(o->norms);
@@ -149,12 +191,21 @@ static pha_status run(pha__device *d, const char *op, const pha__args *a, void *
     return d->backend->run(d, d->backend->kernel(d, op), a, PHA__FORWARD, scratch);
 }
 
+/* By the pieces of all ranks. */
+static pha_status sum_pieces(pha__optimizer *o)
+{
+    size_t size = (size_t)o->sums_attr.pieces * sizeof(double);
+    TRY(pha__download(o->store->device, pha__shard_pieces(&o->shard), o->sums.work, size));
+    return pha__shard_sums(&o->shard, o->store->names, o->squares);
+}
+
 pha_status pha__gradient_norm(pha__optimizer *o, double *norm)
 {
     pha__device *d = o->store->device;
     const pha__program *p = o->store->names;
     TRY(run(d, "sum_squares", &o->sums, o->sums_scratch));
-    TRY(pha__download(d, o->squares, o->sums.saved, (size_t)o->sums_attr.n * sizeof *o->squares));
+    if (in_parts(o)) TRY(sum_pieces(o));
+    else TRY(pha__download(d, o->squares, o->sums.saved, (size_t)o->sums_attr.n * sizeof *o->squares));
     double sum = 0;
     for (int i = 0, k = 0; i < p->n_params; i++) {
         double squares = pha__learned(p->params[i]) ? o->squares[k++] : 0;
@@ -179,10 +230,10 @@ static pha_status update(pha__optimizer *o, const pha__adam *adam, pha__param_ki
 {
     pha__adamw_attr attr = adamw_of(adam, kind);
     pha__args a = {.B = 1, .T = 1, .n_in = 4, .attr = &attr, .run = there};
-    for (int r = 0; r < 4; r++) a.in[r] = range(o->store, roles[r], kind);
+    for (int r = 0; r < 4; r++) a.in[r] = range(o, roles[r], kind);
     a.out = a.in[0];
     a.out.data = NULL;
-    if (kind == PHA__MATRIX) a.out = range(o->store, PHA__WORKING, kind);
+    if (kind == PHA__MATRIX) a.out = range(o, PHA__WORKING, kind);
     return a.in[0].rows ? run(o->store->device, "adamw", &a, NULL) : PHA_OK;
 }
 
@@ -210,6 +261,21 @@ static pha_status update_matrices(pha__optimizer *o, const pha__adam *adam, cons
     return PHA_OK;
 }
 
+/* All ranks' new weights: the numbers that programs read, of matrices in bf16 the working copies. */
+static pha_status gather_weights(pha__optimizer *o)
+{
+    const pha__program *p = o->store->names;
+    pha__division parts = parts_of(o, o->shard.cut);
+    if (!o->store->block[PHA__WORKING])
+        return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WEIGHT], sizeof(float));
+    int64_t *cut = o->shard.clipped;
+    parts.cut = cut;
+    for (int k = 0; k <= o->shard.comm->size; k++) cut[k] = smaller(o->shard.cut[k], p->matrices);
+    TRY(pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WORKING], sizeof(uint16_t)));
+    for (int k = 0; k <= o->shard.comm->size; k++) cut[k] = larger(o->shard.cut[k], p->matrices);
+    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WEIGHT], sizeof(float));
+}
+
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
 {
     o->updates++;
@@ -222,5 +288,39 @@ pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale
     TRY(pha__run_block_fill(&o->run, 1, 1, &now, NULL, &there, &none));
     TRY(o->muon ? update_matrices(o, adam, there) : update(o, adam, PHA__MATRIX, there));
     TRY(update(o, adam, PHA__VECTOR, there));
-    return update(o, adam, PHA__DYNAMICS, there);
+    TRY(update(o, adam, PHA__DYNAMICS, there));
+    return in_parts(o) ? gather_weights(o) : PHA_OK;
+}
+
+/* ---- whole roles, for files ------------------------------------------------------------------------------ */
+
+pha__role pha__optimizer_whole(const pha__optimizer *o, pha__role role)
+{
+    return role == PHA__WEIGHT || !in_parts(o) ? role : PHA__GRADIENT;
+}
+
+static pha_status copy_own(pha__optimizer *o, pha__role to, pha__role from)
+{
+    pha__device *d = o->store->device;
+    size_t size = (size_t)(o->shard.end - o->shard.begin) * sizeof(float);
+    return d->backend->copy(d, place(o->store, to, o->shard.begin), place(o->store, from, o->shard.begin), size);
+}
+
+pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole)
+{
+    *whole = pha__optimizer_whole(o, role);
+    if (!in_parts(o) || (role == PHA__WEIGHT && !o->store->block[PHA__WORKING])) return PHA_OK;
+    if (*whole != role) TRY(copy_own(o, *whole, role));
+    pha__division parts = parts_of(o, o->shard.cut);
+    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[*whole], sizeof(float));
+}
+
+pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role)
+{
+    if (!o->shard.comm) return PHA_OK;
+    pha__role whole = pha__optimizer_whole(o, role);
+    const pha__program *p = o->store->names;
+    int64_t n = role == PHA__WEIGHT ? p->weights : p->trainable;
+    TRY(pha__comm_broadcast(o->shard.comm, 0, o->store->device, o->store->block[whole], (size_t)n * sizeof(float)));
+    return whole != role ? copy_own(o, role, whole) : PHA_OK;
 }

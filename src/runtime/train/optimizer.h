@@ -3,6 +3,9 @@
  * The store lays parameters out by kind (program/store.h), so that all matrices are one range, all
  * vectors another, and those that say how a state moves a third. Muon is for the matrices that products read, one by
  * one; tables that are looked up (embedding, positions), vectors and how a state moves stay with AdamW.
+ *
+ * Of several ranks each updates a part of the numbers (shard.h) and keeps the moments of these alone. Muon wants whole
+ * matrices: there every rank updates all.
  */
 #ifndef PHA__OPTIMIZER_H
 #define PHA__OPTIMIZER_H
@@ -12,11 +15,18 @@
 #include "ops/sum_squares/sum_squares.h"
 #include "program/run_block.h"
 #include "program/store.h"
+#include "runtime/train/shard.h"
 
 typedef struct pha__adam {
     double lr, beta1, beta2, eps, decay;
     bool decay_all;
 } pha__adam;
+
+typedef struct pha__optimizer_options {
+    bool half;       /* bf16 working copies of the matrices */
+    bool muon;       /* the matrices are Muon's. Its momentum is the first of the moments; the second stays zero. */
+    pha__comm *comm; /* NULL: one rank */
+} pha__optimizer_options;
 
 typedef struct pha__optimizer {
     pha__store *store;           /* has weights, gradients, both moments; working copies of the matrices in bf16 */
@@ -30,19 +40,29 @@ typedef struct pha__optimizer {
     uint64_t updates;            /* steps made: t of the bias correction of AdamW */
     bool muon;
     void *muon_work, *muon_scratch;
+
+    pha__shard shard;   /* the part of the numbers that this rank updates */
 } pha__optimizer;
 
-/* Adds to the store, which has no roles yet, all that training needs. half: bf16 working copies of the matrices. */
-pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, bool half);
-/* From here on the matrices are Muon's. Its momentum is the first of the moments; the second stays zero. */
-pha_status pha__optimizer_muon(pha__optimizer *o);
+/* Adds to the store, which has no roles yet, all that training needs. */
+pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, const pha__optimizer_options *options);
 bool pha__is_table(const pha__program *p, const pha__node *v); /* a matrix that an op looks rows up in */
 void pha__optimizer_close(pha__optimizer *o); /* a zeroed one is allowed */
 /* Renews the working copies, after weights were set from outside. */
 pha_status pha__optimizer_refresh(pha__optimizer *o);
+/* The sum of all ranks' gradients, of the part that this rank updates; the rest is lost. */
+pha_status pha__gradient_reduce(pha__optimizer *o);
 /* Global 2-norm, summed in double in index order; not finite if any gradient is not. */
 pha_status pha__gradient_norm(pha__optimizer *o, double *norm);
 /* One step with all gradients multiplied by `scale` (pha.md 6, 10). Allocates nothing. */
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *a, double scale);
+
+/* For files, by all ranks together; the gradients are lost. collect makes all numbers of a role (weights, moments)
+ * whole on every rank and says in which role they lie then. spread does the reverse with those that the leading rank
+ * has put there. */
+pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole);
+pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role);
+/* Where rank 0 puts what is spread. */
+pha__role pha__optimizer_whole(const pha__optimizer *o, pha__role role);
 
 #endif

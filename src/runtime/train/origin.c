@@ -229,3 +229,73 @@ void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path
         json_decref(e.now);
     }
 }
+
+/* ---- the other ranks ------------------------------------------------------------------------------------- */
+
+static pha_status differs(const pha_trainer *t, const entry *e, const json_t *there)
+{
+    char a[64], b[64];
+    const json_t *now = e->now;
+    const char *key = name_difference(&there, &now, e->key);
+    text_of(e, there, a, sizeof a);
+    text_of(e, now, b, sizeof b);
+    if (is_data(e))
+        FAIL(BAD_INPUT, "%s holds other data than it does on the leading rank (%s = %s, there %s); copy that folder",
+             t->o.data, e->key, b, a);
+    FAIL(BAD_INPUT, "has %s = %s, the leading rank %s; all ranks need the same options, configuration and kernels", key,
+         b, a);
+}
+
+static pha_status compare(const pha_trainer *t, const json_t *leading)
+{
+    pha_status status = PHA_OK;
+    const char *version = json_string_value(json_object_get(leading, "version"));
+    if (!version || strcmp(version, pha_version()) != 0)
+        FAIL(BAD_INPUT, "is pha %s, the leading rank %s", pha_version(), version ? version : "another");
+    entry e;
+    for (size_t i = 0; get(t, i, &e); i++) {
+        json_t *there = NULL;
+        if (!status && e.kept) status = before(&there, leading, &e);
+        if (!status && e.kept && !same(there, e.now)) status = differs(t, &e, there);
+        json_decref(there);
+        json_decref(e.now);
+    }
+    return status;
+}
+
+/* What the leading rank says of its run, as text. */
+static pha_status leading_text(const pha_trainer *t, pha__str *text)
+{
+    json_t *json = pha__json_object();
+    pha__json_set(&json, "version", pha__json_text(pha_version()));
+    pha__origin_write(t, &json);
+    pha__json_print(text, json, JSON_COMPACT);
+    json_decref(json);
+    return text->failed ? PHA_NO_MEMORY : PHA_OK;
+}
+
+static pha_status compare_text(const pha_trainer *t, const char *text, size_t size)
+{
+    json_t *leading;
+    TRY(pha__json_parse(&leading, text, size, "the leading rank"));
+    pha_status status = compare(t, leading);
+    json_decref(leading);
+    return status;
+}
+
+pha_status pha__origin_compare(const pha_trainer *t)
+{
+    if (t->comm->size == 1) return PHA_OK;
+    pha__str text = {0};
+    pha_status status = pha__leads(t) ? leading_text(t, &text) : PHA_OK;
+    uint64_t size = text.size;
+    status = pha__from_leader(t, status, &size, sizeof size);
+    char *all = status ? NULL : pha__alloc(size + 1, 1);
+    if (all && pha__leads(t)) memcpy(all, text.data, size);
+    if (!status) status = pha__comm_agree(t->comm, all ? PHA_OK : PHA_NO_MEMORY);
+    if (!status) status = pha__comm_broadcast(t->comm, 0, NULL, all, size);
+    if (!status) status = pha__comm_agree(t->comm, compare_text(t, all, size));
+    pha__free(all);
+    pha__str_free(&text);
+    return status;
+}

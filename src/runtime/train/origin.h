@@ -12,4 +12,8 @@ pha_status pha__origin_check(const pha_trainer *t, const json_t *json, const cha
  * unless it is known what it was. */
 void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path);
 
+/* All of it, and the build, is the same on all ranks: the first difference from the leading one is told. By all ranks
+ * together. */
+pha_status pha__origin_compare(const pha_trainer *t);
+
 #endif

@@ -52,6 +52,7 @@ pha_status pha__run_json_write(const pha_trainer *t)
     pha__json_set(&j, "isa", pha__json_text(pha_isa()));
     pha__json_set(&j, "kernels", pha__json_number(PHA__KERNELS));
     pha__json_set(&j, "threads", pha__json_number(pha__device_units(t->device)));
+    pha__json_set(&j, "ranks", pha__json_number(t->comm->size));
     pha__json_set(&j, "host", pha__json_text(host));
     pha__json_set(&j, "started", pha__json_text(when));
     pha_status status = pha__json_save(j, path);

@@ -11,9 +11,11 @@
 #include "runtime/infer/eval.h"
 #include "runtime/train/train.h"
 
-static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
+/* comm: of the ranks that share it; NULL: this one alone. */
+static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha__comm *comm,
+                           pha_eval_result *out)
 {
-    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens};
+    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens, .comm = comm};
     return pha__eval_core(w, t->valid, NULL, &run, out);
 }
 
@@ -30,13 +32,11 @@ static pha_status keep(pha_trainer *t, double loss)
     if (!isfinite(loss)) return PHA_OK;
     while (at > 0 && t->best[at - 1].loss > loss) at--;
     if (at >= limit) return PHA_OK;
+    char card[96];
     pha__str path = {0};
-    pha_status status = snapshot_path(t, t->step, &path);
-    if (!status) {
-        char card[96];
-        pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.8g.\n", (long long)t->step, loss);
-        status = pha__trainer_write_model(t, path.data, card);
-    }
+    pha__print(card, sizeof card, "Snapshot at step %lld, validation loss %.8g.\n", (long long)t->step, loss);
+    pha_status status = pha__comm_agree(t->comm, snapshot_path(t, t->step, &path));
+    if (!status) status = pha__trainer_write_model(t, path.data, card);
     pha__str_free(&path);
     TRY(status);
     if (t->n_best == limit) t->n_best--;
@@ -71,9 +71,9 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
     pha_trainer *t = r->t;
     if (!t->valid) return PHA_OK;
     pha_eval_result e;
-    TRY(evaluate(t, &t->weights, max_tokens, &e));
+    TRY(evaluate(t, &t->weights, max_tokens, t->comm, &e));
     double loss = e.nll / (double)e.tokens;
-    TRY(log_eval(r, &e, early ? "early_eval" : "eval"));
+    TRY(pha__comm_agree(t->comm, pha__leads(t) ? log_eval(r, &e, early ? "early_eval" : "eval") : PHA_OK));
     if (early) return PHA_OK;
     t->last_valid = loss;
     if (pha__at_epoch_end(t) || !pha__many_epochs(t)) pha__schedule_observe(&t->schedule, loss);
@@ -119,7 +119,7 @@ static pha_status average_loss(pha__training *r, const char *folder, double *los
     pha__weights w;
     pha_status status = pha__weights_place(&w, &model->config, model->store, r->t->device, PHA__F32,
                                            PHA_WEIGHTS_DEFAULT);
-    if (!status) status = evaluate(r->t, &w, r->t->o.eval_tokens, &e);
+    if (!status) status = evaluate(r->t, &w, r->t->o.eval_tokens, NULL, &e);
     pha__weights_close(&w);
     pha_model_close(model);
     TRY(status);
@@ -133,7 +133,7 @@ static pha_status write_last(const pha_trainer *t, const char *folder)
     char card[128];
     int n = pha__print(card, sizeof card, "The weights after step %lld", (long long)t->step);
     if (isfinite(t->last_valid)) pha__print(card + n, sizeof card - (size_t)n, ", validation loss %.8g", t->last_valid);
-    return pha__trainer_write_model(t, folder, strcat(card, ".\n"));
+    return pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, strcat(card, ".\n"));
 }
 
 static pha_status take_place(const char *beside, const char *model)
@@ -163,7 +163,7 @@ static pha_status choose(pha__training *r, const char *model, const char *beside
 }
 
 /* The mean lies as .model.average where the model goes, which may be behind a link. */
-pha_status pha__finish_model(pha__training *r)
+static pha_status finish(pha__training *r)
 {
     char *inside = pha__path_join(r->t->o.out, "model"), *model = NULL, *beside = NULL;
     pha_status status = inside ? pha__resolve(&model, inside) : PHA_NO_MEMORY;
@@ -173,4 +173,12 @@ pha_status pha__finish_model(pha__training *r)
     pha__free(model);
     pha__free(beside);
     return status;
+}
+
+pha_status pha__finish_model(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    pha__role whole;
+    TRY(pha__optimizer_collect(&t->optimizer, PHA__WEIGHT, &whole));
+    return pha__comm_agree(t->comm, pha__leads(t) ? finish(r) : PHA_OK);
 }

@@ -137,21 +137,27 @@ static void say_progress(pha__training *r, const pha_step *s)
 
 static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
+static pha_status tell_step(pha__training *r, const pha_step *s)
+{
+    const pha_trainer *t = r->t;
+    TRY(log_step(r, s));
+    if (s->skipped)
+        pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
+                 s->gradient_norm);
+    say_progress(r, s);
+    return due(t->step, t->o.detail_every) || t->step == t->o.steps || t->step == 1 ? log_detail(r) : PHA_OK;
+}
+
 /* Everything that follows a step: log, probe, evaluation, checkpoint. */
 static pha_status after_step(pha__training *r, const pha_step *s)
 {
     pha_trainer *t = r->t;
     bool last = t->step == t->o.steps, epoch = pha__at_epoch_end(t);
     t->eval_due = due(t->step, t->o.eval_every) || last || epoch; /* also if what comes first fails */
-    TRY(log_step(r, s));
-    if (s->skipped)
-        pha__log(PHA__LOG_WARN, "step %lld was refused: loss %g, gradient norm %g", (long long)s->step, s->loss,
-                 s->gradient_norm);
-    say_progress(r, s);
-    if (due(t->step, t->o.detail_every) || last || t->step == 1) TRY(log_detail(r));
+    TRY(pha__comm_agree(t->comm, pha__leads(t) ? tell_step(r, s) : PHA_OK));
     if (t->step == 1) TRY(pha__evaluate_now(r, 16 * (int64_t)t->o.context, true)); /* its faults should show early */
     if (t->eval_due) TRY(pha__evaluate_now(r, t->o.eval_tokens, false));
-    if (t->eval_due && t->valid) say_progress(r, s); /* again: with what the evaluation found */
+    if (t->eval_due && t->valid && pha__leads(t)) say_progress(r, s); /* again: with what the evaluation found */
     t->eval_due = false;
     return due(t->step, t->o.checkpoint_every) || last || epoch ? pha__checkpoint_save(t) : PHA_OK;
 }
@@ -185,6 +191,12 @@ static pha_status rescue(pha_trainer *t, pha_status status)
     return status;
 }
 
+static pha_status stop_between(const pha_trainer *t)
+{
+    if (!pha__stop_requested()) return PHA_OK;
+    FAIL(STOPPED, "asked to stop after step %lld", (long long)t->step);
+}
+
 static pha_status loop(pha__training *r)
 {
     pha_trainer *t = r->t;
@@ -197,8 +209,7 @@ static pha_status loop(pha__training *r)
         if (!s.skipped) r->last_loss = s.loss;
         r->step_seconds += s.seconds;
         status = after_step(r, &s);
-        if (!status && pha__stop_requested() && t->step < t->o.steps)
-            status = pha__fail(PHA_STOPPED, "asked to stop after step %lld", (long long)t->step);
+        if (!status && t->step < t->o.steps) status = pha__comm_agree(t->comm, stop_between(t));
     }
     if (status == PHA_STOPPED) return stop_here(t);
     return status ? rescue(t, status) : PHA_OK;
@@ -258,11 +269,11 @@ static pha_status is_complete(pha__training *r, bool *yes)
 {
     pha_trainer *t = r->t;
     json_t *line;
+    *yes = false;
     char *model = pha__path_join(t->o.out, "model");
     if (!model) return PHA_NO_MEMORY;
     bool done = t->step >= t->o.steps && !t->eval_due && pha__is_dir(model);
     pha__free(model);
-    *yes = false;
     if (!done) return PHA_OK;
     TRY(pha__runlog_last(&line, t->o.out));
     const char *event = json_string_value(json_object_get(line, "event"));
@@ -277,32 +288,49 @@ static pha_status is_complete(pha__training *r, bool *yes)
     return PHA_OK;
 }
 
-static pha_status run(pha__training *r)
+/* Before the first step of this call; by the leading rank. */
+static pha_status open_records(pha__training *r)
 {
     pha_trainer *t = r->t;
-    bool loaded = false, complete = false;
-    if (t->o.resume) TRY(pha__checkpoint_load(t, &loaded));
-    r->first_step = t->step, r->began = pha__seconds();
-    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
-    if (t->o.resume) TRY(is_complete(r, &complete));
-    if (complete) fill_result(r);
-    if (complete) return PHA_OK;
     if (t->step == 0) TRY(pha__advise(t));
     TRY(pha__run_json_write(t));
-    TRY(write_config(t));
-    if (!loaded) TRY(pha__checkpoint_save(t)); /* from here on there is one: a run without has lost it */
-    TRY(pha__runlog_open(&r->log, t->o.out));
-    TRY(pha__events_open(&r->events, t->o.out));
-    pha_status status = loop(r);
-    fill_result(r);
-    warn_of_refused(t);
-    if (status) return status;
-    status = pha__finish_model(r);
+    return write_config(t);
+}
+
+static pha_status open_logs(pha__training *r)
+{
+    TRY(pha__runlog_open(&r->log, r->t->o.out));
+    return pha__events_open(&r->events, r->t->o.out);
+}
+
+static pha_status end(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    pha_status status = pha__finish_model(r);
     fill_result(r);
     if (status == PHA_STOPPED)
         FAIL(STOPPED, "%s: stopped behind the last step, before model/ was written; go on with --resume", t->o.out);
     TRY(status);
-    return log_end(r);
+    return pha__comm_agree(t->comm, pha__leads(t) ? log_end(r) : PHA_OK);
+}
+
+static pha_status run(pha__training *r)
+{
+    pha_trainer *t = r->t;
+    bool loaded = false, complete = false, leads = pha__leads(t);
+    if (t->o.resume) TRY(pha__checkpoint_load(t, &loaded));
+    r->first_step = t->step, r->began = pha__seconds();
+    r->result->valid_loss = t->last_valid, r->result->valid_ppl = exp(t->last_valid);
+    if (t->o.resume) TRY(pha__from_leader(t, leads ? is_complete(r, &complete) : PHA_OK, &complete, sizeof complete));
+    if (complete) fill_result(r);
+    if (complete) return PHA_OK;
+    TRY(pha__comm_agree(t->comm, leads ? open_records(r) : PHA_OK));
+    if (!loaded) TRY(pha__checkpoint_save(t)); /* from here on there is one: a run without has lost it */
+    TRY(pha__comm_agree(t->comm, leads ? open_logs(r) : PHA_OK));
+    pha_status status = loop(r);
+    fill_result(r);
+    if (leads) warn_of_refused(t);
+    return status ? status : end(r);
 }
 
 /* The first failure is the one that is told. */
@@ -315,33 +343,61 @@ static pha_status end_events(pha__training *r, pha_status status)
     return status;
 }
 
+/* The folder, which is the leading rank's. */
+typedef struct place {
+    bool made;
+    pha__lock lock;
+    char *config; /* of a run that goes on */
+} place;
+
+static pha_status open_place(place *p, pha_train_options *o)
+{
+    TRY(pha__run_check(o));
+    p->made = !pha__exists(o->out);
+    TRY(pha__mkdirs(o->out));
+    TRY(pha__run_lock(&p->lock, o->out));
+    pha__run_sweep(o->out);
+    return PHA_OK;
+}
+
+static pha_status name_config(place *p, pha_train_options *o)
+{
+    if (!o->resume || o->config || o->init_from) return PHA_OK;
+    o->config = p->config = pha__path_join(o->out, "config.json");
+    return p->config ? PHA_OK : PHA_NO_MEMORY;
+}
+
+static void close_place(place *p, const pha_train_options *o, pha_status status)
+{
+    pha__free(p->config);
+    if (p->lock.path) pha__run_sweep(o->out);
+    pha__lock_close(&p->lock);
+    if (status && p->made) rmdir(o->out); /* if nothing was written: a start that failed leaves nothing behind */
+}
+
+pha_status pha__train_rank(const pha_train_options *options, pha_train_result *result, pha__comm *comm)
+{
+    pha__training r = {.result = result, .last_loss = NAN};
+    pha_train_options o = *options;
+    place p = {0};
+    pha_status status = pha__comm_agree(comm, comm->rank == 0 ? open_place(&p, &o) : PHA_OK);
+    if (!status) status = pha__comm_agree(comm, name_config(&p, &o));
+    if (!status) status = pha__trainer_open_rank(&r.t, &o, comm);
+    if (!status) status = run(&r);
+    status = pha__comm_end(comm, end_events(&r, status));
+    pha__runlog_close(r.log);
+    pha_trainer_close(r.t);
+    close_place(&p, &o, status);
+    return status;
+}
+
 pha_status pha_train(const pha_train_options *options, pha_train_result *result)
 {
     pha_train_result unused;
+    pha__comm *comm;
     if (!result) result = &unused;
     *result = (pha_train_result){.train_loss = NAN, .valid_loss = NAN, .valid_ppl = NAN, .averaged_valid_ppl = NAN};
-    pha__training r = {.result = result, .last_loss = NAN};
     NEED(options, "options");
-    pha_train_options o = *options;
-    TRY(pha__run_check(&o));
-    bool made = !pha__exists(o.out);
-    TRY(pha__mkdirs(o.out));
-    pha__lock lock = {0};
-    char *config = NULL;
-    pha_status status = pha__run_lock(&lock, o.out);
-    if (!status) pha__run_sweep(o.out);
-    if (!status && o.resume && !o.config && !o.init_from) {
-        config = pha__path_join(o.out, "config.json");
-        o.config = config;
-    }
-    if (!status) status = pha_trainer_open(&r.t, &o);
-    if (!status) status = run(&r);
-    status = end_events(&r, status);
-    pha__runlog_close(r.log);
-    pha_trainer_close(r.t);
-    pha__free(config);
-    if (lock.path) pha__run_sweep(o.out);
-    pha__lock_close(&lock);
-    if (status && made) rmdir(o.out); /* if nothing was written: a start that failed leaves nothing behind */
-    return status;
+    TRY(pha__comm_world(&comm));
+    return pha__train_rank(options, result, comm);
 }

@@ -18,6 +18,9 @@ typedef struct pha__training {
     pha_train_result *result;
 } pha__training;
 
+/* pha_train by one of the ranks; *result is not filled in where it fails early. */
+pha_status pha__train_rank(const pha_train_options *options, pha_train_result *result, pha__comm *comm);
+
 /* advice.c: tells the log what is odd about the run, before its first step; refuses nothing. */
 pha_status pha__advise(const pha_trainer *t);
 

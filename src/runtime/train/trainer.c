@@ -1,4 +1,4 @@
-/* trainer.c -- opening a run's state, and one training step
+/* trainer.c -- one training step, and where a run stands
  *
  * A step: micro-batches through the program (forward and backward), the gradient norm, the guard, AdamW. Which
  * sequences it reads and which dropout masks it draws are functions of (seed, step) alone. A step allocates nothing.
@@ -9,101 +9,10 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
-#include "base/log.h"
 #include "ops/lm_loss/lm_loss.h"
 #include "runtime/stop.h"
-#include "runtime/train/options.h"
 
-/* ---- opening --------------------------------------------------------------------------------------------- */
-
-static pha_status open_valid(pha_trainer *t)
-{
-    pha__data data;
-    TRY(pha__data_read(&data, t->o.data));
-    for (size_t i = 0; i < data.n && i < PHA__DATA_SPLITS; i++)
-        if (!strcmp(data.split[i].name, "valid") && data.split[i].info.tokens > 1)
-            return pha__tokens_open(&t->valid, t->o.data, "valid", true);
-    if (!t->lesson)
-        pha__log(PHA__LOG_NOTE, "%s: has no validation split; nothing is evaluated, and model/ gets the last weights",
-                 t->o.data);
-    return PHA_OK;
-}
-
-static pha_status open_tokenizer(pha_trainer *t)
-{
-    char *path = pha__path_join(t->o.data, "tokenizer.json");
-    if (!path) return PHA_NO_MEMORY;
-    pha_status status = PHA_OK;
-    if (pha__exists(path)) status = pha__tokenizer_open(&t->tokenizer, path);
-    else pha__log(PHA__LOG_WARN, "%s: is not there; the model will have no tokenizer and read no text", path);
-    pha__free(path);
-    return status;
-}
-
-static pha_status read_sequence(void *loader, uint64_t index, int32_t *inputs, int32_t *targets)
-{
-    return pha__loader_get(loader, index, inputs, targets);
-}
-
-static pha_status open_data(pha_trainer *t)
-{
-    TRY(pha__tokens_open(&t->data, t->o.data, "train", true));
-    if (!t->o.context) {
-        uint64_t count = pha__tokens_count(t->data);
-        t->o.context = count > 1024 ? 1024 : count > 2 ? (int32_t)count - 1 : 1;
-    }
-    if (t->o.carry) TRY(pha__loader_open_lanes(&t->loader, t->data, t->o.context, t->o.seed, t->o.batch));
-    else TRY(pha__loader_open(&t->loader, t->data, t->o.context, t->o.seed));
-    t->source = (pha__source){read_sequence, &t->loader};
-    TRY(open_valid(t));
-    return open_tokenizer(t);
-}
-
-static pha_status open_config(pha_trainer *t)
-{
-    if (t->lesson) {
-        t->config = t->lesson->config;
-        return PHA_OK;
-    }
-    const char *path = t->o.config;
-    char *inside = NULL;
-    if (!path) TRY(pha__settle(t->o.init_from, false));
-    if (!path) path = inside = pha__path_join(t->o.init_from, "config.json");
-    if (!path) return PHA_NO_MEMORY;
-    bool gpt2;
-    pha_status status = pha__model_config(&t->config, &gpt2, path);
-    int32_t V = pha__tokens_vocab(t->data);
-    if (!status && !t->config.vocab_size) t->config.vocab_size = V;
-    if (!status && t->config.vocab_size < V)
-        status = pha__fail(PHA_BAD_INPUT,
-                           "%s: vocab_size %d is below the %d of the data in %s; remove the key to take the "
-                           "data's",
-                           path, t->config.vocab_size, V, t->o.data);
-    if (!status) status = pha__config_rope(&t->config, t->o.rope_theta, path);
-    pha__free(inside);
-    t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
-    return status;
-}
-
-static pha_status initial_weights(pha_trainer *t)
-{
-    TRY(pha__init_weights(t->store, t->o.seed));
-    if (t->lesson) return pha__store_copy_named(t->store, t->lesson->from->store);
-    if (!t->o.init_from) return PHA_OK;
-    pha_model *model;
-    TRY(pha_model_open(&model, t->o.init_from));
-    if (model->tokenizer && pha__tokenizer_hash(model->tokenizer) != pha__tokens_tokenizer_hash(t->data)) {
-        pha_model_close(model);
-        FAIL(BAD_INPUT,
-             "%s: has another tokenizer than the data in %s; prepare the data with --tokenizer %s", t->o.init_from,
-             t->o.data, t->o.init_from);
-    }
-    pha_status status = pha__model_verify(model);
-    if (!status) status = pha__store_convert(t->store, PHA__WEIGHT, model->store, PHA__WEIGHT);
-    pha_model_close(model);
-    return status;
-}
+/* ---- where it stands -------------------------------------------------------------------------------------- */
 
 bool pha__at_epoch_end(const pha_trainer *t)
 {
@@ -124,175 +33,27 @@ int64_t pha__carried_tokens(const pha_trainer *t, int64_t step)
 
 bool pha__many_epochs(const pha_trainer *t) { return pha__sequences(&t->o) > pha__loader_windows(&t->loader); }
 
-/* How long the run is, and when it is looked at, by its data. */
-static void open_cadences(pha_trainer *t)
-{
-    pha_train_options *o = &t->o;
-    double epochs = o->epochs > 0 ? o->epochs : 1;
-    if (o->steps <= 0) {
-        o->steps = (int64_t)(epochs * (double)pha__loader_windows(&t->loader) / o->batch);
-        if (o->steps < 1) o->steps = 1;
-    }
-    int64_t quarter = o->steps / 4 > 0 ? o->steps / 4 : 1; /* the end of an epoch is a time for it anyway */
-    bool four = pha__sequences(o) / 4 >= pha__loader_windows(&t->loader);
-    if (o->eval_every <= 0) o->eval_every = four ? o->steps : quarter;
-    if (o->checkpoint_every <= 0) o->checkpoint_every = o->eval_every;
-}
-
-static void open_schedule(pha_trainer *t)
-{
-    const pha_train_options *o = &t->o;
-    t->schedule = (pha__schedule){.kind = o->schedule,
-                                  .lr = o->lr,
-                                  .min_ratio = o->lr_min_ratio,
-                                  .factor = o->plateau_factor,
-                                  .warmup = o->warmup,
-                                  .total = o->steps,
-                                  .patience = o->plateau_patience,
-                                  .best = INFINITY,
-                                  .scale = 1};
-}
-
-static pha_status open_program(pha_trainer *t)
-{
-    TRY(pha__device_open(&t->device, NULL, t->o.threads));
-    bool half = t->o.precision == PHA_BF16;
-    pha__program_options options = {.B = t->o.micro_batch,
-                                    .T = t->o.context,
-                                    .dtype = half ? PHA__BF16 : PHA__F32,
-                                    .gradients = true,
-                                    .recompute = t->o.recompute,
-                                    .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
-    if (t->o.carry) TRY(pha__carry_context(&options.max_context, &t->config, t->o.context));
-    TRY(pha__record_as(&t->program, t->lesson ? t->lesson->row : NULL, &t->config, &options, PHA__HEAD_LOSS));
-    TRY(pha__store_open(&t->store, t->program, t->device));
-    TRY(pha__optimizer_open(&t->optimizer, t->store, half));
-    if (t->o.optimizer == PHA_OPTIMIZER_MUON) TRY(pha__optimizer_muon(&t->optimizer));
-    TRY(initial_weights(t));
-    TRY(pha__optimizer_refresh(&t->optimizer));
-    t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
-    t->weights.config.dropout = t->weights.config.attn_dropout = 0;
-    TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
-    if (t->o.carry) TRY(pha__carry_open(&t->carry, t->program, t->device, t->o.batch));
-    size_t tokens = (size_t)t->o.batch * (size_t)t->o.context;
-    t->ids = pha__alloc(tokens, sizeof *t->ids);
-    t->targets = pha__alloc(tokens, sizeof *t->targets);
-    t->losses = pha__alloc(PHA__LOSS_WIDTH * (size_t)t->o.micro_batch * (size_t)t->o.context, sizeof *t->losses);
-    return t->ids && t->targets && t->losses ? PHA_OK : PHA_NO_MEMORY;
-}
-
-static pha_status open_options(pha_trainer *t, bool reads)
-{
-    bool guarded = t->o.spike == 0; /* a negative number is 0 from here on */
-    TRY(reads ? pha__options_open(&t->o, &t->strings) : pha__options_values(&t->o, &t->strings));
-    if (guarded && t->o.batch >= PHA__GUARD_BATCH) t->o.spike = 8;
-    return PHA_OK;
-}
-
-static pha_status open_parts(pha_trainer *t)
-{
-    TRY(open_options(t, true));
-    TRY(open_data(t));
-    TRY(open_config(t));
-    open_cadences(t);
-    open_schedule(t);
-    return open_program(t);
-}
-
-static pha_status open_made(pha_trainer *t)
-{
-    TRY(open_options(t, false));
-    t->config.dropout = t->o.dropout, t->config.attn_dropout = t->o.attn_dropout;
-    open_schedule(t);
-    return open_program(t);
-}
-
-static pha_status finish_open(pha_trainer **out, pha_trainer *t, pha_status status)
-{
-    if (status) pha_trainer_close(t);
-    else *out = t;
-    return status;
-}
-
-static pha_trainer *new_trainer(const pha_train_options *options)
-{
-    pha_trainer *t = pha__alloc_zero(1, sizeof *t);
-    if (!t) return NULL;
-    t->o = *options;
-    t->last_valid = NAN;
-    return t;
-}
-
-pha_status pha_trainer_open(pha_trainer **out, const pha_train_options *options)
-{
-    NEED(out, "a place for its result");
-    *out = NULL;
-    NEED(options, "options");
-    return pha__trainer_open_lesson(out, options, NULL);
-}
-
-pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson)
-{
-    *out = NULL;
-    pha_trainer *t = new_trainer(options);
-    if (!t) return PHA_NO_MEMORY;
-    t->lesson = lesson;
-    return finish_open(out, t, open_parts(t));
-}
-
-pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *options, const pha__config *config,
-                                  const pha__source *source)
-{
-    *out = NULL;
-    pha_trainer *t = new_trainer(options);
-    if (!t) return PHA_NO_MEMORY;
-    t->config = *config, t->source = *source;
-    t->o.config = t->o.init_from = t->o.data = NULL;
-    return finish_open(out, t, open_made(t));
-}
-
-void pha_trainer_close(pha_trainer *t)
-{
-    if (!t) return;
-    pha__exec_close(t->probe);
-    pha__program_close(t->probe_program);
-    pha__exec_close(t->exec);
-    pha__carry_close(&t->carry);
-    pha__optimizer_close(&t->optimizer);
-    pha__store_close(t->store);
-    pha__program_close(t->program);
-    pha__device_close(t->device);
-    pha__tokenizer_close(t->tokenizer);
-    pha__tokens_close(t->data);
-    pha__tokens_close(t->valid);
-    pha__free(t->ids);
-    pha__free(t->targets);
-    pha__free(t->losses);
-    pha__arena_free(&t->strings);
-    pha__free(t);
-}
-
 /* ---- a step ---------------------------------------------------------------------------------------------- */
 
 static pha_status load_batch(pha_trainer *t)
 {
     t->scored = 0;
-    for (int32_t i = 0; i < t->o.batch; i++) {
-        uint64_t sequence = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)i;
+    uint64_t first = (uint64_t)t->step * (uint64_t)t->o.batch + (uint64_t)pha__lanes_begin(&t->lanes);
+    for (int32_t i = 0; i < pha__lanes_sequences(&t->lanes); i++) {
         size_t at = (size_t)i * (size_t)t->o.context;
-        TRY(t->source.get(t->source.self, sequence, t->ids + at, t->targets + at));
+        TRY(t->source.get(t->source.self, first + (uint64_t)i, t->ids + at, t->targets + at));
         for (int32_t k = 0; k < t->o.context; k++) t->scored += t->targets[at + (size_t)k] >= 0;
     }
     return PHA_OK;
 }
 
-/* Adds the losses of a run of n tokens to t->parts. */
-static pha_status add_losses(pha_trainer *t, int64_t n)
+/* Adds the losses of a run of n tokens to those of a lane. */
+static pha_status add_losses(pha_trainer *t, double *lane, int64_t n)
 {
     for (int k = 0; k < t->program->n_outputs; k++) {
         if (!t->program->outputs[k].loss) continue;
         TRY(pha__exec_output(t->exec, t->program->outputs[k].name, n, t->losses));
-        for (int64_t r = 0; r < n; r++) t->parts[k] += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
+        for (int64_t r = 0; r < n; r++) lane[k] += t->losses[PHA__LOSS_WIDTH * r + PHA__NLL];
     }
     return PHA_OK;
 }
@@ -308,41 +69,64 @@ static double mean_losses(pha_trainer *t, double n)
     return sum;
 }
 
-/* Forward and backward of all microbatches; the loss in double. What a stop leaves of it (gradients, sums) the next
- * step writes over. */
-static pha_status run_batch(pha_trainer *t, double *loss)
+/* Forward and backward of a microbatch, whose first sequence is number i of this rank's. first: of its lane. */
+static pha_status run_micro(pha_trainer *t, int32_t i, bool first, double *lane)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
-    memset(t->parts, 0, sizeof t->parts);
+    size_t at = (size_t)i * (size_t)T;
+    if (pha__stop_requested())
+        FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
+             (long long)t->step + 1, i, pha__lanes_sequences(&t->lanes));
+    pha__run run = {.tokens = t->ids + at,
+                    .targets = t->targets + at,
+                    .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
+                    .seed = t->o.seed,
+                    .loss_scale = (float)(1.0 / (double)t->scored),
+                    .step = (uint64_t)t->step,
+                    .row0 = (pha__lanes_begin(&t->lanes) + i) * T};
+    pha__states states = {0};
+    if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
+    TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, !first));
+    return add_losses(t, lane, (int64_t)micro * T);
+}
+
+/* All microbatches of this rank: lane by lane. What a stop leaves of it (gradients, sums) the next step writes over. */
+static pha_status run_lanes(pha_trainer *t)
+{
+    int n = t->program->n_outputs;
+    memset(t->lane_losses, 0, (size_t)t->lanes.here * (size_t)n * sizeof *t->lane_losses);
     if (t->o.carry && pha__carried_tokens(t, t->step) == 0) TRY(pha__carry_clear(&t->carry));
-    for (int32_t i = 0; i < t->o.batch; i += micro) {
-        if (pha__stop_requested())
-            FAIL(STOPPED, "asked to stop in step %lld, after %d of its %d sequences; the step is left undone",
-                 (long long)t->step + 1, i, t->o.batch);
-        size_t at = (size_t)i * (size_t)T;
-        pha__run run = {.tokens = t->ids + at,
-                        .targets = t->targets + at,
-                        .dropout = t->o.dropout > 0 || t->o.attn_dropout > 0,
-                        .seed = t->o.seed,
-                        .loss_scale = (float)(1.0 / (double)t->scored),
-                        .step = (uint64_t)t->step,
-                        .row0 = (int64_t)at};
-        pha__states states = {0};
-        if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
-        TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, i > 0));
-        TRY(add_losses(t, (int64_t)micro * T));
+    for (int k = 0; k < t->lanes.here; k++) {
+        for (int32_t i = 0; i < t->lanes.sequences; i += t->o.micro_batch)
+            TRY(run_micro(t, k * t->lanes.sequences + i, i == 0, t->lane_losses + (size_t)k * (size_t)n));
+        TRY(pha__lanes_add(&t->lanes, k));
     }
-    *loss = mean_losses(t, (double)t->scored);
     return PHA_OK;
 }
 
+/* The loss of the batch, in double, and its gradients. */
+static pha_status run_batch(pha_trainer *t, double *loss)
+{
+    TRY(pha__lanes_count(&t->lanes, load_batch(t), &t->scored));
+    TRY(pha__lanes_total(&t->lanes, run_lanes(t), t->lane_losses, t->parts));
+    *loss = mean_losses(t, (double)t->scored);
+    return pha__gradient_reduce(&t->optimizer);
+}
+
 enum { MAX_SKIPS = 20 };
+
+static pha_status too_many(double loss, double norm)
+{
+    FAIL(NUMERIC,
+         "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or fp32 "
+         "may help; PHA_TRACE=1 finds the first value that is not finite",
+         MAX_SKIPS, loss, norm);
+}
 
 pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
 {
     NEED(t, "a trainer");
     double begin = pha__seconds(), loss = NAN, norm, lr = pha__schedule_lr(&t->schedule, t->step);
-    TRY(load_batch(t));
     TRY(run_batch(t, &loss));
     TRY(pha__gradient_norm(&t->optimizer, &norm));
     bool skip = pha__guard_refuses(&t->guard, t->o.spike, loss, norm); /* it would spoil the weights */
@@ -358,17 +142,16 @@ pha_status pha_trainer_step(pha_trainer *t, pha_step *out)
     t->skipped_in_row = skip ? t->skipped_in_row + 1 : 0;
     int64_t tokens = (int64_t)t->o.batch * t->o.context;
     if (out) *out = (pha_step){t->step, loss, norm, lr, pha__seconds() - begin, tokens, skip};
-    if (t->skipped_in_row >= MAX_SKIPS)
-        FAIL(NUMERIC,
-             "%d steps in a row were refused (last loss %g, gradient norm %g); a lower learning rate, a warm-up, or "
-             "fp32 may help; PHA_TRACE=1 finds the first value that is not finite",
-             MAX_SKIPS, loss, norm);
-    return PHA_OK;
+    return t->skipped_in_row >= MAX_SKIPS ? pha__comm_agree(t->comm, too_many(loss, norm)) : PHA_OK;
 }
 
-pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card)
+pha_status pha__trainer_write_model(pha_trainer *t, const char *folder, const char *card)
 {
-    return pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, card);
+    pha__role whole;
+    TRY(pha__optimizer_collect(&t->optimizer, PHA__WEIGHT, &whole));
+    bool leads = pha__leads(t);
+    return pha__comm_agree(
+        t->comm, leads ? pha__model_write(folder, &t->weights.config, t->store, t->tokenizer, card) : PHA_OK);
 }
 
 pha_status pha_trainer_save_model(pha_trainer *t, const char *folder)

@@ -10,6 +10,7 @@
 #include "runtime/model.h"
 #include "runtime/train/carry.h"
 #include "runtime/train/guard.h"
+#include "runtime/train/lanes.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/train/schedule.h"
 
@@ -44,6 +45,8 @@ struct pha_trainer {
     pha__loader loader;
     pha__source source;        /* the loader, unless sequences are made; then data and tokenizer are NULL */
     pha__tokenizer *tokenizer;
+    pha__comm *comm;     /* the ranks that train together; of one: itself */
+    pha__lanes lanes;
     pha__device *device;
     pha__program *program;
     pha__store *store;
@@ -53,9 +56,10 @@ struct pha_trainer {
     pha__weights weights; /* the store, for programs that look at it */
     pha__program *probe_program;
     pha__exec *probe;
-    int32_t *ids, *targets; /* (batch, T) */
-    int64_t scored;         /* targets of them that count */
+    int32_t *ids, *targets; /* (sequences of this rank, T) */
+    int64_t scored;         /* targets that count, of all ranks */
     float *losses;          /* (micro_batch T, 2) */
+    double *lane_losses;    /* (lanes here, outputs) sums */
 
     /* what a checkpoint holds besides weights and moments */
     int64_t step; /* steps made; the data's position is step * batch sequences */
@@ -77,6 +81,13 @@ pha_status pha__trainer_open_made(pha_trainer **out, const pha_train_options *op
 /* As pha_trainer_open, for a lesson that outlives the trainer; options->init_from is its model's folder. */
 pha_status pha__trainer_open_lesson(pha_trainer **out, const pha_train_options *options, const pha__lesson *lesson);
 
+/* As pha_trainer_open, of one of the ranks; `comm` outlives the trainer. What ranks can't differ in is compared. */
+pha_status pha__trainer_open_rank(pha_trainer **out, const pha_train_options *options, pha__comm *comm);
+/* Is this the rank that writes files and talks? */
+static inline bool pha__leads(const pha_trainer *t) { return t->comm->rank == 0; }
+/* What the leading rank found out (size bytes), for all. */
+pha_status pha__from_leader(const pha_trainer *t, pha_status status, void *data, size_t size);
+
 /* Sequences of a whole run; UINT64_MAX: more than that. */
 uint64_t pha__sequences(const pha_train_options *o);
 /* Tokens that a carried sequence has read before step number `step` of the run: since the pass over the data began. */
@@ -86,8 +97,8 @@ bool pha__at_epoch_end(const pha_trainer *t);
 /* Is the whole run more than one pass? Then the plateau is told one loss per pass, else each one. */
 bool pha__many_epochs(const pha_trainer *t);
 
-/* The weights at this moment as a model folder. */
-pha_status pha__trainer_write_model(const pha_trainer *t, const char *folder, const char *card);
+/* The weights at this moment as a model folder; by all ranks together. */
+pha_status pha__trainer_write_model(pha_trainer *t, const char *folder, const char *card);
 
 /* Statistics of the model on the first window of the data, as an object for the log: per layer mixing weights,
  * horizons, gate means, attention scales, rms of branch outputs (numerics.md 6); and gradient norms per tensor. */

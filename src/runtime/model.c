@@ -97,6 +97,15 @@ static pha_status open_tokenizer(pha_model *m)
     return status;
 }
 
+/* What another program wrote says a type in the place of an architecture. */
+static pha_status check_type(const json_t *config, const char *path)
+{
+    const char *type = json_string_value(json_object_get(config, "model_type"));
+    if (!json_is_object(config) || json_object_get(config, "arch") || !type) return PHA_OK;
+    FAIL(BAD_INPUT, "%s: has no arch, and its model_type '%.60s' is none that pha reads; of other programs' models it "
+         "reads gpt2", path, type);
+}
+
 pha_status pha__model_config(pha__config *c, bool *gpt2, const char *path)
 {
     json_t *object, *ours = NULL;
@@ -104,7 +113,7 @@ pha_status pha__model_config(pha__config *c, bool *gpt2, const char *path)
     *c = (pha__config){0};
     TRY(pha__json_load(&object, path, (size_t)1 << 20));
     *gpt2 = pha__gpt2_is(object);
-    pha_status status = *gpt2 ? pha__gpt2_config(&ours, object, path) : PHA_OK;
+    pha_status status = *gpt2 ? pha__gpt2_config(&ours, object, path) : check_type(object, path);
     if (!status) status = pha__config_parse(c, *gpt2 ? ours : object, path, &rules);
     json_decref(ours);
     json_decref(object);

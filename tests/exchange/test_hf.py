@@ -211,7 +211,7 @@ def test_gradients():
             h = decay[:, t] * h + x[:, t]
             out.append(h)
         results = []
-        for y in (torch.stack(out, 1), module.Scan.apply(decay, x)):
+        for y in (torch.stack(out, 1), module.scan(decay, x)):
             results.append((y, *torch.autograd.grad((y * weight).sum().real, (decay, x))))
         for a, b in zip(*results):
             assert (a - b).abs().max() < 1e-10, (a - b).abs().max()
@@ -305,6 +305,7 @@ def test_from_nothing():
             setattr(config, key, value)
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=True)
         assert all(p.isfinite().all() for p in model.parameters())
+        assert (model.layer0.attn_norm == (0.25 if model.config.residual == "pre" else 1)).all()
         tokens = torch.randint(0, 257, (2, 60))
         assert abs(model(tokens, labels=tokens).loss.item() - np.log(257)) < 1, keys
 

@@ -257,6 +257,18 @@ static void imported(void **state)
         FAILS(BAD_INPUT, cases[i].message, import_from(hub, back));
         same_logits(back); /* what was there stays */
     }
+    saved_again(NULL); /* weights of another architecture */
+    put_text(in(hub, "config.json"), "{\"model_type\": \"llama\", \"hidden_size\": 64}");
+    FAILS(BAD_INPUT, "model_type 'llama' is none that pha reads", import_from(hub, back));
+    OK(pha__remove_tree(in(hub, "model.safetensors")));
+    put_text(in(hub, "pytorch_model.bin"), "pickled");
+    FAILS(BAD_INPUT, "holds pytorch_model.bin", import_from(hub, back));
+    OK(pha__remove_tree(in(hub, "pytorch_model.bin")));
+    put_text(in_root("x.gguf"), "GGUF");
+    FAILS(BAD_INPUT, "GGUF is written", import_from(in_root("x.gguf"), back));
+    put_text(in(hub, "config.json"), "{\"hidden_size\": 64}");
+    FAILS(BAD_INPUT, "'arch' is missing", import_from(hub, back));
+    same_logits(back);
     OK(pha__remove_tree(hub));
     OK(pha__remove_tree(back));
 }

@@ -93,6 +93,27 @@ static pha_status has(bool *found, const char *folder, const char *const *names)
     return PHA_OK;
 }
 
+/* Weights in a form that is not read here. */
+static pha_status check_form(const char *path)
+{
+    static const char *const pickled[] = {"pytorch_model.bin", "pytorch_model.bin.index.json", NULL},
+                            *const known[] = {"model.safetensors", "model.safetensors.index.json", NULL};
+    bool found, other;
+    TRY(has(&found, path, known));
+    TRY(has(&other, path, pickled));
+    if (!found && other)
+        FAIL(BAD_INPUT, "%s: holds pytorch_model.bin, which only Python reads; open it there and save it as "
+             "safetensors (save_pretrained of transformers)", path);
+    return PHA_OK;
+}
+
+/* A GGUF file has an ending of its own. */
+static bool is_gguf(const char *path)
+{
+    size_t n = strlen(path);
+    return n > 5 && !strcmp(path + n - 5, ".gguf");
+}
+
 /* A folder that transformers saved may hold training_args.bin, so a configuration counts first. */
 static pha_status kind_of(pha_import_kind *kind, const char *path)
 {
@@ -100,8 +121,9 @@ static pha_status kind_of(pha_import_kind *kind, const char *path)
                             *const tokenizer[] = {"tokenizer.json", "vocab.json", "vocab.bpe", NULL};
     bool found;
     if (!pha__exists(path)) FAIL(IO, "%s: there is no such file or folder", path);
+    if (is_gguf(path)) FAIL(BAD_INPUT, "%s: GGUF is written (pha export --to gguf), not read", path);
     TRY(has(&found, path, model));
-    if (found) return *kind = PHA_IMPORT_MODEL, PHA_OK;
+    if (found) return *kind = PHA_IMPORT_MODEL, check_form(path);
     TRY(has(&found, path, adapter));
     if (found)
         FAIL(BAD_INPUT, "%s: holds an adapter; merge it into its model (merge_and_unload of peft) and save that", path);

@@ -62,25 +62,34 @@ def sweep(decay, x):
     if n > 1:
         handed = F.pad(sweep(reach[-1], h[:, :, -1])[:, :-1], (0, 0, 1, 0))
         h = torch.addcmul(h, torch.stack(reach, 2), handed[:, :, None])
-    return h.flatten(1, 2)[:, :T]
+    return h.flatten(1, 2)[:, :T].contiguous()
 
 
-class Scan(torch.autograd.Function):
-    """sweep, which keeps its decays and its result for the way back and nothing of what is between."""
+@torch.library.custom_op("pha::scan", mutates_args=())
+def scan(decay: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """sweep as one node to torch.compile, which would unroll it and take minutes; keeps its decays and its result for
+    the way back and nothing of what is between."""
+    return sweep(decay, x)
 
-    @staticmethod
-    def forward(ctx, decay, x):
-        h = sweep(decay, x)
-        ctx.save_for_backward(decay, h)
-        return h
 
-    @staticmethod
-    def backward(ctx, dh):
-        decay, h = ctx.saved_tensors
-        # e_t = dh_t + decay_(t+1)* e_(t+1): the same recurrence from the end
-        later = F.pad(decay[:, 1:].conj(), (0, 0, 0, 1))
-        e = sweep(later.flip(1), dh.flip(1)).flip(1)
-        return e * F.pad(h[:, :-1], (0, 0, 1, 0)).conj(), e
+@scan.register_fake
+def _(decay, x):
+    return torch.empty_like(x, memory_format=torch.contiguous_format)
+
+
+def _keep(ctx, inputs, output):
+    ctx.save_for_backward(inputs[0], output)
+
+
+def _back(ctx, dh):
+    decay, h = ctx.saved_tensors
+    # e_t = dh_t + decay_(t+1)* e_(t+1): the same recurrence from the end
+    later = F.pad(decay[:, 1:].conj().resolve_conj(), (0, 0, 0, 1))
+    e = scan(later.flip(1), dh.flip(1)).flip(1)
+    return e * F.pad(h[:, :-1], (0, 0, 1, 0)).conj(), e
+
+
+scan.register_autograd(_back, setup_context=_keep)
 
 
 # ---- what reading leaves behind --------------------------------------------------------------------------------------
@@ -284,9 +293,7 @@ class StateSpace(nn.Module):
             z = z + self.bias
         if c.wb_scale == "fixed":
             u = u * self._in_scale(x.device)
-        if run.pads is not None:
-            u = u.masked_fill(run.is_pad, 0)
-        if c.gss_filter == "conv4":
+        if c.gss_filter == "conv4":  # padding lies before the inputs of the past, where no token sees it
             u = self._convolved(u, run, state)
         g, a = torch.sigmoid(z), torch.exp(-torch.exp(wide(self.theta)))
         if c.gss_state == "complex":
@@ -296,7 +303,7 @@ class StateSpace(nn.Module):
             decay, u = decay.masked_fill(run.is_pad, 1), u.masked_fill(run.is_pad, 0)
         if state is not None and "h" in state:  # what is carried in is one more input of the first token
             u = torch.cat((torch.addcmul(u[:, :1], decay[:, :1], state["h"][:, None]), u[:, 1:]), 1)
-        h = Scan.apply(decay, u) if u.shape[1] > 1 else u
+        h = scan(decay, u) if u.shape[1] > 1 else u
         if state is not None:
             state["h"] = h[:, -1]
         if c.gss_state == "complex":
@@ -445,7 +452,7 @@ class PHAForCausalLM(PreTrainedModel, GenerationMixin):
         for layer in range(config.n_layer):
             self.add_module(f"layer{layer}", Block(config, layer))
         self.post_init()
-        self._keep_in_fp32_modules_strict = {"tau", "theta", "omega", "bias", "mix"}  # which post_init takes for modules
+        self._keep_in_fp32_modules_strict = {"tau", "theta", "omega", "bias", "mix"}  # post_init wants modules
 
     def _init_weights(self, module):
         """As `pha init` does it, in distribution."""

@@ -31,6 +31,9 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+for name in [n for n in os.environ if n.startswith("PHA_") and n != "PHA_ISA"]:
+    del os.environ[name]  # of whoever calls this: the command reads its options there
+
 import compare_logits as lab
 
 PHA = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else "pha"

@@ -4,6 +4,7 @@
 #
 #   tests/install/deb.sh      77: this is no Debian, or dpkg-dev is missing
 set -eu
+unset PHA_DATA # the command reads its options there
 here=$(cd "$(dirname "$0")" && pwd)
 command -v dpkg-shlibdeps >/dev/null || { echo "skipped: no dpkg-dev"; exit 77; }
 at=$(mktemp -d)

@@ -25,6 +25,8 @@ except ImportError as missing:
     print(f"skipped: {missing}")
     sys.exit(77)
 
+for name in [n for n in os.environ if n.startswith("PHA_") and n != "PHA_ISA"]:
+    del os.environ[name]  # of whoever calls this: the command reads its options there
 ROOT = tempfile.mkdtemp(prefix="pha-python-")
 if not INSTALLED:
     shutil.copytree(os.path.join(TOP, "python", "pha"), os.path.join(ROOT, "module", "pha"))

@@ -1,19 +1,15 @@
 /* launch.c -- the ranks that this process was started among
  *
  * mpirun, mpiexec and srun say so in the environment. The library of messages is a plugin, since MPI is another one on
- * every cluster: the file that PHA_MPI_PLUGIN names, or else libpha-mpi.so beside the executable, then where the loader
- * looks.
+ * every cluster.
  */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "base/library.h"
 #include "base/print.h"
 #include "dist/transport.h"
-
-static const char library_name[] = "libpha-mpi.so";
 
 /* Where each starter leaves the number of ranks, and that of this one. */
 static const char *const starters[][2] = {{"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
@@ -48,18 +44,6 @@ int pha__started_ranks(int *rank)
     return n;
 }
 
-/* DIR/libpha-mpi.so beside the executable; false: it is not there. */
-static bool beside(char *out, size_t size)
-{
-    ssize_t n = readlink("/proc/self/exe", out, size - sizeof library_name);
-    if (n <= 0 || (size_t)n >= size - sizeof library_name) return false;
-    out[n] = 0;
-    char *slash = strrchr(out, '/');
-    if (!slash) return false;
-    memcpy(slash + 1, library_name, sizeof library_name);
-    return access(out, R_OK) == 0;
-}
-
 static pha_status patience(double *seconds)
 {
     const char *text = getenv("PHA_RANK_TIMEOUT");
@@ -72,24 +56,19 @@ static pha_status patience(double *seconds)
     return PHA_OK;
 }
 
-static pha_status join(pha__joined *out, const char *variable, int n)
+static pha_status join(pha__comm *out, const char *variable, int n)
 {
-    char path[4096];
-    pha__transport_host host = {PHA__TRANSPORT_ABI, pha__fail, pha__print, 0};
+    pha__transport_host host = {PHA__TRANSPORT_ABI, sizeof *out, pha__fail, pha__print, 0};
+    pha_status (*function)(const pha__transport_host *, pha__comm *);
+    char what[160];
     TRY(patience(&host.patience));
-    const char *name = getenv("PHA_MPI_PLUGIN");
-    if (!name || !*name) name = beside(path, sizeof path) ? path : library_name;
-    void *library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        FAIL(NO_DEVICE,
-             "this process was started as one of %d ranks (%s), but the plugin for MPI can't be loaded: %s; build pha "
-             "where MPI is (Debian: libopenmpi-dev), set PHA_MPI_PLUGIN, or set PHA_RANKS=1 to work alone",
-             n, variable, dlerror());
-    void *symbol = dlsym(library, "pha_mpi_join");
-    pha_status (*function)(const pha__transport_host *, pha__joined *);
-    memcpy(&function, &symbol, sizeof function); /* a pointer to a function by way of one to data */
-    pha_status status = symbol ? function(&host, out) : PHA_FAILED;
-    if (status == PHA_FAILED) FAIL(NO_DEVICE, "%s is no plugin of this build of pha", name);
+    pha__print(what, sizeof what, "this process was started as one of %d ranks (%s), but the plugin for MPI", n,
+               variable);
+    TRY(pha__library_function(&function, sizeof function, "libpha-mpi.so", "PHA_MPI_PLUGIN", "pha_mpi_join", what,
+                              "build pha where MPI is (Debian: libopenmpi-dev), set PHA_MPI_PLUGIN, or set PHA_RANKS=1 "
+                              "to work alone"));
+    pha_status status = function(&host, out);
+    if (status == PHA_FAILED) FAIL(NO_DEVICE, "the plugin for MPI that was found is no plugin of this build of pha");
     if (!status && out->size != n)
         FAIL(NO_DEVICE,
              "%d ranks were started (%s), but MPI finds %d: its starter is another one; use its own mpirun, or srun "
@@ -114,11 +93,8 @@ static pha_status open_world(void)
 {
     int n, rank;
     const char *variable = started_by(&n, &rank);
-    pha__joined joined;
     if (!variable) return refuse_torchrun();
-    TRY(join(&joined, variable, n));
-    world = (pha__comm){joined.rank, joined.size,      joined.local, joined.locals, joined.transport,
-                        joined.self, {NULL, NULL}, PHA_OK};
+    TRY(join(&world, variable, n));
     atexit(leave);
     return pha__comm_make(&world);
 }

@@ -42,13 +42,18 @@ static int by_offset(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+void pha__place_order(const pha__program *p, int *out)
+{
+    for (int i = 0; i < p->n_params; i++) out[i] = i;
+    sorting = p;
+    qsort(out, (size_t)p->n_params, sizeof *out, by_offset);
+}
+
 static pha_status lay_out(layout *l, const pha__program *names)
 {
     *l = (layout){names, pha__alloc((size_t)names->n_params + 1, sizeof *l->sorted), names->n_params, NULL};
     if (!l->sorted) return PHA_NO_MEMORY;
-    for (int i = 0; i < l->n; i++) l->sorted[i] = i;
-    sorting = names;
-    qsort(l->sorted, (size_t)l->n, sizeof *l->sorted, by_offset);
+    pha__place_order(names, l->sorted);
     return PHA_OK;
 }
 

@@ -77,6 +77,9 @@ pha_status pha__init_weights(pha__store *s, uint64_t seed);
 /* The address of a role's numbers if the host may read them where they are, as fp32; else NULL. */
 const float *pha__store_host(const pha__store *s, pha__role role, int i);
 
+/* The numbers of all parameters in the order of their places; `out` has room for n_params. */
+void pha__place_order(const pha__program *p, int *out);
+
 /* Elements of parameter i. */
 static inline int64_t pha__param_size(const pha__program *p, int i)
 {

@@ -11,9 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+import python as support  # noqa: E402
+
 sys.path.insert(0, os.path.join(HERE, "..", "..", "bench", "baselines"))
 ROOT = tempfile.mkdtemp(prefix="pha-hf-")
 os.environ["HF_HOME"] = os.path.join(ROOT, "home")  # where transformers copies the Python files to
@@ -25,14 +27,9 @@ try:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 except ImportError as missing:
     shutil.rmtree(ROOT)
-    other = os.environ.pop("PHA_TORCH_PYTHON", None)
-    if other and os.path.abspath(other) != sys.executable:
-        os.execv(other, [other, "-B", *sys.argv])
-    print(f"skipped: {missing}")
-    sys.exit(77)
+    support.elsewhere(missing)
 
-for name in [n for n in os.environ if n.startswith("PHA_") and n != "PHA_ISA"]:
-    del os.environ[name]  # of whoever calls this: the command reads its options there
+support.forget_options()
 
 import compare_logits as lab
 
@@ -313,20 +310,7 @@ def test_from_nothing():
         assert abs(model(tokens, labels=tokens).loss.item() - np.log(257)) < 1, keys
 
 
-def main():
-    only, failed = sys.argv[2:], 0
-    for name, test in [(n[5:], t) for n, t in globals().items() if n.startswith("test_")]:
-        if only and name not in only:
-            continue
-        try:
-            test()
-            print(f"ok   {name}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {name}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(ROOT, ignore_errors=True)
-    return int(failed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    code = support.run(globals(), sys.argv[2:])
+    shutil.rmtree(ROOT, ignore_errors=True)
+    sys.exit(code)

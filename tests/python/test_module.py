@@ -11,22 +11,19 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(TOP, "tests", "support"))
+import python as support  # noqa: E402
+
 INSTALLED = sys.argv[1:2] == ["--installed"]
 try:
     import numpy as np
 except ImportError as missing:
-    other = os.environ.pop("PHA_TORCH_PYTHON", None)
-    if other and os.path.abspath(other) != sys.executable:
-        os.execv(other, [other, "-B", *sys.argv])
-    print(f"skipped: {missing}")
-    sys.exit(77)
+    support.elsewhere(missing)
 
-for name in [n for n in os.environ if n.startswith("PHA_") and n != "PHA_ISA"]:
-    del os.environ[name]  # of whoever calls this: the command reads its options there
+support.forget_options()
 ROOT = tempfile.mkdtemp(prefix="pha-python-")
 if not INSTALLED:
     shutil.copytree(os.path.join(TOP, "python", "pha"), os.path.join(ROOT, "module", "pha"))
@@ -253,18 +250,7 @@ def test_presets():
         assert "pha" in pha.inspect("tiny") and pha.version() in command("version").decode()
 
 
-def main():
-    failed = 0
-    for name, test in [(n[5:], t) for n, t in globals().items() if n.startswith("test_")]:
-        try:
-            test()
-            print(f"ok   {name}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAIL {name}\n{traceback.format_exc()}", flush=True)
-    shutil.rmtree(ROOT, ignore_errors=True)
-    return int(failed > 0)
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    code = support.run(globals())
+    shutil.rmtree(ROOT, ignore_errors=True)
+    sys.exit(code)

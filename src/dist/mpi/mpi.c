@@ -144,7 +144,7 @@ static const char *name(void *self, int rank) { return ((const ranks *)self)->na
 
 static const pha__transport transport = {exchange, name, leave, abandon};
 
-static void count_locals(pha__joined *out)
+static void count_locals(pha__comm *out)
 {
     MPI_Comm local;
     out->local = 0, out->locals = 1;
@@ -179,11 +179,11 @@ static pha_status start(ranks *r, int threads)
     return PHA_OK;
 }
 
-__attribute__((visibility("default"))) pha_status pha_mpi_join(const pha__transport_host *host, pha__joined *out)
+__attribute__((visibility("default"))) pha_status pha_mpi_join(const pha__transport_host *host, pha__comm *out)
 {
     static pha__transport_host kept;
     int there = 0, threads = MPI_THREAD_SINGLE;
-    if (host->abi != PHA__TRANSPORT_ABI) return PHA_FAILED;
+    if (host->abi != PHA__TRANSPORT_ABI || host->comm_size != sizeof *out) return PHA_FAILED;
     kept = *host;
     MPI_Initialized(&there);
     if (there) MPI_Query_thread(&threads);
@@ -193,7 +193,7 @@ __attribute__((visibility("default"))) pha_status pha_mpi_join(const pha__transp
     if (!r) return PHA_NO_MEMORY;
     r->host = &kept, r->patience = host->patience;
     pha_status status = start(r, threads);
-    *out = (pha__joined){.rank = r->rank, .size = r->size, .transport = &transport, .self = r};
+    *out = (pha__comm){.rank = r->rank, .size = r->size, .transport = &transport, .self = r};
     count_locals(out);
     return status;
 }

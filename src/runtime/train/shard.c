@@ -1,42 +1,22 @@
 /* shard.c -- cutting the learned numbers into parts, and sums of squares that do not depend on the cuts */
 #include "runtime/train/shard.h"
 
-#include <stdlib.h>
+#include "program/store.h"
 
 static int64_t pieces_of(int64_t elements) { return (elements + PHA__SUM_PIECE - 1) / PHA__SUM_PIECE; }
 
-static int64_t size_of(const pha__node *v) { return (int64_t)v->rows * v->width; }
-
 /* ---- cutting --------------------------------------------------------------------------------------------- */
 
-static _Thread_local const pha__program *sorting; /* qsort has no context argument */
-
-static int by_offset(const void *a, const void *b)
-{
-    int64_t x = sorting->params[*(const int *)a]->offset, y = sorting->params[*(const int *)b]->offset;
-    return (x > y) - (x < y);
-}
-
-/* The learned parameters in the order of their places; returns their number. */
-static int in_place_order(const pha__program *p, int *out)
-{
-    int n = 0;
-    for (int i = 0; i < p->n_params; i++)
-        if (pha__learned(p->params[i])) out[n++] = i;
-    sorting = p;
-    qsort(out, (size_t)n, sizeof *out, by_offset);
-    return n;
-}
-
 /* Into parts of nearly one size, each from the first piece that begins at or behind the place wanted. */
-static void cut_at_pieces(pha__shard *s, const pha__program *p, const int *order, int n)
+static void cut_at_pieces(pha__shard *s, const pha__program *p, const int *order)
 {
     int parts = s->comm->size, k = 1;
     int64_t piece = 0;
-    for (int i = 0; i < n; i++) {
+    for (int i = 0; i < p->n_params; i++) {
         const pha__node *v = p->params[order[i]];
+        if (!pha__learned(v)) continue;
         s->first_piece[order[i]] = piece;
-        for (int64_t at = 0; at < size_of(v); at += PHA__SUM_PIECE, piece++)
+        for (int64_t at = 0; at < pha__param_size(p, order[i]); at += PHA__SUM_PIECE, piece++)
             for (; k < parts && v->offset + at >= p->trainable / parts * k; k++)
                 s->cut[k] = v->offset + at, s->piece_cut[k] = piece;
     }
@@ -56,7 +36,7 @@ pha_status pha__shard_open(pha__shard *s, const pha__program *p, pha__comm *comm
     s->first_piece = pha__alloc_zero(params, sizeof *s->first_piece);
     s->pieces = pha__alloc_zero((size_t)pieces_of(p->trainable) + params, sizeof *s->pieces);
     bool there = order && s->cut && s->clipped && s->piece_cut && s->first_piece && s->pieces;
-    if (there) cut_at_pieces(s, p, order, in_place_order(p, order));
+    if (there) pha__place_order(p, order), cut_at_pieces(s, p, order);
     pha__free(order);
     if (!there) return PHA_NO_MEMORY;
     int part = pha__comm_part(comm);
@@ -80,7 +60,7 @@ static int owner_of(const pha__shard *s, const pha__program *p, int64_t piece)
 {
     int i = 0;
     while (!pha__learned(p->params[i]) || piece < s->first_piece[i] ||
-           piece >= s->first_piece[i] + pieces_of(size_of(p->params[i])))
+           piece >= s->first_piece[i] + pieces_of(pha__param_size(p, i)))
         i++;
     return i;
 }
@@ -92,7 +72,7 @@ void pha__shard_segments(const pha__shard *s, const pha__program *p, pha__sum_sq
     for (int64_t at = s->piece_cut[part], last = s->piece_cut[part + 1]; at < last;) {
         int i = owner_of(s, p, at);
         int64_t skipped = (at - s->first_piece[i]) * PHA__SUM_PIECE, begin = p->params[i]->offset + skipped;
-        int64_t left = size_of(p->params[i]) - skipped, size = left < s->end - begin ? left : s->end - begin;
+        int64_t left = pha__param_size(p, i) - skipped, size = left < s->end - begin ? left : s->end - begin;
         pha__add_segment(attr, segments, begin, size);
         at += pieces_of(size);
     }
@@ -108,7 +88,7 @@ pha_status pha__shard_sums(pha__shard *s, const pha__program *p, double *squares
         if (!pha__learned(p->params[i])) continue;
         const double *piece = s->pieces + s->first_piece[i];
         double sum = 0;
-        for (int64_t n = pieces_of(size_of(p->params[i])); n > 0; n--) sum += *piece++;
+        for (int64_t n = pieces_of(pha__param_size(p, i)); n > 0; n--) sum += *piece++;
         *squares++ = sum;
     }
     return PHA_OK;

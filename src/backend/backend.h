@@ -42,7 +42,7 @@ enum { PHA__MARKS = 4096 };
 
 /* The version of the kernels' arithmetic: raised by every change after which one of them gives other bits. A training
  * checkpoint has it, so that a run that goes on with other bits says so. */
-#define PHA__KERNELS 2
+#define PHA__KERNELS 3
 
 struct pha__backend {
     const char *name;

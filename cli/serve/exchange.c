@@ -91,6 +91,8 @@ void exchange_segment(const Exchange *x, char *out, size_t size)
     if (n >= size) out[0] = 0;
 }
 
+int64_t exchange_number(const Exchange *x) { return x->number; }
+
 /* ---- answers; the lock is held ---------------------------------------------------------------------------- */
 
 static void wake(Exchange *x)

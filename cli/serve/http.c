@@ -46,6 +46,17 @@ static void find_route(Exchange *x, const char *method, const char *path)
     else fault_set(&x->fault, 404, NULL, "this server has no %.200s; docs/serve.md lists what it has", path);
 }
 
+/* The one number that a route may have in its query. */
+static void find_number(Exchange *x, struct MHD_Connection *c)
+{
+    const char *name = x->route ? x->route->number : NULL;
+    const char *text = name ? MHD_lookup_connection_value(c, MHD_GET_ARGUMENT_KIND, name) : NULL;
+    if (!text) return;
+    size_t n = strspn(text, "0123456789");
+    if (n == 0 || n > 18 || text[n]) fault_set(&x->fault, 400, name, "%s must be a whole number from 0 on", name);
+    else x->number = strtoll(text, NULL, 10);
+}
+
 /* ---- who asks --------------------------------------------------------------------------------------------- */
 
 static void address_of(struct MHD_Connection *c, char *out, size_t size)
@@ -83,6 +94,7 @@ static enum MHD_Result begin(Http *h, struct MHD_Connection *c, const char *path
     snprintf(x->method, sizeof x->method, "%s", method);
     snprintf(x->path, sizeof x->path, "%s", path);
     find_route(x, method, path);
+    find_number(x, c);
     find_tenant(x, c);
     if (h->draining && !(x->route && x->route->even_draining))
         fault_set(&x->fault, 503, NULL, "the server is stopping");

@@ -73,12 +73,14 @@ static void print_answers(Text *t, const Route *r)
     } errors[] = {{400, "The request is wrong; final.", true},   {401, "A key is missing or wrong.", false},
                   {404, "There is no such thing.", false},       {405, "Not with this method.", false},
                   {409, "A request goes on with it.", true},     {413, "The body is too long.", true},
-                  {429, "Too many wait; see Retry-After.", true}, {500, "The model failed.", true},
+                  {429, "Too many wait; see Retry-After.", true}, {500, "The model failed, or a disk.", false},
                   {503, "Not now; see Retry-After.", false},     {504, "The request took too long.", true}};
     text_put(t, "\"responses\":{\"200\":{\"description\":\"What was asked for.\"}");
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         bool conflict = errors[i].status == 409, state = strncmp(r->path, "/v1/states/", 11) == 0;
-        if (conflict ? !state && !(kind_of(r->path) & (ASK_COMPLETION | ASK_CHAT)) : errors[i].bodies && !r->body)
+        bool numbered = errors[i].status == 400 && r->number;
+        if (conflict ? !state && !(kind_of(r->path) & (ASK_COMPLETION | ASK_CHAT))
+                     : errors[i].bodies && !r->body && !numbered)
             continue;
         text_print(t, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
                    "\"#/components/schemas/Error\"}}}}", errors[i].status, errors[i].text);
@@ -97,15 +99,25 @@ static void print_path(Text *t, const char *path)
     text_put(t, "\":{");
 }
 
+static void print_parameters(Text *t, const Route *r)
+{
+    bool one = strchr(r->path, '*') != NULL;
+    if (!one && !r->number) return;
+    text_put(t, "\"parameters\":[");
+    if (one) text_put(t, "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}");
+    if (r->number)
+        text_print(t, "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":"
+                   "999999999999999999}}", one ? "," : "", r->number);
+    text_put(t, "],");
+}
+
 static void print_route(Text *t, const Route *r)
 {
     AskKind kind = r->body ? kind_of(r->path) : 0;
     text_put(t, "\"");
     for (const char *m = r->method; *m; m++) text_print(t, "%c", *m - 'A' + 'a');
     text_put(t, "\":{");
-    if (strchr(r->path, '*'))
-        text_put(t, "\"parameters\":[{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
-                 "\"string\"}}],");
+    print_parameters(t, r);
     if (kind) print_body(t, kind);
     if (r->open) text_put(t, "\"security\":[],");
     print_answers(t, r);

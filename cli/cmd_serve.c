@@ -52,7 +52,9 @@ static const Option table[] = {
     OPTION_CACHE(ServeOptions, engine.cache),
     OPTION_THREADS(ServeOptions, engine.threads),
 
-    {.group = "What is said", .name = "log-json", .kind = OPTION_FLAG, FIELD(ServeOptions, log_json),
+    {.group = "What is said", .name = "runs", .kind = OPTION_PATH, FIELD(ServeOptions, runs), .arg = "DIR",
+     .help = "a run folder, or one that holds some, that the page may show; nothing else is read"},
+    {.name = "log-json", .kind = OPTION_FLAG, FIELD(ServeOptions, log_json),
      .help = "the line of each request as JSON"},
     {.name = "quiet", .letter = 'q', .kind = OPTION_FLAG, FIELD(ServeOptions, quiet), .help = "no such lines"},
     {0},

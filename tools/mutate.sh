@@ -41,6 +41,7 @@ cmake -S "$copy" -B "$copy/build" "$@" -DPHA_BENCH=OFF -DPHA_ISAS=generic -DCMAK
 build() { cmake --build "$copy/build" --target "$1" -j "${JOBS:-$(nproc)}" >"$copy/log" 2>&1; }
 # The emulated card, and the library of products that it multiplies with.
 export PHA_CUBLASLT="$copy/build/tests/libpha_cuda_lt.so" PHA_TEST_PLUGIN="$copy/build/tests/libpha-cuda-emulated.so"
+export PHA_CUDA_PLUGIN="$PHA_TEST_PLUGIN" PHA_NCCL="$copy/build/tests/libpha_cuda_nccl.so"
 # A test that hangs has noticed, too.
 passes() { timeout 600 "$copy/build/tests/$@" >"$copy/log" 2>&1; }
 # A test that fails anyway would count as one that notices everything.

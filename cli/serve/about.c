@@ -122,8 +122,10 @@ const Route server_routes[] = {
     {.method = "GET", .path = "/metrics", .brief = true, .even_draining = true, .handle = handle_metrics},
     GET_("/openapi.json", handle_openapi),
     {.method = "GET", .path = "/mixing", .handle = handle_mixing},
+    {.method = "GET", .path = "/train", .handle = handle_train_list},
+    {.method = "GET", .path = "/train/*", .handle = handle_train_run},
+    {.method = "GET", .path = "/train/*/log", .number = "from", .handle = handle_train_log},
     OPEN_("/", handle_page),
-    OPEN_("/page/app.js", handle_page_script),
-    OPEN_("/page/style.css", handle_page_style),
+    OPEN_("/page/*", handle_page_file),
     {0},
 };

@@ -91,6 +91,8 @@ void exchange_segment(const Exchange *x, char *out, size_t size)
     if (n >= size) out[0] = 0;
 }
 
+int64_t exchange_number(const Exchange *x) { return x->number; }
+
 /* ---- answers; the lock is held ---------------------------------------------------------------------------- */
 
 static void wake(Exchange *x)
@@ -231,6 +233,12 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     if (x->streams) MHD_add_response_header(r, "X-Accel-Buffering", "no");
     if (cors) MHD_add_response_header(r, "Access-Control-Allow-Origin", cors);
     if (cors) MHD_add_response_header(r, "Vary", "Origin");
+    if (x->status == 405) MHD_add_response_header(r, "Allow", x->allowed);
+    if (x->preflight) {
+        MHD_add_response_header(r, "Access-Control-Allow-Methods", x->allowed);
+        MHD_add_response_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type");
+        MHD_add_response_header(r, "Access-Control-Max-Age", "600");
+    }
     if (x->status == 401) MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
     if (x->retry) {
         snprintf(text, sizeof text, "%d", x->retry);

@@ -18,6 +18,7 @@ typedef struct Exchange Exchange;
 
 typedef struct Route {
     const char *method, *path; /* a segment "*" takes any: exchange_segment */
+    const char *number;        /* that its query may have, a whole one from 0 on; NULL: none */
     bool open;                 /* needs no key */
     bool brief;                /* is answered at once, on the thread of the connections: nothing that takes 5 ms */
     bool body;                 /* reads one */
@@ -62,6 +63,7 @@ const Route *exchange_route(const Exchange *x);
 const char *exchange_body(const Exchange *x, size_t *size);
 const char *exchange_tenant(const Exchange *x);
 void exchange_segment(const Exchange *x, char *out, size_t size); /* what stood for "*"; "" if it is too long */
+int64_t exchange_number(const Exchange *x);   /* of the query; 0: none was said */
 void *exchange_server(const Exchange *x);
 bool exchange_draining(const Exchange *x); /* is its server about to stop? */
 const char *exchange_asked(const Exchange *x, const char **path); /* the method */

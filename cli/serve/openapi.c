@@ -51,8 +51,8 @@ static void print_field(Text *t, const Field *f)
 static void print_body(Text *t, AskKind kind)
 {
     int n = 0;
-    text_put(t, "\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
-             "\"properties\":{");
+    text_print(t, "\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
+               "\"properties\":{", kind & (ASK_CHAT | ASK_DETOKENIZE | ASK_IMPORT) ? "true" : "false");
     for (const Field *f = request_fields; f->name; f++) {
         if (!(f->kinds & (int)kind)) continue;
         if (n++) text_put(t, ",");
@@ -73,12 +73,14 @@ static void print_answers(Text *t, const Route *r)
     } errors[] = {{400, "The request is wrong; final.", true},   {401, "A key is missing or wrong.", false},
                   {404, "There is no such thing.", false},       {405, "Not with this method.", false},
                   {409, "A request goes on with it.", true},     {413, "The body is too long.", true},
-                  {429, "Too many wait; see Retry-After.", true}, {500, "The model failed.", true},
+                  {429, "Too many wait; see Retry-After.", true}, {500, "The model failed, or a disk.", false},
                   {503, "Not now; see Retry-After.", false},     {504, "The request took too long.", true}};
     text_put(t, "\"responses\":{\"200\":{\"description\":\"What was asked for.\"}");
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         bool conflict = errors[i].status == 409, state = strncmp(r->path, "/v1/states/", 11) == 0;
-        if (conflict ? !state && !(kind_of(r->path) & (ASK_COMPLETION | ASK_CHAT)) : errors[i].bodies && !r->body)
+        bool numbered = errors[i].status == 400 && r->number;
+        if (conflict ? !state && !(kind_of(r->path) & (ASK_COMPLETION | ASK_CHAT))
+                     : errors[i].bodies && !r->body && !numbered)
             continue;
         text_print(t, ",\"%d\":{\"description\":\"%s\",\"content\":{\"application/json\":{\"schema\":{\"$ref\":"
                    "\"#/components/schemas/Error\"}}}}", errors[i].status, errors[i].text);
@@ -97,15 +99,25 @@ static void print_path(Text *t, const char *path)
     text_put(t, "\":{");
 }
 
+static void print_parameters(Text *t, const Route *r)
+{
+    bool one = strchr(r->path, '*') != NULL;
+    if (!one && !r->number) return;
+    text_put(t, "\"parameters\":[");
+    if (one) text_put(t, "{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":\"string\"}}");
+    if (r->number)
+        text_print(t, "%s{\"name\":\"%s\",\"in\":\"query\",\"schema\":{\"type\":\"integer\",\"minimum\":0,\"maximum\":"
+                   "999999999999999999}}", one ? "," : "", r->number);
+    text_put(t, "],");
+}
+
 static void print_route(Text *t, const Route *r)
 {
     AskKind kind = r->body ? kind_of(r->path) : 0;
     text_put(t, "\"");
     for (const char *m = r->method; *m; m++) text_print(t, "%c", *m - 'A' + 'a');
     text_put(t, "\":{");
-    if (strchr(r->path, '*'))
-        text_put(t, "\"parameters\":[{\"name\":\"id\",\"in\":\"path\",\"required\":true,\"schema\":{\"type\":"
-                 "\"string\"}}],");
+    print_parameters(t, r);
     if (kind) print_body(t, kind);
     if (r->open) text_put(t, "\"security\":[],");
     print_answers(t, r);
@@ -114,13 +126,13 @@ static void print_route(Text *t, const Route *r)
 
 void handle_openapi(void *server, Exchange *x)
 {
+    const Server *s = server;
     Text t = {0};
-    (void)server;
     text_print(&t, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"pha serve\",\"version\":\"%s\"},"
-               "\"security\":[{\"key\":[]}],\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":"
+               "\"security\":[%s],\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":"
                "\"bearer\"}},\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":"
                "{\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\",\"param\",\"code\"]}}}}},"
-               "\"paths\":{", pha_version());
+               "\"paths\":{", pha_version(), s->keys.path ? "{\"key\":[]}" : "");
     for (const Route *r = server_routes; r->method; r++) {
         bool same = r > server_routes && strcmp(r->path, r[-1].path) == 0; /* with another method */
         if (r > server_routes) text_put(&t, same ? "," : "},");

@@ -12,8 +12,14 @@ static void answer_file(Exchange *x, const char *name, const char *type)
     Text t = {0};
     const PageFile *f = page_files;
     while (f->name && strcmp(f->name, name)) f++;
-    if (f->name) text_add(&t, f->data, f->size);
-    exchange_answer(x, 200, type, &t);
+    if (f->name) {
+        text_add(&t, f->data, f->size);
+        exchange_answer(x, 200, type, &t);
+        return;
+    }
+    Fault fault;
+    fault_set(&fault, 404, NULL, "the page has no file %s", name);
+    exchange_fault(x, &fault);
 }
 
 void handle_page(void *server, Exchange *x)
@@ -22,16 +28,14 @@ void handle_page(void *server, Exchange *x)
     answer_file(x, "index.html", "text/html; charset=utf-8");
 }
 
-void handle_page_script(void *server, Exchange *x)
+void handle_page_file(void *server, Exchange *x)
 {
+    char name[64];
     (void)server;
-    answer_file(x, "app.js", "text/javascript; charset=utf-8");
-}
-
-void handle_page_style(void *server, Exchange *x)
-{
-    (void)server;
-    answer_file(x, "style.css", "text/css; charset=utf-8");
+    exchange_segment(x, name, sizeof name);
+    const char *ending = strrchr(name, '.');
+    bool style = ending && strcmp(ending, ".css") == 0;
+    answer_file(x, name, style ? "text/css; charset=utf-8" : "text/javascript; charset=utf-8");
 }
 
 /* Mixing weights by layer, as `pha inspect --mixing --json` has them, without the folder's name. */

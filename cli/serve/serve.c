@@ -86,6 +86,7 @@ static int check(Call *call, const ServeOptions *o, Server *s)
     if (!is_loopback(o->host) && !o->api_key_file && !o->insecure)
         return usage_error(call, "--host %s can be reached by other machines: name keys with --api-key-file, or say "
                            "--insecure if nobody else can get there", o->host);
+    if (o->runs && !runs_check(o->runs, why)) return usage_error(call, "--runs %s", why);
     if (!keys_open(&s->keys, o->api_key_file, why)) return usage_error(call, "--api-key-file: %s", why);
     return PHA_OK;
 }
@@ -115,7 +116,7 @@ static pha_status load(Server *s, const ServeOptions *o)
     pha_status status = pha_model_open(&s->model, o->model);
     if (!status) status = pha_engine_open(&s->engine, s->model, &engine);
     if (status) return status;
-    s->folder = o->model;
+    s->folder = o->model, s->runs = o->runs;
     s->tokenizer = pha_model_tokenizer(s->model);
     pha_model_get_info(s->model, &s->about);
     pha_engine_get_info(s->engine, &s->info);

@@ -5,7 +5,7 @@
 #include "command.h"
 
 typedef struct ServeOptions {
-    const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key, *state_disk;
+    const char *model, *host, *name, *api_key_file, *cors, *tls_cert, *tls_key, *state_disk, *runs;
     const char *template; /* "plain", "chatml", a file; NULL: the model's */
     int port, slots;
     int64_t state_ram;         /* megabytes; -1: a quarter of what is free */

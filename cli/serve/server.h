@@ -13,6 +13,7 @@
 #include "serve/limits.h"
 #include "serve/metrics.h"
 #include "serve/request.h"
+#include "serve/runs.h"
 #include "serve/states.h"
 #include "serve/template.h"
 #include "serve/tokens.h"
@@ -28,6 +29,7 @@ typedef struct Server {
     pha_model_info about;
     pha_engine_info info;
     const char *folder;    /* of the model */
+    const char *runs;      /* folder of training runs that may be watched; NULL: none */
     char name[128];
     char fingerprint[48];  /* of weights, kernels and formats: the same one, the same bits */
     long started;          /* Unix time */
@@ -52,7 +54,7 @@ extern const Route server_routes[];
 /* Names fields that were ignored, once each. */
 void server_tell_unknown(Server *s, const Text *names);
 
-/* Handlers: completion.c, tokenize.c, about.c, states_http.c. */
+/* Handlers: completion.c, tokenize.c, about.c, states_http.c, page.c, train_http.c. */
 void handle_completion(void *server, Exchange *x);
 void handle_chat(void *server, Exchange *x);
 void handle_tokenize(void *server, Exchange *x);
@@ -72,9 +74,11 @@ void handle_health(void *server, Exchange *x);
 void handle_metrics(void *server, Exchange *x);
 void handle_openapi(void *server, Exchange *x);
 void handle_page(void *server, Exchange *x);
-void handle_page_script(void *server, Exchange *x);
-void handle_page_style(void *server, Exchange *x);
+void handle_page_file(void *server, Exchange *x);
 void handle_mixing(void *server, Exchange *x);
+void handle_train_list(void *server, Exchange *x);
+void handle_train_run(void *server, Exchange *x);
+void handle_train_log(void *server, Exchange *x);
 
 /* Reads the body as a request of this kind for this server's model; a failure has been answered. *a is to be freed. */
 bool server_read(Server *s, Exchange *x, AskKind kind, Ask *a);

@@ -61,63 +61,74 @@ void handle_state_list(void *server, Exchange *x)
     exchange_answer(x, 200, "application/json", &t);
 }
 
-void handle_state(void *server, Exchange *x)
-{
-    Server *s = server;
+/* ---- one of them ------------------------------------------------------------------------------------------- */
+
+/* A request about one state: what is asked of which. */
+typedef struct OneState {
+    Server *server;
+    Exchange *exchange;
+    const char *tenant;
     char id[STATE_ID + 1];
+    Ask ask;
     Fault fault;
     StateInfo info;
-    exchange_segment(x, id, sizeof id);
-    bool good = states_get(&s->states, exchange_tenant(x), id, &info, &fault);
-    answer_state(x, good, &info, &fault);
+} OneState;
+
+/* `kind` of the body, 0: it has none. False: a failure has been answered. */
+static bool begin(OneState *t, void *server, Exchange *x, AskKind kind)
+{
+    *t = (OneState){.server = server, .exchange = x, .tenant = exchange_tenant(x)};
+    exchange_segment(x, t->id, sizeof t->id);
+    return !kind || server_read(t->server, x, kind, &t->ask);
+}
+
+static void end(OneState *t, bool good)
+{
+    answer_state(t->exchange, good, &t->info, &t->fault);
+    request_free(&t->ask);
+}
+
+void handle_state(void *server, Exchange *x)
+{
+    OneState t;
+    begin(&t, server, x, 0);
+    end(&t, states_get(&t.server->states, t.tenant, t.id, &t.info, &t.fault));
 }
 
 void handle_state_delete(void *server, Exchange *x)
 {
-    Server *s = server;
-    char id[STATE_ID + 1];
-    Fault fault;
-    Text t = {0};
-    exchange_segment(x, id, sizeof id);
-    if (states_delete(&s->states, exchange_tenant(x), id, &fault)) {
-        text_print(&t, "{\"id\":\"%s\",\"object\":\"pha.state\",\"deleted\":true}", id);
-        exchange_answer(x, 200, "application/json", &t);
-    } else exchange_fault(x, &fault);
+    OneState t;
+    Text text = {0};
+    begin(&t, server, x, 0);
+    if (!states_delete(&t.server->states, t.tenant, t.id, &t.fault)) {
+        exchange_fault(x, &t.fault);
+        return;
+    }
+    text_print(&text, "{\"id\":\"%s\",\"object\":\"pha.state\",\"deleted\":true}", t.id);
+    exchange_answer(x, 200, "application/json", &text);
 }
 
 void handle_state_fork(void *server, Exchange *x)
 {
-    Server *s = server;
-    char id[STATE_ID + 1];
-    Fault fault;
-    StateInfo info;
-    Ask a;
+    OneState t;
     int32_t *ids = NULL;
     size_t n;
-    const char *tenant = exchange_tenant(x);
-    exchange_segment(x, id, sizeof id);
-    if (!server_read(s, x, ASK_MOVE, &a)) return;
-    bool good = states_copy(&s->states, tenant, id, a.position, &ids, &n, &fault);
-    good = good && states_put(&s->states, tenant, NULL, ids, n, &info, &fault);
-    answer_state(x, good, &info, &fault);
+    if (!begin(&t, server, x, ASK_MOVE)) return;
+    States *states = &t.server->states;
+    bool good = states_copy(states, t.tenant, t.id, t.ask.position, &ids, &n, &t.fault);
+    good = good && states_put(states, t.tenant, NULL, ids, n, &t.info, &t.fault);
     free(ids);
-    request_free(&a);
+    end(&t, good);
 }
 
 void handle_state_rewind(void *server, Exchange *x)
 {
-    Server *s = server;
-    char id[STATE_ID + 1];
-    Fault fault;
-    StateInfo info;
-    Ask a;
-    exchange_segment(x, id, sizeof id);
-    if (!server_read(s, x, ASK_MOVE, &a)) return;
-    bool good = a.position >= 0 || fault_set(&fault, 400, "position", "position is missing: the number of tokens that "
-                                             "are to stay");
-    good = good && states_rewind(&s->states, exchange_tenant(x), id, a.position, &info, &fault);
-    answer_state(x, good, &info, &fault);
-    request_free(&a);
+    OneState t;
+    if (!begin(&t, server, x, ASK_MOVE)) return;
+    bool good = t.ask.position >= 0 || fault_set(&t.fault, 400, "position", "position is missing: the number of tokens "
+                                                 "that are to stay");
+    good = good && states_rewind(&t.server->states, t.tenant, t.id, t.ask.position, &t.info, &t.fault);
+    end(&t, good);
 }
 
 /* ---- out and in ------------------------------------------------------------------------------------------- */
@@ -130,23 +141,22 @@ static void weights_of(const Server *s, char text[20])
 
 void handle_state_export(void *server, Exchange *x)
 {
-    Server *s = server;
-    char id[STATE_ID + 1], weights[20];
-    Fault fault;
-    Text t = {0};
+    OneState t;
+    char weights[20];
+    Text text = {0};
     int32_t *ids;
     size_t n;
-    exchange_segment(x, id, sizeof id);
-    if (!states_copy(&s->states, exchange_tenant(x), id, -1, &ids, &n, &fault)) {
-        exchange_fault(x, &fault);
+    begin(&t, server, x, 0);
+    if (!states_copy(&t.server->states, t.tenant, t.id, -1, &ids, &n, &t.fault)) {
+        exchange_fault(x, &t.fault);
         return;
     }
-    weights_of(s, weights);
-    text_print(&t, "{\"object\":\"pha.state\",\"id\":\"%s\",\"fingerprint\":\"%s\",\"tokens\":[", id, weights);
-    for (size_t i = 0; i < n; i++) text_print(&t, "%s%d", i ? "," : "", ids[i]);
-    text_put(&t, "]}");
+    weights_of(t.server, weights);
+    text_print(&text, "{\"object\":\"pha.state\",\"id\":\"%s\",\"fingerprint\":\"%s\",\"tokens\":[", t.id, weights);
+    for (size_t i = 0; i < n; i++) text_print(&text, "%s%d", i ? "," : "", ids[i]);
+    text_put(&text, "]}");
     free(ids);
-    exchange_answer(x, 200, "application/json", &t);
+    exchange_answer(x, 200, "application/json", &text);
 }
 
 static bool check_import(const Server *s, Ask *a, Fault *f)
@@ -163,15 +173,10 @@ static bool check_import(const Server *s, Ask *a, Fault *f)
 
 void handle_state_import(void *server, Exchange *x)
 {
-    Server *s = server;
-    char id[STATE_ID + 1];
-    Fault fault;
-    StateInfo info;
-    Ask a;
-    exchange_segment(x, id, sizeof id);
-    if (!server_read(s, x, ASK_IMPORT, &a)) return;
-    bool good = check_import(s, &a, &fault) &&
-                states_put(&s->states, exchange_tenant(x), id, a.prompts[0].ids, a.prompts[0].n, &info, &fault);
-    answer_state(x, good, &info, &fault);
-    request_free(&a);
+    OneState t;
+    if (!begin(&t, server, x, ASK_IMPORT)) return;
+    const Piece *p = &t.ask.prompts[0];
+    bool good = check_import(t.server, &t.ask, &t.fault) &&
+                states_put(&t.server->states, t.tenant, t.id, p->ids, p->n, &t.info, &t.fault);
+    end(&t, good);
 }

@@ -38,11 +38,11 @@ typedef struct pha__ceiling { /* what the device can do, measured; 0: not known 
     double bytes;             /* copying memory, read and written, per second */
 } pha__ceiling;
 
-enum { PHA__MARKS = 4096 };
+enum { PHA__MARKS = 4096, PHA__LINK_ID = 128 };
 
 /* The version of the kernels' arithmetic: raised by every change after which one of them gives other bits. A training
  * checkpoint has it, so that a run that goes on with other bits says so. */
-#define PHA__KERNELS 2
+#define PHA__KERNELS 3
 
 struct pha__backend {
     const char *name;
@@ -79,6 +79,16 @@ struct pha__backend {
     pha_status (*end)(pha__device *d, void **recording); /* NULL with a failure */
     pha_status (*replay)(pha__device *d, void *recording);
     void (*forget)(pha__device *d, void *recording);
+
+    /* Messages straight from this device's memory to that of other ranks' devices. link_id NULL: not offered. id, of
+     * PHA__LINK_ID bytes: made by one rank, for all; NULL: only asks; NO_DEVICE: what it takes is not there. open: by
+     * all ranks together. exchange: sends n_out bytes to the device of a rank and receives n_in from it, in the order
+     * of the calls; either may be 0. */
+    pha_status (*link_id)(pha__device *d, char *id);
+    pha_status (*link_open)(pha__device *d, const char *id, int rank, int size, void **link);
+    pha_status (*link_exchange)(pha__device *d, void *link, int peer, const void *out, size_t n_out, void *in,
+                                size_t n_in);
+    void (*link_close)(pha__device *d, void *link);
 
     /* Time: marks 0 to PHA__MARKS - 1 are set between runs; seconds from mark a to mark b. */
     pha_status (*mark)(pha__device *d, int mark);

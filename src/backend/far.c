@@ -37,16 +37,37 @@ static void *map(int access)
     return p == MAP_FAILED ? NULL : p;
 }
 
+/* Where the device finds what the host knows under an address of the device; NULL stays NULL. */
+static void *real(const void *p) { return p ? memory + ((const char *)p - closed) : NULL; }
+
+/* Of cards. */
+static pha_status far_link_id(pha__device *d, char *id)
+{
+    return behind(d)->backend->link_id(behind(d), id);
+}
+
+static pha_status far_link_open(pha__device *d, const char *id, int rank, int size, void **link)
+{
+    return behind(d)->backend->link_open(behind(d), id, rank, size, link);
+}
+
+static pha_status far_link_exchange(pha__device *d, void *link, int peer, const void *out, size_t n_out, void *in,
+                                    size_t n_in)
+{
+    return behind(d)->backend->link_exchange(behind(d), link, peer, real(out), n_out, real(in), n_in);
+}
+
+static void far_link_close(pha__device *d, void *link) { behind(d)->backend->link_close(behind(d), link); }
+
 static void reserve(void)
 {
     rows = pha__far_backend;
     rows.matrices = PHA__F32;
+    rows.link_id = far_link_id, rows.link_open = far_link_open;
+    rows.link_exchange = far_link_exchange, rows.link_close = far_link_close;
     closed = map(PROT_NONE);
     memory = map(PROT_READ | PROT_WRITE);
 }
-
-/* Where the device finds what the host knows under an address of the device; NULL stays NULL. */
-static void *real(const void *p) { return p ? memory + ((const char *)p - closed) : NULL; }
 
 static void far_close(pha__device *d)
 {

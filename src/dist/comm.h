@@ -64,8 +64,9 @@ pha_status pha__comm_end(pha__comm *c, pha_status status);
 
 /* A vector of numbers on a device, cut into as many parts as there are ranks: part p is [cut[p], cut[p + 1]). */
 typedef struct pha__division {
-    pha__device *device;
-    const int64_t *cut; /* size + 1 */
+    pha__device *device;    /* NULL: memory of the host */
+    const int64_t *cut;     /* size + 1 */
+    const struct pha__wire *wire; /* between the devices (wire.h); NULL: through the hosts */
 } pha__division;
 
 /* The part that is this rank's: its number with the bits in reverse. */

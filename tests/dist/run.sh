@@ -2,9 +2,11 @@
 # run.sh -- training by several processes: the same bits on any number of them, also over kills and other numbers; a
 # process that hangs; one message from one of them
 #
-#   tests/dist/run.sh PHA_BINARY [KILLS]
+#   tests/dist/run.sh PHA_BINARY [KILLS [FOLDER]]
+#
+# FOLDER: where the emulated card and its libraries are; without it nothing is done on cards.
 set -u
-pha=$(realpath "$1") kills=${2-3}
+pha=$(realpath "$1") kills=${2-3} cards=${3:+$(realpath "$3")}
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -35,6 +37,18 @@ for n in 1 2; do
         sed 's/"seconds.*//; s/"peak.*//' >"eval-$n"
 done
 cmp eval-1 eval-2 || bad "an evaluation by two ranks has other numbers"
+
+# Cards of two processes, linked
+card() {
+    PHA_DEVICE=far:cuda PHA_CUDA_PLUGIN=$cards/libpha-cuda-emulated.so PHA_CUBLASLT=$cards/libpha_cuda_lt.so \
+        PHA_NCCL=$cards/libpha_cuda_nccl.so "$@"
+}
+for n in ${cards:+1 2}; do
+    # shellcheck disable=SC2086
+    card "$pha" train $options --out "cards-$n" -n 3 --ranks $n >out 2>err || bad "$n cards: $(cat err)"
+    grep 'memory of the hosts' err && bad "the cards are not linked"
+    [ "$(sums "cards-$n")" = "$(sums cards-1)" ] || bad "$n cards have other bits than one"
+done
 
 # The newest of the processes that train into a folder
 newest() { pgrep -n -f "train .*--out $1 "; }
@@ -74,6 +88,15 @@ training named && kill -KILL "$(newest named)"
 within 30 $job || bad "a kill is not noticed"
 wait $job
 grep -q 'rank [01] on .* was ended by signal 9' err || { bad "who was killed is not told"; cat err; }
+if [ -n "$cards" ]; then # the other one waits for a message of the card
+    # shellcheck disable=SC2086
+    card "$pha" train $options --out lost -n 100000 --ranks 2 >out 2>err &
+    job=$!
+    training lost
+    kill -9 "$(newest lost)"
+    within 30 $job || bad "a killed rank leaves one with a card behind"
+    wait $job && bad "a killed rank with a card, and all is well"
+fi
 # shellcheck disable=SC2086
 PHA_RANK_TIMEOUT=4 "$pha" train $options --out hung -n 100000 --ranks 2 >out 2>err &
 job=$!

@@ -1,5 +1,6 @@
 /* test_comm.c -- what ranks do together: the tree of sums, parts, broadcasts from any rank, one outcome for all */
 #include "base/mem.h"
+#include "dist/wire.h"
 #include "support/check.h"
 #include "support/ranks.h"
 
@@ -29,17 +30,34 @@ static void cut(int size, int64_t n, int64_t *out)
 typedef struct job {
     int64_t n;
     const char *device;
+    bool link; /* is there a way between the devices? */
     int wrong;
 } job;
+
+/* What a device does by a kernel. */
+static pha_status add(void *device, void *to, const void *from, int64_t n)
+{
+    size_t bytes = (size_t)n * sizeof(float);
+    float *a = malloc(bytes), *b = malloc(bytes);
+    OK(pha__download(device, a, to, bytes));
+    OK(pha__download(device, b, from, bytes));
+    for (int64_t i = 0; i < n; i++) a[i] += b[i];
+    OK(pha__upload(device, to, a, bytes));
+    free(a), free(b);
+    return PHA_OK;
+}
 
 static void scatter_and_gather(pha__comm *c, void *context)
 {
     job *j = context;
     int64_t cuts[65];
     pha__device *d;
+    pha__wire wire;
     OK(pha__device_open(&d, j->device, 1));
     cut(c->size, j->n, cuts);
-    pha__division division = {d, cuts};
+    OK(pha__wire_open(&wire, c, d, add, d));
+    assert_int_equal(wire.link != NULL, j->link && c->size > 1);
+    pha__division division = {d, cuts, &wire};
     size_t bytes = (size_t)j->n * sizeof(float);
     float *x = pha__device_alloc(d, bytes), *here = malloc(bytes);
     for (int64_t i = 0; i < j->n; i++) here[i] = number(c->rank, i);
@@ -53,6 +71,7 @@ static void scatter_and_gather(pha__comm *c, void *context)
     for (int64_t i = 0; i < j->n; i += 7) wrong += here[i] != tree(0, c->size, i);
     __atomic_add_fetch(&j->wrong, wrong, __ATOMIC_SEQ_CST);
     free(here);
+    pha__wire_close(&wire);
     pha__device_free(d, x);
     pha__device_close(d);
 }
@@ -63,12 +82,41 @@ static void test_sum_is_a_tree(void **state)
     static const char *const devices[] = {"cpu", "far"};
     for (int i = 0; i < SIZES; i++)
         for (int d = 0; d < 2; d++) {
-            job j = {sizes[i] < 4 ? N : 20011, devices[d], 0};
+            job j = {sizes[i] < 4 ? N : 20011, devices[d], false, 0};
             int64_t sent = ranks_run(sizes[i], scatter_and_gather, &j);
             assert_int_equal(j.wrong, 0);
-            /* no more than each part once to each rank, for the sums and for the gathering */
-            assert_true(sent <= 2 * (sizes[i] - 1) * j.n * (int64_t)sizeof(float));
+            /* no more than each part once to each rank, for the sums and for the gathering, and some words */
+            assert_true(sent <= 2 * (sizes[i] - 1) * j.n * (int64_t)sizeof(float) + 8 * sizes[i] * sizes[i]);
         }
+}
+
+/* On emulated cards: straight from one to the other, in several pieces too; all or none, by what each of them has. */
+static void test_sum_over_links(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"", "none", "cards"};
+    if (!getenv("PHA_CUDA_PLUGIN") || !getenv("PHA_NCCL")) skip();
+    for (int i = 0; i < 5; i++) {
+        int size = i < 3 ? 2 << i : 2, pieces = i == 0;
+        job j = {pieces ? (int64_t)PHA__WIRE_PIECE / 2 + 1000 : 20011, "far:cuda", i < 3, 0};
+        setenv("PHA_TEST_NCCL", ways[i < 3 ? 0 : i - 2], 1);
+        int64_t through_hosts = ranks_run(size, scatter_and_gather, &j);
+        assert_int_equal(j.wrong, 0);
+        assert_true(i < 3 ? through_hosts < 100 * size * size : through_hosts > j.n);
+    }
+    unsetenv("PHA_TEST_NCCL");
+}
+
+/* What a user says. */
+static void test_links_are_not_wanted(void **state)
+{
+    (void)state;
+    if (!getenv("PHA_CUDA_PLUGIN") || !getenv("PHA_NCCL")) skip();
+    setenv("PHA_WIRE", "host", 1);
+    job j = {20011, "far:cuda", false, 0};
+    ranks_run(2, scatter_and_gather, &j);
+    assert_int_equal(j.wrong, 0);
+    unsetenv("PHA_WIRE");
 }
 
 static void parts_of_all(pha__comm *c, void *context)
@@ -169,7 +217,9 @@ static void test_number_of_ranks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sum_is_a_tree),        cmocka_unit_test(test_each_part_has_one_rank),
+        cmocka_unit_test(test_sum_is_a_tree),
+        cmocka_unit_test(test_sum_over_links),
+        cmocka_unit_test(test_links_are_not_wanted),        cmocka_unit_test(test_each_part_has_one_rank),
         cmocka_unit_test(test_gather_and_broadcast), cmocka_unit_test(test_one_outcome),
         cmocka_unit_test(test_number_of_ranks),
     };

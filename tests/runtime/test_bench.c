@@ -103,13 +103,18 @@ static void bench_ops(void **state)
     pha_bench_options o = {.model = preset("tiny"), .what = "ops", .contexts = contexts, .n_contexts = 1, .repeats = 3};
     json_t *j = bench(&o), *ops = json_object_get(j, "ops"), *r;
     size_t i;
-    double share = 0, seconds = 0;
+    double share = 0, seconds = 0, products[2] = {0}, copy = at(j, "copy_gbytes") * 1e9;
     bool scan = false, adamw = false;
     json_array_foreach(ops, i, r) {
         const char *name = json_string_value(json_object_get(r, "op"));
         scan = scan || !strcmp(name, "scan"), adamw = adamw || !strcmp(name, "adamw");
         share += at(r, "share_of_step"), seconds += at(r, "seconds");
         assert_true(at(r, "steps") > 0 && at(r, "bytes") > 0);
+        if (!strcmp(name, "matmul")) products[0] += at(r, "flops"), products[1] += at(r, "seconds");
+    }
+    json_array_foreach(ops, i, r) {
+        double by_flops = at(r, "flops") * products[1] / products[0], by_bytes = at(r, "bytes") / copy;
+        near(at(r, "expected_seconds"), by_flops > by_bytes ? by_flops : by_bytes, 1e-12, "expected");
     }
     assert_true(scan && adamw);
     near(share, 1, 1e-6, "shares");
@@ -119,7 +124,7 @@ static void bench_ops(void **state)
     char *text;
     assert_int_equal(pha_bench(&o, &text), PHA_OK);
     assert_non_null(strstr(text, "Measured peak"));
-    assert_non_null(strstr(text, "matmul       backward"));
+    assert_non_null(strstr(text, "matmul           backward"));
     pha_free(text);
 }
 

@@ -36,11 +36,13 @@ static run small(const char *out)
     return r;
 }
 
-static void ranks(run *r, int size)
+/* Returns the bytes that went through the memory of the hosts. */
+static int64_t ranks(run *r, int size)
 {
-    ranks_run(size, train, r);
+    int64_t bytes = ranks_run(size, train, r);
     for (int k = 0; k < size; k++)
         if (r->status[k]) fail_msg("rank %d of %d: %s", k, size, r->text[k]);
+    return bytes;
 }
 
 /* What training left there is the same to the last bit. */
@@ -115,6 +117,29 @@ static void test_same_bits_far(void **state)
     ranks(&far, 2);
     unsetenv("PHA_DEVICE");
     same_run(near.o.out, far.o.out);
+}
+
+/* On emulated cards, whose gradients go through the hosts or from card to card. */
+static void test_same_bits_on_cards(void **state)
+{
+    (void)state;
+    static const char *const ways[] = {"", "none"};
+    if (!getenv("PHA_CUDA_PLUGIN") || !getenv("PHA_NCCL")) skip();
+    setenv("PHA_DEVICE", "far:cuda", 1);
+    run one = small("one-card");
+    one.o.steps = 3;
+    ranks(&one, 1);
+    int64_t through_hosts[2];
+    for (int i = 0; i < 2; i++) {
+        setenv("PHA_TEST_NCCL", ways[i], 1);
+        run two = small(i ? "cards-host" : "cards-linked");
+        two.o.steps = 3;
+        through_hosts[i] = ranks(&two, 2);
+        same_run(one.o.out, two.o.out);
+    }
+    assert_true(through_hosts[0] < through_hosts[1] / 2); /* weights at the beginning, files, and words */
+    unsetenv("PHA_TEST_NCCL");
+    unsetenv("PHA_DEVICE");
 }
 
 /* One lane is what there was before there were lanes: all microbatches in order. */
@@ -304,6 +329,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_same_bits_far),
+        cmocka_unit_test(test_same_bits_on_cards),
         cmocka_unit_test(test_lanes_are_a_tree),
         cmocka_unit_test(test_goes_on_on_another_number),
         cmocka_unit_test(test_steps_back_together),

@@ -151,6 +151,30 @@ static void test_stops(void **state)
     assert_int_equal(steps_made, 0);
 }
 
+/* A run's time is that of its steps, however many calls made them, and also where its result got lost. */
+static void test_times(void **state)
+{
+    (void)state;
+    pha_repro_options o = repro(WHOLE, "stopped"); /* of the test before: each run was made by several calls */
+    pha_repro_result result;
+    char path[400];
+    const char *key;
+    json_t *value;
+    snprintf(path, sizeof path, "%s/results.json", folder);
+    json_t *before = results_of(folder);
+    assert_int_equal(unlink(path), 0);
+    run(&o, &result);
+    json_t *after = results_of(folder);
+    assert_int_equal(json_object_size(before), RUNS);
+    json_object_foreach(before, key, value)
+    {
+        double seconds = number(before, key, "seconds"), tokens = 32 * number(before, key, "steps");
+        assert_true(seconds > 0 && number(after, key, "seconds") == seconds);
+        assert_true(fabs(number(before, key, "tokens_per_second") * seconds / tokens - 1) < 1e-9);
+    }
+    json_decref(before), json_decref(after);
+}
+
 static void test_a_plan(void **state)
 {
     (void)state;
@@ -355,6 +379,7 @@ int main(void)
         cmocka_unit_test(test_a_whole_one),
         cmocka_unit_test(test_intervals),
         cmocka_unit_test(test_stops),
+        cmocka_unit_test(test_times),
         cmocka_unit_test(test_a_plan),
         cmocka_unit_test(test_efficiency),
         cmocka_unit_test(test_rates_that_diverge),

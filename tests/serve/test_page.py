@@ -131,8 +131,10 @@ def done(b):
 def files():
     """What the page is made of names no other place, and nothing in it is against its own policy."""
     with Server() as s:
-        for path, name, kind in (("/", "index.html", "text/html"), ("/page/app.js", "app.js", "text/javascript"),
-                                 ("/page/style.css", "style.css", "text/css")):
+        scripts = [name for name in os.listdir(PAGE) if name.endswith(".js")]
+        assert len(scripts) == 4 and len(os.listdir(PAGE)) == 6
+        for path, name, kind in [("/", "index.html", "text/html"), ("/page/style.css", "style.css", "text/css")] + [
+                ("/page/" + name, name, "text/javascript") for name in scripts]:
             a = s.get(path)
             with open(os.path.join(PAGE, name), "rb") as f:
                 assert a.body == f.read() and a.status == 200, path
@@ -147,8 +149,12 @@ def files():
         assert lab.ROOT not in s.get("/mixing").body.decode()
         html = s.get("/").body.decode()
         ids = set(re.findall(r'id="([^"]+)"', html))
-        with open(os.path.join(PAGE, "app.js")) as f:
-            assert set(re.findall(r'\$\("([^"]+)"\)', f.read())) <= ids
+        for name in scripts:
+            with open(os.path.join(PAGE, name)) as f:
+                found = set(re.findall(r'\$\("([^"]+)"\)', f.read()))
+            assert found <= ids | {"chart-mix"}, (name, found - ids)
+        for wrong in ("none.js", "index.htm", "..", "app.js/x"):
+            assert s.get("/page/" + wrong).status == 404, wrong
         for label in re.findall(r'<(?:textarea|input|select) id="([^"]+)"', html):
             assert 'for="%s"' % label in html or re.search(r'<label>[^<]*<(?:input|select) id="%s"' % label, html), label
 

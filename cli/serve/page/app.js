@@ -3,23 +3,8 @@
 // A branch is a named state of the server, which is the tokens of a text; going on from any token is a fork of it.
 // Nothing is asked of any other server, and nothing is kept when the page is left.
 
-const $ = (id) => document.getElementById(id);
-const page = { view: "complete", key: "", branches: [], at: -1, messages: [], stop: null };
-
-// ---- asking -------------------------------------------------------------------------------------------------------
-
-async function ask(method, path, body, signal) {
-  const headers = { "Content-Type": "application/json" };
-  if (page.key) headers.Authorization = "Bearer " + page.key;
-  const answer = await fetch(path, { method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body) });
-  if (answer.ok) return answer;
-  if (answer.status === 401) $("key-form").hidden = false, $("key").focus();
-  let message = answer.status + " " + answer.statusText;
-  try { message = (await answer.json()).error.message; } catch { /* it says no more */ }
-  throw new Error(message);
-}
-
-const read = async (method, path, body) => (await ask(method, path, body)).json();
+import { $, page, ask, read } from "./ask.js";
+import { training } from "./train.js";
 
 /* The events of a stream, one after another. */
 async function* events(answer) {
@@ -270,7 +255,10 @@ async function mixing() {
 async function view(name) {
   page.view = name;
   for (const b of document.querySelectorAll("[data-view]")) b.setAttribute("aria-pressed", String(b.dataset.view === name));
-  $("text").hidden = name === "mixing", $("mixing").hidden = name !== "mixing";
+  const text = name === "complete" || name === "chat";
+  $("text").hidden = !text, $("mixing").hidden = name !== "mixing";
+  $("training").hidden = name !== "training";
+  training(name === "training");
   $("messages").hidden = name !== "chat";
   $("prompt-label").textContent = name === "chat" ? "What you say" : "Text to go on from";
   if (name !== "mixing") return;
@@ -328,6 +316,7 @@ $("key-form").addEventListener("submit", (e) => {
   page.key = $("key").value;
   $("key-form").hidden = true;
   hello();
+  view(page.view);
 });
 for (const b of document.querySelectorAll("[data-view]")) b.addEventListener("click", () => view(b.dataset.view));
 hello();

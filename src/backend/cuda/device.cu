@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cuda/link.h"
 #include "backend/cuda/products.h"
 #include "backend/plugin.h"
 #ifdef PHA__EMULATE
@@ -229,6 +230,29 @@ void gpu_forget(pha__device *d, void *recording) {
     cudaGraphExecDestroy((cudaGraphExec_t)recording);
 }
 
+// ---- messages between cards -----------------------------------------------------------------------------------------
+
+pha_status gpu_link_id(pha__device *, char *id) { return pha__link_id(id); }
+
+pha_status gpu_link_open(pha__device *d, const char *id, int rank, int size, void **link) {
+    *link = NULL;
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return pha__link_open((pha__link **)link, id, rank, size);
+}
+
+pha_status gpu_link_exchange(pha__device *d, void *link, int peer, const void *out, size_t n_out, void *in,
+                             size_t n_in) {
+    CUDA(cudaSetDevice(of(d)->index), "choosing the card");
+    return pha__link_exchange((pha__link *)link, peer, out, n_out, in, n_in, of(d)->launches.stream);
+}
+
+void gpu_link_close(pha__device *d, void *link) {
+    cudaStreamSynchronize(of(d)->launches.stream);
+    pha__link_close((pha__link *)link);
+}
+
+// ---- time -----------------------------------------------------------------------------------------------------------
+
 pha_status gpu_mark(pha__device *d, int mark) {
     card *c = of(d);
     CUDA(cudaSetDevice(c->index), "choosing the card");
@@ -252,8 +276,8 @@ const pha__backend backend = {
     false,
 #endif
     256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
-    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget, gpu_mark,
-    gpu_between,
+    gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget,
+    gpu_link_id, gpu_link_open, gpu_link_exchange, gpu_link_close, gpu_mark, gpu_between,
 };
 
 } // namespace

@@ -4,11 +4,11 @@
 #include "backend/cuda/products.h"
 
 #include <dlfcn.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "backend/cuda/library.h"
 #include "backend/cuda/lt.h"
 #ifdef PHA__EMULATE
 #include "cuda/runtime.h"
@@ -80,41 +80,17 @@ struct pha__products {
 
 // ---- the library ----------------------------------------------------------------------------------------------------
 
-static void *load(const char *name) { return dlopen(name, RTLD_NOW | RTLD_LOCAL); }
-
-#ifndef PHA__EMULATE
+static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so", NULL};
 // As toolkits and Python's packages lay it out.
-static void *search(void) {
-    static const char *const names[] = {"libcublasLt.so.13", "libcublasLt.so.12", "libcublasLt.so"};
-    static const char *const places[] = {"/usr/local/cuda*/lib64/libcublasLt.so.1[23]",
-                                         "/opt/cuda*/lib64/libcublasLt.so.1[23]",
-                                         "/usr/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]",
-                                         "/usr/local/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]",
-                                         "/opt/*/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]"};
-    for (const char *name : names)
-        if (void *library = load(name)) return library;
-    for (const char *place : places) {
-        glob_t found;
-        void *library = NULL;
-        if (glob(place, 0, NULL, &found)) continue;
-        for (size_t i = found.gl_pathc; i-- > 0 && !library;) library = load(found.gl_pathv[i]); // the newest first
-        globfree(&found);
-        if (library) return library;
-    }
-    return NULL;
-}
-#else
-static void *search(void) { return NULL; } // what tests call, they name
-#endif
+static const char *const places[] = {"/usr/local/cuda*/lib64/libcublasLt.so.1[23]",
+                                     "/opt/cuda*/lib64/libcublasLt.so.1[23]",
+                                     "/usr/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]",
+                                     "/usr/local/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]",
+                                     "/opt/*/lib/python3*/*-packages/nvidia/c*/lib/libcublasLt.so.1[23]", NULL};
 
 static bool find(pha__products *p, char *why, size_t size) {
-    const char *own = getenv("PHA_CUBLASLT");
-    p->library = own && *own ? load(own) : search();
-    if (!p->library) {
-        const char *reason = own && *own ? dlerror() : "neither the loader nor the usual folders have it";
-        snprintf(why, size, "%s", reason ? reason : "it can't be loaded");
-        return false;
-    }
+    p->library = pha__cuda_library("PHA_CUBLASLT", names, places, why, size);
+    if (!p->library) return false;
 #define FIND(name, result, arguments)                                                                                  \
     p->f.name = (result(*) arguments)dlsym(p->library, "cublasLt" #name);                                              \
     if (!p->f.name) {                                                                                                  \

@@ -96,9 +96,12 @@ static float exponentials(float *out, const float *y, int64_t n, float sign, flo
 
 static float largest(const float *y, int64_t n, float sign)
 {
-    float top = sign * y[0];
-    for (int64_t i = 1; i < n; i++) top = sign * y[i] > top ? sign * y[i] : top;
-    return top;
+    vf s = vf_set1(sign), top = vf_set1(sign * y[0]);
+    int64_t i = 0;
+    for (; i + VF <= n; i += VF) top = vf_max(top, s * vf_load(y + i));
+    float most = vf_hmax(top);
+    for (; i < n; i++) most = sign * y[i] > most ? sign * y[i] : most;
+    return most;
 }
 
 static void scale(float *x, float f, int64_t n)

@@ -38,11 +38,20 @@ static void rotate(float *x, const float *cs, int half, float factor, float sign
     }
 }
 
+static float largest(const float *x, int n)
+{
+    vf top = vf_zero();
+    for (int j = 0; j < n; j += VF) {
+        vf v = pha__load(x + j, n - j);
+        top = vf_max(top, vf_max(v, -v));
+    }
+    return vf_hmax(top);
+}
+
 /* 1/n of a head. The squares of a tiny or huge head would leave the range of floats, so those are summed in double. */
 static float inverse_norm(const float *x, const pha__rope_attr *c)
 {
-    float top = 0;
-    for (int j = 0; j < c->head_width; j++) top = fmaxf(top, fabsf(x[j]));
+    float top = largest(x, c->head_width);
     double sum = pha__dot(x, x, c->head_width);
     if (!(top > 1e-15f && top < 1e15f)) {
         sum = 0;
@@ -57,6 +66,15 @@ static float scale_of(const pha__args *a, int head)
     if (!a->in[2].data) return 1;
     float tau = ((const float *)a->in[2].data)[head];
     return expf(tau > LN_100 ? LN_100 : tau);
+}
+
+/* Of all heads, behind the room for four. */
+static float *scales(const pha__args *a, float *buffer)
+{
+    const pha__rope_attr *c = a->attr;
+    float *scale = buffer + 4 * c->head_width;
+    for (int head = 0; head < c->n_head; head++) scale[head] = scale_of(a, head);
+    return scale;
 }
 
 static const float *gain_of(const pha__args *a) { return a->in[3].data; }
@@ -94,12 +112,11 @@ static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, v
 {
     const pha__rope_attr *c = a->attr;
     int64_t rows = (int64_t)a->B * a->T;
+    float *buffer = scratch, *scale = scales(a, buffer);
     (void)phase;
-    for (int head = 0; head < c->n_head; head++) {
-        float scale = scale_of(a, head);
-        for (int64_t r = begin * BLOCK; r < end * BLOCK && r < rows; r++)
-            head_forward(a, r, head, pha__at(&a->in[1], r, 0), scale, scratch);
-    }
+    for (int64_t r = begin * BLOCK; r < end * BLOCK && r < rows; r++)
+        for (int head = 0; head < c->n_head; head++)
+            head_forward(a, r, head, pha__at(&a->in[1], r, 0), scale[head], buffer);
 }
 
 /* dx of one head; adds to the partial sums of dtau and dgain (in half-split order). The buffer has room for 4 heads. */
@@ -140,13 +157,11 @@ static void block_backward(const pha__args *a, int64_t block, float *buffer)
 {
     const pha__rope_attr *c = a->attr;
     int64_t rows = (int64_t)a->B * a->T, end = (block + 1) * BLOCK < rows ? (block + 1) * BLOCK : rows;
-    float *partial = (float *)a->work + block * partial_size(a);
+    float *partial = (float *)a->work + block * partial_size(a), *scale = scales(a, buffer);
     memset(partial, 0, (size_t)partial_size(a) * 4);
-    for (int head = 0; head < c->n_head; head++) {
-        float scale = scale_of(a, head);
-        for (int64_t r = block * BLOCK; r < end; r++)
-            head_backward(a, r, head, scale, partial + head, partial + c->n_head, buffer);
-    }
+    for (int64_t r = block * BLOCK; r < end; r++)
+        for (int head = 0; head < c->n_head; head++)
+            head_backward(a, r, head, scale[head], partial + head, partial + c->n_head, buffer);
 }
 
 /* Sums columns [first, first+n) of the partial sums in the order of the blocks. */

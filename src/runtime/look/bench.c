@@ -242,23 +242,33 @@ static double sum_of_ops(const pha__bench *b)
     return sum > 0 ? sum : 1e-9;
 }
 
+static double expected_of_ops(const pha__bench *b)
+{
+    double sum = 0;
+    for (int i = 0; i < b->n_op; i++) sum += b->op[i].expected;
+    return sum > 0 ? sum : 1e-9;
+}
+
 static void text_ops(pha__str *out, const pha__bench *b)
 {
     double sum = sum_of_ops(b);
     pha__str_printf(
         out,
         "\nOps of one training step at %d x %d (forward, backward, gradient norm, AdamW): %.1f ms; medians of "
-        "%d runs\n%-12s %-9s %6s %10s %8s %10s %10s %8s %9s\n",
-        b->o.batch, b->op_context, b->op_step * 1e3, b->o.repeats, "op", "pass", "steps", "ms", "share", "GFLOP/s",
-        "of peak", "GB/s", "of copy");
+        "%d runs\n%-16s %-9s %5s %9s %9s %8s %9s %8s %6s %8s\n",
+        b->o.batch, b->op_context, b->op_step * 1e3, b->o.repeats, "op", "pass", "steps", "ms", "expected", "share",
+        "GFLOP/s", "of peak", "GB/s", "of copy");
     for (int i = 0; i < b->n_op; i++) {
         const pha__bench_op *r = &b->op[i];
         double s = r->seconds > 0 ? r->seconds : 1e-9;
-        pha__str_printf(out, "%-12s %-9s %6d %10.3f %6.1f %% %10.1f %10s %8.1f %9s\n", r->op, r->pass, r->steps,
-                        r->seconds * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
+        pha__str_printf(out, "%-16s %-9s %5d %9.3f %9.3f %6.1f %% %9.1f %8s %6.1f %8s\n", r->op, r->pass, r->steps,
+                        r->seconds * 1e3, r->expected * 1e3, 100 * r->seconds / sum, r->flops / s / 1e9,
                         share_of(r->flops / s, b->peak).text, r->bytes / s / 1e9, share_of(r->bytes / s, b->copy).text);
     }
-    pha__str_printf(out, "%-12s %-9s %6s %10.3f %6.1f %%\n", "all", "", "", sum * 1e3, 100.0);
+    pha__str_printf(out,
+                    "%-16s %-9s %5s %9.3f %9.3f %6.1f %%\nExpected: at the rate of this step's products or at that of "
+                    "a copy, whichever takes longer; the whole takes %.2f times that.\n",
+                    "all", "", "", sum * 1e3, expected_of_ops(b) * 1e3, 100.0, sum / expected_of_ops(b));
 }
 
 /* ---- results as JSON ---------------------------------------------------------------------------------- */
@@ -303,6 +313,7 @@ static json_t *ops_json(const pha__bench *b)
         pha__json_set(&o, "pass", pha__json_text(r->pass));
         pha__json_set(&o, "steps", pha__json_number(r->steps));
         pha__json_set(&o, "seconds", pha__json_decimal(r->seconds));
+        pha__json_set(&o, "expected_seconds", pha__json_decimal(r->expected));
         pha__json_set(&o, "flops", pha__json_decimal(r->flops));
         pha__json_set(&o, "bytes", pha__json_decimal(r->bytes));
         pha__json_set(&o, "gflops_per_second", pha__json_decimal(r->flops / s / 1e9));

@@ -24,6 +24,7 @@ typedef struct pha__bench_op { /* one op and pass of a training step */
     const char *op, *pass;
     int steps;
     double seconds, flops, bytes;
+    double expected; /* seconds at the rate of this step's products or at that of a copy, whichever takes longer */
 } pha__bench_op;
 
 #define PHA__BENCH_OPS 64

@@ -66,7 +66,7 @@ static void line(pha__str *out, const pha__group *g)
     interval(out, g, "accuracy", 100, 2);
     pha__str_printf(out, " %.1f |", g->system->flops / 1e6);
     pha__group_mean(g, "tokens_per_second", &speed, &half);
-    if (isnan(speed)) pha__str_puts(out, " - |"); /* trained by several calls, or not timed */
+    if (isnan(speed)) pha__str_puts(out, " - |"); /* no log */
     else pha__str_printf(out, " %.0f |", speed);
     pha__str_printf(out, " %.1f |\n", seconds / 60);
 }

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/print.h"
 #include "io/tokens.h"
+#include "runtime/look/report_log.h"
 #include "runtime/repro/repro.h"
 #include "runtime/train/run_folder.h"
 
@@ -152,12 +153,27 @@ static json_t *describe(const pha__repro *r, const pha__trial *run)
     return j;
 }
 
+/* The time of the run's steps, by its log: a run is made by as many calls as it is stopped and killed. */
+static pha_status add_time(json_t **j, const pha__repro *r, const folders *f)
+{
+    pha__report_log log = {.lines = 0};
+    char *path = pha__path_join(f->run, "log.jsonl");
+    pha_status status = path ? pha__report_log_read(&log, path) : PHA_NO_MEMORY;
+    const pha__points *speed = &log.series[PHA__REPORT_SPEED];
+    double of_step = (double)r->e.train.batch * r->e.train.context, seconds = 0;
+    for (size_t i = 0; i < speed->n; i++) seconds += of_step / speed->y[i];
+    bool timed = !status && speed->n > 0 && isfinite(seconds);
+    pha__json_set(j, "seconds", pha__json_decimal(timed ? seconds : NAN));
+    pha__json_set(j, "tokens_per_second", pha__json_decimal(timed ? (double)speed->n * of_step / seconds : NAN));
+    pha__report_log_free(&log);
+    pha__free(path);
+    return status;
+}
+
 static void add_score(json_t **j, const pha_train_result *t, const pha_eval_result *s)
 {
     pha__json_set(j, "train_loss", pha__json_decimal(t->train_loss));
     pha__json_set(j, "refused_steps", pha__json_number(t->refused));
-    pha__json_set(j, "tokens_per_second", pha__json_decimal(t->tokens_per_second));
-    pha__json_set(j, "seconds", pha__json_decimal(t->seconds));
     pha__json_set(j, "peak_bytes", pha__json_number((int64_t)t->peak_bytes));
     pha__json_set(j, "scored_tokens", pha__json_number((int64_t)s->tokens));
     pha__json_set(j, "nll", pha__json_decimal(s->nll));
@@ -187,6 +203,7 @@ pha_status pha__repro_run(pha__repro *r, const pha__trial *run)
     pha_status status = pha_train(&o, &trained);
     if (!status && !(status = score(&scored, r, run, &f))) add_score(&result, &trained, &scored);
     else status = diverged(&result, status, run, &f);
+    if (!status) status = add_time(&result, r, &f);
     if (!status && !result) status = PHA_NO_MEMORY;
     if (!status) status = pha__results_add(r, run, result);
     else json_decref(result);

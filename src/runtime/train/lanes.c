@@ -4,9 +4,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "ops/residual/residual.h"
-
-enum { WIDTH = PHA__ALIGN / 2 };
 
 static bool power_of_two(int n) { return n > 0 && !(n & (n - 1)); }
 
@@ -27,15 +24,6 @@ pha_status pha__lanes_open(pha__lanes *l, pha__comm *comm, int lanes, int32_t ba
     return l->meeting ? PHA_OK : PHA_NO_MEMORY;
 }
 
-/* to = to + from, of all learned numbers. */
-static pha__args sum_of(const pha__lanes *l, void *to, void *from)
-{
-    static const pha__residual_attr plain = {.alpha = 1, .beta = 1};
-    int32_t rows = (int32_t)(l->store->names->trainable / WIDTH);
-    pha__view a = {to, WIDTH, rows, WIDTH, PHA__F32}, b = {from, WIDTH, rows, WIDTH, PHA__F32};
-    return (pha__args){.B = 1, .T = rows, .n_in = 3, .in = {a, b}, .out = a, .attr = &plain};
-}
-
 pha_status pha__lanes_place(pha__lanes *l, pha__store *store)
 {
     pha__device *d = store->device;
@@ -48,31 +36,16 @@ pha_status pha__lanes_place(pha__lanes *l, pha__store *store)
             FAIL(NO_MEMORY, "no memory for the gradients of %d lanes (%.1f GB each of %d); more ranks have fewer each",
                  l->here, (double)size * 1e-9, l->levels);
     }
-    pha__needs needs;
-    pha__args a = sum_of(l, store->block[PHA__GRADIENT], l->held[0]);
-    TRY(d->backend->needs(d, d->backend->kernel(d, "residual"), &a, PHA__FORWARD, &needs));
-    l->scratch = pha__device_alloc(d, needs.scratch);
-    return l->scratch ? pha__run_block_open(&l->run, d, 1, 1, false) : PHA_NO_MEMORY;
+    return pha__adder_open(&l->adder, d, store->names->trainable);
 }
 
 void pha__lanes_close(pha__lanes *l)
 {
     if (l->store)
         for (int k = 0; k < l->levels; k++) pha__device_free(l->store->device, l->held[k]);
-    if (l->scratch) pha__device_free(l->store->device, l->scratch);
-    pha__run_block_close(&l->run);
+    pha__adder_close(&l->adder);
     pha__free(l->meeting);
     *l = (pha__lanes){0};
-}
-
-static pha_status add(pha__lanes *l, void *to, void *from)
-{
-    pha__device *d = l->store->device;
-    pha__args a = sum_of(l, to, from);
-    pha__run none = {0};
-    pha__states no_states;
-    TRY(pha__run_block_fill(&l->run, 1, 1, &none, NULL, &a.run, &no_states));
-    return d->backend->run(d, d->backend->kernel(d, "residual"), &a, PHA__FORWARD, l->scratch);
 }
 
 pha_status pha__lanes_add(pha__lanes *l, int k)
@@ -80,11 +53,11 @@ pha_status pha__lanes_add(pha__lanes *l, int k)
     int level = 0;
     if (!l->levels) return PHA_OK;
     void *gradient = l->store->block[PHA__GRADIENT];
-    for (; k >> level & 1; level++) TRY(add(l, gradient, l->held[level]));
+    int64_t n = l->store->names->trainable;
+    for (; k >> level & 1; level++) TRY(pha__adder_add(&l->adder, gradient, l->held[level], n));
     if (k + 1 == l->here) return PHA_OK;
-    size_t size = (size_t)l->store->names->trainable * sizeof(float);
     pha__device *d = l->store->device;
-    return d->backend->copy(d, l->held[level], gradient, size);
+    return d->backend->copy(d, l->held[level], gradient, (size_t)n * sizeof(float));
 }
 
 /* ---- what ranks tell each other --------------------------------------------------------------------------- */

@@ -9,8 +9,8 @@
 #define PHA__LANES_H
 
 #include "dist/comm.h"
-#include "program/run_block.h"
 #include "program/store.h"
+#include "runtime/train/adder.h"
 
 enum { PHA__MOST_LEVELS = 16 };
 
@@ -22,8 +22,7 @@ typedef struct pha__lanes {
     int losses;           /* sums that each lane brings */
     int levels;           /* log2(here) */
     void *held[PHA__MOST_LEVELS]; /* gradients of 1, 2, 4, ... lanes that wait for as many more; on the device */
-    pha__run_block run;
-    void *scratch;
+    pha__adder adder;
     char *meeting;        /* what ranks tell each other in a step */
 } pha__lanes;
 

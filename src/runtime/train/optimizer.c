@@ -42,7 +42,7 @@ static pha__view range(const pha__optimizer *o, pha__role role, pha__param_kind 
 
 static pha__division parts_of(const pha__optimizer *o, const int64_t *cut)
 {
-    return (pha__division){o->store->device, cut};
+    return (pha__division){o->store->device, cut, &o->wire};
 }
 
 pha_status pha__gradient_reduce(pha__optimizer *o)
@@ -113,6 +113,20 @@ pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, const pha__
          (unsigned long long)store->names->parameters, (double)store->names->weights * 16e-9);
 }
 
+static pha_status add(void *adder, void *to, const void *from, int64_t n)
+{
+    return pha__adder_add(adder, to, from, n);
+}
+
+pha_status pha__optimizer_join(pha__optimizer *o)
+{
+    enum { MOST = PHA__WIRE_PIECE / sizeof(float) };
+    pha__comm *c = o->shard.comm;
+    if (!c) return PHA_OK;
+    TRY(pha__comm_agree(c, pha__adder_open(&o->adder, o->store->device, MOST)));
+    return pha__wire_open(&o->wire, c, o->store->device, add, &o->adder);
+}
+
 /* Parameter i in the role, as it lies; data NULL: it has no such place. */
 static pha__view one(const pha__store *s, pha__role role, int i)
 {
@@ -171,6 +185,8 @@ void pha__optimizer_close(pha__optimizer *o)
     pha__device_free(o->store->device, o->muon_work);
     pha__device_free(o->store->device, o->muon_scratch);
     pha__run_block_close(&o->run);
+    pha__wire_close(&o->wire);
+    pha__adder_close(&o->adder);
     pha__shard_close(&o->shard);
     pha__free(o->segments);
     pha__free(o->squares);

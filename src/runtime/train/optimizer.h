@@ -15,6 +15,8 @@
 #include "ops/sum_squares/sum_squares.h"
 #include "program/run_block.h"
 #include "program/store.h"
+#include "dist/wire.h"
+#include "runtime/train/adder.h"
 #include "runtime/train/shard.h"
 
 typedef struct pha__adam {
@@ -42,10 +44,14 @@ typedef struct pha__optimizer {
     void *muon_work, *muon_scratch;
 
     pha__shard shard;   /* the part of the numbers that this rank updates */
+    pha__wire wire;     /* between the devices of the ranks */
+    pha__adder adder;   /* of what comes by it */
 } pha__optimizer;
 
 /* Adds to the store, which has no roles yet, all that training needs. */
 pha_status pha__optimizer_open(pha__optimizer *o, pha__store *store, const pha__optimizer_options *options);
+/* By all ranks together, once each has opened its own: the way between their devices. */
+pha_status pha__optimizer_join(pha__optimizer *o);
 bool pha__is_table(const pha__program *p, const pha__node *v); /* a matrix that an op looks rows up in */
 void pha__optimizer_close(pha__optimizer *o); /* a zeroed one is allowed */
 /* Renews the working copies, after weights were set from outside. */

@@ -83,7 +83,7 @@ double *pha__shard_pieces(const pha__shard *s) { return s->pieces + s->piece_cut
 /* In the order in which sum_squares adds them. */
 pha_status pha__shard_sums(pha__shard *s, const pha__program *p, double *squares)
 {
-    TRY(pha__comm_gather_parts(s->comm, &(pha__division){NULL, s->piece_cut}, s->pieces, sizeof *s->pieces));
+    TRY(pha__comm_gather_parts(s->comm, &(pha__division){.cut = s->piece_cut}, s->pieces, sizeof *s->pieces));
     for (int i = 0; i < p->n_params; i++) {
         if (!pha__learned(p->params[i])) continue;
         const double *piece = s->pieces + s->first_piece[i];

@@ -221,6 +221,7 @@ static pha_status open_run(pha_trainer *t)
 {
     open_schedule(t);
     TRY(pha__comm_agree(t->comm, open_program(t)));
+    TRY(pha__optimizer_join(&t->optimizer));
     TRY(pha__comm_agree(t->comm, own_initial_weights(t)));
     TRY(pha__optimizer_spread(&t->optimizer, PHA__WEIGHT));
     return pha__comm_agree(t->comm, open_exec(t));

@@ -212,7 +212,8 @@ const Command command_new = {
     .about =
         "Looks at the text (files and folders as for `pha prepare`), measures the processor and the memory, and "
         "chooses vocabulary, model, context, batch, rate and steps for the minutes given. It prints the plan with "
-        "what is expected of it, then prepares the data, trains, scores held-out text, and writes model and report into one "
+        "what is expected of it, then prepares the data, trains, scores held-out text, and writes model and report "
+        "into one "
         "folder, which is a run folder with the data in it.\n\n"
         "It may be stopped at any time, by ctrl-C or otherwise; the same command goes on with the same plan, to the "
         "same bits. The number of steps is the plan's, so the result does not depend on how fast the machine is "

@@ -1,9 +1,9 @@
 // attention_stream.cu -- few rows and a long text: each key is read once, by many blocks (split context)
 //
-// The text is cut at multiples of a piece, wherever a session stands. A block attends to one piece with some rows of a kv
-// head: row n is token n / G, head n % G of its G query heads. Then a warp for each row puts together what the pieces
-// gave. In a block 16 or 32 lanes share a key, four numbers each, and keys go to such groups of lanes in turn, so that
-// what a row gets depends neither on the other rows nor on where the run begins.
+// The text is cut at multiples of a piece, wherever a session stands. A block attends to one piece with some rows of a
+// kv head: row n is token n / G, head n % G of its G query heads. Then a warp for each row puts together what the
+// pieces gave. In a block 16 or 32 lanes share a key, four numbers each, and keys go to such groups of lanes in turn,
+// so that what a row gets depends neither on the other rows nor on where the run begins.
 //
 //   of a piece: top = max_s x_s, sum = sum_s 2^(x_s - top), o = sum_s 2^(x_s - top) v_s      x = scale log2e q k
 #include "ops/attention/attention_stream.cuh"
@@ -212,8 +212,8 @@ template <int L> void launch_rows(pha__cuda *c, const stream &s) {
     else launch<MOST_ROWS, L>(c, s);
 }
 
-// With the keys of this run the ring still has all that its first token sees: it is longer than that by the run, or it has
-// room for the whole text (states that training carries have room for a window, and no end).
+// With the keys of this run the ring still has all that its first token sees: it is longer than that by the run, or it
+// has room for the whole text (states that training carries have room for a window, and no end).
 bool holds_all(const pha__args *a, const pha__attention_attr *t) {
     int64_t reach = pha__attention_reach(t), capacity = pha__attention_capacity(t, a->max_context);
     return !reach || capacity >= reach + a->T || (capacity == a->max_context && !a->saved);

@@ -302,8 +302,8 @@ static void in_runs(const pha__kernel *kernel, pha__dtype dtype, int window, int
             *views[i] = (pha__view){(char *)x[i] + (size_t)(t * width[i]) * size, width[i], 0, width[i], dtype};
         pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
     }
-    pha__op_reference r = {.B = 1, .T = T, .attr = &c, .in = {y[0], y[1], y[2]}, .width = {width[0], width[1], width[2]},
-                           .out = y[3], .out_width = width[3]};
+    pha__op_reference r = {.B = 1, .T = T, .attr = &c, .in = {y[0], y[1], y[2]}, .out = y[3], .out_width = width[3],
+                           .width = {width[0], width[1], width[2]}};
     forward(&r);
     if (dtype == PHA__BF16)
         for (int k = T * width[3] - 1; k >= 0; k--) x[3][k] = bf16_to_f32(((uint16_t *)x[3])[k]);
@@ -311,8 +311,8 @@ static void in_runs(const pha__kernel *kernel, pha__dtype dtype, int window, int
         double e2, emax, most = dtype == PHA__BF16 ? 1e-2 : 1e-5;
         pha__errors(x[3] + t * width[3], y[3] + t * width[3], (int64_t)runs[run] * width[3], &(pha__limits){0}, &e2,
                     &emax);
-        pha__check(e2 < most, "%d tokens from %d, window %d, chunks of %d, heads of %d, %s: E2 %g", runs[run], t, window,
-                   local, dh, dtype == PHA__BF16 ? "bf16" : "fp32", e2);
+        pha__check(e2 < most, "%d tokens from %d, window %d, chunks of %d, heads of %d, %s: E2 %g", runs[run], t,
+                   window, local, dh, dtype == PHA__BF16 ? "bf16" : "fp32", e2);
     }
     for (int i = 0; i < 4; i++) free(x[i]), free(y[i]);
     free(state);

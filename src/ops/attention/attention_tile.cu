@@ -31,7 +31,7 @@ struct problem {
     int T, G, Hkv, width, window;
     uint32_t add;
     float scale;
-    char *const *state; // of a session: keys and values lie in its ring, and tokens count from the beginning of the text
+    char *const *state; // of a session: keys and values lie in its ring, tokens count from the beginning of the text
     int64_t state_offset;
     int capacity;
 };
@@ -78,7 +78,8 @@ template <int DH> struct tile {
         }
     }
     // The same of ROWS keys or values of a ring, zeros from place `end` on.
-    template <int ROWS> PHA__TILE void load_ring(bf16 *s, const float *ring, int capacity, int first, int end, int width) {
+    template <int ROWS>
+    PHA__TILE void load_ring(bf16 *s, const float *ring, int capacity, int first, int end, int width) {
         int lanes = width / 4, at_once = 32 / lanes, lane = thread_index() % 32, column = lane % lanes * 4;
         int r = thread_index() / 32 * at_once + lane / lanes;
         if (lane >= lanes * at_once) return;

@@ -233,6 +233,12 @@ static void add_headers(const Exchange *x, struct MHD_Response *r)
     if (x->streams) MHD_add_response_header(r, "X-Accel-Buffering", "no");
     if (cors) MHD_add_response_header(r, "Access-Control-Allow-Origin", cors);
     if (cors) MHD_add_response_header(r, "Vary", "Origin");
+    if (x->status == 405) MHD_add_response_header(r, "Allow", x->allowed);
+    if (x->preflight) {
+        MHD_add_response_header(r, "Access-Control-Allow-Methods", x->allowed);
+        MHD_add_response_header(r, "Access-Control-Allow-Headers", "Authorization, Content-Type");
+        MHD_add_response_header(r, "Access-Control-Max-Age", "600");
+    }
     if (x->status == 401) MHD_add_response_header(r, "WWW-Authenticate", "Bearer");
     if (x->retry) {
         snprintf(text, sizeof text, "%d", x->retry);

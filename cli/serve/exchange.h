@@ -17,6 +17,8 @@ struct Exchange {
     Text body;
     size_t counted;            /* bytes of it among those of all bodies */
     char tenant[64], segment[128], method[16], path[160];
+    char allowed[64];          /* methods of its path, where its own is none of them */
+    bool preflight;            /* a browser asks whether a page of another origin may */
     int64_t number;            /* of the query */
     bool passed;               /* to a handler */
 

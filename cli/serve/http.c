@@ -31,7 +31,7 @@ static bool fits(const char *pattern, const char *path, char *segment, size_t si
 
 static void find_route(Exchange *x, const char *method, const char *path)
 {
-    char allowed[64] = "";
+    char *allowed = x->allowed;
     for (const Route *r = x->http->o.routes; r->method; r++) {
         if (!fits(r->path, path, x->segment, sizeof x->segment)) continue;
         bool same = strcmp(r->method, method) == 0 || (!strcmp(method, "HEAD") && !strcmp(r->method, "GET"));
@@ -40,8 +40,10 @@ static void find_route(Exchange *x, const char *method, const char *path)
             return;
         }
         size_t n = strlen(allowed);
-        snprintf(allowed + n, sizeof allowed - n, "%s%s", n ? ", " : "", r->method);
+        snprintf(allowed + n, sizeof x->allowed - n, "%s%s", n ? ", " : "", r->method);
     }
+    x->preflight = *allowed && x->http->o.cors && strcmp(method, "OPTIONS") == 0;
+    if (x->preflight) return;
     if (*allowed) fault_set(&x->fault, 405, NULL, "%.60s takes %s, not %.16s", path, allowed, method);
     else fault_set(&x->fault, 404, NULL, "this server has no %.200s; docs/serve.md lists what it has", path);
 }
@@ -95,7 +97,7 @@ static enum MHD_Result begin(Http *h, struct MHD_Connection *c, const char *path
     snprintf(x->path, sizeof x->path, "%s", path);
     find_route(x, method, path);
     find_number(x, c);
-    find_tenant(x, c);
+    if (!x->preflight) find_tenant(x, c); /* which browsers send without a key */
     if (h->draining && !(x->route && x->route->even_draining))
         fault_set(&x->fault, 503, NULL, "the server is stopping");
     /* Who waits to be told whether to send its body is told at once. */
@@ -106,13 +108,21 @@ static enum MHD_Result begin(Http *h, struct MHD_Connection *c, const char *path
     return MHD_YES;
 }
 
+/* Nothing but headers. */
+static void answer_preflight(Exchange *x)
+{
+    Text none = {0};
+    exchange_told(x);
+    exchange_answer(x, 204, "text/plain", &none);
+}
+
 /* What is too long, or of a request that has failed already, is read and forgotten, so that the client reads why. */
 static void add_body(Exchange *x, const char *data, size_t n)
 {
     Http *h = x->http;
     const Limits *l = h->o.limits;
     if (x->fault.status) return;
-    if (!x->route->body) n = 0;
+    if (!x->route || !x->route->body) n = 0;
     if ((int64_t)(x->body.size + n) > l->at[LIMIT_body])
         fault_set(&x->fault, 413, NULL, "the body has more than %lld bytes", (long long)l->at[LIMIT_body]);
     else if ((int64_t)(h->bodies + n) > l->at[LIMIT_bodies])
@@ -130,6 +140,7 @@ static enum MHD_Result dispatch(Exchange *x)
     if (!x->passed) {
         x->passed = true;
         if (x->fault.status) exchange_fault(x, &x->fault);
+        else if (x->preflight) answer_preflight(x);
         else if (x->route->brief) x->route->handle(x->http->o.server, x);
         else exchange_hold(x), x->http->o.work(x->http->o.server, x);
     }

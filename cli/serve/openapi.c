@@ -51,8 +51,8 @@ static void print_field(Text *t, const Field *f)
 static void print_body(Text *t, AskKind kind)
 {
     int n = 0;
-    text_put(t, "\"requestBody\":{\"required\":true,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
-             "\"properties\":{");
+    text_print(t, "\"requestBody\":{\"required\":%s,\"content\":{\"application/json\":{\"schema\":{\"type\":\"object\","
+               "\"properties\":{", kind & (ASK_CHAT | ASK_DETOKENIZE | ASK_IMPORT) ? "true" : "false");
     for (const Field *f = request_fields; f->name; f++) {
         if (!(f->kinds & (int)kind)) continue;
         if (n++) text_put(t, ",");
@@ -126,13 +126,13 @@ static void print_route(Text *t, const Route *r)
 
 void handle_openapi(void *server, Exchange *x)
 {
+    const Server *s = server;
     Text t = {0};
-    (void)server;
     text_print(&t, "{\"openapi\":\"3.1.0\",\"info\":{\"title\":\"pha serve\",\"version\":\"%s\"},"
-               "\"security\":[{\"key\":[]}],\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":"
+               "\"security\":[%s],\"components\":{\"securitySchemes\":{\"key\":{\"type\":\"http\",\"scheme\":"
                "\"bearer\"}},\"schemas\":{\"Error\":{\"type\":\"object\",\"required\":[\"error\"],\"properties\":"
                "{\"error\":{\"type\":\"object\",\"required\":[\"message\",\"type\",\"param\",\"code\"]}}}}},"
-               "\"paths\":{", pha_version());
+               "\"paths\":{", pha_version(), s->keys.path ? "{\"key\":[]}" : "");
     for (const Route *r = server_routes; r->method; r++) {
         bool same = r > server_routes && strcmp(r->path, r[-1].path) == 0; /* with another method */
         if (r > server_routes) text_put(&t, same ? "," : "},");

@@ -1,4 +1,5 @@
 /* Draws through pha.h: penalties and biases, log-probabilities, many draws at once, reading without logits */
+#include <float.h>
 #include <math.h>
 
 #include "tiny.h"
@@ -47,6 +48,34 @@ static void biases(void **state)
         pha_draw d = {.logits = logits, .n_logits = V, .options = &o, .count = i};
         OK(pha_sample(&d));
         assert_true(d.id != 1 && d.id != 3 && d.id != 6);
+    }
+}
+
+/* A draw is of a token however extreme the numbers are that were asked for. */
+static void extremes(void **state)
+{
+    (void)state;
+    const pha_logit_bias twice[] = {{2, DBL_MAX}, {2, DBL_MAX}, {7, -INFINITY}};
+    const pha_sample_options all[] = {
+        {.temperature = 1, .repetition_penalty = 5e-324}, {.temperature = 5e-324, .repetition_penalty = 5e-324},
+        {.temperature = 1, .repetition_penalty = 5e-324, .top_p = 5e-324, .min_p = 1},
+        {.temperature = 1, .bias = twice, .n_bias = 3},
+        {.temperature = 1, .presence_penalty = -1e6, .frequency_penalty = -1e6}};
+    const int32_t text[] = {2, 2};
+    for (size_t k = 0; k < sizeof all / sizeof *all; k++)
+        for (uint64_t i = 0; i < 20; i++) {
+            pha_draw d = {.logits = logits, .n_logits = V, .options = &all[k], .text = text, .n_text = 2, .n_new = 2,
+                          .count = i};
+            OK(pha_sample(&d));
+            assert_int_equal(d.id, 2);
+        }
+    const pha_logit_bias forbidden[] = {{2, -INFINITY}}; /* stays so */
+    pha_sample_options o = {.temperature = 1, .repetition_penalty = 5e-324, .bias = forbidden, .n_bias = 1};
+    for (uint64_t i = 0; i < 20; i++) {
+        pha_draw d = {.logits = logits, .n_logits = V, .options = &o, .text = text, .n_text = 2, .n_new = 2,
+                      .count = i};
+        OK(pha_sample(&d));
+        assert_true(d.id >= 0 && d.id != 2 && d.id != 6);
     }
 }
 
@@ -188,9 +217,9 @@ static void reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(penalties),         cmocka_unit_test(biases),   cmocka_unit_test(fewer_ids),
-        cmocka_unit_test(log_probabilities), cmocka_unit_test(refusals), cmocka_unit_test(at_once),
-        cmocka_unit_test(reading),
+        cmocka_unit_test(penalties), cmocka_unit_test(biases), cmocka_unit_test(extremes),
+        cmocka_unit_test(fewer_ids), cmocka_unit_test(log_probabilities), cmocka_unit_test(refusals),
+        cmocka_unit_test(at_once),   cmocka_unit_test(reading),
     };
     return cmocka_run_group_tests(tests, root_setup, root_teardown);
 }

@@ -212,6 +212,15 @@ def penalties_and_bias():
     assert e.status == 400 and e.error()["param"] == "logit_bias"
 
 
+def extremes():
+    """What nobody asks for, and is allowed: an answer all the same."""
+    for body in ({"repetition_penalty": 5e-324}, {"temperature": 5e-324}, {"top_p": 5e-324}, {"min_p": 1},
+                 {"presence_penalty": -2, "frequency_penalty": -2, "temperature": 5e-324, "repetition_penalty": 5e-324}):
+        for seed in range(5):
+            a = server.complete(prompt="abc", max_tokens=20, seed=seed, ignore_eos=True, logprobs=2, **body)
+            assert a["usage"]["completion_tokens"] == 20, (body, a)
+
+
 def characters():
     # bytes that are no UTF-8, and a character of two tokens
     ids = [0xc3, 0xa9, 0xff, 0x61, 0xe2, 0x82, 0xac, 0xe2]
@@ -287,7 +296,8 @@ def errors():
     e = server.post("/v1/completions", {"model": "other", "prompt": "a"})
     assert e.status == 404 and e.error()["code"] == "model_not_found" and "tiny" in e.error()["message"]
     assert server.get("/v1/completions").status == 405
-    assert server.post("/v1/models", {}).status == 405
+    a = server.post("/v1/models", {})
+    assert a.status == 405 and a.headers["Allow"] == "GET" and a.error()["message"].endswith("takes GET, not POST")
     assert server.ask("HEAD", "/health").status == 200
     assert server.complete(prompt="a", max_tokens=1, some_new_field=1)
     assert server.complete(prompt="a", max_tokens=1, some_new_field=1)
@@ -368,6 +378,6 @@ if __name__ == "__main__":
     with Server() as server:
         tests = [harness_tokenizer, harness_likelihoods, harness_rolling, harness_generation, scoring_only,
                  the_end_token, models, all_fields, nulls_and_zeros, four_prompts, streams, stop_strings,
-                 penalties_and_bias, characters, chats, chatml, errors, openapi, reuse, keep_alive,
+                 penalties_and_bias, extremes, characters, chats, chatml, errors, openapi, reuse, keep_alive,
                  one_generation_at_a_time]
         main(tests)

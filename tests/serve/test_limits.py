@@ -248,8 +248,20 @@ def the_log():
 def cors():
     with Server() as s:
         assert s.get("/v1/models").headers["Access-Control-Allow-Origin"] is None
+        assert s.ask("OPTIONS", "/v1/completions").status == 405
     with Server("--cors", "https://a.example") as s:
         assert s.get("/v1/models").headers["Access-Control-Allow-Origin"] == "https://a.example"
+    keys = os.path.join(lab.ROOT, "cors-keys")
+    with open(keys, "w") as f:
+        f.write("ann:secret-of-ann\n")
+    with Server("--cors", "https://a.example", "--api-key-file", keys) as s:  # what a browser asks first, without a key
+        for path, methods in (("/v1/completions", "POST"), ("/v1/states/x", "GET, DELETE, PUT"), ("/v1/models", "GET")):
+            a = s.ask("OPTIONS", path, headers={"Origin": "https://a.example", "Access-Control-Request-Method": "POST"})
+            assert a.status == 204 and a.body == b"" and a.headers["Access-Control-Allow-Methods"] == methods, (path, a.headers)
+            assert a.headers["Access-Control-Allow-Origin"] == "https://a.example"
+            assert "Authorization" in a.headers["Access-Control-Allow-Headers"]
+        assert s.ask("OPTIONS", "/none").status in (401, 404)
+        assert s.post("/v1/completions", {"max_tokens": 1}).status == 401
 
 
 def starts_and_stops():

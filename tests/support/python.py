@@ -4,9 +4,9 @@ import sys
 import traceback
 
 
-def elsewhere(missing):
-    """Goes on in the Python that PHA_TORCH_PYTHON names; without one the test is skipped."""
-    other = os.environ.pop("PHA_TORCH_PYTHON", None)
+def elsewhere(missing, name="PHA_TORCH_PYTHON"):
+    """Goes on in the Python that the variable names; without one the test is skipped."""
+    other = os.environ.pop(name, None)
     if other and os.path.abspath(other) != sys.executable:
         os.execv(other, [other, "-B", *sys.argv])
     print(f"skipped: {missing}")

@@ -89,6 +89,9 @@ static const int32_t *last(const int32_t *ids, size_t n, size_t *most)
     return ids ? ids + (n - *most) : NULL;
 }
 
+/* However small a penalty and large a bias is: of values that are infinite no draw could be made. */
+static double bounded(double value) { return value < 1e300 ? value : 1e300; }
+
 static void repel_repetition(pha__choice *c, const pha_draw *d, int32_t V)
 {
     const pha_sample_options *o = d->options;
@@ -99,7 +102,7 @@ static void repel_repetition(pha__choice *c, const pha_draw *d, int32_t V)
         int32_t id = recent[i];
         if (id < 0 || id >= V) continue; /* no token here */
         double logit = d->logits[id];
-        c[id].value = logit < 0 ? logit * penalty : logit / penalty; /* once */
+        c[id].value = logit < 0 ? logit * penalty : bounded(logit / penalty); /* once */
     }
 }
 
@@ -127,8 +130,10 @@ static pha_status start(pha__choice *c, const pha_draw *d, int32_t V, int32_t *b
     TRY(fill(c, d->logits, V));
     repel_repetition(c, d, V);
     repel_new(c, d, V);
-    for (size_t i = 0; i < o->n_bias; i++)
-        if (o->bias[i].id >= 0 && o->bias[i].id < V) c[o->bias[i].id].value += o->bias[i].value;
+    for (size_t i = 0; i < o->n_bias; i++) {
+        int32_t id = o->bias[i].id;
+        if (id >= 0 && id < V) c[id].value = bounded(c[id].value + o->bias[i].value);
+    }
     *best = 0;
     for (int32_t i = 1; i < V; i++)
         if (before(&c[i], &c[*best])) *best = i;

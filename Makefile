@@ -2,7 +2,7 @@
 BUILD ?= build
 JOBS  ?= $(shell nproc)
 
-.PHONY: all build quickstart check nightly gpu install uninstall deb dist site clean
+.PHONY: all build quickstart check nightly gpu install uninstall deb dist tarball site clean
 
 all: build
 
@@ -39,6 +39,9 @@ deb:
 	@packaging/deb --out dist
 dist:
 	@packaging/dist --out dist
+# dist/: what is installed, as a tarball that works wherever it is unpacked
+tarball:
+	@packaging/tarball --out dist
 
 # dist/site: the documentation, the public headers and the help as pages, with a gallery that pha makes.
 site: build

@@ -17,6 +17,7 @@ void help_all(FILE *out)
     fprintf(out, "\n%sCommands%s\n", talk_bold(out), talk_plain(out));
     for (size_t i = 0; i < n_commands; i++) fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\n%sFrom text to a model%s\n"
+                 "  pha new my-texts --minutes 10       does it all, or step by step:\n"
                  "  pha prepare my-texts --out data\n"
                  "  pha train --config quickstart --data data --out run\n"
                  "  pha eval --model run/model --data data\n"

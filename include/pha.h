@@ -7,7 +7,7 @@
  *
  * No function crashes at NULL. Where an argument is not said to be optional, NULL is refused with USAGE, and functions
  * without a status do nothing or return 0; the result structs of pha_prepare, pha_generate, pha_train, pha_convert,
- * pha_eval, pha_eval_positions, pha_quantize, pha_task and pha_check are optional, and so is `size` of
+ * pha_eval, pha_eval_positions, pha_quantize, pha_task, pha_check and pha_new are optional, and so is `size` of
  * pha_tokenizer_decode.
  *
  * Errors that every function below may return, and that are not repeated there: USAGE (an option out of its range, a
@@ -37,5 +37,6 @@
 #include "pha/task.h"
 #include "pha/inspect.h"
 #include "pha/repro.h"
+#include "pha/new.h"
 
 #endif

@@ -22,7 +22,7 @@ import numpy as np
 from ._library import HERE, Error, Progress, check, fill, headers, lib, path_of, plain, take_text
 
 __all__ = ["Error", "Generated", "Model", "Session", "Tokenizer", "Trainer", "evaluate", "export", "generate", "init",
-           "import_from", "inspect", "prepare", "train", "version"]
+           "import_from", "inspect", "new", "plan", "prepare", "train", "version"]
 IDS = ctypes.POINTER(ctypes.c_int32)
 
 
@@ -289,12 +289,28 @@ def _call(name, struct, options, progress, result=None, zero_off=()):
     return plain(result) if result is not None else None
 
 
+def _paths(inputs):
+    inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
+    return [os.path.expanduser(os.fspath(i)) for i in inputs]
+
+
 def prepare(inputs, out, progress=None, **options):
     """Text into a data folder (pha_prepare): tokenizer, vocab_size, valid, test, valid_fraction, end_token, seed, ..."""
-    inputs = [inputs] if isinstance(inputs, (str, os.PathLike)) else inputs
-    inputs = [os.path.expanduser(os.fspath(i)) for i in inputs]
-    return _call("pha_prepare", headers.pha_prepare_options(), dict(options, inputs=inputs, out=out), progress,
+    return _call("pha_prepare", headers.pha_prepare_options(), dict(options, inputs=_paths(inputs), out=out), progress,
                  headers.pha_prepare_result())
+
+
+def plan(inputs, progress=None, **options):
+    """What `new` would do and what is expected of it (pha_new_plan); writes nothing."""
+    o, out = headers.pha_new_options(), headers.pha_plan()
+    return _call("pha_new_plan", o, dict(options, inputs=_paths(inputs)), progress, out)
+
+
+def new(inputs, out, progress=None, **options):
+    """A model of your own text in out/model (pha_new): minutes, most_steps, seed, threads. The same call goes on where
+    an earlier one was stopped. The result has the plan under "plan"."""
+    return _call("pha_new", headers.pha_new_options(), dict(options, inputs=_paths(inputs), out=os.path.expanduser(out)),
+                 progress, headers.pha_new_result())
 
 
 def train(data, out, config=None, progress=None, **options):

@@ -11,8 +11,10 @@ import subprocess
 import sys
 import tempfile
 
+from readme import run_readme
+
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-PAGES = ["docs/from-pytorch.md", "docs/from-llama-cpp.md"]
+PAGES = ["README.md", "docs/new.md", "docs/from-pytorch.md", "docs/from-llama-cpp.md"]
 WORDS = "the river a town old ship sails past some lights and people who sing of winter while rain falls".split()
 
 
@@ -75,6 +77,9 @@ def main():
                                 os.path.join(TOP, "include")], check=True, stdout=f)
             env.update(PYTHONPATH=os.path.dirname(module), PHA_LIBRARY=os.path.abspath(library[0]))
         for i, page in enumerate(pages):
+            if page == "README.md":
+                run_readme(TOP, work, env, lambda code: python_for(code, env) if library else None)
+                continue
             folder = os.path.join(work, f"page{i}")
             texts(os.path.join(folder, "books"))
             run_page(page, env, folder)

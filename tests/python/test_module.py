@@ -231,6 +231,17 @@ def test_train():
     fails("usage", "", pha.Trainer, **dict(small, batch=4, micro_batch=3))
 
 
+def test_new():
+    options = dict(minutes=0.1, most_steps=3, threads=1)
+    plan = pha.plan(text_file(), **options)
+    assert plan["steps"] == 3 and plan["loss"] > 0 and plan["bound"] == "steps" and len(plan["order_loss"]) == 3
+    made = pha.new(text_file(), path("new"), **options)
+    assert made["plan"]["steps"] == 3 and made["loss"] > 0 and not made["complete_before"]
+    assert pha.new(text_file(), path("new"), **options)["complete_before"]
+    assert pha.Model(path("new/model")).d_model == made["plan"]["d_model"]
+    fails("usage", "was planned for", pha.new, text_file(), path("new"), minutes=0.2)
+
+
 def test_exchange():
     pha.export(model_path(), path("hub"))
     assert os.path.exists(path("hub/modeling_pha.py"))

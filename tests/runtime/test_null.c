@@ -121,6 +121,12 @@ static void test_model(void **state)
     REFUSED(pha_import(&(pha_import_options){.from = folders, .n_from = 2, .out = out}, NULL));
     REFUSED(pha_import(&(pha_import_options){.from = folders, .n_from = 1}, NULL));
     REFUSED(pha_convert(NULL, NULL));
+    pha_plan plan;
+    REFUSED(pha_new(NULL, NULL));
+    REFUSED(pha_new(&(pha_new_options){0}, NULL));
+    REFUSED(pha_new_plan(NULL, &plan));
+    REFUSED(pha_new_plan(&(pha_new_options){0}, NULL));
+    REFUSED(pha_new_plan(&(pha_new_options){0}, &plan));
     REFUSED(pha_convert(&(pha_convert_options){0}, NULL));
 }
 

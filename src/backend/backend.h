@@ -105,6 +105,11 @@ const char *pha__host_isa(void);
  * them runs its kernels. */
 const char *pha__host_isa_at(size_t i);
 
+/* On the processor, by its best instructions: sums[i] = sum of exp((x - largest) * scale) over block i of n numbers, of
+ * which some may be -inf, to a relative 1e-12. Returns the largest; NaN if there is none, or one is not a number. */
+#define PHA__WEIGH_BLOCK 64
+float pha__weigh(const float *x, int64_t n, double scale, double *sums);
+
 /* ---- calls through the struct ---------------------------------------------------------------------------- */
 
 static inline int pha__device_units(pha__device *d)

@@ -26,18 +26,20 @@ static void check(const Ask *a, const Limits *l)
     if ((int64_t)a->n_messages > l->at[LIMIT_messages] || (int64_t)a->n_bias > l->at[LIMIT_bias]) abort();
     if (!(a->temperature >= 0) || !(a->top_p > 0 && a->top_p <= 1) || a->max_tokens < -1) abort();
     if (a->kind == ASK_CHAT && !a->n_messages) abort();
+    if (a->position < -1) abort();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const AskKind kinds[] = {ASK_COMPLETION, ASK_CHAT, ASK_TOKENIZE, ASK_DETOKENIZE};
+    static const AskKind kinds[8] = {ASK_COMPLETION, ASK_CHAT,   ASK_TOKENIZE, ASK_DETOKENIZE,
+                                     ASK_STATE,      ASK_IMPORT, ASK_MOVE,     ASK_COMPLETION};
     Limits limits;
     Fault fault = {0};
     Ask a;
     Text told = {0};
     limits_default(&limits);
     limits.at[LIMIT_values] = 4096, limits.at[LIMIT_prompts] = 8, limits.at[LIMIT_stop] = 3;
-    AskKind kind = kinds[size ? data[0] % 4 : 0];
+    AskKind kind = kinds[size ? data[0] % 8 : 0];
     const char *body = size ? (const char *)data + 1 : "";
     if (request_read(&a, kind, body, size ? size - 1 : 0, &limits, &fault)) check(&a, &limits);
     else if (fault.status < 400 || !*fault.message) abort();

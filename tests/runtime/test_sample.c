@@ -3,6 +3,9 @@
 
 #include <math.h>
 
+#include "backend/backend.h"
+#include "backend/cpu/detect.h"
+#include "base/rng.h"
 #include "support/check.h"
 
 enum { V = 8 };
@@ -136,11 +139,114 @@ static void refusals(void **state)
     FAILS(USAGE, "repetition_penalty", pha__sample_check(&(pha_sample_options){.repetition_penalty = -2}));
 }
 
+/* ---- draws that are made sooner: of the same tokens ------------------------------------------------------- */
+
+enum { MOST = 3000 };
+static float some[MOST];
+
+/* Logits over a range of so much, now and then impossible or as large as another. */
+static void make_logits(int n, uint64_t seed, float range)
+{
+    for (int i = 0; i < n; i++) {
+        uint32_t c[4] = {(uint32_t)i, (uint32_t)seed, 0, 77}, x[4];
+        pha__philox(seed, c, x);
+        some[i] = x[1] % 50 == 0 ? -INFINITY : x[1] % 50 == 1 && i ? some[i - 1] : range * (float)(x[0] * 0x1p-32);
+    }
+    some[seed % (uint64_t)n] = range;
+}
+
+/* What sums in full draw: a bias of nothing keeps the sooner way off. */
+static int32_t in_full(int n, const pha_sample_options *o, uint64_t count)
+{
+    static pha__choice work[MOST];
+    const pha_logit_bias nothing[] = {{0, 0}};
+    pha_sample_options full = *o;
+    int32_t id = -1;
+    full.bias = nothing, full.n_bias = 1;
+    assert_false(pha__draw_is_plain(&full, n));
+    OK(pha__sample(&id, some, n, &full, NULL, 0, count, work));
+    return id;
+}
+
+static void sooner(void **state)
+{
+    (void)state;
+    static pha__choice work[MOST];
+    static const int sizes[] = {1, 2, 63, 64, 65, 300, MOST};
+    static const double temperatures[] = {1e-3, 0.3, 1, 7, 1e6};
+    for (uint64_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+        for (uint64_t t = 0; t < sizeof temperatures / sizeof *temperatures; t++)
+            for (uint64_t range = 0; range < 40; range += 13) {
+                pha_sample_options o = {.temperature = temperatures[t], .seed = k};
+                make_logits(sizes[k], 9 * k + t, (float)range);
+                assert_true(pha__draw_is_plain(&o, sizes[k]));
+                for (uint64_t count = 0; count < 100; count++) {
+                    int32_t id = -1;
+                    OK(pha__sample(&id, some, sizes[k], &o, NULL, 0, count, work));
+                    assert_int_equal(id, in_full(sizes[k], &o, count));
+                }
+            }
+    for (int bad = 0; bad < 3; bad++) { /* nothing to draw from */
+        pha_sample_options o = {.temperature = 1};
+        make_logits(MOST, 1, 5);
+        for (int i = 0; i < MOST && bad == 2; i++) some[i] = -INFINITY;
+        if (bad < 2) some[MOST - 3] = bad ? NAN : INFINITY;
+        int32_t id;
+        FAILS(NUMERIC, "logit", pha__sample(&id, some, MOST, &o, NULL, 0, 0, work));
+    }
+}
+
+/* At the very places where one token ends and the next begins it says that it does not know; nearly everywhere else it
+ * does. */
+static void in_doubt(void **state)
+{
+    (void)state;
+    static double sums[MOST], after[MOST];
+    enum { N = 1000 };
+    make_logits(N, 5, 4);
+    int64_t known = 0, tried = 0;
+    double total = 0;
+    for (int i = N - 1; i >= 0; i--) after[i] = total += exp(some[i] - 4.0);
+    for (int i = N - 1; i >= 0; i--)
+        for (int way = -3; way <= 3; way++) {
+            int32_t id = -1, want = -1;
+            double sum = 0, u = after[i] / total * (1 + way * (way == -3 || way == 3 ? 1e-6 : 0x1p-53));
+            if (u >= 1) continue;
+            for (int k = N; k-- > 0 && want < 0;)
+                if ((sum += exp(some[k] - 4.0)) > u * total) want = k;
+            bool sure = pha__draw_soon(&id, some, N, 1, u, sums);
+            if (sure) assert_int_equal(id, want);
+            if (way == -3 || way == 3) tried++, known += sure;
+            else if (some[i] > -INFINITY && (i == 0 || some[i - 1] > -INFINITY)) assert_false(sure);
+        }
+    assert_true(tried > N && known > tried * 9 / 10);
+}
+
+/* Of every instruction set: each sum as libm has it. */
+static void weights(void **state)
+{
+    (void)state;
+    static double sums[MOST / PHA__WEIGH_BLOCK + 1];
+    const pha__cpu_table_info *sets;
+    size_t n_sets = pha__cpu_tables(&sets);
+    for (size_t s = 0; s < n_sets; s++)
+        for (int n = 1; sets[s].supported && n <= MOST; n = n < 70 ? n + 1 : n * 3) {
+            make_logits(n, (uint64_t)n, n % 2 ? 3 : 600);
+            float top = sets[s].weigh(some, n, 1.25, sums);
+            assert_true(top == (n % 2 ? 3 : 600));
+            for (int i = 0; i < n; i += PHA__WEIGH_BLOCK) {
+                double want = 0;
+                for (int k = i; k < n && k < i + PHA__WEIGH_BLOCK; k++) want += exp(((double)some[k] - top) * 1.25);
+                assert_true(fabs(sums[i / PHA__WEIGH_BLOCK] - want) <= 1e-12 * want + 1e-300);
+            }
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(greedy), cmocka_unit_test(draws),    cmocka_unit_test(many_tokens),
-        cmocka_unit_test(seeds),  cmocka_unit_test(refusals),
+        cmocka_unit_test(greedy),   cmocka_unit_test(draws),  cmocka_unit_test(many_tokens), cmocka_unit_test(seeds),
+        cmocka_unit_test(refusals), cmocka_unit_test(sooner), cmocka_unit_test(in_doubt),    cmocka_unit_test(weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

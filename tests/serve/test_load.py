@@ -50,6 +50,17 @@ def essence(answer):
             for c in answer["choices"]}
 
 
+def slowly(answer):
+    """Reads little at a time, with pauses."""
+    parts = []
+    while True:
+        parts.append(answer.read(500))
+        if not parts[-1]:
+            return b"".join(parts)
+        if len(parts) < 20:
+            time.sleep(.03)
+
+
 class Load:
     """Clients that ask, some of which go away in the middle or read slowly, until the time is over."""
 
@@ -74,9 +85,7 @@ class Load:
             self.note(left=1)
             return False
         a = c.getresponse()
-        if r.random() < .1:
-            time.sleep(r.random() * .3)
-        text = a.read()
+        text = slowly(a) if r.random() < .1 else a.read()
         if a.status in (429, 503):
             assert a.headers["Retry-After"]
             self.note(refused=1)

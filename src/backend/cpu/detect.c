@@ -12,11 +12,13 @@
 #include <cpuid.h>
 #endif
 
+#include "backend/backend.h"
 #include "base/print.h"
 
 #define TABLE(isa)                                    \
     extern const pha__cpu_row pha__cpu_table_##isa[]; \
-    extern pha__peak_run pha__peak_##isa
+    extern pha__peak_run pha__peak_##isa;             \
+    extern pha__weigh_run pha__weigh_##isa
 TABLE(generic);
 
 static bool always(void)
@@ -57,15 +59,15 @@ static bool has_avx512(void)
 
 static pha__cpu_table_info tables[] = {
     /* from the plainest to the best */
-    {"generic", pha__cpu_table_generic, pha__peak_generic, false},
+    {"generic", pha__cpu_table_generic, pha__peak_generic, pha__weigh_generic, false},
 #if PHA__HAVE_neon
-    {"neon", pha__cpu_table_neon, pha__peak_neon, false},
+    {"neon", pha__cpu_table_neon, pha__peak_neon, pha__weigh_neon, false},
 #endif
 #if PHA__HAVE_avx2
-    {"avx2", pha__cpu_table_avx2, pha__peak_avx2, false},
+    {"avx2", pha__cpu_table_avx2, pha__peak_avx2, pha__weigh_avx2, false},
 #endif
 #if PHA__HAVE_avx512
-    {"avx512", pha__cpu_table_avx512, pha__peak_avx512, false},
+    {"avx512", pha__cpu_table_avx512, pha__peak_avx512, pha__weigh_avx512, false},
 #endif
 };
 
@@ -159,6 +161,12 @@ pha__peak_run *pha__cpu_peak(void)
 {
     pthread_once(&once, choose);
     return chosen->peak;
+}
+
+float pha__weigh(const float *x, int64_t n, double scale, double *sums)
+{
+    pthread_once(&once, choose);
+    return chosen->weigh(x, n, scale, sums);
 }
 
 size_t pha__cpu_tables(const pha__cpu_table_info **out)

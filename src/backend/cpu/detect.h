@@ -17,10 +17,14 @@ typedef struct pha__cpu_row {
  * of magnitude below 1, and a place for the sum. */
 typedef double pha__peak_run(int64_t rounds, float seed[3]);
 
+/* pha__weigh of backend.h (weigh.c). */
+typedef float pha__weigh_run(const float *x, int64_t n, double scale, double *sums);
+
 typedef struct pha__cpu_table_info {
     const char *isa;
     const pha__cpu_row *rows; /* ended by {NULL, NULL} */
     pha__peak_run *peak;
+    pha__weigh_run *weigh;
     bool supported;           /* this machine can run it */
 } pha__cpu_table_info;
 

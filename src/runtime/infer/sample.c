@@ -185,6 +185,9 @@ pha_status pha__draw(int32_t *id, const pha_draw *d, pha__choice *work)
 {
     int32_t best = 0, V = d->n_ids ? d->n_ids : d->n_logits;
     const pha_sample_options *o = d->options;
+    double u = uniform(o->seed, d->count);
+    if (pha__draw_is_plain(o, V) && pha__draw_soon(id, d->logits, V, o->temperature, u, (double *)(void *)work))
+        return PHA_OK;
     TRY(start(work, d, V, &best));
     *id = best;
     if (o->temperature == 0 || o->top_k == 1) return PHA_OK;
@@ -194,7 +197,7 @@ pha_status pha__draw(int32_t *id, const pha_draw *d, pha__choice *work)
     pha__choice *first = sorted ? cut(work, V, o) : work;
     for (pha__choice *c = first; o->min_p > 0 && c < work + V; c++)
         if (c->value < o->min_p) c->value = 0;
-    *id = draw(first, work + V, uniform(o->seed, d->count));
+    *id = draw(first, work + V, u);
     return PHA_OK;
 }
 

@@ -115,7 +115,7 @@ static const Option table[] = {
      .zero_off = true, .help = "share of the documents that become the test split"},
     OPTION_SEED(Options, o.seed, "seed of the split"),
     {.name = "text-key", .kind = OPTION_STRING, FIELD(Options, o.text_key), .fallback = "text", .arg = "KEY",
-     .also = "json-key,field", .help = "key of the text in JSON; a.b: b in the object under a"},
+     .also = "json-key,field", .help = "key of the text in JSON (a.b: b in the object under a), or column"},
     {.name = "skip-bad-lines", .kind = OPTION_FLAG, FIELD(Options, o.skip_bad_lines),
      .help = "JSON: count bad lines and go on instead of failing"},
     {.name = "join", .kind = OPTION_ENUM, FIELD(Options, o.join), .choices = "auto|always|never", .base = 0,
@@ -133,9 +133,10 @@ const Command command_prepare = {
     .usage = "INPUT... --out DIR [options]\n[INPUT...] --test PATH --out DIR --tokenizer TOKENIZER [options]",
     .about =
         "Reads files and folders of plain text, of JSON (.jsonl, .ndjson, .json: an object per line, or an array of "
-        "objects), and WikiText's .tokens and .raw files, each also as .gz, .zst, .xz or .bz2, in a stream; writes "
-        "memory-mapped token shards of the splits train, valid and test, and the tokenizer. `-` is standard input; it "
-        "is copied beside the output first, as is a pipe, for text is read more than once.\n\n"
+        "objects), of Arrow as the datasets library saves it, and WikiText's .tokens and .raw files, each also as .gz, "
+        ".zst, .xz or .bz2, in a stream; writes memory-mapped token shards of the splits train, valid and test, and "
+        "the tokenizer. `-` is standard input; it is copied beside "
+        "the output first, as is a pipe, for text is read more than once.\n\n"
         "Without --tokenizer a byte-level BPE is trained on the text first. Documents go to a split by a seeded hash "
         "of "
         "their number, unless --valid or --test name the inputs of a split. Too few documents are cut: then the "

@@ -9,8 +9,8 @@ extern "C" {
 #endif
 
 typedef struct pha_prepare_options {
-    /* Files and folders: text, JSON lines or an array of JSON objects, .tokens, .raw; each also as .gz, .zst, .xz,
-     * .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
+    /* Files and folders: text, JSON lines or an array of JSON objects, Arrow, .tokens, .raw; each also as .gz, .zst,
+     * .xz, .bz2. A pipe, or "-" for standard input, is copied beside `out` first, since text is read more than once. */
     const char *const *inputs;
     size_t n_inputs;                        /* may be 0 if valid or test is given */
     const char *const *valid, *const *test; /* explicit inputs of these splits instead of fractions */

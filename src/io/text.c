@@ -1,4 +1,4 @@
-/* text.c -- documents from files: plain text and WikiText; JSON is read by text_json.c */
+/* text.c -- documents from files: plain text and WikiText; JSON is read by text_json.c, Arrow by text_arrow.c */
 #include "io/text.h"
 
 #include <string.h>
@@ -48,6 +48,7 @@ static pha_status open_file(pha__text *t)
     t->stream_end = t->in_document = t->has_text = t->discard = t->noted = t->array = t->separated = false;
     t->line_blank = true;
     t->line = t->handed = t->odd = t->zeros = 0;
+    t->arrow = (pha__arrow){0};
     if (file->size > 0) { /* an empty one is no text, whatever its name says */
         TRY(pha__stream_open(&t->stream, file->path, file->name));
         TRY(pha__text_look(t, file, &skip));
@@ -143,13 +144,19 @@ static pha_status next_text(pha__text *t, pha__piece *piece)
     }
 }
 
+static pha_status next_of_kind(pha__text *t, pha__piece *piece)
+{
+    if (t->kind == PHA__TEXT_ARROW) return pha__text_next_arrow(t, piece);
+    return (t->kind == PHA__TEXT_LINES || t->kind == PHA__TEXT_VALUES ? pha__text_next_json : next_text)(t, piece);
+}
+
 pha_status pha__text_next(pha__text *t, pha__piece *piece)
 {
     *piece = (pha__piece){ 0 };
     while (!piece->data) {
         if (!t->stream && t->file == t->list->n) return PHA_OK;
         if (!t->stream) TRY(open_file(t));
-        if (t->stream) TRY((t->kind >= PHA__TEXT_LINES ? pha__text_next_json : next_text)(t, piece));
+        if (t->stream) TRY(next_of_kind(t, piece));
         if (t->stream && !piece->data) close_file(t);
     }
     return PHA_OK;

@@ -2,6 +2,7 @@
  *
  * Plain text (a file is a document), WikiText (.tokens, .raw: a document begins at a heading " = Title = "), JSON
  * (.jsonl, .ndjson, .json: an object is a document, its text under one key; an object per line, or an array of them),
+ * Arrow (as the datasets library saves it, in streams or files: a row is a document, its text in one column),
  * each as it is or compressed (stream.h). Memory does not grow with the size of files, documents or the number of
  * documents (JSON: with the longest object).
  *
@@ -18,13 +19,13 @@
 #include "io/cuts.h"
 
 typedef struct pha__text_options {
-    const char *text_key; /* of JSON, json_text.h; NULL: "text" */
+    const char *text_key; /* of JSON, json_text.h, or the column of Arrow; NULL: "text" */
     bool skip_bad;        /* bad lines of JSON are counted and skipped (else they are errors) */
     bool quiet;           /* no notes: an earlier reader has made them */
     bool check;           /* count what is not UTF-8, and say it at the end of a file */
     pha__cuts cuts;       /* the places between pieces; none: documents stay whole */
     size_t piece;         /* wanted bytes per piece; 0: 1 MB. One without a place to cut may grow to 64 times that */
-    size_t max_line; /* of JSON, in bytes; 0: 1 GB */
+    size_t max_line; /* of JSON, or a batch of Arrow, in bytes; 0: 1 GB */
 } pha__text_options;
 
 /* A document or a part of one. An empty document is never handed on. */

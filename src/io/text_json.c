@@ -177,7 +177,12 @@ static pha_status next_of_values(pha__text *t)
 pha_status pha__text_next_json(pha__text *t, pha__piece *piece)
 {
     if (t->document_left == 0) TRY((t->kind == PHA__TEXT_LINES ? next_of_lines : next_of_values)(t));
-    if (t->document_left == 0) return PHA_OK;
+    if (t->document_left) pha__text_hand_on(t, piece);
+    return PHA_OK;
+}
+
+void pha__text_hand_on(pha__text *t, pha__piece *piece)
+{
     size_t n = t->document_left, low = 0, want = t->options.piece;
     while (n > want) {
         n = pha__text_cut(t->document, low, want, t->options.cuts);
@@ -189,5 +194,4 @@ pha_status pha__text_next_json(pha__text *t, pha__piece *piece)
     *piece = (pha__piece){ t->document, n, !t->in_document, n == t->document_left, false, t->path };
     t->in_document = !piece->ends;
     t->document += n, t->document_left -= n;
-    return PHA_OK;
 }

@@ -46,6 +46,19 @@ static pha_status add_entry(pha__text_list *list, const char *path, const struct
     return PHA_OK;
 }
 
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), m = strlen(suffix);
+    return n >= m && !strcmp(name + n - m, suffix);
+}
+
+/* What the datasets library writes about its Arrow files. */
+static bool is_about_data(const char *name, bool arrow)
+{
+    return !strcmp(name, "dataset_dict.json") ||
+           (arrow && (!strcmp(name, "dataset_info.json") || !strcmp(name, "state.json")));
+}
+
 static pha_status add_folder(pha__text_list *list, const char *path, const struct stat *exclude, int depth)
 {
     struct stat st;
@@ -55,8 +68,10 @@ static pha_status add_folder(pha__text_list *list, const char *path, const struc
     size_t n = 0;
     TRY(pha__list_dir(&names, &n, path));
     pha_status status = PHA_OK;
+    bool arrow = false;
+    for (size_t i = 0; i < n; i++) arrow = arrow || ends_with(names[i], ".arrow");
     for (size_t i = 0; i < n && status == PHA_OK; i++) {
-        if (names[i][0] == '.') continue;
+        if (names[i][0] == '.' || is_about_data(names[i], arrow)) continue;
         char *entry = pha__path_join(path, names[i]);
         status = entry ? add_entry(list, entry, exclude, depth) : pha__fail(PHA_NO_MEMORY, "%s: out of memory", path);
         pha__free(entry);

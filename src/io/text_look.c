@@ -39,7 +39,6 @@ static const mark marks[] = {
     MARK(0, "\x1f\x8b", "compressed twice", "decompress it once"),
     MARK(0, "\x28\xb5\x2f\xfd", "compressed twice", "decompress it once"),
     MARK(0, "PAR1\x15", "a Parquet file", as_jsonl),
-    MARK(0, "ARROW1\0\0", "an Arrow file", as_jsonl),
     MARK(0, "SQLite format 3\0", "an SQLite database", as_jsonl),
     MARK(0, "\x89HDF\r\n\x1a\n", "an HDF5 file", as_jsonl),
     MARK(0, "\x93NUMPY", "an array of NumPy", NULL),
@@ -194,6 +193,7 @@ pha_status pha__text_look(pha__text *t, const pha__text_file *file, bool *skip)
 {
     char why[256];
     TRY(pha__text_fill(t, LOOK));
+    if (pha__text_is_arrow(t->buffer + t->begin, t->end - t->begin)) return t->kind = PHA__TEXT_ARROW, PHA_OK;
     TRY(choose_kind(t, file));
     *skip = is_binary(t->buffer + t->begin, t->end - t->begin, t->kind >= PHA__TEXT_LINES, why, sizeof why);
     if (*skip && file->named) FAIL(BAD_INPUT, "%s: not text: %s", t->path, why);

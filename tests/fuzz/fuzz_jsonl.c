@@ -6,7 +6,7 @@
 #include "base/utf8.h"
 #include "input.h"
 #include "io/json_text.h"
-#include "io/text.h"
+#include "io/text_impl.h"
 
 enum { KINDS = 4 };
 static const char *const names[KINDS] = { "a.jsonl", "a.tokens", "a.txt", "a.json" };
@@ -58,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (int i = 0; i < KINDS && !path[i]; i++) path[i] = fuzz_path(names[i]);
     int kind = data[0] % KINDS;
     bool skip = data[0] & 0x80, exact = (kind == 1 || kind == 2) && !is_compressed(data + 1, size - 1);
+    exact = exact && !pha__text_is_arrow((const char *)data + 1, size - 1);
     pha__text_options options = { .cuts = PHA__CUT_BLANK, .piece = 1 + data[0] / KINDS % 8 * 5,
                                   .skip_bad = skip, .max_line = 4096 };
     data++, size--;

@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "backend/cuda/each.cuh"
+#include "ops/attention/attention_stream.cuh"
 #include "ops/attention/attention_tile.cuh"
 
 namespace {
@@ -64,13 +65,13 @@ struct forward : common {
     }
 };
 
-struct remember : common { // a kv head of a sequence
+struct remember : common { // a number of a key or value; of more tokens than the ring holds the last ones
+    PHA__BOTH int64_t kept() const { return a.T < capacity ? a.T : capacity; }
     PHA__CALL void operator()(int64_t k) const {
-        int64_t b = k / t.n_kv_head, kv = k % t.n_kv_head, seen = count(b);
-        for (int64_t s = a.T > capacity ? a.T - capacity : 0; s < a.T; s++)
-            for (int w = 0; w < 2; w++)
-                for (int d = 0; d < t.head_width; d++)
-                    ring(b, w, kv)[(seen + s) % capacity * t.head_width + d] = key(b, w, kv, s, d, seen);
+        int d = (int)(k % t.head_width), w = (int)(k / t.head_width % 2);
+        int64_t kv = k / t.head_width / 2 % t.n_kv_head, token = k / t.head_width / 2 / t.n_kv_head;
+        int64_t b = token / kept(), s = a.T - kept() + token % kept(), seen = count(b);
+        ring(b, w, kv)[(seen + s) % capacity * t.head_width + d] = key(b, w, kv, s, d, seen);
     }
 };
 
@@ -142,19 +143,24 @@ bool refuse(const pha__args *a, pha__pass, char why[PHA__CUDA_WHY]) {
 
 size_t work(const pha__args *a, pha__pass pass) {
     int64_t heads = n_rows(a) * ((const pha__attention_attr *)a->attr)->n_head;
-    return pass == PHA__BACKWARD ? (size_t)heads * sizeof(float) : 0;
+    return pass == PHA__BACKWARD ? (size_t)heads * sizeof(float) : pha__attention_stream_work(a);
 }
 
 void run(pha__cuda *c, const pha__args *a, pha__pass pass) {
     const pha__attention_attr *t = (const pha__attention_attr *)a->attr;
     int64_t heads = n_rows(a) * t->n_head, capacity = pha__attention_capacity(t, a->max_context);
     common q = {*a, *t, capacity > 0 ? capacity : 1, t->window ? t->window : INT64_MAX / 2};
-    if (pass == PHA__FORWARD) {
-        if (pha__attention_tile(c, a, pass)) return;
-        pha__each(c, heads, forward{q});
-        if (!a->state) return;
-        pha__each(c, (int64_t)a->B * t->n_kv_head, remember{q});
+    if (pass == PHA__FORWARD && a->state) {
+        int64_t new_numbers = (int64_t)a->B * remember{q}.kept() * t->n_kv_head * 2 * t->head_width;
+        bool streams = pha__attention_streams(a);
+        if (!streams) pha__each(c, heads, forward{q});
+        pha__each(c, new_numbers, remember{q});
+        if (streams) pha__attention_stream(c, a);
         return pha__each(c, a->B, advance{q});
+    }
+    if (pass == PHA__FORWARD) {
+        if (!pha__attention_tile(c, a, pass)) pha__each(c, heads, forward{q});
+        return;
     }
     pha__each(c, heads, delta{q});
     if (pha__attention_tile(c, a, pass)) return;

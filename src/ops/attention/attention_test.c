@@ -267,6 +267,57 @@ static void carried(const pha__kernel *kernel, int cut, int window)
     free(x), free(y), free(state), free(before);
 }
 
+static void to_bf16(void *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) ((uint16_t *)x)[i] = f32_to_bf16(((float *)x)[i]); /* from the front: in place */
+}
+
+/* A session reads a long text in runs of many sizes: what comes out is that of the whole. */
+static void in_runs(const pha__kernel *kernel, pha__dtype dtype, int window, int local, int dh)
+{
+    enum { T = 340, HQ = 4, HKV = 2, LONGEST = 1000 };
+    static const int runs[] = {200, 56, 1, 40, 1, 3, 30, 1, 2, 6}; /* T in all */
+    const pha__attention_attr c = *ATTR(HQ, HKV, dh, window, 0.3f, .local = local);
+    const int width[] = {HQ * dh, HKV * dh, HKV * dh, HQ * dh};
+    float *x[4];
+    double *y[4];
+    pha__random seed = 9;
+    for (int i = 0; i < 4; i++) {
+        x[i] = aligned_alloc(64, (size_t)(T * width[i] + 15) / 16 * 64);
+        y[i] = malloc(sizeof(double) * T * (size_t)width[i]);
+        for (int k = 0; k < T * width[i]; k++) {
+            x[i][k] = pha__random_normal(&seed);
+            y[i][k] = dtype == PHA__BF16 ? bf16_to_f32(f32_to_bf16(x[i][k])) : x[i][k];
+        }
+        if (dtype == PHA__BF16) to_bf16(x[i], T * width[i]);
+    }
+    size_t room = PHA__ATTENTION_HEADER + 2 * sizeof(float) * (size_t)(HKV * dh) * LONGEST;
+    char *state = aligned_alloc(64, (room + 63) / 64 * 64);
+    memset(state, 0, room);
+    size_t size = pha__dtype_size(dtype);
+    for (int t = 0, run = 0; t < T; t += runs[run++]) {
+        pha__args a = {.B = 1, .T = runs[run], .n_in = 3, .attr = &c, .state = &state, .max_context = LONGEST};
+        pha__view *views[] = {&a.in[0], &a.in[1], &a.in[2], &a.out};
+        for (int i = 0; i < 4; i++)
+            *views[i] = (pha__view){(char *)x[i] + (size_t)(t * width[i]) * size, width[i], 0, width[i], dtype};
+        pha__run_kernel(kernel, &a, NULL, PHA__FORWARD, PHA__ONE_BY_ONE);
+    }
+    pha__op_reference r = {.B = 1, .T = T, .attr = &c, .in = {y[0], y[1], y[2]}, .out = y[3], .out_width = width[3],
+                           .width = {width[0], width[1], width[2]}};
+    forward(&r);
+    if (dtype == PHA__BF16)
+        for (int k = T * width[3] - 1; k >= 0; k--) x[3][k] = bf16_to_f32(((uint16_t *)x[3])[k]);
+    for (int t = 0, run = 0; t < T; t += runs[run++]) {
+        double e2, emax, most = dtype == PHA__BF16 ? 1e-2 : 1e-5;
+        pha__errors(x[3] + t * width[3], y[3] + t * width[3], (int64_t)runs[run] * width[3], &(pha__limits){0}, &e2,
+                    &emax);
+        pha__check(e2 < most, "%d tokens from %d, window %d, chunks of %d, heads of %d, %s: E2 %g", runs[run], t,
+                   window, local, dh, dtype == PHA__BF16 ? "bf16" : "fp32", e2);
+    }
+    for (int i = 0; i < 4; i++) free(x[i]), free(y[i]);
+    free(state);
+}
+
 /* lse to 1e-5; NaN in a query reaches its output. */
 static void extra(const pha__kernel *kernel)
 {
@@ -301,6 +352,11 @@ static void extra(const pha__kernel *kernel)
     carried(kernel, 130, 50); /* some of it, which lies across the end of the ring */
     carried(kernel, 190, 100);
     carried(kernel, 64, 64);
+    in_runs(kernel, PHA__F32, 0, 0, 20);
+    in_runs(kernel, PHA__BF16, 0, 0, 20);
+    in_runs(kernel, PHA__BF16, 9, 0, 76); /* the text is longer than the ring, too */
+    in_runs(kernel, PHA__F32, 9, 0, 8);
+    in_runs(kernel, PHA__BF16, 0, 90, 16);
 }
 
 const pha__op_test pha__test_attention = {

@@ -31,7 +31,16 @@ struct problem {
     int T, G, Hkv, width, window;
     uint32_t add;
     float scale;
+    char *const *state; // of a session: keys and values lie in its ring, tokens count from the beginning of the text
+    int64_t state_offset;
+    int capacity;
 };
+
+PHA__TILE const char *state_of(const problem &p, int64_t b) { return p.state[b] + p.state_offset; }
+PHA__TILE const float *ring_of(const problem &p, int64_t b, int w, int head) {
+    const float *ring = (const float *)(state_of(p, b) + PHA__ATTENTION_HEADER);
+    return ring + ((int64_t)w * p.Hkv + head) * p.capacity * p.width;
+}
 
 template <int G> PHA__TILE int group_of(const problem &p) { return G ? G : p.G; }
 
@@ -66,6 +75,21 @@ template <int DH> struct tile {
             else if (in) from += n / (G ? G : group) * ld + n % (G ? G : group) * width + column;
             if (wide) copy16(s + r * LD + column, from, in);
             else copy8(s + r * LD + column, from, in);
+        }
+    }
+    // The same of ROWS keys or values of a ring, zeros from place `end` on.
+    template <int ROWS>
+    PHA__TILE void load_ring(bf16 *s, const float *ring, int capacity, int first, int end, int width) {
+        int lanes = width / 4, at_once = 32 / lanes, lane = thread_index() % 32, column = lane % lanes * 4;
+        int r = thread_index() / 32 * at_once + lane / lanes;
+        if (lane >= lanes * at_once) return;
+        for (; r < ROWS; r += WARPS * at_once) {
+            uint32_t x[4] = {0, 0, 0, 0};
+            float v[4];
+            if (first + r < end) load16(x, ring + (int64_t)((first + r) % capacity) * width + column);
+            memcpy(v, x, sizeof v);
+            uint32_t *at = (uint32_t *)(s + r * LD + column);
+            at[0] = pack2(v[0], v[1]), at[1] = pack2(v[2], v[3]);
         }
     }
     // Where lane l finds its row of the fragments of an A operand (row, k), of a B operand stored by n, of one by k.
@@ -155,21 +179,27 @@ template <int DH> struct forward_sizes {
     enum { ROWS = 64, KEYS = 64, BYTES = (ROWS + 4 * KEYS) * tile<DH>::LD * 2 };
 };
 
-// A warp has 16 rows of the tile; K and V have two buffers.
-template <int DH, int G> PHA__GLOBAL(THREADS) forward(problem p) {
+// A warp has 16 rows of the tile; K and V have two buffers. RING: of a session.
+template <int DH, int G, bool RING> PHA__GLOBAL(THREADS) forward(problem p) {
     typedef forward_sizes<DH> z;
     typedef tile<DH> t;
     PHA__SHARED(bf16, sq);
     bf16 *sk = sq + z::ROWS * t::LD, *sv = sk + 2 * z::KEYS * t::LD;
     int G_ = group_of<G>(p), b = block_y() / p.Hkv, h = block_y() % p.Hkv, rows = p.T * G_;
     int first = (grid_x() - 1 - block_x()) * z::ROWS, last = (first + z::ROWS < rows ? first + z::ROWS : rows) - 1;
-    int high = last / G_ + 1, low = first / G_ - p.window + 1;
+    int seen = RING ? (int)*(const int64_t *)state_of(p, b) : 0;
+    int begin = seen + first / G_, high = seen + last / G_ + 1, low = begin - p.window + 1;
     low = (low > 0 ? low : 0) / z::KEYS * z::KEYS;
     const bf16 *q = heads_of(p.q, p, b, h * G_), *k = heads_of(p.k, p, b, h), *v = heads_of(p.v, p, b, h);
     int lane = thread_index() % 32, warp = thread_index() / 32;
     int row[2] = {first + warp * 16 + lane / 4, first + warp * 16 + lane / 4 + 8};
-    int token[2] = {row[0] / G_, row[1] / G_};
-    auto fetch = [&](int key, int buffer) { fetch_keys<DH, z::KEYS>(sk, sv, p, k, v, key, buffer); };
+    int token[2] = {seen + row[0] / G_, seen + row[1] / G_};
+    auto fetch = [&](int key, int buffer) {
+        if (!RING) return fetch_keys<DH, z::KEYS>(sk, sv, p, k, v, key, buffer);
+        int at = buffer * z::KEYS * t::LD;
+        t::template load_ring<z::KEYS>(sk + at, ring_of(p, b, 0, h), p.capacity, key, high, p.width);
+        t::template load_ring<z::KEYS>(sv + at, ring_of(p, b, 1, h), p.capacity, key, high, p.width);
+    };
     t::pad(sq, z::ROWS + 4 * z::KEYS, p.width);
     t::template load<z::ROWS, G>(sq, q, p.q.ld, first, rows, G_, p.width);
     fetch(low, 0);
@@ -182,7 +212,7 @@ template <int DH, int G> PHA__GLOBAL(THREADS) forward(problem p) {
         float s[z::KEYS / 8][4];
         clear(s);
         add_product<DH>(s, sq, warp * 16, sk + buffer * z::KEYS * t::LD);
-        bool edge = key + z::KEYS - 1 > first / G_ || last / G_ - key >= p.window;
+        bool edge = key + z::KEYS - 1 > begin || high - 1 - key >= p.window;
         PHA__UNROLL
         for (int n = 0; n < z::KEYS / 8; n++)
             PHA__UNROLL
@@ -224,7 +254,7 @@ template <int DH, int G> PHA__GLOBAL(THREADS) forward(problem p) {
         float all = sum[j] + shuffle(sum[j], 1);
         all += shuffle(all, 2);
         if (row[j] >= rows) continue;
-        int64_t at = (int64_t)b * p.T + token[j];
+        int64_t at = (int64_t)b * p.T + row[j] / G_;
         int head = h * G_ + row[j] % G_;
         if (lane % 4 == 0 && p.lse) p.lse[at * p.Hkv * G_ + head] = (top[j] + log2f(all)) * LN2;
         write_row<DH>(p.out.data + at * p.out.ld + (int64_t)head * p.width, o, j, 1 / all, p.width, false);
@@ -370,8 +400,8 @@ template <int DH, int G> void launch(pha__cuda *c, const problem &p, int B, pha_
     int64_t rows = (int64_t)p.T * p.G, y = (int64_t)B * p.Hkv;
     auto tiles = [](int64_t n, int64_t size) { return (n + size - 1) / size; };
     if (pass == PHA__FORWARD)
-        return pha__launch(c, forward<DH, G>, {tiles(rows, forward_sizes<DH>::ROWS), y}, THREADS,
-                           forward_sizes<DH>::BYTES, p);
+        return pha__launch(c, p.state ? forward<DH, 0, true> : forward<DH, G, false>,
+                           {tiles(rows, forward_sizes<DH>::ROWS), y}, THREADS, forward_sizes<DH>::BYTES, p);
     if (p.dk.data || p.dv.data)
         pha__launch(c, by_key<DH, G>, {tiles(p.T, key_sizes<DH>::KEYS), y}, THREADS, key_sizes<DH>::BYTES, p);
     if (p.dq.data)
@@ -395,16 +425,19 @@ bool fits(const pha__view &v, int64_t align) {
 bool pha__attention_tile(pha__cuda *c, const pha__args *a, pha__pass pass) {
     const pha__attention_attr *t = (const pha__attention_attr *)a->attr;
     int64_t copies = t->head_width % 8 ? 8 : 16;
-    if (pha__cuda_plain("attention") || a->state || t->dropout > 0 || t->local) return false;
+    if (pha__cuda_plain("attention") || t->dropout > 0 || t->local || (a->state && pass == PHA__BACKWARD)) return false;
     if (t->head_width % 4 || t->head_width > 128 || (int64_t)a->T * t->n_head > 1 << 30) return false;
     if (!fits(a->in[Q], copies) || !fits(a->in[K], copies) || !fits(a->in[V], copies) || !fits(a->out, 4)) return false;
     if (a->in[Q].dtype != PHA__BF16 || !fits(a->d_out, copies)) return false;
     for (int i = 0; i < 3; i++)
         if (!fits(a->d_in[i], 4)) return false;
+    int64_t longest = a->state ? a->max_context : a->T;
+    if (longest > 1 << 30) return false;
     auto of = [](const pha__view &v) { return place{(bf16 *)v.data, v.ld}; };
     problem p = {of(a->in[Q]), of(a->in[K]), of(a->in[V]), of(a->out), of(a->d_out), of(a->d_in[Q]), of(a->d_in[K]),
                  of(a->d_in[V]), a->saved, (float *)a->work, a->T, t->n_head / t->n_kv_head, t->n_kv_head,
-                 t->head_width, t->window && t->window < a->T ? (int)t->window : a->T, a->add, t->scale};
+                 t->head_width, t->window && t->window < longest ? (int)t->window : (int)longest, a->add, t->scale,
+                 a->state, (int64_t)a->state_offset, (int)pha__attention_capacity(t, a->max_context)};
     if (t->head_width <= 64) launch_group<64>(c, p, a->B, pass);
     else if (t->head_width <= 80) launch_group<80>(c, p, a->B, pass);
     else launch_group<128>(c, p, a->B, pass);

@@ -28,11 +28,11 @@ def near_the_processor():
 
 def alone_and_beside():
     with Server(*OPTIONS) as s:
-        asked = [{**b, "logprobs": None} for b in bodies(25, 3)]
+        asked = [{**b, "logprobs": None} for b in bodies(12, 3)]
         wanted = [(b, essence(s.complete(**b))) for b in asked]
-        load = Load(s, wanted, 6).run(8)
+        load = Load(s, wanted, 4).run(6)
         until(lambda: s.metric("running") == 0 and s.metric("waiting") == 0, "nothing is left")
-        assert not load.wrong and load.answered > 8, (load.answered, str(load.wrong[:1])[:2000])
+        assert not load.wrong and load.answered > 4, (load.answered, str(load.wrong[:1])[:2000])
         print("        %d answered, %d went away" % (load.answered, load.left))
 
 
@@ -45,7 +45,7 @@ def known_texts_and_states():
         again = s.complete(**body)
         assert again["choices"] == want and again["pha"]["reused"] >= 512, again["pha"]
         state = s.post("/v1/states", {"prompt": text}).json()["id"]
-        for position in (599, 577, 576, 300, 64, 1):
+        for position in (599, 576, 300, 64):
             s.post("/v1/states/%s/rewind" % state, {"position": position})
             fork = s.post("/v1/states/%s/fork" % state, {}).json()["id"]
             got = s.complete(state=fork, prompt="x", max_tokens=6, seed=2)["choices"]

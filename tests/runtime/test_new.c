@@ -258,6 +258,9 @@ static void test_sizes(void **state)
     assert_int_equal(pha__new_vocabulary(11000000, 2), 2048); /* it will not all be read */
     assert_int_equal(pha__new_vocabulary(1ull << 40, 1e5), 16384);
     assert_true(pha__new_held(5000) == 0.1 && pha__new_held(1ull << 40) == 0.002);
+    pha_plan p = {.d_model = 64, .train_tokens = 1000, .parameters = 1};
+    pha__recipe(&p, 10);
+    assert_true(p.steps == 1 && p.warmup == 0); /* the one step is made at the full rate */
     for (int i = 0; i < pha__rungs(); i++) {
         pha__config c;
         OK(pha__rung_config(&c, i, 512));

@@ -27,7 +27,8 @@ typedef struct pha_export_options {
  * HF, of arch pha and seq: weights under our names in fp32 (or 16 bits as they are stored), config.json with our keys
  * and those of the hub, the tokenizer, generation_config.json, modeling_pha.py and configuration_pha.py, which
  * transformers runs with trust_remote_code, and a card: what the model is, the run that it lies in, `eval`, the mixing
- * weights. A model of arch gpt2 becomes a plain GPT-2.
+ * weights. A model of arch gpt2 becomes a plain GPT-2. Above 5 GB the weights are in parts with an index, as
+ * transformers writes them.
  * GPT2: config.json and model.safetensors of GPT2LMHeadModel, fp32, the head tied; of arch gpt2 with a key and value
  * per head and without local only. GGUF: the same models for llama.cpp, with its tokenizer, if that cuts text as GPT-2,
  * Llama 3 or Qwen2 do; vectors and positions in fp32, matrices whose rows are no multiple of 32 in fp16 where Q8 is

@@ -7,6 +7,7 @@
 #ifndef PHA__SAFETENSORS_H
 #define PHA__SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,5 +47,11 @@ extern const char *const pha__safetensors_dtypes[PHA__BUILT_IN]; /* names in fil
 /* Writes the tensors sorted by name (those of wider numbers first, so that all are aligned). `metadata`: key, value,
  * ..., NULL; may be NULL itself. The file appears whole or not at all. */
 pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, size_t n, const char *const *metadata);
+/* The same as model.safetensors in a folder or, where that would have more than `most` bytes of data, as
+ * model-00001-of-0000N.safetensors, each up to so many (or one tensor), with model.safetensors.index.json. */
+#define PHA__MAX_PARTS 4096
+pha_status pha__safetensors_write_parts(const char *folder, const pha__tensor *tensors, size_t n,
+                                        const char *const *metadata, uint64_t most);
+bool pha__safetensors_is_part(const char *name); /* of a part or an index */
 
 #endif

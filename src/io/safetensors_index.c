@@ -6,7 +6,6 @@
 #include "base/mem.h"
 #include "io/safetensors.h"
 
-enum { MOST_PARTS = 4096 };
 #define MAX_INDEX ((size_t)256 << 20)
 
 typedef struct reader {
@@ -37,7 +36,7 @@ static size_t find_part(const reader *r, const char *name)
 
 static pha_status open_part(reader *r, const char *name)
 {
-    if (r->n == MOST_PARTS) FAIL(BAD_INPUT, "%s: names more than %d files", r->path, MOST_PARTS);
+    if (r->n == PHA__MAX_PARTS) FAIL(BAD_INPUT, "%s: names more than %d files", r->path, PHA__MAX_PARTS);
     char *path = pha__path_join(r->folder, name);
     if (!path) return PHA_NO_MEMORY;
     pha_status status = pha__exists(path) ? pha__safetensors_open(&r->parts[r->n], path)
@@ -88,8 +87,8 @@ static pha_status read_index(pha__safetensors **out, reader *r, const json_t *in
         FAIL(BAD_INPUT, "%s: 'weight_map' is missing or no object from tensors to files", r->path);
     const char *slash = strrchr(r->path, '/');
     r->folder = pha__strdup(slash ? r->path : ".");
-    r->names = pha__alloc_zero(MOST_PARTS, sizeof *r->names);
-    r->parts = pha__alloc_zero(MOST_PARTS, sizeof *r->parts);
+    r->names = pha__alloc_zero(PHA__MAX_PARTS, sizeof *r->names);
+    r->parts = pha__alloc_zero(PHA__MAX_PARTS, sizeof *r->parts);
     if (!r->folder || !r->names || !r->parts) return PHA_NO_MEMORY;
     if (slash) r->folder[slash - r->path + (slash == r->path)] = 0;
     TRY(open_all(r));

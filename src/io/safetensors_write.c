@@ -6,6 +6,7 @@
 #include "base/hash.h"
 #include "base/json.h"
 #include "base/mem.h"
+#include "base/print.h"
 #include "base/utf8.h"
 #include "io/safetensors.h"
 
@@ -116,5 +117,94 @@ pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, 
     if (n) memcpy(sorted, tensors, n * sizeof *sorted);
     pha_status status = write_sorted(path, sorted, n, metadata);
     pha__free(sorted);
+    return status;
+}
+
+/* ---- in parts -------------------------------------------------------------------------------------------- */
+
+static const char whole[] = "model.safetensors", index_name[] = "model.safetensors.index.json";
+
+bool pha__safetensors_is_part(const char *name)
+{
+    size_t n = 0;
+    if (!strcmp(name, index_name)) return true;
+    for (const char *form = "model-#####-of-#####.safetensors"; form[n]; n++)
+        if (form[n] == '#' ? name[n] < '0' || name[n] > '9' : name[n] != form[n]) return false;
+    return !name[n];
+}
+
+typedef struct parts {
+    const char *folder;
+    pha__tensor *tensors; /* sorted as in a file, with sizes */
+    size_t n, *ends;      /* behind the last of each part */
+    size_t n_parts;
+    uint64_t bytes;
+} parts;
+
+/* As many in a row as fit; one that is larger than that has a part of its own. */
+static void cut(parts *p, uint64_t most)
+{
+    uint64_t here = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        if (here > 0 && p->tensors[i].size > most - (here < most ? here : most)) p->ends[p->n_parts++] = i, here = 0;
+        here += p->tensors[i].size, p->bytes += p->tensors[i].size;
+    }
+    p->ends[p->n_parts++] = p->n;
+}
+
+static void name_part(char name[64], size_t i, size_t n)
+{
+    pha__print(name, 64, "model-%05zu-of-%05zu.safetensors", i + 1, n);
+}
+
+static pha_status write_index(const parts *p)
+{
+    char name[64], *path = pha__path_join(p->folder, index_name);
+    json_t *o = pha__json_object(), *about = pha__json_object(), *map = pha__json_object();
+    pha__json_set(&about, "total_size", pha__json_number((int64_t)p->bytes));
+    for (size_t i = 0, part = 0; i < p->n; i++) {
+        while (i == p->ends[part]) part++;
+        name_part(name, part, p->n_parts);
+        pha__json_set(&map, p->tensors[i].name, pha__json_text(name));
+    }
+    pha__json_set(&o, "metadata", about);
+    pha__json_set(&o, "weight_map", map);
+    pha_status status = path ? pha__json_save(o, path) : PHA_NO_MEMORY;
+    json_decref(o);
+    pha__free(path);
+    return status;
+}
+
+static pha_status write_part(const parts *p, size_t part, const char *const *metadata)
+{
+    char name[64];
+    size_t begin = part ? p->ends[part - 1] : 0;
+    name_part(name, part, p->n_parts);
+    char *path = pha__path_join(p->folder, p->n_parts > 1 ? name : whole);
+    pha_status status = path ? write_sorted(path, p->tensors + begin, p->ends[part] - begin, metadata) : PHA_NO_MEMORY;
+    pha__free(path);
+    return status;
+}
+
+static pha_status write_parts(parts *p, const char *const *metadata, uint64_t most)
+{
+    for (size_t i = 0; i < p->n; i++) TRY(tensor_size(&p->tensors[i], p->folder));
+    if (p->n) qsort(p->tensors, p->n, sizeof *p->tensors, by_width_and_name);
+    cut(p, most);
+    if (p->n_parts > PHA__MAX_PARTS)
+        FAIL(FAILED, "%s: the tensors make more than %d files", p->folder, PHA__MAX_PARTS);
+    for (size_t i = 0; i < p->n_parts; i++) TRY(write_part(p, i, metadata));
+    return p->n_parts > 1 ? write_index(p) : PHA_OK;
+}
+
+pha_status pha__safetensors_write_parts(const char *folder, const pha__tensor *tensors, size_t n,
+                                        const char *const *metadata, uint64_t most)
+{
+    parts p = {.folder = folder, .n = n, .tensors = pha__alloc(n + 1, sizeof *p.tensors),
+               .ends = pha__alloc(n + 1, sizeof *p.ends)};
+    if (n && p.tensors) memcpy(p.tensors, tensors, n * sizeof *p.tensors);
+    pha_status status = p.tensors && p.ends ? write_parts(&p, metadata, most) : PHA_NO_MEMORY;
+    pha__free(p.tensors);
+    pha__free(p.ends);
     return status;
 }

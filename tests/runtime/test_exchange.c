@@ -1,8 +1,11 @@
 /* test_exchange.c -- models out to other programs and back in, tokens of other programs: what is written, what is
- * refused. What transformers makes of it: tests/exchange/test_hf.py. */
+ * refused. What transformers makes of it: tests/exchange/test_hf.py.
+ *
+ * long file: every way out and in, over one model */
 #include "base/json.h"
 #include "io/safetensors.h"
 #include "io/tokens.h"
+#include "runtime/exchange/exchange.h"
 #include "tiny.h"
 
 enum { V = 300, N = 24 };
@@ -98,6 +101,79 @@ static void exported(void **state)
     assert_true(has_text(in(hub, "README.md"), "Mixing weights"));
     OK(export_to(hub)); /* over itself */
     OK(pha__remove_tree(hub));
+}
+
+/* Files of a folder: how many are parts, what they hold together. Each tensor is where the index says. */
+static size_t parts_of(const char *folder, uint64_t most, uint64_t *bytes)
+{
+    json_t *index, *map, *file;
+    const char *tensor;
+    char name[64];
+    size_t n = 0, seen = 0;
+    OK(pha__json_load(&index, in(folder, "model.safetensors.index.json"), 1 << 20));
+    *bytes = (uint64_t)json_integer_value(json_object_get(json_object_get(index, "metadata"), "total_size"));
+    map = json_object_get(index, "weight_map");
+    for (size_t i = 0; i < json_object_size(map); i++) { /* at most as many as tensors */
+        pha__safetensors *st;
+        uint64_t here = 0;
+        for (size_t of = 1; of <= json_object_size(map); of++) {
+            snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", n + 1, of);
+            if (pha__exists(in(folder, name))) break;
+        }
+        if (!pha__exists(in(folder, name))) break;
+        OK(pha__safetensors_open(&st, in(folder, name)));
+        assert_string_equal(pha__safetensors_metadata(st, "format"), "pt");
+        for (size_t k = 0; k < pha__safetensors_count(st); k++) {
+            const pha__tensor *t = pha__safetensors_at(st, k);
+            assert_string_equal(json_string_value(json_object_get(map, t->name)), name);
+            here += t->size, seen++;
+        }
+        assert_true(here <= most || pha__safetensors_count(st) == 1);
+        pha__safetensors_close(st);
+        n++;
+    }
+    json_object_foreach(map, tensor, file) assert_true(pha__exists(in(folder, json_string_value(file))));
+    assert_int_equal(seen, json_object_size(map));
+    snprintf(name, sizeof name, "model-%05zu-of-%05zu.safetensors", n, n);
+    assert_true(pha__exists(in(folder, name)));
+    json_decref(index);
+    return n;
+}
+
+/* As transformers has them above 5 GB; here above 20 KB. */
+static void in_parts(void **state)
+{
+    (void)state;
+    pha_export_options o = {.model = ours, .out = hub};
+    uint64_t bytes, again;
+    enum { MOST = 20000 };
+    OK(pha__export(&o, MOST));
+    assert_false(pha__exists(in(hub, "model.safetensors")));
+    size_t n = parts_of(hub, MOST, &bytes);
+    assert_true(n > 2 && bytes > MOST * (n - 2));
+    same_logits(hub);
+    OK(pha__export(&o, MOST / 2)); /* parts over parts: none of the old ones is left */
+    assert_true(parts_of(hub, MOST / 2, &again) > n && again == bytes);
+    same_logits(hub);
+    OK(import_from(hub, back));
+    same_logits(back);
+    OK(pha__export(&o, bytes)); /* the whole just fits, and takes their place */
+    assert_true(pha__exists(in(hub, "model.safetensors")));
+    assert_false(pha__exists(in(hub, "model.safetensors.index.json")));
+    OK(pha__export(&o, bytes - 1));
+    assert_int_equal(parts_of(hub, bytes - 1, &again), 2);
+    /* what is not ours stays */
+    OK(pha__write_file(in(hub, "notes.txt"), "mine", 4));
+    FAILS(USAGE, "holds 'notes.txt'", export_to(hub));
+    remove(in(hub, "notes.txt"));
+    remove(in(hub, "model-00002-of-00002.safetensors"));
+    FAILS(BAD_INPUT, "model-00002-of-00002.safetensors", import_from(hub, back));
+    OK(pha__remove_tree(hub));
+    OK(pha__remove_tree(back));
+    assert_true(pha__safetensors_is_part("model-00001-of-00002.safetensors"));
+    assert_false(pha__safetensors_is_part("model-0001-of-00002.safetensors") ||
+                 pha__safetensors_is_part("model-00001-of-00002.safetensors.old") ||
+                 pha__safetensors_is_part("model.safetensors"));
 }
 
 /* What stands in the place and isn't ours stays, whatever it looks like. */
@@ -430,7 +506,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(exported),   cmocka_unit_test(not_over), cmocka_unit_test(not_exported),
+        cmocka_unit_test(exported),   cmocka_unit_test(in_parts), cmocka_unit_test(not_over),
+        cmocka_unit_test(not_exported),
         cmocka_unit_test(fewer_bits), cmocka_unit_test(card),     cmocka_unit_test(imported),
         cmocka_unit_test(tokenizers), cmocka_unit_test(tokens),   cmocka_unit_test(first_tokens),
     };

@@ -14,8 +14,14 @@ pha_status pha__gpt2_check_fits(const pha_model *m, const char *where);
 pha_status pha__gguf_export(const char *path, const pha_model *m, const pha_export_options *o);
 
 /* Writers of the files of a format into a folder, which they make; first they see whether the model fits. */
-pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_export_options *o);
-pha_status pha__hf_write(const char *folder, const pha_model *m, const pha_export_options *o);
+typedef struct pha__export_job {
+    const pha_export_options *o;
+    uint64_t most; /* bytes of tensors in a file */
+} pha__export_job;
+pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha__export_job *job);
+pha_status pha__hf_write(const char *folder, const pha_model *m, const pha__export_job *job);
+/* pha_export with files of other sizes than transformers' 5 GB: for tests. */
+pha_status pha__export(const pha_export_options *o, uint64_t most);
 
 /* The run that a model folder lies in: RUN/model, RUN/best/step-N. */
 typedef struct pha__origin_run {

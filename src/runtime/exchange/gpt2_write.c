@@ -101,17 +101,17 @@ static pha_status add_all(tensors *t, const pha_model *m)
 }
 
 /* `transformers` asks what wrote the tensors, and knows the answer pt only. */
-static pha_status write_tensors(const char *path, const pha_model *m)
+static pha_status write_tensors(const char *folder, const pha_model *m, uint64_t most)
 {
     char hash[20];
     tensors t = {.list = pha__alloc((size_t)m->names->n_params + 1, sizeof *t.list)};
     pha__print(hash, sizeof hash, "%016" PRIx64, m->tokenizer ? pha__tokenizer_hash(m->tokenizer) : 0);
     const char *metadata[] = {"format", "pt", m->tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
     pha_status status = t.list ? add_all(&t, m) : PHA_NO_MEMORY;
-    if (!status) status = pha__safetensors_write(path, t.list, t.n, metadata);
+    if (!status) status = pha__safetensors_write_parts(folder, t.list, t.n, metadata, most);
     pha__free(t.list);
     pha__arena_free(&t.arena);
-    if (status == PHA_NO_MEMORY) FAIL(NO_MEMORY, "%s: no memory for %llu numbers", path,
+    if (status == PHA_NO_MEMORY) FAIL(NO_MEMORY, "%s: no memory for %llu numbers", folder,
                                       (unsigned long long)m->names->parameters);
     return status;
 }
@@ -139,13 +139,12 @@ static pha_status write_config(const char *path, const pha_model *m)
     return status;
 }
 
-pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_export_options *o)
+pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha__export_job *job)
 {
     static const struct {
         const char *name;
         pha_status (*write)(const char *path, const pha_model *m);
-    } parts[] = {{"config.json", write_config}, {"model.safetensors", write_tensors}, {"README.md", write_card}};
-    (void)o;
+    } parts[] = {{"config.json", write_config}, {"README.md", write_card}};
     TRY(pha__gpt2_check_fits(m, "a folder of GPT-2"));
     TRY(pha__model_verify(m));
     TRY(pha__mkdirs(folder));
@@ -155,5 +154,6 @@ pha_status pha__gpt2_write(const char *folder, const pha_model *m, const pha_exp
         pha__free(path);
         TRY(status);
     }
+    TRY(write_tensors(folder, m, job->most));
     return m->tokenizer ? pha__tokenizer_save_folder(m->tokenizer, folder) : PHA_OK;
 }

@@ -49,7 +49,7 @@ static pha_status add(tensors *t, const pha_model *m, int i)
 }
 
 /* `transformers` asks what wrote the tensors, and knows the answer pt only. */
-static pha_status write_tensors(const char *path, const pha_model *m)
+static pha_status write_tensors(const char *folder, const pha_model *m, uint64_t most)
 {
     char hash[20];
     pha__str config = {0};
@@ -59,10 +59,10 @@ static pha_status write_tensors(const char *path, const pha_model *m)
     const char *metadata[] = {"format", "pt", "config", config.data,
                               m->tokenizer ? "tokenizer_hash" : NULL, hash, NULL};
     pha_status status = PHA_OK;
-    if (!t.list || config.failed) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for its header", path);
+    if (!t.list || config.failed) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for its header", folder);
     for (int i = 0; i < m->names->n_params && !status; i++)
         if (m->names->params[i]->kind != PHA__CONSTANT) status = add(&t, m, i);
-    if (!status) status = pha__safetensors_write(path, t.list, t.n, metadata);
+    if (!status) status = pha__safetensors_write_parts(folder, t.list, t.n, metadata, most);
     pha__free(t.list);
     pha__arena_free(&t.arena);
     pha__str_free(&config);
@@ -179,23 +179,15 @@ static pha_status save_card(const char *folder, const pha_model *m, const pha__o
     return status;
 }
 
-static pha_status save_tensors(const char *folder, const pha_model *m)
-{
-    char *path = pha__path_join(folder, "model.safetensors");
-    pha_status status = path ? write_tensors(path, m) : PHA_NO_MEMORY;
-    pha__free(path);
-    return status;
-}
-
 static pha_status write_all(const char *folder, const pha_model *m, const pha__origin_run *run,
-                            const pha_export_options *o)
+                            const pha__export_job *job)
 {
     const json_t *options = json_object_get(run->json, "options");
     TRY(pha__mkdirs(folder));
-    TRY(save_card(folder, m, run, o));
+    TRY(save_card(folder, m, run, job->o));
     TRY(save_json(folder, "config.json", config_json(m)));
     TRY(save_json(folder, "generation_config.json", generation_json(m)));
-    TRY(save_tensors(folder, m));
+    TRY(write_tensors(folder, m, job->most));
     for (const pha__python_file *f = pha__python_files; f->name; f++)
         TRY(save_bytes(folder, f->name, f->data, f->size));
     if (!m->tokenizer) return PHA_OK;
@@ -204,13 +196,13 @@ static pha_status write_all(const char *folder, const pha_model *m, const pha__o
                      tokenizer_json(m, json_integer_value(json_object_get(options, "context"))));
 }
 
-pha_status pha__hf_write(const char *folder, const pha_model *m, const pha_export_options *o)
+pha_status pha__hf_write(const char *folder, const pha_model *m, const pha__export_job *job)
 {
     pha__origin_run run;
     TRY(check_fits(m));
     TRY(pha__model_verify(m));
     TRY(pha__run_of_model(&run, m->folder));
-    pha_status status = write_all(folder, m, &run, o);
+    pha_status status = write_all(folder, m, &run, job);
     pha__run_of_model_free(&run);
     return status;
 }

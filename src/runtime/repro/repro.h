@@ -1,8 +1,8 @@
 /* repro.h -- experiments (pha_repro): a file that says what is compared, and the runs that follow from it
  *
  * experiment.c reads the file, systems.c knows what its models cost, plan.c makes the runs, work.c makes one of them,
- * together.c has several ranks make them, efficiency.c measures speed and memory, scaling.c and fit.c say what losses at
- * small sizes tell of large ones, results.c keeps what came of all, table.c and page.c show it.
+ * together.c has several ranks make them, efficiency.c measures speed and memory, scaling.c and fit.c say what losses
+ * at small sizes tell of large ones, results.c keeps what came of all, table.c and page.c show it.
  */
 #ifndef PHA__REPRO_H
 #define PHA__REPRO_H

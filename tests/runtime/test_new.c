@@ -129,6 +129,27 @@ static void test_nothing_left_to_learn(void **state)
     pha__tokens_close(b);
 }
 
+static double total(const pha__tokens *train, const pha__tokens *held, uint64_t scored)
+{
+    pha__ngram m;
+    OK(pha__ngram_measure(&m, train, held, scored));
+    return m.order[2] * (double)scored;
+}
+
+/* Text is read in pieces of 4096 tokens; the first of a piece have those before it for their context, too. */
+static void test_between_pieces(void **state)
+{
+    (void)state;
+    enum { N = 9000 };
+    static int32_t ids[N];
+    for (int i = 0; i < N; i++) ids[i] = i % 5;
+    pha__tokens *a = tokens_of("pieces", ids, N, 300), *b = tokens_of("held", ids, N, 300);
+    double first = total(a, b, 200), second = total(a, b, 400), each = (second - first) / 200;
+    assert_true(fabs(total(a, b, 9000) - second - 8600 * each) < 0.5); /* an order less costs ln 5 */
+    pha__tokens_close(a);
+    pha__tokens_close(b);
+}
+
 /* ---- the plan -------------------------------------------------------------------------------------------- */
 
 static pha__ladder ladder(void)
@@ -536,6 +557,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_counts),           cmocka_unit_test(test_nothing_left_to_learn),
+        cmocka_unit_test(test_between_pieces),
         cmocka_unit_test(test_more_time),        cmocka_unit_test(test_memory_and_steps),
         cmocka_unit_test(test_speed_decides),    cmocka_unit_test(test_law),
         cmocka_unit_test(test_sizes),            cmocka_unit_test(test_whole),

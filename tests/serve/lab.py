@@ -19,7 +19,8 @@ ROOT = tempfile.mkdtemp(prefix="pha-serve-")
 END = 256  # the id of <|endoftext|> in the tokenizer of bytes
 CONFIG = {"arch": "pha", "d_model": 32, "n_layer": 2, "n_head": 2, "n_kv_head": 1, "d_ffn": 64, "d_state": 32,
           "d_aux": 32}
-for name in [n for n in os.environ if n.startswith("PHA_") and not n.startswith(("PHA_ISA", "PHA_SERVE_"))]:
+KEPT = ("PHA_ISA", "PHA_SERVE_", "PHA_CUDA_PLUGIN", "PHA_CUBLASLT")
+for name in [n for n in os.environ if n.startswith("PHA_") and not n.startswith(KEPT)]:
     del os.environ[name]
 
 

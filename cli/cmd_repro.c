@@ -6,6 +6,7 @@
 typedef struct Options {
     pha_repro_options o;
     List experiment, only;
+    int32_t ranks;
     bool quiet;
 } Options;
 
@@ -40,6 +41,7 @@ static int run(Call *call, void *options)
     if (bad) return bad;
     if (a->o.dry_run && a->o.pages_only) return usage_error(call, "--dry-run and --pages-only: one of the two");
     if (!a->o.out) a->o.out = folder_of(call, a->o.experiment);
+    if (a->ranks > 1 && pha_ranks() == 1) return ranks_start(call, a->ranks);
     split_names(call, a);
     a->o.progress = talk_progress_unless(a->quiet);
     signals_install(false);
@@ -65,6 +67,9 @@ static const Option table[] = {
      .help = "show budgets, memory, FLOPs and time, and write nothing"},
     {.name = "pages-only", .kind = OPTION_FLAG, FIELD(Options, o.pages_only), .also = "table,no-run",
      .help = "write the pages anew from the results that are there"},
+    {.name = "ranks", .kind = OPTION_INT, FIELD(Options, ranks), .low = 1, .high = 1024, .fallback = "1",
+     .also = "jobs,processes,nproc,np",
+     .help = "processes on this machine that make runs side by side, a power of two (by mpirun)"},
     OPTION_THREADS(Options, o.threads),
     OPTION_QUIET(Options, quiet),
     {0},
@@ -79,7 +84,8 @@ const Command command_repro = {
         "models, rates, budgets of tokens and seeds (docs/repro.md). Models must have the same number of parameters "
         "within what the file allows. For each model the rate is chosen on the validation text, then the runs of every "
         "stage are made and scored. What has a result is not run again and what was broken off is resumed, so the "
-        "command can be stopped at any time.\n\n"
+        "command can be stopped at any time. Under mpirun or srun, or with --ranks, each process trains whole runs; "
+        "they share the folder.\n\n"
         "The table is printed and written with everything else into the folder: results.json, table.md, table.csv, "
         "curves.svg, index.html, the data and each run.",
     .examples = "pha repro systems-10m --texts wikitext-2 --dry-run\n"
@@ -87,6 +93,7 @@ const Command command_repro = {
                 "pha repro systems-10m --only pha,attn --pages-only",
     .options = table,
     .size = sizeof(Options),
+    .ranks = true,
     .operand = "NAME|FILE",
     .operands_offset = offsetof(Options, experiment),
     .operands_min = 1,

@@ -33,6 +33,8 @@ typedef struct pha_repro_result {
  * table.md, table.csv, speed.csv, curves.svg and index.html in `out` are written anew. *text: the plan (dry_run) or the
  * table, fresh memory for the caller to pha_free; NULL on failure, except STOPPED.
  *
+ * Of several ranks (pha/process.h) each makes whole runs, in turns; `out` is a folder that all of them see.
+ *
  * BAD_INPUT: the experiment has an unknown key, models whose parameters differ by more than it allows, or no such file.
  * USAGE: `out` is the folder of another experiment or of other data, or another process is at work in it. STOPPED: on a
  * stop request, or when the minutes are over and runs are left. NUMERIC: a training diverged; with a rate of a search

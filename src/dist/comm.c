@@ -32,7 +32,7 @@ void pha__comm_free(pha__comm *c)
 int pha__comm_threads(const pha__comm *c, int asked)
 {
     int may = pha__processors();
-    if (c->size == 1 || asked > 0 || getenv("PHA_THREADS")) return asked;
+    if ((c->size == 1 && c->locals < 2) || asked > 0 || getenv("PHA_THREADS")) return asked;
     if (may < sysconf(_SC_NPROCESSORS_ONLN) || c->locals < 2) return may;
     return may > c->locals ? may / c->locals : 1;
 }

@@ -44,6 +44,9 @@ void pha__comm_free(pha__comm *c); /* closes the transport; a zeroed one is allo
 /* The ranks that this process was started among, by what its starter left in the environment; one rank: none did.
  * Opened once, until the process ends. PHA_RANKS=1: alone, whatever the environment says. */
 pha_status pha__comm_world(pha__comm **out);
+/* For work that each rank does for itself: until it is said otherwise, that is one rank, which knows that others share
+ * its machine. */
+void pha__comm_apart(bool yes);
 
 /* How many processes were started together and the number of this one, without joining them. */
 int pha__started_ranks(int *rank);

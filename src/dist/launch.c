@@ -99,14 +99,23 @@ static pha_status open_world(void)
     return pha__comm_make(&world);
 }
 
+static pha__comm alone = {.size = 1};
+static bool apart;
+
+void pha__comm_apart(bool yes)
+{
+    alone.local = world.local, alone.locals = world.locals;
+    apart = yes;
+}
+
 pha_status pha__comm_world(pha__comm **out)
 {
     static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
     static bool open;
-    *out = &world;
     pthread_mutex_lock(&mutex);
     pha_status status = open ? PHA_OK : open_world();
     open = open || !status;
     pthread_mutex_unlock(&mutex);
+    *out = apart ? &alone : &world;
     return status;
 }

@@ -50,6 +50,22 @@ for n in ${cards:+1 2}; do
     [ "$(sums "cards-$n")" = "$(sums cards-1)" ] || bad "$n cards have other bits than one"
 done
 
+# An experiment, whose runs two processes share
+cat >farm.json <<'JSON'
+{"title": "t", "data": {"folder": "data", "vocab_size": 257}, "options": {"context": 16, "batch": 2, "keep_best": 0,
+ "average_best": 0}, "rates": {"lr": [0.001, 0.01], "tokens": 512, "scored_tokens": 512}, "parameters_within": 0.5,
+ "stages": [{"tokens": 1024, "seeds": [1, 2]}], "models": {
+ "a": {"arch": "pha", "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_model": 16, "d_ffn": 64, "branches": ["attn"]},
+ "b": {"arch": "pha", "n_layer": 1, "n_head": 2, "n_kv_head": 1, "d_model": 16, "d_state": 32, "d_ffn": 32, "d_aux": 16}}}
+JSON
+for n in 1 2; do
+    "$pha" repro farm.json --out "farm-$n" --ranks $n -q >"out-$n" 2>err || bad "an experiment by $n: $(cat err)"
+    cut -d , -f 1-15 "farm-$n/table.csv" >"table-$n"
+done
+[ "$(wc -l <table-1)" = 9 ] || bad "an experiment of eight runs has other results"
+cmp table-1 table-2 || bad "an experiment by two processes has other results"
+[ "$(grep -c '^# t' out-2)" = 1 ] || bad "the table of an experiment is not printed once"
+
 # The newest of the processes that train into a folder
 newest() { pgrep -n -f "train .*--out $1 "; }
 training() { # FOLDER: waits until it is at work there

@@ -9,14 +9,6 @@
 #include "base/range.h"
 #include "runtime/stop.h"
 
-/* The next run without a result whose rate is known; NULL: there is none. */
-static const pha__trial *next(const pha__repro *r)
-{
-    for (size_t i = 0; i < r->n_runs; i++)
-        if (!r->runs[i].result && r->runs[i].lr) return &r->runs[i];
-    return NULL;
-}
-
 /* Of some model no rate of the search could be used. */
 static pha_status check_left(const pha__repro *r)
 {
@@ -36,34 +28,53 @@ pha_status pha__repro_may_go_on(const pha__repro *r, pha_repro_result *left)
     return PHA_OK;
 }
 
-static pha_status run_all(pha__repro *r)
+bool pha__repro_leads(const pha__repro *r) { return r->world->rank == 0; }
+
+/* What the leading rank does alone. */
+static pha_status by_leader(pha__repro *r, pha_status (*work)(pha__repro *))
 {
-    const pha__trial *run;
-    while ((run = next(r))) {
-        char key[PHA__REPRO_KEY];
-        pha_repro_result left;
-        TRY(pha__repro_may_go_on(r, &left));
-        pha__trial_key(key, run);
-        pha__log(PHA__LOG_NOTE, "run %zu of %zu: %s", left.done + 1, left.runs, key);
-        TRY(pha__repro_run(r, run));
-        TRY(pha__repro_pages(r));
-    }
-    TRY(check_left(r));
-    return pha__efficiency_run(r);
+    return pha__comm_agree(r->world, pha__repro_leads(r) ? work(r) : PHA_OK);
 }
 
-/* One process at a time has the folder; what is shown of a plan needs no lock. */
+static pha_status show(pha__repro *r) { return pha__repro_pages(r); }
+
+static pha_status run_all(pha__repro *r)
+{
+    TRY(by_leader(r, pha__repro_configs));
+    for (bool more = true; more;) {
+        pha_repro_result left;
+        pha__plan_left(r, false, &left);
+        if (left.done < left.runs) TRY(pha__comm_agree(r->world, pha__repro_may_go_on(r, &left)));
+        TRY(pha__repro_turn(r, &more));
+        if (more) TRY(by_leader(r, show));
+    }
+    TRY(check_left(r));
+    return by_leader(r, pha__efficiency_run);
+}
+
 static pha_status work(pha__repro *r)
 {
-    pha__lock lock;
-    TRY(pha__mkdirs(r->o.out));
-    TRY(pha__lock_folder(&lock, r->o.out, "at work in"));
-    pha_status status = pha__results_load(r);
-    if (!status) status = pha__plan_runs(r);
-    if (!status && !r->o.pages_only && r->n_runs) status = pha__repro_prepare(r);
+    pha_status status = pha__repro_begin(r);
+    if (!status) status = pha__comm_agree(r->world, pha__plan_runs(r));
+    if (!status && !r->o.pages_only && r->n_runs) status = pha__repro_data(r);
     if (!status && !r->o.pages_only) status = run_all(r);
-    if (!status) status = pha__repro_pages(r);
-    pha__lock_close(&lock);
+    return status ? status : by_leader(r, show);
+}
+
+static pha_status lock(pha__lock *out, const pha__repro *r)
+{
+    TRY(pha__mkdirs(r->o.out));
+    return pha__lock_folder(out, r->o.out, "at work in");
+}
+
+/* One experiment at a time has the folder; what is shown of a plan needs no lock. */
+static pha_status work_locked(pha__repro *r)
+{
+    pha__lock held = {0};
+    pha_status locked = pha__repro_leads(r) ? lock(&held, r) : PHA_OK;
+    pha_status status = pha__comm_agree(r->world, locked);
+    if (!status) status = work(r);
+    if (pha__repro_leads(r) && !locked) pha__lock_close(&held);
     return status;
 }
 
@@ -88,23 +99,20 @@ static pha_status tell(char **text, const pha__repro *r)
 
 static pha_status open_and_work(pha__repro *r)
 {
-    TRY(check_options(&r->o));
-    TRY(pha__experiment_open(&r->e, &r->o));
-    TRY(pha__systems_weigh(&r->e));
-    if (!r->o.dry_run) return work(r);
+    pha_status opened = check_options(&r->o);
+    if (!opened) opened = pha__experiment_open(&r->e, &r->o);
+    if (!opened) opened = pha__systems_weigh(&r->e);
+    TRY(pha__comm_agree(r->world, opened));
+    if (!r->o.dry_run) return work_locked(r);
     TRY(pha__results_load(r));
     return pha__plan_runs(r);
 }
 
-pha_status pha_repro(const pha_repro_options *options, char **text, pha_repro_result *result)
+pha_status pha__repro_rank(const pha_repro_options *options, char **text, pha_repro_result *result, pha__comm *world)
 {
-    NEED(text, "a place for its text");
-    *text = NULL;
-    if (result) *result = (pha_repro_result){.seconds_left = NAN};
-    NEED(options, "options");
     pha__repro *r = pha__alloc_zero(1, sizeof *r);
     if (!r) return PHA_NO_MEMORY;
-    r->o = *options, r->began = pha__seconds();
+    r->o = *options, r->began = pha__seconds(), r->world = world;
     pha_status status = open_and_work(r);
     if (!status || (status == PHA_STOPPED && r->runs)) {
         pha__message why = pha__message_keep();
@@ -119,5 +127,16 @@ pha_status pha_repro(const pha_repro_options *options, char **text, pha_repro_re
     json_decref(r->data_of);
     pha__experiment_close(&r->e);
     pha__free(r);
-    return status;
+    return pha__comm_end(world, status);
+}
+
+pha_status pha_repro(const pha_repro_options *options, char **text, pha_repro_result *result)
+{
+    pha__comm *world;
+    NEED(text, "a place for its text");
+    *text = NULL;
+    if (result) *result = (pha_repro_result){.seconds_left = NAN};
+    NEED(options, "options");
+    TRY(pha__comm_world(&world));
+    return pha__repro_rank(options, text, result, world);
 }

@@ -1,8 +1,8 @@
 /* repro.h -- experiments (pha_repro): a file that says what is compared, and the runs that follow from it
  *
  * experiment.c reads the file, systems.c knows what its models cost, plan.c makes the runs, work.c makes one of them,
- * efficiency.c measures speed and memory, scaling.c and fit.c say what losses at small sizes tell of large ones,
- * results.c keeps what came of all, table.c and page.c show it.
+ * together.c has several ranks make them, efficiency.c measures speed and memory, scaling.c and fit.c say what losses
+ * at small sizes tell of large ones, results.c keeps what came of all, table.c and page.c show it.
  */
 #ifndef PHA__REPRO_H
 #define PHA__REPRO_H
@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/str.h"
+#include "dist/comm.h"
 #include "pha.h"
 #include "runtime/look/cost.h"
 
@@ -108,7 +109,18 @@ typedef struct pha__repro {
     json_t *results;   /* by key */
     json_t *data_of;   /* the data that they are of, by its content; NULL: none is known yet */
     double began;
+    pha__comm *world;  /* the ranks that make the runs */
 } pha__repro;
+
+bool pha__repro_leads(const pha__repro *r);
+/* pha_repro as one of several ranks. */
+pha_status pha__repro_rank(const pha_repro_options *options, char **text, pha_repro_result *result, pha__comm *world);
+
+/* together.c, by all ranks: the results so far; the data folder; a turn, in which each makes a run if there are enough,
+ * and all get the results. more: something was done. */
+pha_status pha__repro_begin(pha__repro *r);
+pha_status pha__repro_data(pha__repro *r);
+pha_status pha__repro_turn(pha__repro *r, bool *more);
 
 enum { PHA__REPRO_KEY = 160 };
 /* "NAME-1M-0.0015-2": tokens, peak rate, seed. It is the name of the run's folder, too. */
@@ -124,9 +136,10 @@ void pha__plan_text(pha__str *out, const pha__repro *r); /* for a person, before
 
 /* work.c */
 pha_status pha__repro_prepare(pha__repro *r); /* the data folder, unless it is there */
-pha_status pha__repro_run(pha__repro *r, const pha__trial *run);
-/* OUT/models/NAME.json, written; *path is the caller's. */
+pha_status pha__repro_run(pha__repro *r, const pha__trial *run, json_t **result); /* the caller's */
+/* OUT/models/NAME.json; *path is the caller's. Written all at once, by the leader. */
 pha_status pha__repro_config(char **path, const pha__repro *r, const pha__system *s);
+pha_status pha__repro_configs(pha__repro *r);
 /* repro.c: what is left; STOPPED: it may not go on, and why. */
 pha_status pha__repro_may_go_on(const pha__repro *r, pha_repro_result *left);
 
@@ -138,8 +151,7 @@ void pha__efficiency_csv(pha__str *out, const pha__repro *r); /* nothing where n
 
 /* results.c */
 pha_status pha__results_load(pha__repro *r);
-pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result); /* takes it over; saves */
-pha_status pha__results_put(pha__repro *r, const char *key, json_t *result); /* likewise */
+pha_status pha__results_put(pha__repro *r, const char *key, json_t *result); /* takes it over; the leader saves */
 double pha__result_number(const json_t *result, const char *key); /* NaN: none */
 void pha__result_csv(pha__str *out, const json_t *result, const char *key); /* a comma, and the number if it is there */
 

@@ -101,17 +101,10 @@ static pha_status save(const pha__repro *r)
     return status;
 }
 
-pha_status pha__results_add(pha__repro *r, const pha__trial *run, json_t *result)
-{
-    char key[PHA__REPRO_KEY];
-    pha__trial_key(key, run);
-    return pha__results_put(r, key, result);
-}
-
 pha_status pha__results_put(pha__repro *r, const char *key, json_t *result)
 {
     pha__json_set(&r->results, key, result);
     if (!r->results) FAIL(NO_MEMORY, "no memory for the results");
     pha__plan_update(r);
-    return save(r);
+    return pha__repro_leads(r) ? save(r) : PHA_OK;
 }

@@ -59,6 +59,8 @@ pha_status pha__repro_prepare(pha__repro *r)
     r->data = e->folder ? pha__strdup(e->folder) : pha__path_join(r->o.out, "data");
     if (!r->data) return PHA_NO_MEMORY;
     if (e->folder || pha__exists(r->data)) return check_data(r);
+    if (!pha__repro_leads(r))
+        FAIL(IO, "%s: is not there; all ranks of an experiment need one folder that all of them see", r->data);
     pha_prepare_result result;
     pha_prepare_options o = {.inputs = e->texts[0], .n_inputs = e->n_texts[0], .valid = e->texts[1],
                              .n_valid = e->n_texts[1], .test = e->texts[2], .n_test = e->n_texts[2], .out = r->data,
@@ -87,15 +89,25 @@ static void close_folders(folders *f)
 
 pha_status pha__repro_config(char **path, const pha__repro *r, const pha__system *s)
 {
-    pha__config_rules rules = pha__rules();
     pha__str file = {0};
-    char *folder = pha__path_join(r->o.out, "models");
-    pha__str_printf(&file, "%s/%s.json", folder ? folder : "", s->name);
-    pha_status status = folder && !file.failed ? pha__mkdirs(folder) : PHA_NO_MEMORY;
-    if (!status) status = pha__config_save(&s->config, file.data, &rules);
-    pha__free(folder);
-    if (status) pha__str_free(&file);
+    pha__str_printf(&file, "%s/models/%s.json", r->o.out, s->name);
     *path = file.data;
+    return file.failed ? PHA_NO_MEMORY : PHA_OK;
+}
+
+pha_status pha__repro_configs(pha__repro *r)
+{
+    pha__config_rules rules = pha__rules();
+    char *folder = pha__path_join(r->o.out, "models");
+    pha_status status = folder ? pha__mkdirs(folder) : PHA_NO_MEMORY;
+    pha__free(folder);
+    for (size_t i = 0; i < r->e.n_systems && !status; i++) {
+        char *path;
+        if (!pha__is_wanted(r, &r->e.systems[i])) continue;
+        status = pha__repro_config(&path, r, &r->e.systems[i]);
+        if (!status) status = pha__config_save(&r->e.systems[i].config, path, &rules);
+        pha__free(path);
+    }
     return status;
 }
 
@@ -153,8 +165,9 @@ static json_t *describe(const pha__repro *r, const pha__trial *run)
     return j;
 }
 
-/* The time of the run's steps, by its log: a run is made by as many calls as it is stopped and killed. */
-static pha_status add_time(json_t **j, const pha__repro *r, const folders *f)
+/* The last loss and the time of the run's steps, by its log: a run is made by as many calls as it is stopped and
+ * killed. */
+static pha_status add_course(json_t **j, const pha__repro *r, const folders *f)
 {
     pha__report_log log = {.lines = 0};
     char *path = pha__path_join(f->run, "log.jsonl");
@@ -163,6 +176,7 @@ static pha_status add_time(json_t **j, const pha__repro *r, const folders *f)
     double of_step = (double)r->e.train.batch * r->e.train.context, seconds = 0;
     for (size_t i = 0; i < speed->n; i++) seconds += of_step / speed->y[i];
     bool timed = !status && speed->n > 0 && isfinite(seconds);
+    pha__json_set(j, "train_loss", pha__json_decimal(pha__points_last(&log.series[PHA__REPORT_LOSS])));
     pha__json_set(j, "seconds", pha__json_decimal(timed ? seconds : NAN));
     pha__json_set(j, "tokens_per_second", pha__json_decimal(timed ? (double)speed->n * of_step / seconds : NAN));
     pha__report_log_free(&log);
@@ -172,7 +186,6 @@ static pha_status add_time(json_t **j, const pha__repro *r, const folders *f)
 
 static void add_score(json_t **j, const pha_train_result *t, const pha_eval_result *s)
 {
-    pha__json_set(j, "train_loss", pha__json_decimal(t->train_loss));
     pha__json_set(j, "refused_steps", pha__json_number(t->refused));
     pha__json_set(j, "peak_bytes", pha__json_number((int64_t)t->peak_bytes));
     pha__json_set(j, "scored_tokens", pha__json_number((int64_t)s->tokens));
@@ -192,20 +205,30 @@ static pha_status diverged(json_t **j, pha_status status, const pha__trial *run,
     return PHA_OK;
 }
 
-pha_status pha__repro_run(pha__repro *r, const pha__trial *run)
+/* Says which it is. */
+static void announce(const pha__repro *r, const folders *f)
+{
+    pha_repro_result left;
+    pha__plan_left(r, false, &left);
+    pha__log(PHA__LOG_NOTE, "run %zu of %zu: %s", left.done + 1, left.runs, f->key);
+}
+
+pha_status pha__repro_run(pha__repro *r, const pha__trial *run, json_t **out)
 {
     folders f;
     pha_train_result trained;
     pha_eval_result scored;
+    *out = NULL;
     TRY(open_folders(&f, r, run));
+    announce(r, &f);
     json_t *result = describe(r, run);
     pha_train_options o = options_of(r, run, &f);
     pha_status status = pha_train(&o, &trained);
     if (!status && !(status = score(&scored, r, run, &f))) add_score(&result, &trained, &scored);
     else status = diverged(&result, status, run, &f);
-    if (!status) status = add_time(&result, r, &f);
+    if (!status) status = add_course(&result, r, &f);
     if (!status && !result) status = PHA_NO_MEMORY;
-    if (!status) status = pha__results_add(r, run, result);
+    if (!status) *out = result;
     else json_decref(result);
     close_folders(&f);
     return status;

@@ -137,7 +137,7 @@ static pha_status open_device(pha_trainer *t)
 {
     const char *name = getenv("PHA_DEVICE");
     char own[32];
-    bool card = t->comm->size > 1 && name && !strcmp(name, "cuda");
+    bool card = t->comm->locals > 1 && name && !strcmp(name, "cuda");
     int threads = pha__comm_threads(t->comm, t->o.threads);
     pha__print(own, sizeof own, "cuda:%d", t->comm->local);
     return pha__device_open(&t->device, card ? own : NULL, threads);

@@ -13,7 +13,7 @@
 
 #include "runtime/new/new.h"
 
-static const double LEVEL = 0.8771, BODY = 0.1465, TOKENS = 0.0397, AGAIN = -0.1068;
+static const double LEVEL = 0.8900, BODY = 0.1452, TOKENS = 0.0329, AGAIN = -0.1093;
 const double pha__law_error = 0.04;
 
 double pha__law(const pha__law_point *at)

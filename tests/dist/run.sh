@@ -122,6 +122,19 @@ wait $job
 [ "$(grep -c 'has given no sign of life for 4 seconds' err)" = 1 ] || { bad "who hangs is not told once"; cat err; }
 pkill -KILL -f "train .*--out hung "
 
+# All of them stopped for a while, as a suspended machine has them
+# shellcheck disable=SC2086
+PHA_RANK_TIMEOUT=4 "$pha" train $options --out paused -n 100000 --ranks 2 >out 2>err &
+job=$!
+training paused && pkill -STOP -f "pha train .*--out paused "
+sleep 7
+pkill -CONT -f "pha train .*--out paused "
+lines=$(wc -l <paused/log.jsonl)
+sleep 3
+kill -0 $job && [ "$(wc -l <paused/log.jsonl)" -gt "$lines" ] || { bad "ranks that were all stopped do not go on"; cat err; }
+kill -USR1 $job
+within 60 $job || bad "ranks that were all stopped do not stop"
+
 # A request to stop
 # shellcheck disable=SC2086
 "$pha" train $options --out stopped -n 100000 --ranks 2 >out 2>err &

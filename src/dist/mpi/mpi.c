@@ -3,8 +3,8 @@
  * Messages are exchanged by the thread that computes, which waits by looking, so that it can give way where there are
  * more ranks than processors. A second thread watches: it sends a sign of life to the next rank every second and
  * expects them from the one before. A rank that is gone, stopped or cut off gives none, and whoever misses it says so
- * and ends all ranks; of what MPI itself notices (a process that was killed) its starter tells. A rank that computes
- * for hours goes on giving signs.
+ * and ends all ranks (the time in which it was stopped itself does not count); of what MPI itself notices (a process
+ * that was killed) its starter tells. A rank that computes for hours goes on giving signs.
  */
 #include <mpi.h>
 #include <pthread.h>
@@ -105,7 +105,7 @@ static void *watch(void *self)
     int next = (r->rank + 1) % r->size, before = (r->rank + r->size - 1) % r->size, came;
     char out = 1, in;
     MPI_Request send = MPI_REQUEST_NULL, receive;
-    double last = now(), sent = 0;
+    double last = now(), sent = 0, woke = last;
     MPI_Irecv(&in, 1, MPI_BYTE, before, 0, r->signs, &receive);
     while (!r->over) {
         if (MPI_Test(&receive, &came, MPI_STATUS_IGNORE) == MPI_SUCCESS && came) {
@@ -116,7 +116,10 @@ static void *watch(void *self)
             MPI_Isend(&out, 1, MPI_BYTE, next, 0, r->signs, &send);
             sent = now();
         }
+        double slept = now() - woke; /* long: this rank was stopped itself, as a suspended job or laptop is */
+        if (slept > 2) last += slept;
         if (now() - last > r->patience) end_all(r, before);
+        woke = now();
         rest(0.1);
     }
     MPI_Cancel(&receive);

@@ -1,7 +1,8 @@
 /* nccl.c -- NCCL for tests: messages between threads or processes through a file that all map
  *
  * It ends the program over a call that the library might refuse, or where the two sides of a message do not agree on
- * its size. PHA_TEST_NCCL=none: it does not start; cards: it links no cards; lost: no message arrives.
+ * its size. PHA_TEST_NCCL=none: it does not start; cards: it links no cards; odd: all but that of rank 1;
+ * lost: no message arrives.
  */
 #include "backend/cuda/nccl.h"
 
@@ -86,7 +87,7 @@ int ncclCommInitRank(nccl_comm *out, int size, nccl_id id, int rank)
     atomic_fetch_add(&l->room->joined, 1);
     while (atomic_load(&l->room->joined) % size) sched_yield(); /* all together */
     if (rank == 0) unlink(id.internal);
-    if (!told("cards")) return *out = l, NCCL_SUCCESS;
+    if (!told("cards") && !(told("odd") && rank == 1)) return *out = l, NCCL_SUCCESS;
     munmap(l->room, sizeof(room));
     free(l);
     return 5;

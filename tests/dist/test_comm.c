@@ -94,9 +94,9 @@ static void test_sum_is_a_tree(void **state)
 static void test_sum_over_links(void **state)
 {
     (void)state;
-    static const char *const ways[] = {"", "none", "cards"};
+    static const char *const ways[] = {"", "none", "cards", "odd"};
     if (!getenv("PHA_CUDA_PLUGIN") || !getenv("PHA_NCCL")) skip();
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 6; i++) {
         int size = i < 3 ? 2 << i : 2, pieces = i == 0;
         job j = {pieces ? (int64_t)PHA__WIRE_PIECE / 2 + 1000 : 20011, "far:cuda", i < 3, 0};
         setenv("PHA_TEST_NCCL", ways[i < 3 ? 0 : i - 2], 1);

@@ -2,6 +2,7 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,15 +95,15 @@ static int check(Call *call, const ServeOptions *o, Server *s)
 /* The last part of the folder's path; of a run folder's model, that of the run. */
 static void name_model(Server *s, const ServeOptions *o)
 {
-    char path[4096];
-    snprintf(path, sizeof path, "%s", o->model);
+    char path[PATH_MAX];
+    if (!realpath(o->model, path)) snprintf(path, sizeof path, "%s", o->model);
     for (int i = 0; i < 2; i++) {
         size_t n = strlen(path);
         while (n > 1 && path[n - 1] == '/') path[--n] = 0;
         char *slash = strrchr(path, '/');
         const char *last = slash ? slash + 1 : path;
         snprintf(s->name, sizeof s->name, "%.100s", o->name ? o->name : last);
-        if (!slash || strcmp(last, "model")) return;
+        if (!slash || slash == path || strcmp(last, "model")) return;
         *slash = 0;
     }
 }

@@ -1,6 +1,7 @@
 """The requests that unmodified clients send, and what they read of the answers; numbers against `pha eval`."""
 import math
 import os
+import shutil
 
 import lab
 from lab import END, Server, events, joined, main, model, npy_read, npy_write, run
@@ -124,6 +125,15 @@ def models():
     assert e.status == 404 and e.error()["code"] == "model_not_found"
     assert server.post("/v1/embeddings", {"input": "a"}).status == 404
     assert "<title>pha</title>" in server.get("/").body.decode()
+
+
+def names():
+    """A model in a run folder has the name of the run, however its path is written."""
+    place = os.path.join(lab.ROOT, "a-run")
+    shutil.copytree(model(), os.path.join(place, "model"))
+    for folder in ("a-run/model", "a-run/model/.", "a-run/../a-run/model/"):
+        with Server(folder=folder) as s:
+            assert s.get("/v1/models").json()["data"][0]["id"] == "a-run", folder
 
 
 def all_fields():
@@ -377,7 +387,7 @@ def one_generation_at_a_time():
 if __name__ == "__main__":
     with Server() as server:
         tests = [harness_tokenizer, harness_likelihoods, harness_rolling, harness_generation, scoring_only,
-                 the_end_token, models, all_fields, nulls_and_zeros, four_prompts, streams, stop_strings,
+                 the_end_token, models, names, all_fields, nulls_and_zeros, four_prompts, streams, stop_strings,
                  penalties_and_bias, extremes, characters, chats, chatml, errors, openapi, reuse, keep_alive,
                  one_generation_at_a_time]
         main(tests)

@@ -208,6 +208,7 @@ static pha_status far_between(pha__device *d, int a, int b, double *seconds)
 const pha__backend pha__far_backend = {
     .name = "far",
     .host_memory = false,
+    .by_sequence = true,
     .align = 256,
     .matrices = PHA__F32_PANEL,
     .open = far_open,

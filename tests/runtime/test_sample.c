@@ -206,7 +206,8 @@ static void sooner_biased(void **state)
                                 twice[] = {{5, -INFINITY}, {64, 3}, {64, 0.25}, {5, 7}}, likely[] = {{1234, 40}},
                                 decides[] = {{1234, 1e6}, {2, -1e6}}, best[] = {{1000, -INFINITY}, {0, -1e7}};
     static const struct { const pha_logit_bias *bias; size_t n; bool soon; } cases[] = {
-        {forbidden, 1, true}, {several, 6, true}, {twice, 4, true}, {likely, 1, true}, {decides, 2, false}, {best, 2, true},
+        {forbidden, 1, true}, {several, 6, true}, {twice, 4, true},
+        {likely, 1, true},    {decides, 2, false}, {best, 2, true},
     };
     for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
         for (uint64_t range = 0; range < 40; range += 13) {
@@ -220,7 +221,7 @@ static void sooner_biased(void **state)
                 assert_int_equal(id, in_full(MOST, &o, count));
             }
         }
-    /* All but one, far below it, are forbidden, and that one is as unlikely as can be: of such weights no sums are made. */
+    /* The likeliest is forbidden, and the others are as unlikely as can be: of such weights no sums are made. */
     const pha_logit_bias one[] = {{1, -INFINITY}};
     const float two[] = {-2000, 0, -1999};
     pha_sample_options o = {.temperature = 1, .bias = one, .n_bias = 1};

@@ -215,7 +215,8 @@ static bool is_alone(int fd)
     if (a.ss_family == AF_UNIX) return true;
     if (a.ss_family == AF_INET) return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
     const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
-    return a.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(six) || (IN6_IS_ADDR_V4MAPPED(six) && six->s6_addr[12] == 127));
+    bool four = IN6_IS_ADDR_V4MAPPED(six);
+    return a.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(six) || (four && six->s6_addr[12] == 127));
 }
 
 static bool start(Http *h, int fd)

@@ -206,6 +206,19 @@ static int listener(const HttpOptions *o, char *why)
     return fd;
 }
 
+/* By where it is bound: a name says nothing, and nobody has named a socket that was opened elsewhere. */
+static bool is_alone(int fd)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t size = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &size)) return false;
+    if (a.ss_family == AF_UNIX) return true;
+    if (a.ss_family == AF_INET) return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
+    bool four = IN6_IS_ADDR_V4MAPPED(six);
+    return a.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(six) || (four && six->s6_addr[12] == 127));
+}
+
 static bool start(Http *h, int fd)
 {
     const HttpOptions *o = &h->o;
@@ -230,6 +243,12 @@ bool http_open(Http **out, const HttpOptions *o, char *why)
     *out = NULL;
     int fd = o->listener >= 0 ? o->listener : listener(o, why);
     if (fd < 0) return false;
+    if (o->alone && !is_alone(fd)) {
+        close(fd);
+        snprintf(why, 300, "this can be reached by other machines: name keys with --api-key-file, or say --insecure if "
+                           "nobody else can get there");
+        return false;
+    }
     Http *h = calloc(1, sizeof *h);
     if (h) {
         h->o = *o;

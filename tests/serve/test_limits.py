@@ -1,5 +1,6 @@
 """Every row of the table of limits one below, at and one above it; keys; what no client should send."""
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -322,6 +323,59 @@ def managers():
     told.close()
 
 
+def passed_sockets():
+    """One that other machines reach needs keys, whoever opened it, and by whatever name it goes."""
+    for address, family, alone in (("0.0.0.0", socket.AF_INET, False), ("::", socket.AF_INET6, False),
+                                   ("127.0.0.2", socket.AF_INET, True), ("::1", socket.AF_INET6, True)):
+        try:
+            listening = socket.create_server((address, 0), family=family)
+        except OSError:
+            continue  # a machine without IPv6
+        for more in ([], ["--insecure"]):
+            script = "exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve --model %s %s" % (
+                listening.fileno(), PHA, model(), " ".join(more))
+            p = subprocess.Popen(["sh", "-c", script], pass_fds=[listening.fileno()], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+            if alone or more:
+                assert "/v1" in p.stdout.readline(), address
+                p.terminate()
+                assert p.wait(20) == 0
+            else:
+                assert p.wait(20) != 0 and "--api-key-file" in p.stderr.read(), address
+            p.stdout.close(), p.stderr.close()
+        listening.close()
+
+
+def under_systemd():
+    """The files that are installed, and the server behind what opens sockets for systemd's services."""
+    example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/serve")
+    if shutil.which("systemd-analyze"):
+        for name in ("pha.service", "pha.socket"):
+            with open(os.path.join(example, name)) as f, open(os.path.join(lab.ROOT, name), "w") as to:
+                to.write(f.read().replace("/usr/local/bin/pha", PHA))
+        r = subprocess.run(["systemd-analyze", "verify", "./pha.service", "./pha.socket"], cwd=lab.ROOT, text=True,
+                           capture_output=True)
+        assert r.returncode == 0 and "pha." not in r.stderr, r.stderr
+    tool = shutil.which("systemd-socket-activate")
+    if not tool:
+        print("systemd-socket-activate is not here: left out")
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        s = object.__new__(Server)
+        s.port, s.key = free.getsockname()[1], None
+    p = subprocess.Popen([tool, "-l", "127.0.0.1:%d" % s.port, PHA, "serve", "--model", model()],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def listens():
+        with socket.socket() as c:
+            return c.connect_ex(("127.0.0.1", s.port)) == 0
+    until(listens, "it listens")
+    assert s.complete(prompt="a", max_tokens=2)["usage"]["completion_tokens"] <= 2  # waits until the model is there
+    p.terminate()
+    assert p.wait(20) == 0
+    p.stdout.close()
+
+
 if __name__ == "__main__":
     main([limits_of_fields, limits_of_bodies, the_table_itself, the_queue, seconds, connections, slow_readers, keys,
-          odd_requests, the_log, cors, starts_and_stops, managers])
+          odd_requests, the_log, cors, starts_and_stops, managers, passed_sockets, under_systemd])

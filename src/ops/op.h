@@ -55,8 +55,8 @@ typedef struct pha__args {
     pha__view d_out;             /* backward: gradient of out */
     uint32_t add;                /* backward: bit i set: add to d_in[i]; clear: store (old content is garbage) */
     bool more, last;             /* backward, of the microbatches of a lane: some went before, none comes behind */
-    float *sums;                 /* backward: what op->sums says, the same from the first of them to the last, with which
-                                    d_in of the parameters is written; NULL: this one is written by itself */
+    float *sums;                 /* backward: what op->sums says, the same from the first of them to the last, which
+                                    writes d_in of the parameters; NULL: each of them does */
     const void *attr;            /* the op's own attribute struct, constant */
     float *saved;                /* what forward keeps for backward: op->saved floats */
     void *work;                  /* kernel->work bytes for this step, shared by its tasks and phases, uninitialised */

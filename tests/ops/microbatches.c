@@ -101,7 +101,7 @@ static void compare(const pha__problem *p, const int *cut, const results *x, con
         if (!a) continue;
         size_t n = size_of(p, i) / sizeof *a, k = 0;
         while (k < n && !memcmp(a + k, b + k, sizeof *a)) k++;
-        pha__check(k == n, "cut into %d, %d, ... of %d x %d: d_in[%d] has other bits, first element %zu: %.9g, whole %.9g",
+        pha__check(k == n, "cut into %d, %d, ... of %d x %d: d_in[%d] has other bits, element %zu: %.9g, whole %.9g",
                    cut[0], cut[1], p->ref.B, p->ref.T, i, k, (double)b[k], (double)a[k]);
     }
 }

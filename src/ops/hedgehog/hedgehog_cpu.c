@@ -1,5 +1,5 @@
-/* hedgehog_cpu.c -- forward: a task is a head of a block of rows. Backward: a head of a segment of a sequence, which makes
- * the features again; its sum of dW goes to `work`, and phase 1 adds the segments in order
+/* hedgehog_cpu.c -- forward: a task is a head of a block of rows. Backward: a head of a segment of a sequence, which
+ * makes the features again; its sum of dW goes to `work`, and phase 1 adds the segments in order
  *
  *   softmax    dy = s+ (ds+ - <ds+, s+>) - s- (ds- - <ds-, s->)
  *   exp        dy = f+ df+ - f- df-, less the sum of f df at the place of the largest, whose exponent is taken from all
@@ -9,7 +9,7 @@
 #include "backend/cpu/rows.h"
 #include "ops/hedgehog/hedgehog.h"
 
-enum { X, W, ROWS = PHA__ROW_BLOCK, SEGMENT = 16 * ROWS }; /* inputs; rows at a time; of a sequence, most per sum of dW */
+enum { X, W, ROWS = PHA__ROW_BLOCK, SEGMENT = 16 * ROWS }; /* inputs; rows at a time, and per sum of dW */
 
 static const pha__hedgehog_attr *attr_of(const pha__args *a) { return a->attr; }
 static int64_t segments_each(const pha__args *a) { return (a->T + SEGMENT - 1) / SEGMENT; } /* of a sequence */

@@ -10,7 +10,7 @@
  * With a norm behind it (backend/cpu/norm.h) the sum lives in one row of floats; backward makes it again, and dout is
  * its gradient, taken through that norm.
  *
- * Sums over tokens: one partial per stretch of rows in `work` (n rows of dgain, n rows of dM, the gain of the norm, dp),
+ * Sums over tokens: a partial per stretch of rows in `work` (n rows of dgain, n rows of dM, the gain of the norm, dp),
  * added in index order by phase 1. For static weights e_k is summed first and the rest is done once per sequence.
  */
 #include <math.h>

@@ -1,4 +1,5 @@
-/* rmsnorm_cpu.c -- a task is a block or a stretch of rows; backward makes the root mean square again (backend/cpu/norm.h)
+/* rmsnorm_cpu.c -- a task is a block or a stretch of rows; backward makes the root mean square again
+ * (backend/cpu/norm.h)
  *
  * The sum over tokens: one partial per stretch of rows in `work`, added in index order by phase 1.
  */

@@ -7,8 +7,8 @@
  *
  *   Y = F(K) F(x),     dX = conj(F(K)) F(dy),     F(dK) = sum_b conj(F(x_b)) F(dy_b)
  *
- * Saved are F(K) / n of each group of channels, then the table of the transforms. Backward adds F(dK) and dd up sequence
- * by sequence, in one task or, of few groups, in a task for each, and goes on to the parameters with the last
+ * Saved are F(K) / n of each group of channels, then the table of the transforms. Backward adds F(dK) and dd up
+ * sequence by sequence, in one task or, of few groups, in a task for each, and goes on to the parameters with the last
  * microbatch of a lane.
  */
 #include "backend/cpu/fft.h"

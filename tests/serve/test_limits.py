@@ -79,7 +79,8 @@ def the_table_itself():
     with open(os.path.join(os.path.dirname(__file__), "../../cli/serve/limits.def")) as f:
         rows = [line.split("(")[1].split(",")[0] for line in f if line.startswith("LIMIT(")]
     tested = {"body", "bodies", "depth", "values", "prompts", "n", "stop", "stop_bytes", "logprobs", "entries", "bias",
-              "messages", "queue", "states", "all_states", "state_tokens", "connections", "seconds", "unsent", "slow", "drain"}
+              "messages", "queue", "states", "all_states", "state_tokens", "connections", "receive", "seconds",
+              "unsent", "slow", "drain"}
     assert set(rows) == tested, set(rows) ^ tested
     for wrong in ("nothing=1", "body", "body=x", "body=0", "body=-1", "body=99999999999999999999", "=3"):
         p = subprocess.run([PHA, "serve", "--model", model(), "--limit", wrong], capture_output=True, text=True)
@@ -121,6 +122,34 @@ def seconds():
         last = [e for e in a.body.decode().split("\n\n") if e][-1]
         assert a.status == 200 and '"error"' in last and "[DONE]" not in a.body.decode(), last
         assert s.metric("timed_out_total") == 2 and completion(s)
+
+
+def slow_requests():
+    """A request that comes byte by byte has its time; one that takes long to answer is no such, nor a connection in use."""
+    def ends(head, drip):
+        with socket.create_connection(("127.0.0.1", s.port), timeout=0.2) as c:
+            c.sendall(head)
+            begin = time.monotonic()
+            while time.monotonic() < begin + 15:
+                try:
+                    c.sendall(drip)
+                    if c.recv(1000) == b"":
+                        return time.monotonic() - begin
+                except socket.timeout:
+                    pass
+                except ConnectionError:
+                    return time.monotonic() - begin
+    with Server("--limit", "receive=1", "--max-context", "1000000") as s:
+        for head, drip in ((b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nX: ", b"a"), (b"", b"\r\n"), (b"G", b""),
+                           (b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n", b" "),
+                           (b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n", b" ")):
+            took = ends(head, drip)
+            assert took and 0.9 < took < 10, (head, took)
+        took, n = 0, 1500
+        while took < 2:  # longer than `receive`, whatever the machine
+            begin, n = time.monotonic(), 2 * n
+            assert s.post("/v1/completions", {"max_tokens": n, "ignore_eos": True}).status == 200
+            took = time.monotonic() - begin
 
 
 def connections():
@@ -177,6 +206,27 @@ def keys():
         until(lambda: "stay as they were" in s.log(), "said so")
         assert completion(s)
         assert "third-key" not in s.log() and "short" not in s.log().replace("shorter", "")
+    # What is kept belongs to a name, so that no key gets what was another's when lines come and go.
+    for text, part in (("first-key\nsecond-key\n", "line 2 is a second key without a name"),
+                       ("ann:first-key\n\n# and\nbob:first-key\n", "line 4 is a key that is there already"),
+                       (":first-key\nsecond-key\n", "without a name")):
+        with open(path, "w") as f:
+            f.write(text)
+        p = subprocess.run([PHA, "serve", "--model", model(), "--api-key-file", path], capture_output=True, text=True,
+                           timeout=60)
+        assert p.returncode == 2 and part in p.stderr and "t-key" not in p.stderr, p.stderr
+    with open(path, "w") as f:
+        f.write("ann:old-key-of-ann\nann:new-key-of-ann\nbob-without-a-name\n")  # one after the other: the same ann
+    for mode, said in ((0o644, True), (0o640, False)):
+        os.chmod(path, mode)
+        with Server("--api-key-file", path) as s:
+            assert ("everybody on this machine" in s.log()) == said
+            s.key = "old-key-of-ann"
+            state = s.post("/v1/states", {"prompt": "a"}).json()["id"]
+            s.key = "new-key-of-ann"
+            assert s.get("/v1/states/" + state).status == 200
+            s.key = "bob-without-a-name"
+            assert s.get("/v1/states/" + state).status == 404
     with open(path, "w") as f:
         f.write("short\n")
     for options, part in ((("--host", "0.0.0.0"), "--api-key-file"), (("--api-key-file", path), "line 1"),
@@ -219,6 +269,12 @@ def odd_requests():
         assert b" 200 " in a.split(b"\r\n")[0], a
         a = raw(s, chunked + b"ffffff\r\n" + b" " * 150000, 1)
         assert b" 200 " not in a
+        # Whose end is a matter of opinion, so that a proxy may take something else for the next request.
+        for lengths in (b"Content-Length: 2\r\nContent-Length: 29", b"Content-Length: 2\r\nTransfer-Encoding: chunked"):
+            a = raw(s, b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n" + lengths + b"\r\n\r\n" +
+                    b"2\r\n{}\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert a.startswith(b"HTTP/1.1 400 ") and b"more than once" in a and a.count(b"HTTP/1.1") == 1, a
+        assert s.get("/health%00x").status == 404 and s.get("/he%61lth").status == 200 and s.get("/health%").status == 404
         assert s.post("/v1/completions", b" " * 200000).status == 413
         assert s.get("/v1/models/" + "a" * 200).status == 404
         assert s.get("/v1/models/%2e%2e%2f").status == 404
@@ -377,5 +433,5 @@ def under_systemd():
 
 
 if __name__ == "__main__":
-    main([limits_of_fields, limits_of_bodies, the_table_itself, the_queue, seconds, connections, slow_readers, keys,
+    main([limits_of_fields, limits_of_bodies, the_table_itself, the_queue, seconds, slow_requests, connections, slow_readers, keys,
           odd_requests, the_log, cors, starts_and_stops, managers, passed_sockets, under_systemd])

@@ -340,3 +340,16 @@ pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role)
     TRY(pha__comm_broadcast(o->shard.comm, 0, o->store->device, o->store->block[whole], (size_t)n * sizeof(float)));
     return whole != role ? copy_own(o, role, whole) : PHA_OK;
 }
+
+void *pha__optimizer_place(const pha__optimizer *o, pha__role role, int64_t at) { return place(o->store, role, at); }
+
+pha_status pha__optimizer_share(pha__optimizer *o, pha__role role)
+{
+    if (!o->shard.comm || (role != PHA__WEIGHT && in_parts(o))) return PHA_OK;
+    const pha__program *p = o->store->names;
+    pha__division parts = parts_of(o, o->shard.cut);
+    TRY(pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[role], sizeof(float)));
+    if (role != PHA__WEIGHT) return PHA_OK;
+    return pha__comm_broadcast(o->shard.comm, 0, o->store->device, place(o->store, role, p->trainable),
+                               (size_t)(p->weights - p->trainable) * sizeof(float));
+}

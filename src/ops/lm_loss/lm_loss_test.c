@@ -119,6 +119,7 @@ static const pha__op_case cases[] = {
     {CASE("several blocks", 2, 600, 70, 20, 0.2), .big = true, .unscored = 10},
     {CASE("a third scored", 3, 7, 40, 24, 0.3), .unscored = 70}, /* gathered */
     {CASE("gathered, several blocks", 2, 900, 70, 20, 0.2), .big = true, .unscored = 60},
+    {CASE("scored pieces larger than the room", 2, 600, 5, 64, 0.2), .big = true, .unscored = 60}, /* not gathered */
     {CASE("gathered, weight", 2, 65, 300, 33, 0.1), .attr = &quarter, .unscored = 90},
     {CASE("blocks by memory", 1, 370, 50257, 8, 0.4), .big = true, .unscored = 5},
 };

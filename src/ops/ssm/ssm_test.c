@@ -195,6 +195,7 @@ static const pha__op_case cases[] = {
     {.name = "gss, T 64", .B = 1, .T = 64, CONVOLVED(shared), GSS(16, 40), .big = true},
     {.name = "dss, T 130", .B = 2, .T = 130, CONVOLVED(real_im), DSS(18, 12), .big = true},
     {.name = "s4d, T 200", .B = 5, .T = 200, CONVOLVED(pairs), S4D(24, 33), .big = true},
+    {.name = "gss, many channels", .B = 2, .T = 20, CONVOLVED(shared), GSS(500, 3), .big = true}, /* not sliced */
     {.name = "extreme", .B = 2, .T = 150, CONVOLVED(pairs), .big = true,
      .in = {VALUE(16), OF(16, 8), OF(16, 8), FILLED(16, 8, extreme), FILLED(16, 8, lin), OF(1, 16), OF(1, 16)}},
     {.name = "extreme, steps", .B = 2, .T = 150, STEPPED(pairs), .big = true,

@@ -45,13 +45,17 @@ static pha__division parts_of(const pha__optimizer *o, const int64_t *cut)
     return (pha__division){o->store->device, cut, &o->wire};
 }
 
-pha_status pha__gradient_reduce(pha__optimizer *o)
+pha_status pha__optimizer_reduction(pha__optimizer *o, int most, pha__reduction **out)
 {
-    if (!o->shard.comm) return PHA_OK;
-    void *gradients = o->store->block[PHA__GRADIENT];
     pha__division parts = parts_of(o, o->shard.cut);
-    TRY(pha__comm_reduce_scatter(o->shard.comm, &parts, gradients));
-    return in_parts(o) ? PHA_OK : pha__comm_gather_parts(o->shard.comm, &parts, gradients, sizeof(float));
+    return pha__reduction_open(out, o->shard.comm, &parts, o->store->block[PHA__GRADIENT], most);
+}
+
+pha_status pha__gradient_gather(pha__optimizer *o)
+{
+    if (!o->shard.comm || in_parts(o)) return PHA_OK;
+    pha__division parts = parts_of(o, o->shard.cut);
+    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__GRADIENT], sizeof(float));
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */

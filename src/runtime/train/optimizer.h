@@ -15,6 +15,7 @@
 #include "ops/sum_squares/sum_squares.h"
 #include "program/run_block.h"
 #include "program/store.h"
+#include "dist/reduction.h"
 #include "dist/wire.h"
 #include "runtime/train/adder.h"
 #include "runtime/train/shard.h"
@@ -56,8 +57,10 @@ bool pha__is_table(const pha__program *p, const pha__node *v); /* a matrix that 
 void pha__optimizer_close(pha__optimizer *o); /* a zeroed one is allowed */
 /* Renews the working copies, after weights were set from outside. */
 pha_status pha__optimizer_refresh(pha__optimizer *o);
-/* The sum of all ranks' gradients, of the part that this rank updates; the rest is lost. */
-pha_status pha__gradient_reduce(pha__optimizer *o);
+/* Of several ranks: their sum of gradients, which leaves it in the part that this rank updates and loses the rest. */
+pha_status pha__optimizer_reduction(pha__optimizer *o, int most, pha__reduction **out);
+/* Behind it: what an optimizer of whole matrices needs of the other parts. */
+pha_status pha__gradient_gather(pha__optimizer *o);
 /* Global 2-norm, summed in double in index order; not finite if any gradient is not. */
 pha_status pha__gradient_norm(pha__optimizer *o, double *norm);
 /* One step with all gradients multiplied by `scale` (pha.md 6, 10). Allocates nothing. */

@@ -33,6 +33,7 @@ static run small(const char *out)
     r.o.out = names[n++ % 64];
     r.o.batch = 8, r.o.lanes = 4, r.o.micro_batch = 1, r.o.steps = 7, r.o.eval_every = 3, r.o.threads = 1;
     r.o.keep_best = 2, r.o.eval_tokens = 900;
+    for (int k = 0; k < MOST; k++) r.result[k].averaged_valid_ppl = NAN;
     return r;
 }
 
@@ -86,7 +87,31 @@ static void same_on_any_number(const char *name, void (*change)(pha_train_option
         for (int k = 0; k < size; k++) { /* and every rank knows it */
             assert_true(r.result[k].train_loss == one.result[0].train_loss);
             assert_true(r.result[k].valid_loss == one.result[0].valid_loss);
+            assert_true(r.result[k].averaged_valid_ppl == one.result[0].averaged_valid_ppl);
         }
+    }
+}
+
+/* At the end, behind the last evaluation, somebody removes the snapshots. */
+static void remove_snapshots(void *user, const pha_progress *p)
+{
+    char path[400];
+    snprintf(path, sizeof path, "%s/best", (const char *)user);
+    if (p->done >= p->total) OK(pha__remove_tree(path));
+}
+
+/* Then none of the ranks evaluates a mean, and model/ has the last weights. */
+static void test_no_mean(void **state)
+{
+    (void)state;
+    for (int size = 1; size <= 2; size++) {
+        run r = small(size == 1 ? "no-mean-1" : "no-mean-2"), whole = small(size == 1 ? "last-1" : "last-2");
+        whole.o.average_best = -1;
+        ranks(&whole, size);
+        r.o.progress = remove_snapshots, r.o.user = (void *)(uintptr_t)r.o.out;
+        ranks(&r, size);
+        for (int k = 0; k < size; k++) assert_true(isnan(r.result[k].averaged_valid_ppl));
+        same_file(whole.o.out, r.o.out, "model/model.safetensors");
     }
 }
 
@@ -338,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_same_bits_far),
+        cmocka_unit_test(test_no_mean),
         cmocka_unit_test(test_same_bits_on_cards),
         cmocka_unit_test(test_lanes_are_a_tree),
         cmocka_unit_test(test_goes_on_on_another_number),

@@ -184,6 +184,18 @@ static pha_status start(ranks *r, int threads)
     return PHA_OK;
 }
 
+/* Open MPI ends the process where it finds no way to the others; what it says of srun then helps whoever builds it. */
+static void warn_of_srun(void)
+{
+#ifdef OPEN_MPI
+    const char *rank = getenv("SLURM_PROCID");
+    bool by_srun = rank && getenv("SLURM_STEP_NUM_TASKS") && !getenv("OMPI_COMM_WORLD_SIZE");
+    if (by_srun && !atoi(rank) && !getenv("PMIX_RANK"))
+        fputs("pha: srun offers no PMIx, by which Open MPI finds the other ranks; if it cannot start now, call srun "
+              "--mpi=pmix (srun --mpi=list shows what this SLURM has), or mpirun in the job\n", stderr);
+#endif
+}
+
 __attribute__((visibility("default"))) pha_status pha_mpi_join(const pha__transport_host *host, pha__comm *out)
 {
     static pha__transport_host kept;
@@ -191,6 +203,7 @@ __attribute__((visibility("default"))) pha_status pha_mpi_join(const pha__transp
     if (host->abi != PHA__TRANSPORT_ABI || host->comm_size != sizeof *out) return PHA_FAILED;
     kept = *host;
     MPI_Initialized(&there);
+    if (!there) warn_of_srun();
     if (there) MPI_Query_thread(&threads);
     else if (MPI_Init_thread(NULL, NULL, MPI_THREAD_MULTIPLE, &threads))
         return host->fail(PHA_NO_DEVICE, "MPI cannot be started");

@@ -11,11 +11,11 @@
 #include "runtime/infer/eval.h"
 #include "runtime/train/train.h"
 
-/* comm: of the ranks that share it; NULL: this one alone. */
-static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha__comm *comm,
-                           pha_eval_result *out)
+/* By all ranks together. */
+static pha_status evaluate(const pha_trainer *t, const pha__weights *w, int64_t max_tokens, pha_eval_result *out)
 {
-    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens, .comm = comm};
+    pha__eval_run run = {.context = t->o.context, .batch = t->o.micro_batch, .max_tokens = max_tokens,
+                         .comm = t->comm};
     return pha__eval_core(w, t->valid, NULL, &run, out);
 }
 
@@ -71,7 +71,7 @@ pha_status pha__evaluate_now(pha__training *r, int64_t max_tokens, bool early)
     pha_trainer *t = r->t;
     if (!t->valid) return PHA_OK;
     pha_eval_result e;
-    TRY(evaluate(t, &t->weights, max_tokens, t->comm, &e));
+    TRY(evaluate(t, &t->weights, max_tokens, &e));
     double loss = e.nll / (double)e.tokens;
     TRY(pha__comm_agree(t->comm, pha__leads(t) ? log_eval(r, &e, early ? "early_eval" : "eval") : PHA_OK));
     if (early) return PHA_OK;
@@ -111,21 +111,71 @@ static pha_status write_average(const pha_trainer *t, int n, const char *folder)
     return status;
 }
 
+/* The averaged model in memory. The leading rank has its folder, the others get its numbers. */
+typedef struct average {
+    pha_model *model;
+    pha__config config;
+    pha__device *host; /* of the others, as what follows */
+    pha__program *names;
+    pha__store *store;
+    pha__weights weights; /* of all */
+} average;
+
+static void close_average(average *a)
+{
+    pha__weights_close(&a->weights);
+    pha__store_close(a->store);
+    pha__program_close(a->names);
+    pha__device_close(a->host);
+    pha_model_close(a->model);
+}
+
+static pha_status open_folder(average *a, const char *folder)
+{
+    TRY(pha_model_open(&a->model, folder));
+    a->config = a->model->config;
+    return PHA_OK;
+}
+
+static pha_status open_room(average *a)
+{
+    TRY(pha__device_open(&a->host, "cpu", 1));
+    TRY(pha__record(&a->names, &a->config, &(pha__program_options){.B = 1, .T = 1}, PHA__HEAD_NONE));
+    TRY(pha__store_open(&a->store, a->names, a->host));
+    return pha__store_add(a->store, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32);
+}
+
+/* All numbers of a store of the leading rank (fp32, on the host), in one of the others. */
+static pha_status share_numbers(const pha_trainer *t, const pha__store *s)
+{
+    for (int i = 0; i < s->names->n_params && t->comm->size > 1; i++)
+        TRY(pha__comm_broadcast(t->comm, 0, NULL, pha__store_at(s, PHA__WEIGHT, i).data,
+                                (size_t)pha__param_size(s->names, i) * sizeof(float)));
+    return PHA_OK;
+}
+
+static pha_status open_average(average *a, const pha_trainer *t, const char *folder)
+{
+    bool leads = pha__leads(t);
+    TRY(pha__from_leader(t, leads ? open_folder(a, folder) : PHA_OK, &a->config, sizeof a->config));
+    TRY(pha__comm_agree(t->comm, leads ? PHA_OK : open_room(a)));
+    const pha__store *from = leads ? a->model->store : a->store;
+    TRY(share_numbers(t, from));
+    return pha__comm_agree(t->comm, pha__weights_place(&a->weights, &a->config, from, t->device, PHA__F32,
+                                                       PHA_WEIGHTS_DEFAULT));
+}
+
 static pha_status average_loss(pha__training *r, const char *folder, double *loss)
 {
-    pha_model *model;
-    TRY(pha_model_open(&model, folder));
     pha_eval_result e;
-    pha__weights w;
-    pha_status status = pha__weights_place(&w, &model->config, model->store, r->t->device, PHA__F32,
-                                           PHA_WEIGHTS_DEFAULT);
-    if (!status) status = evaluate(r->t, &w, r->t->o.eval_tokens, NULL, &e);
-    pha__weights_close(&w);
-    pha_model_close(model);
+    average a = {0};
+    pha_status status = open_average(&a, r->t, folder);
+    if (!status) status = evaluate(r->t, &a.weights, r->t->o.eval_tokens, &e);
+    close_average(&a);
     TRY(status);
     *loss = e.nll / (double)e.tokens;
     r->result->averaged_valid_ppl = e.token_ppl;
-    return log_eval(r, &e, "averaged_eval");
+    return pha__comm_agree(r->t->comm, pha__leads(r->t) ? log_eval(r, &e, "averaged_eval") : PHA_OK);
 }
 
 static pha_status write_last(const pha_trainer *t, const char *folder)
@@ -145,40 +195,55 @@ static pha_status take_place(const char *beside, const char *model)
     return status;
 }
 
-/* The mean is written beside model/ and takes its place only if it is better, so model/ is never the worse one. */
-static pha_status choose(pha__training *r, const char *model, const char *beside)
+static pha_status make_average(const pha_trainer *t, int n, const char *folder)
 {
-    pha_trainer *t = r->t;
-    int n = t->n_best < t->o.average_best ? t->n_best : t->o.average_best;
-    double averaged = INFINITY;
-    if (n < 2) return write_last(t, model);
-    pha_status status = pha__remove_tree(beside);
-    if (!status) status = write_average(t, n, beside);
-    if (!status) status = average_loss(r, beside, &averaged);
-    if (!status && averaged < t->last_valid) return take_place(beside, model);
-    if (status && status != PHA_BAD_INPUT) return status; /* the model stays as it was, and --resume tries again */
-    if (status) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
+    TRY(pha__remove_tree(folder));
+    return write_average(t, n, folder);
+}
+
+/* model/ gets the last weights, whatever the mean has left. */
+static pha_status take_last(const pha_trainer *t, const char *model, const char *beside)
+{
     TRY(write_last(t, model));
     return pha__remove_tree(beside);
 }
 
-/* The mean lies as .model.average where the model goes, which may be behind a link. */
-static pha_status finish(pha__training *r)
+/* The mean is written beside model/ and takes its place only if it is better, so model/ is never the worse one. Folders
+ * are the leading rank's, what is decided is all ranks'. */
+static pha_status choose(pha__training *r, const char *model, const char *beside)
 {
-    char *inside = pha__path_join(r->t->o.out, "model"), *model = NULL, *beside = NULL;
-    pha_status status = inside ? pha__resolve(&model, inside) : PHA_NO_MEMORY;
-    if (!status) status = pha__beside(&beside, model, "average");
-    if (!status) status = choose(r, model, beside);
+    pha_trainer *t = r->t;
+    bool leads = pha__leads(t);
+    int n = t->n_best < t->o.average_best ? t->n_best : t->o.average_best;
+    double averaged = INFINITY;
+    if (n < 2) return pha__comm_agree(t->comm, leads ? write_last(t, model) : PHA_OK);
+    pha_status status = pha__comm_agree(t->comm, leads ? make_average(t, n, beside) : PHA_OK);
+    if (!status) status = average_loss(r, beside, &averaged);
+    if (!status && averaged < t->last_valid)
+        return pha__comm_agree(t->comm, leads ? take_place(beside, model) : PHA_OK);
+    if (status && status != PHA_BAD_INPUT) return status; /* the model stays as it was, and --resume tries again */
+    if (status && leads) pha__log(PHA__LOG_WARN, "%s; model/ gets the last weights", pha_errmsg());
+    return pha__comm_agree(t->comm, leads ? take_last(t, model, beside) : PHA_OK);
+}
+
+/* The mean lies as .model.average where the model goes, which may be behind a link. */
+static pha_status open_names(const pha_trainer *t, char **model, char **beside)
+{
+    char *inside = pha__path_join(t->o.out, "model");
+    pha_status status = inside ? pha__resolve(model, inside) : PHA_NO_MEMORY;
     pha__free(inside);
-    pha__free(model);
-    pha__free(beside);
-    return status;
+    return status ? status : pha__beside(beside, *model, "average");
 }
 
 pha_status pha__finish_model(pha__training *r)
 {
     pha_trainer *t = r->t;
     pha__role whole;
+    char *model = NULL, *beside = NULL;
     TRY(pha__optimizer_collect(&t->optimizer, PHA__WEIGHT, &whole));
-    return pha__comm_agree(t->comm, pha__leads(t) ? finish(r) : PHA_OK);
+    pha_status status = pha__comm_agree(t->comm, pha__leads(t) ? open_names(t, &model, &beside) : PHA_OK);
+    if (!status) status = choose(r, model, beside);
+    pha__free(model);
+    pha__free(beside);
+    return status;
 }

@@ -144,8 +144,8 @@ static void test_same_bits_far(void **state)
     same_run(near.o.out, far.o.out);
 }
 
-/* On emulated cards, whose gradients go through the hosts or from card to card; also where a card computes as late as it
- * may, so that a message that does not wait for it has old numbers. */
+/* On emulated cards, whose gradients go through the hosts or from card to card; also where a card computes as late as
+ * it may, so that a message that does not wait for it has old numbers. */
 static void test_same_bits_on_cards(void **state)
 {
     (void)state;

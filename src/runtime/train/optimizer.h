@@ -4,8 +4,8 @@
  * vectors another, and those that say how a state moves a third. Muon is for the matrices that products read, one by
  * one; tables that are looked up (embedding, positions), vectors and how a state moves stay with AdamW.
  *
- * Of several ranks each updates a part of the numbers (shard.h) and keeps the moments of these alone. Muon wants whole
- * matrices: there every rank updates all.
+ * Of several ranks each updates a part of the numbers (shard.h) and keeps the moments of these alone, and of matrices
+ * with bf16 copies the fp32 numbers. Muon wants whole matrices: there every rank updates all.
  */
 #ifndef PHA__OPTIMIZER_H
 #define PHA__OPTIMIZER_H
@@ -67,8 +67,8 @@ pha_status pha__gradient_norm(pha__optimizer *o, double *norm);
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *a, double scale);
 
 /* For files, by all ranks together; the gradients are lost. collect makes all numbers of a role (weights, moments)
- * whole on every rank and says in which role they lie then. spread does the reverse with those that the leading rank
- * has put there. */
+ * whole on every rank and says in which role they lie then, until the next step or call of these. spread does the
+ * reverse with those that the leading rank has put there, and renews the working copies. */
 pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole);
 pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role);
 /* Where rank 0 puts what is spread. */

@@ -185,7 +185,6 @@ static pha_status open_program(pha_trainer *t)
 static pha_status open_exec(pha_trainer *t)
 {
     bool half = t->o.precision == PHA_BF16;
-    TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
     t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));

@@ -27,7 +27,7 @@ static bool in_parts(const pha__optimizer *o) { return o->shard.comm && !o->muon
 static int64_t begin_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.begin : 0; }
 static int64_t end_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.end : o->store->names->trainable; }
 
-/* Are the fp32 matrices here in part alone? Then those of all have places among the gradients, for collect and spread. */
+/* Are the fp32 matrices here in part alone? Then those of all have places among the gradients, for files. */
 static bool masters_in_parts(const pha__optimizer *o) { return o->store->block[PHA__MASTER] != NULL; }
 
 /* The learned parameters of one kind that are updated here as a view of dense rows: units begin at multiples of 32

@@ -281,7 +281,8 @@ pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, c
     int kinds = states ? !!states->now + 2 * !!states->before + 4 * !!states->again : 0;
     bool again = false, looks = e->profile || e->trace || e->poison;
     pha__recording like = {.B = B, .T = T, .states = kinds, .pieces = e->visits, .more = more};
-    return run_pieces(e, looks ? NULL : pha__recordings_find(&e->recordings, &like, &again), again);
+    pha__recording *r = looks ? NULL : pha__recordings_find(&e->recordings, &like, &again);
+    return run_pieces(e, r, again);
 }
 
 void pha__exec_visit(pha__exec *e, const int *at, int n, pha__visit *visit, void *self)

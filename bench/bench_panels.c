@@ -1,6 +1,6 @@
 /* bench_panels.c -- the matrix product over weights in rows and in panels of every format, on the shapes of PHA-125M
  *
- *   bench_panels [threads [megabytes [repeats]]]     defaults: 1, 256, 5
+ *   bench_panels [threads [megabytes [repeats [rows]]]]     defaults: 1, 256, 5, and 1, 2, 16, 256 rows
  *
  * A model reads each of its weights once per token, so a weight is cold when its turn comes: for few rows as many
  * copies of it as fill `megabytes` take turns. Runs of the formats alternate; medians. For few rows GB/s of the weights
@@ -110,7 +110,8 @@ int main(int argc, char **argv)
     static const int rows[] = {1, 2, 16, 256};
     int threads = argc > 1 ? atoi(argv[1]) : 1, megabytes = argc > 2 ? atoi(argv[2]) : 256;
     int repeats = argc > 3 ? atoi(argv[3]) : 5;
-    if (threads < 1 || megabytes < 0 || repeats < 1 || repeats > 101)
+    int only = argc > 4 ? atoi(argv[4]) : 0;
+    if (threads < 1 || megabytes < 0 || repeats < 1 || repeats > 101 || only < 0)
         return fprintf(stderr, "bench_panels: bad number\n"), 2;
     if (pha__cpu_select() != PHA_OK || pha__pool_open(&pool, threads) != PHA_OK)
         return fprintf(stderr, "bench_panels: %s\n", pha_errmsg()), 2;
@@ -118,9 +119,9 @@ int main(int argc, char **argv)
     printf("%s, %d threads\n%5s %7s   %5s", pha__cpu_isa(), threads, "m", "n", "k");
     for (int i = 0; i < SIDES; i++) printf(" %9.9s", pha__format_of(formats[i])->name);
     printf("\n");
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    for (size_t i = 0; i < (only ? 1 : sizeof rows / sizeof *rows); i++)
         for (size_t j = 0; j < sizeof shapes / sizeof *shapes; j++)
-            compare(rows[i], shapes[j][0], shapes[j][1], (size_t)megabytes, repeats);
+            compare(only ? only : rows[i], shapes[j][0], shapes[j][1], (size_t)megabytes, repeats);
     pha__pool_close(pool);
     return 0;
 }

@@ -36,14 +36,21 @@ struct Exchange {
     double fed, full_since;    /* when something was last added; since when it has been full, 0: it is not */
 };
 
+typedef struct Peer { /* a connection */
+    struct Peer *before, *after; /* in the list of all */
+    int fd;
+    double since;              /* when it became free for a request; 0: one has come */
+} Peer;
+
 struct Http {
     HttpOptions o;
     struct MHD_Daemon *daemon;
     _Atomic bool draining, closing;
     _Atomic int under_way;
     _Atomic size_t bodies;     /* bytes of all */
-    pthread_mutex_t lock;      /* of the list */
+    pthread_mutex_t lock;      /* of the lists */
     Exchange *first;
+    Peer *peers;
 };
 
 

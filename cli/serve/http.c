@@ -1,10 +1,12 @@
 /* http.c -- the library's callbacks: a request's line, headers and body; who asks; which route takes it */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -85,7 +87,60 @@ static void find_tenant(Exchange *x, struct MHD_Connection *c)
     x->fault.code = "invalid_api_key";
 }
 
+/* ---- connections ------------------------------------------------------------------------------------------ */
+
+/* The library ends connections on which nothing happens, but not those whose requests come byte by byte. */
+static void set_since(Http *h, struct MHD_Connection *c, double since)
+{
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    Peer *p = info ? info->socket_context : NULL;
+    if (!p) return;
+    pthread_mutex_lock(&h->lock);
+    p->since = since;
+    pthread_mutex_unlock(&h->lock);
+}
+
+static void on_connection(void *context, struct MHD_Connection *c, void **own, enum MHD_ConnectionNotificationCode what)
+{
+    Http *h = context;
+    Peer *p = *own;
+    const union MHD_ConnectionInfo *info = MHD_get_connection_info(c, MHD_CONNECTION_INFO_CONNECTION_FD);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED && info && (p = calloc(1, sizeof *p)) != NULL) {
+        *p = (Peer){.fd = info->connect_fd, .since = http_now()};
+        pthread_mutex_lock(&h->lock);
+        p->after = h->peers;
+        if (p->after) p->after->before = p;
+        h->peers = p;
+        pthread_mutex_unlock(&h->lock);
+        *own = p;
+    } else if (what == MHD_CONNECTION_NOTIFY_CLOSED && p) {
+        pthread_mutex_lock(&h->lock);
+        if (p->before) p->before->after = p->after;
+        else h->peers = p->after;
+        if (p->after) p->after->before = p->before;
+        pthread_mutex_unlock(&h->lock);
+        free(p);
+        *own = NULL;
+    }
+}
+
 /* ---- a request -------------------------------------------------------------------------------------------- */
+
+static enum MHD_Result count_lengths(void *context, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind, (void)value;
+    *(int *)context += !strcasecmp(name, "Content-Length") || !strcasecmp(name, "Transfer-Encoding");
+    return MHD_YES;
+}
+
+/* Where a body ends must not be a matter of opinion: a proxy in front may have another one, and take what follows for
+ * the request of somebody else. */
+static bool is_ambiguous(struct MHD_Connection *c)
+{
+    int n = 0;
+    MHD_get_connection_values(c, MHD_HEADER_KIND, count_lengths, &n);
+    return n > 1;
+}
 
 static enum MHD_Result begin(Http *h, struct MHD_Connection *c, const char *path, const char *method, void **context)
 {
@@ -100,8 +155,10 @@ static enum MHD_Result begin(Http *h, struct MHD_Connection *c, const char *path
     if (!x->preflight) find_tenant(x, c); /* which browsers send without a key */
     if (h->draining && !(x->route && x->route->even_draining))
         fault_set(&x->fault, 503, NULL, "the server is stopping");
-    /* Who waits to be told whether to send its body is told at once. */
-    if (x->fault.status && MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Expect")) {
+    bool ambiguous = is_ambiguous(c);
+    if (ambiguous) fault_set(&x->fault, 400, NULL, "the length of the body is told more than once");
+    /* Who waits to be told whether to send its body is told at once; what can't be told apart is not read. */
+    if (ambiguous || (x->fault.status && MHD_lookup_connection_value(c, MHD_HEADER_KIND, "Expect"))) {
         exchange_fault(x, &x->fault);
         return exchange_go_on(x);
     }
@@ -153,7 +210,10 @@ static enum MHD_Result on_request(void *context, struct MHD_Connection *c, const
     Exchange *x = *own;
     (void)version;
     if (!x) return begin(context, c, path, method, own);
-    if (*size == 0) return dispatch(x);
+    if (*size == 0) {
+        set_since(context, c, 0);
+        return dispatch(x);
+    }
     add_body(x, data, *size);
     *size = 0;
     return MHD_YES;
@@ -163,7 +223,8 @@ static void on_completed(void *context, struct MHD_Connection *c, void **own, en
 {
     Http *h = context;
     Exchange *x = *own;
-    (void)c, (void)why;
+    (void)why;
+    set_since(h, c, http_now());
     if (!x) return;
     *own = NULL;
     h->under_way--;
@@ -176,6 +237,21 @@ static void on_completed(void *context, struct MHD_Connection *c, void **own, en
 
 /* The library tells of each client that goes away; that is no news. */
 static void quiet(void *context, const char *format, va_list args) { (void)context, (void)format, (void)args; }
+
+/* As the library does it, but for %00, behind which it would not look. In place. */
+static size_t unescape(void *context, struct MHD_Connection *c, char *text)
+{
+    char *to = text;
+    (void)context, (void)c;
+    for (const char *p = text; *p; p++, to++) {
+        bool coded = *p == '%' && isxdigit((unsigned char)p[1]) && isxdigit((unsigned char)p[2]);
+        char hex[3] = {coded ? p[1] : '0', coded ? p[2] : '0', 0}, byte = (char)strtol(hex, NULL, 16);
+        *to = byte ? byte : *p;
+        if (byte) p += 2;
+    }
+    *to = 0;
+    return (size_t)(to - text);
+}
 
 /* ---- opening and closing ---------------------------------------------------------------------------------- */
 
@@ -206,6 +282,19 @@ static int listener(const HttpOptions *o, char *why)
     return fd;
 }
 
+/* By where it is bound: a name says nothing, and nobody has named a socket that was opened elsewhere. */
+static bool is_alone(int fd)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t size = sizeof a;
+    if (getsockname(fd, (struct sockaddr *)&a, &size)) return false;
+    if (a.ss_family == AF_UNIX) return true;
+    if (a.ss_family == AF_INET) return ntohl(((struct sockaddr_in *)&a)->sin_addr.s_addr) >> 24 == 127;
+    const struct in6_addr *six = &((struct sockaddr_in6 *)&a)->sin6_addr;
+    bool four = IN6_IS_ADDR_V4MAPPED(six);
+    return a.ss_family == AF_INET6 && (IN6_IS_ADDR_LOOPBACK(six) || (four && six->s6_addr[12] == 127));
+}
+
 static bool start(Http *h, int fd)
 {
     const HttpOptions *o = &h->o;
@@ -217,6 +306,8 @@ static bool start(Http *h, int fd)
     h->daemon = MHD_start_daemon(flags, 0, NULL, NULL, on_request, h,
                                  MHD_OPTION_EXTERNAL_LOGGER, quiet, NULL,
                                  MHD_OPTION_NOTIFY_COMPLETED, on_completed, h,
+                                 MHD_OPTION_NOTIFY_CONNECTION, on_connection, h,
+                                 MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
                                  MHD_OPTION_LISTEN_SOCKET, fd,
                                  MHD_OPTION_CONNECTION_LIMIT, (unsigned)o->limits->at[LIMIT_connections],
                                  MHD_OPTION_CONNECTION_TIMEOUT, 60u,
@@ -230,6 +321,12 @@ bool http_open(Http **out, const HttpOptions *o, char *why)
     *out = NULL;
     int fd = o->listener >= 0 ? o->listener : listener(o, why);
     if (fd < 0) return false;
+    if (o->alone && !is_alone(fd)) {
+        close(fd);
+        snprintf(why, 300, "this can be reached by other machines: name keys with --api-key-file, or say --insecure if "
+                           "nobody else can get there");
+        return false;
+    }
     Http *h = calloc(1, sizeof *h);
     if (h) {
         h->o = *o;
@@ -262,6 +359,8 @@ void http_watch(Http *h)
     double now = http_now();
     pthread_mutex_lock(&h->lock);
     for (Exchange *x = h->first; x; x = x->after) exchange_watch(x, now);
+    for (Peer *p = h->peers; p; p = p->after)
+        if (p->since > 0 && now - p->since > (double)h->o.limits->at[LIMIT_receive]) shutdown(p->fd, SHUT_RDWR);
     pthread_mutex_unlock(&h->lock);
 }
 

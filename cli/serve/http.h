@@ -30,6 +30,7 @@ typedef struct HttpOptions {
     const char *host;
     int port;                  /* 0: any that is free */
     int listener;              /* a socket that listens already; -1: none */
+    bool alone;                /* no socket that other machines reach */
     const char *cert, *key;    /* PEM texts of TLS; NULL: without */
     const char *cors;          /* the origin that may read answers; NULL: none */
     const Limits *limits;

@@ -139,11 +139,13 @@ static int listen_for(Call *call, Server *s, const ServeOptions *o)
     char *cert = NULL, *key = NULL;
     int code = read_pem(call, o->tls_cert, &cert);
     if (!code) code = read_pem(call, o->tls_key, &key);
-    HttpOptions h = {.host = o->host, .port = o->port, .listener = notify_listener(), .cert = cert, .key = key,
+    HttpOptions h = {.host = o->host, .port = o->port, .listener = notify_listener(),
+                     .alone = !o->api_key_file && !o->insecure, .cert = cert, .key = key,
                      .cors = o->cors, .limits = &s->limits, .routes = server_routes, .server = s, .known = known,
                      .work = work, .finished = finished};
     if (!code && !http_open(&s->http, &h, why)) {
-        log_note("pha serve: %s port %d: %s", o->host, o->port, why);
+        if (h.listener >= 0) log_note("pha serve: the socket of LISTEN_FDS: %s", why);
+        else log_note("pha serve: %s port %d: %s", o->host, o->port, why);
         code = PHA_IO;
     }
     if (key) explicit_bzero(key, strlen(key)); /* the library has a copy */

@@ -45,11 +45,11 @@ ssize_t pha__sys_pwrite(int fd, const void *data, size_t size, uint64_t offset)
     return write_at(fd, data, size, &offset);
 }
 
-int pha__sys_truncate(int fd)
+int pha__sys_truncate(int fd, uint64_t size)
 {
     int result;
     if (fault(PHA__CALL_SPACE, NULL)) return -1;
-    RETRY(result, ftruncate(fd, 0));
+    RETRY(result, ftruncate(fd, (off_t)size));
     return result;
 }
 

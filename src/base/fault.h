@@ -11,7 +11,7 @@
 int pha__sys_create(const char *path, int flags); /* open(2) with O_CREAT and mode 0666 */
 ssize_t pha__sys_write(int fd, const void *data, size_t size);
 ssize_t pha__sys_pwrite(int fd, const void *data, size_t size, uint64_t offset);
-int pha__sys_truncate(int fd);
+int pha__sys_truncate(int fd, uint64_t size);
 int pha__sys_sync(int fd);
 int pha__sys_rename(const char *from, const char *to);
 int pha__sys_exchange(const char *a, const char *b); /* swaps two names at once; ENOSYS or EINVAL where unsupported */

@@ -40,8 +40,22 @@ pha_status pha__writer_printf(pha__writer *w, const char *format, ...) __attribu
 /* Overwrites bytes already written (a header that is known at the end). */
 pha_status pha__writer_patch(pha__writer *w, uint64_t offset, const void *data, size_t size);
 uint64_t pha__writer_size(const pha__writer *w);
+/* Makes the file `size` bytes long: others write what is missing, into the file of the name `beside` (below). */
+pha_status pha__writer_extend(pha__writer *w, uint64_t size);
+const char *pha__writer_beside(const pha__writer *w);
 pha_status pha__writer_commit(pha__writer *w);
 void pha__writer_abort(pha__writer *w); /* NULL is allowed */
+
+/* part.c: a file that one process makes or has made and that others write to or read in parts. They know it, wherever
+ * their system finds it, by its first bytes. */
+typedef struct pha__file_head {
+    uint64_t size, hash; /* bytes, and their pha__hash */
+} pha__file_head;
+/* PHA_IO where there is no such file, it begins otherwise, or may not be written: the message says which. */
+pha_status pha__part_open(int *fd, const char *path, const pha__file_head *head);
+pha_status pha__part_write(int fd, const char *path, uint64_t at, const void *data, size_t size);
+/* Syncs what was written, after which others read it, and closes also after a failure. */
+pha_status pha__part_close(int fd, const char *path, pha_status status);
 
 /* Of a name as a file has it while it is being written: that of the whole file. Any other as it is. */
 void pha__whole_name(char whole[256], const char *name);

@@ -85,7 +85,7 @@ static pha_status open_beside(pha__writer *w)
     if (error) FAIL(IO, "%s: cannot create: %s", w->path, pha__error_text(error));
     if (fstat(w->fd, &info) != 0 || !S_ISREG(info.st_mode))
         FAIL(IO, "%s: is in the way and no regular file; remove it", w->beside);
-    if (pha__sys_truncate(w->fd) == 0) return PHA_OK;
+    if (pha__sys_truncate(w->fd, 0) == 0) return PHA_OK;
     pha_status status = fail(w, "cannot empty the file beside it");
     pha__sys_remove(w->beside);
     return status;
@@ -171,6 +171,15 @@ pha_status pha__writer_patch(pha__writer *w, uint64_t offset, const void *data, 
     }
     return PHA_OK;
 }
+
+pha_status pha__writer_extend(pha__writer *w, uint64_t size)
+{
+    if (w->status != PHA_OK) return failed_before(w);
+    TRY(flush(w));
+    return pha__sys_truncate(w->fd, size) == 0 ? PHA_OK : fail(w, "cannot make it as long as it is to be");
+}
+
+const char *pha__writer_beside(const pha__writer *w) { return w->beside; }
 
 uint64_t pha__writer_size(const pha__writer *w) { return w->flushed + w->used; }
 

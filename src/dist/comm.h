@@ -75,6 +75,7 @@ typedef struct pha__division {
 
 /* The part that is this rank's: its number with the bits in reverse. */
 int pha__comm_part(const pha__comm *c);
+int pha__comm_owner(const pha__comm *c, int part); /* the rank whose part it is */
 /* Leaves in this rank's part of x the sum of all ranks' x there; elsewhere x holds no more than partial sums. Sends
  * and receives size - 1 parts. */
 pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *parts, float *x);

@@ -28,12 +28,14 @@ static halves before(const pha__comm *c, const pha__division *p, int bit)
     return h;
 }
 
-int pha__comm_part(const pha__comm *c)
+int pha__comm_owner(const pha__comm *c, int part)
 {
-    int part = 0;
-    for (int bit = 1; bit < c->size; bit <<= 1) part = 2 * part + !!(c->rank & bit);
-    return part;
+    int rank = 0;
+    for (int bit = 1; bit < c->size; bit <<= 1) rank = 2 * rank + !!(part & bit);
+    return rank;
 }
+
+int pha__comm_part(const pha__comm *c) { return pha__comm_owner(c, c->rank); } /* the other way round is the same */
 
 static size_t piece_at(const int64_t *range, int64_t at, int64_t most)
 {

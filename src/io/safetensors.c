@@ -204,6 +204,23 @@ uint64_t pha__safetensors_bytes(const pha__safetensors *st)
     return bytes;
 }
 
+void pha__safetensors_head(const pha__safetensors *st, pha__file_head *head)
+{
+    head->size = (uint64_t)(st->data - st->map.data);
+    head->hash = pha__hash(st->map.data, (size_t)head->size, 0);
+}
+
+uint64_t pha__safetensors_data(const pha__safetensors *st, const unsigned char **data)
+{
+    *data = st->data;
+    return st->data_size;
+}
+
+uint64_t pha__safetensors_offset(const pha__safetensors *st, const pha__tensor *t)
+{
+    return (uint64_t)((const unsigned char *)t->data - st->data);
+}
+
 const pha__tensor *pha__safetensors_find(const pha__safetensors *st, const char *name)
 {
     pha__tensor key = { .name = name };

@@ -12,7 +12,8 @@
 #include <stdint.h>
 
 #include "base/dtype.h"
-#include "base/status.h"
+#include "base/fs.h"
+#include "base/str.h"
 
 #define PHA__MAX_RANK 8
 #define PHA__TENSORS_SUM "data_xxh3" /* key of the metadata */
@@ -47,6 +48,21 @@ extern const char *const pha__safetensors_dtypes[PHA__BUILT_IN]; /* names in fil
 /* Writes the tensors sorted by name (those of wider numbers first, so that all are aligned). `metadata`: key, value,
  * ..., NULL; may be NULL itself. The file appears whole or not at all. */
 pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, size_t n, const char *const *metadata);
+
+/* The same file in steps, where several processes write the data (base/part.c). `order` computes sizes and sorts the
+ * tensors as the file has them, one behind another. `draft` makes it beside `path`, of its full length, with a head of
+ * head->size bytes, in which `mark`, 16 digits, stands for the checksum (no data is looked at); `seal` puts the one of
+ * the data there and commits. A draft that is not sealed is aborted (pha__writer_abort). */
+pha_status pha__safetensors_order(pha__tensor *tensors, size_t n, const char *path);
+pha_status pha__safetensors_draft(pha__writer **out, pha__str *head, const char *path, const pha__tensor *tensors,
+                                  size_t n, const char *mark);
+pha_status pha__safetensors_seal(pha__writer *w, const pha__str *head, const char *mark, uint64_t checksum);
+/* For whoever reads a file (of one part) in pieces: its bytes before the data; the data, whose size is returned; where
+ * in it a tensor's lies. */
+void pha__safetensors_head(const pha__safetensors *st, pha__file_head *head);
+uint64_t pha__safetensors_data(const pha__safetensors *st, const unsigned char **data);
+uint64_t pha__safetensors_offset(const pha__safetensors *st, const pha__tensor *t);
+
 /* The same as model.safetensors in a folder or, where that would have more than `most` bytes of data, as
  * model-00001-of-0000N.safetensors, each up to so many (or one tensor), with model.safetensors.index.json. */
 #define PHA__MAX_PARTS 4096

@@ -1,4 +1,5 @@
 /* safetensors_write.c -- writing */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,14 +58,14 @@ static json_t *checksum(const pha__tensor *tensors, size_t n)
     return sum;
 }
 
-/* Adds all entries; sizes are computed and the tensors sorted by the caller. */
+/* Adds all entries; sizes are computed and the tensors sorted by the caller. Releases `sum`. */
 static pha_status fill_header(json_t **header, const pha__tensor *tensors, size_t n, const char *const *metadata,
-                              const char *path)
+                              json_t *sum, const char *path)
 {
     uint64_t begin = 0;
     json_t *all = pha__json_object();
     for (; metadata && metadata[0]; metadata += 2) pha__json_set(&all, metadata[0], pha__json_text(metadata[1]));
-    pha__json_set(&all, PHA__TENSORS_SUM, checksum(tensors, n));
+    pha__json_set(&all, PHA__TENSORS_SUM, sum);
     pha__json_set(header, "__metadata__", all);
     for (size_t i = 0; i < n; i++) {
         if (json_object_get(*header, tensors[i].name)) FAIL(FAILED, "%s: two tensors '%s'", path, tensors[i].name);
@@ -74,39 +75,52 @@ static pha_status fill_header(json_t **header, const pha__tensor *tensors, size_
     return PHA_OK;
 }
 
-static pha_status write_header(pha__writer *w, const char *text)
+/* What stands before the data: the length of the header, the header, spaces. */
+static pha_status print_head(pha__str *out, const pha__tensor *tensors, size_t n, const char *const *metadata,
+                             json_t *sum, const char *path)
 {
-    size_t size = strlen(text), padded = (size + 8 + PADDING - 1) / PADDING * PADDING - 8;
+    json_t *header = pha__json_object();
+    pha__str text = {0};
+    pha_status status = fill_header(&header, tensors, n, metadata, sum, path);
+    pha__json_print(&text, header, JSON_COMPACT);
+    json_decref(header);
+    size_t padded = (text.size + 8 + PADDING - 1) / PADDING * PADDING - 8;
     unsigned char length[8];
     char spaces[PADDING];
     for (int i = 0; i < 8; i++) length[i] = (unsigned char)((uint64_t)padded >> 8 * i);
     memset(spaces, ' ', sizeof spaces);
-    TRY(pha__writer_write(w, length, 8));
-    TRY(pha__writer_write(w, text, size));
-    return pha__writer_write(w, spaces, padded - size);
+    pha__str_add(out, length, 8);
+    pha__str_add(out, text.data, text.size);
+    pha__str_add(out, spaces, padded - text.size);
+    bool failed = text.failed || out->failed;
+    if (!status && failed) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for the header", path);
+    pha__str_free(&text);
+    return status;
 }
 
-static pha_status write_file(const char *path, const char *text, const pha__tensor *tensors, size_t n)
+static pha_status write_file(const char *path, const pha__str *head, const pha__tensor *tensors, size_t n)
 {
     pha__writer *w;
     TRY(pha__writer_open(&w, path));
-    write_header(w, text); /* failures stick in the writer */
+    pha__writer_write(w, head->data, head->size); /* failures stick in the writer */
     for (size_t i = 0; i < n; i++) pha__writer_write(w, tensors[i].data, tensors[i].size);
     return pha__writer_commit(w);
 }
 
-static pha_status write_sorted(const char *path, pha__tensor *tensors, size_t n, const char *const *metadata)
+pha_status pha__safetensors_order(pha__tensor *tensors, size_t n, const char *path)
 {
     for (size_t i = 0; i < n; i++) TRY(tensor_size(&tensors[i], path));
     if (n) qsort(tensors, n, sizeof *tensors, by_width_and_name);
-    json_t *header = pha__json_object();
-    pha_status status = fill_header(&header, tensors, n, metadata, path);
-    pha__str text = {0};
-    pha__json_print(&text, header, JSON_COMPACT);
-    json_decref(header);
-    if (status == PHA_OK && text.failed) status = pha__fail(PHA_NO_MEMORY, "%s: no memory for the header", path);
-    if (status == PHA_OK) status = write_file(path, text.data, tensors, n);
-    pha__str_free(&text);
+    return PHA_OK;
+}
+
+static pha_status write_sorted(const char *path, pha__tensor *tensors, size_t n, const char *const *metadata)
+{
+    pha__str head = {0};
+    TRY(pha__safetensors_order(tensors, n, path));
+    pha_status status = print_head(&head, tensors, n, metadata, checksum(tensors, n), path);
+    if (!status) status = write_file(path, &head, tensors, n);
+    pha__str_free(&head);
     return status;
 }
 
@@ -118,6 +132,31 @@ pha_status pha__safetensors_write(const char *path, const pha__tensor *tensors, 
     pha_status status = write_sorted(path, sorted, n, metadata);
     pha__free(sorted);
     return status;
+}
+
+/* ---- by several ------------------------------------------------------------------------------------------ */
+
+pha_status pha__safetensors_draft(pha__writer **out, pha__str *head, const char *path, const pha__tensor *tensors,
+                                  size_t n, const char *mark)
+{
+    uint64_t size = 0;
+    *out = NULL;
+    for (size_t i = 0; i < n; i++) size += tensors[i].size;
+    TRY(print_head(head, tensors, n, NULL, pha__json_text(mark), path));
+    TRY(pha__writer_open(out, path));
+    pha__writer_write(*out, head->data, head->size); /* failures stick in the writer */
+    pha_status status = pha__writer_extend(*out, head->size + size);
+    if (status) pha__writer_abort(*out), *out = NULL;
+    return status;
+}
+
+pha_status pha__safetensors_seal(pha__writer *w, const pha__str *head, const char *mark, uint64_t checksum)
+{
+    char digits[20];
+    const char *at = strstr(head->data + 8, mark); /* the metadata comes first */
+    pha__print(digits, sizeof digits, "%016" PRIx64, checksum);
+    pha__writer_patch(w, (uint64_t)(at - head->data), digits, 16); /* a failure sticks */
+    return pha__writer_commit(w);
 }
 
 /* ---- in parts -------------------------------------------------------------------------------------------- */
@@ -188,8 +227,7 @@ static pha_status write_part(const parts *p, size_t part, const char *const *met
 
 static pha_status write_parts(parts *p, const char *const *metadata, uint64_t most)
 {
-    for (size_t i = 0; i < p->n; i++) TRY(tensor_size(&p->tensors[i], p->folder));
-    if (p->n) qsort(p->tensors, p->n, sizeof *p->tensors, by_width_and_name);
+    TRY(pha__safetensors_order(p->tensors, p->n, p->folder));
     cut(p, most);
     if (p->n_parts > PHA__MAX_PARTS)
         FAIL(FAILED, "%s: the tensors make more than %d files", p->folder, PHA__MAX_PARTS);

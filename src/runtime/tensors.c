@@ -94,6 +94,17 @@ pha_status pha__tensors_write(const char *path, const pha__store *s, pha__role r
     return status;
 }
 
+size_t pha__tensors_name(const pha__program *names, bool learned, pha__tensor *out)
+{
+    size_t n = 0;
+    for (int i = 0; i < names->n_params; i++) {
+        const pha__node *v = names->params[i];
+        if (in_file(v, learned))
+            out[n++] = (pha__tensor){.name = v->path, .dtype = PHA__F32, .rank = 2, .shape = {v->rows, v->width}};
+    }
+    return n;
+}
+
 /* ---- reading --------------------------------------------------------------------------------------------- */
 
 static pha_status shape_error(const char *path, const pha__tensor *t, const pha__node *v)
@@ -192,15 +203,21 @@ pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *
     FAIL(BAD_INPUT, "%s: holds tensors that are constants or frozen in this configuration, or one twice", path);
 }
 
+pha_status pha__tensors_match_fp32(const pha__safetensors *file, const pha__program *names, bool learned,
+                                   const pha__tensor **out)
+{
+    TRY(pha__tensors_match(file, names, learned, out));
+    for (int i = 0; i < names->n_params; i++)
+        if (out[i] && out[i]->dtype != PHA__F32)
+            FAIL(BAD_INPUT, "%s: '%s' is not fp32", pha__safetensors_path(file), out[i]->name);
+    return PHA_OK;
+}
+
 static pha_status read_all(const pha__safetensors *file, pha__store *s, pha__role role, const pha__tensor **tensor)
 {
-    TRY(pha__tensors_match(file, s->names, role != PHA__WEIGHT, tensor));
-    for (int i = 0; i < s->names->n_params; i++) {
-        if (!tensor[i]) continue;
-        if (tensor[i]->dtype != PHA__F32)
-            FAIL(BAD_INPUT, "%s: '%s' is not fp32", pha__safetensors_path(file), tensor[i]->name);
-        TRY(pha__store_copy_in(s, role, i, tensor[i]->data));
-    }
+    TRY(pha__tensors_match_fp32(file, s->names, role != PHA__WEIGHT, tensor));
+    for (int i = 0; i < s->names->n_params; i++)
+        if (tensor[i]) TRY(pha__store_copy_in(s, role, i, tensor[i]->data));
     return PHA_OK;
 }
 

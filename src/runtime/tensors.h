@@ -11,10 +11,18 @@
 pha_status pha__tensors_write(const char *path, const pha__store *s, pha__role role, bool flat,
                               const char *const *metadata);
 
+/* Names and shapes of the same where all are fp32 and not flat, in the order of parameters; `out` has room for
+ * n_params. Returns their number. */
+size_t pha__tensors_name(const pha__program *names, bool learned, pha__tensor *out);
+
 /* The tensor of each parameter of a program, NULL for constants, and with `learned` for what is frozen; fails if one is
  * missing, has another shape, or is not one of the program's. `out` has room for n_params. */
 pha_status pha__tensors_match(const pha__safetensors *file, const pha__program *names, bool learned,
                               const pha__tensor **out);
+
+/* The same of a file whose tensors all are fp32. */
+pha_status pha__tensors_match_fp32(const pha__safetensors *file, const pha__program *names, bool learned,
+                                   const pha__tensor **out);
 
 /* How the numbers of one of these tensors are stored: of bytes their name tells. */
 pha__dtype pha__tensor_format(const pha__tensor *t);

@@ -65,8 +65,12 @@ static void same_run(const char *a, const char *b)
 {
     static const char *const names[] = {"checkpoint/weights.safetensors", "checkpoint/m.safetensors",
                                         "checkpoint/v.safetensors", "checkpoint.previous/m.safetensors",
-                                        "model/model.safetensors"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) same_file(a, b, names[i]);
+                                        "checkpoint.previous/weights.safetensors", "checkpoint/trainer.json",
+                                        "model/model.safetensors", "checkpoint/carried.safetensors"};
+    char carried[400];
+    snprintf(carried, sizeof carried, "%s/checkpoint/carried.safetensors", a);
+    int n = sizeof names / sizeof *names - !pha__exists(carried);
+    for (int i = 0; i < n; i++) same_file(a, b, names[i]);
 }
 
 static char windows[300]; /* a model whose state does not grow */
@@ -156,6 +160,43 @@ static void test_same_bits(void **state)
     same_on_any_number("muon", muon);
     same_on_any_number("recompute", recompute);
     same_on_any_number("carry", carry);
+}
+
+/* The leading rank alone writes what all of them do together, which takes messages, and either reads the other's. */
+static void alone_or_together(const char *name, void (*change)(pha_train_options *o))
+{
+    int64_t bytes[2];
+    run r[2];
+    for (int i = 0; i < 2; i++) {
+        char folder[60];
+        snprintf(folder, sizeof folder, "%s-%s", name, i ? "alone" : "together");
+        r[i] = small(folder);
+        change(&r[i].o);
+        r[i].o.steps = 4;
+        setenv("PHA_CHECKPOINT", i ? "leader" : "", 1);
+        bytes[i] = ranks(&r[i], 4);
+    }
+    bool everywhere = r[0].o.optimizer == PHA_OPTIMIZER_MUON; /* each rank has all moments: there is nothing to send */
+    same_run(r[0].o.out, r[1].o.out);
+    assert_true(everywhere || bytes[0] < bytes[1]);
+    for (int i = 0; i < 2; i++) {
+        setenv("PHA_CHECKPOINT", i ? "" : "leader", 1);
+        r[i].o.resume = true, r[i].o.steps = 7;
+        int64_t more = ranks(&r[i], 4);
+        bytes[1 - i] = more;
+    }
+    same_run(r[0].o.out, r[1].o.out);
+    assert_true(everywhere || bytes[0] < bytes[1]);
+    unsetenv("PHA_CHECKPOINT");
+}
+
+static void test_alone_or_together(void **state)
+{
+    (void)state;
+    alone_or_together("plain", plain);
+    alone_or_together("half", half);
+    alone_or_together("muon", muon);
+    alone_or_together("carry", carry);
 }
 
 /* On a device whose memory the host can't touch everything goes by copies. */
@@ -392,6 +433,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_alone_or_together),
         cmocka_unit_test(test_same_bits_far),
         cmocka_unit_test(test_no_mean),
         cmocka_unit_test(test_same_bits_on_cards),

@@ -155,14 +155,13 @@ static void make_logits(int n, uint64_t seed, float range)
     some[seed % (uint64_t)n] = range;
 }
 
-/* What sums in full draw: a bias of nothing keeps the sooner way off. */
+/* What sums in full draw: a limit that no weight is below keeps the sooner way off. */
 static int32_t in_full(int n, const pha_sample_options *o, uint64_t count)
 {
     static pha__choice work[MOST];
-    const pha_logit_bias nothing[] = {{0, 0}};
     pha_sample_options full = *o;
     int32_t id = -1;
-    full.bias = nothing, full.n_bias = 1;
+    full.min_p = 0x1p-1074;
     assert_false(pha__draw_is_plain(&full, n));
     OK(pha__sample(&id, some, n, &full, NULL, 0, count, work));
     return id;
@@ -196,6 +195,48 @@ static void sooner(void **state)
     }
 }
 
+/* With biases: a token that is forbidden, the likeliest one, several of one block, one twice, one that decides all. */
+static void sooner_biased(void **state)
+{
+    (void)state;
+    static pha__choice work[MOST];
+    static double sums[MOST];
+    static const pha_logit_bias forbidden[] = {{MOST - 1, -INFINITY}},
+                                several[] = {{70, -INFINITY}, {71, 2.5}, {127, -3}, {2999, 4}, {-1, 5}, {MOST, 5}},
+                                twice[] = {{5, -INFINITY}, {64, 3}, {64, 0.25}, {5, 7}}, likely[] = {{1234, 40}},
+                                decides[] = {{1234, 1e6}, {2, -1e6}}, best[] = {{1000, -INFINITY}, {0, -1e7}};
+    static const struct { const pha_logit_bias *bias; size_t n; bool soon; } cases[] = {
+        {forbidden, 1, true}, {several, 6, true}, {twice, 4, true},
+        {likely, 1, true},    {decides, 2, false}, {best, 2, true},
+    };
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++)
+        for (uint64_t range = 0; range < 40; range += 13) {
+            pha_sample_options o = {.temperature = 0.9, .seed = k, .bias = cases[k].bias, .n_bias = cases[k].n};
+            make_logits(MOST, 1000, (float)range);
+            assert_true(pha__draw_is_plain(&o, MOST));
+            int32_t id = -1;
+            assert_int_equal(pha__draw_soon(&id, some, MOST, &o, 0.7123, sums), cases[k].soon);
+            for (uint64_t count = 0; count < 300; count++) {
+                OK(pha__sample(&id, some, MOST, &o, NULL, 0, count, work));
+                assert_int_equal(id, in_full(MOST, &o, count));
+            }
+        }
+    /* The likeliest is forbidden, and the others are as unlikely as can be: of such weights no sums are made. */
+    const pha_logit_bias one[] = {{1, -INFINITY}};
+    const float two[] = {-2000, 0, -1999};
+    pha_sample_options o = {.temperature = 1, .bias = one, .n_bias = 1};
+    int32_t id = -1, seen = 0;
+    assert_false(pha__draw_soon(&id, two, 3, &o, 0.5, sums));
+    for (uint64_t count = 0; count < 100; count++) {
+        OK(pha__sample(&id, two, 3, &o, NULL, 0, count, work));
+        seen |= 1 << id;
+    }
+    assert_int_equal(seen, 1 << 0 | 1 << 2);
+    const pha_logit_bias all[] = {{0, -INFINITY}, {1, -INFINITY}, {2, -INFINITY}};
+    o.bias = all, o.n_bias = 3;
+    FAILS(NUMERIC, "-inf", pha__sample(&id, two, 3, &o, NULL, 0, 0, work));
+}
+
 /* At the very places where one token ends and the next begins it says that it does not know; nearly everywhere else it
  * does. */
 static void in_doubt(void **state)
@@ -214,7 +255,7 @@ static void in_doubt(void **state)
             if (u >= 1) continue;
             for (int k = N; k-- > 0 && want < 0;)
                 if ((sum += exp(some[k] - 4.0)) > u * total) want = k;
-            bool sure = pha__draw_soon(&id, some, N, 1, u, sums);
+            bool sure = pha__draw_soon(&id, some, N, &(pha_sample_options){.temperature = 1}, u, sums);
             if (sure) assert_int_equal(id, want);
             if (way == -3 || way == 3) tried++, known += sure;
             else if (some[i] > -INFINITY && (i == 0 || some[i - 1] > -INFINITY)) assert_false(sure);
@@ -247,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(greedy),   cmocka_unit_test(draws),  cmocka_unit_test(many_tokens), cmocka_unit_test(seeds),
         cmocka_unit_test(refusals), cmocka_unit_test(sooner), cmocka_unit_test(in_doubt),    cmocka_unit_test(weights),
+        cmocka_unit_test(sooner_biased),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 """Every row of the table of limits one below, at and one above it; keys; what no client should send."""
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -78,7 +79,8 @@ def the_table_itself():
     with open(os.path.join(os.path.dirname(__file__), "../../cli/serve/limits.def")) as f:
         rows = [line.split("(")[1].split(",")[0] for line in f if line.startswith("LIMIT(")]
     tested = {"body", "bodies", "depth", "values", "prompts", "n", "stop", "stop_bytes", "logprobs", "entries", "bias",
-              "messages", "queue", "states", "all_states", "state_tokens", "connections", "seconds", "unsent", "slow", "drain"}
+              "messages", "queue", "states", "all_states", "state_tokens", "connections", "receive", "seconds",
+              "unsent", "slow", "drain"}
     assert set(rows) == tested, set(rows) ^ tested
     for wrong in ("nothing=1", "body", "body=x", "body=0", "body=-1", "body=99999999999999999999", "=3"):
         p = subprocess.run([PHA, "serve", "--model", model(), "--limit", wrong], capture_output=True, text=True)
@@ -120,6 +122,34 @@ def seconds():
         last = [e for e in a.body.decode().split("\n\n") if e][-1]
         assert a.status == 200 and '"error"' in last and "[DONE]" not in a.body.decode(), last
         assert s.metric("timed_out_total") == 2 and completion(s)
+
+
+def slow_requests():
+    """A request that comes byte by byte has its time; one that takes long to answer is no such, nor a connection in use."""
+    def ends(head, drip):
+        with socket.create_connection(("127.0.0.1", s.port), timeout=0.2) as c:
+            c.sendall(head)
+            begin = time.monotonic()
+            while time.monotonic() < begin + 15:
+                try:
+                    c.sendall(drip)
+                    if c.recv(1000) == b"":
+                        return time.monotonic() - begin
+                except socket.timeout:
+                    pass
+                except ConnectionError:
+                    return time.monotonic() - begin
+    with Server("--limit", "receive=1", "--max-context", "1000000") as s:
+        for head, drip in ((b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nX: ", b"a"), (b"", b"\r\n"), (b"G", b""),
+                           (b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n", b" "),
+                           (b"POST /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: 9999\r\n\r\n", b" ")):
+            took = ends(head, drip)
+            assert took and 0.9 < took < 10, (head, took)
+        took, n = 0, 1500
+        while took < 2:  # longer than `receive`, whatever the machine
+            begin, n = time.monotonic(), 2 * n
+            assert s.post("/v1/completions", {"max_tokens": n, "ignore_eos": True}).status == 200
+            took = time.monotonic() - begin
 
 
 def connections():
@@ -218,6 +248,12 @@ def odd_requests():
         assert b" 200 " in a.split(b"\r\n")[0], a
         a = raw(s, chunked + b"ffffff\r\n" + b" " * 150000, 1)
         assert b" 200 " not in a
+        # Whose end is a matter of opinion, so that a proxy may take something else for the next request.
+        for lengths in (b"Content-Length: 2\r\nContent-Length: 29", b"Content-Length: 2\r\nTransfer-Encoding: chunked"):
+            a = raw(s, b"POST /v1/completions HTTP/1.1\r\nHost: a\r\n" + lengths + b"\r\n\r\n" +
+                    b"2\r\n{}\r\n0\r\n\r\nGET /health HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert a.startswith(b"HTTP/1.1 400 ") and b"more than once" in a and a.count(b"HTTP/1.1") == 1, a
+        assert s.get("/health%00x").status == 404 and s.get("/he%61lth").status == 200 and s.get("/health%").status == 404
         assert s.post("/v1/completions", b" " * 200000).status == 413
         assert s.get("/v1/models/" + "a" * 200).status == 404
         assert s.get("/v1/models/%2e%2e%2f").status == 404
@@ -322,6 +358,59 @@ def managers():
     told.close()
 
 
+def passed_sockets():
+    """One that other machines reach needs keys, whoever opened it, and by whatever name it goes."""
+    for address, family, alone in (("0.0.0.0", socket.AF_INET, False), ("::", socket.AF_INET6, False),
+                                   ("127.0.0.2", socket.AF_INET, True), ("::1", socket.AF_INET6, True)):
+        try:
+            listening = socket.create_server((address, 0), family=family)
+        except OSError:
+            continue  # a machine without IPv6
+        for more in ([], ["--insecure"]):
+            script = "exec 3<&%d; LISTEN_FDS=1 LISTEN_PID=$$ exec %s serve --model %s %s" % (
+                listening.fileno(), PHA, model(), " ".join(more))
+            p = subprocess.Popen(["sh", "-c", script], pass_fds=[listening.fileno()], stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE, text=True)
+            if alone or more:
+                assert "/v1" in p.stdout.readline(), address
+                p.terminate()
+                assert p.wait(20) == 0
+            else:
+                assert p.wait(20) != 0 and "--api-key-file" in p.stderr.read(), address
+            p.stdout.close(), p.stderr.close()
+        listening.close()
+
+
+def under_systemd():
+    """The files that are installed, and the server behind what opens sockets for systemd's services."""
+    example = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../examples/serve")
+    if shutil.which("systemd-analyze"):
+        for name in ("pha.service", "pha.socket"):
+            with open(os.path.join(example, name)) as f, open(os.path.join(lab.ROOT, name), "w") as to:
+                to.write(f.read().replace("/usr/local/bin/pha", PHA))
+        r = subprocess.run(["systemd-analyze", "verify", "./pha.service", "./pha.socket"], cwd=lab.ROOT, text=True,
+                           capture_output=True)
+        assert r.returncode == 0 and "pha." not in r.stderr, r.stderr
+    tool = shutil.which("systemd-socket-activate")
+    if not tool:
+        print("systemd-socket-activate is not here: left out")
+        return
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        s = object.__new__(Server)
+        s.port, s.key = free.getsockname()[1], None
+    p = subprocess.Popen([tool, "-l", "127.0.0.1:%d" % s.port, PHA, "serve", "--model", model()],
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
+    def listens():
+        with socket.socket() as c:
+            return c.connect_ex(("127.0.0.1", s.port)) == 0
+    until(listens, "it listens")
+    assert s.complete(prompt="a", max_tokens=2)["usage"]["completion_tokens"] <= 2  # waits until the model is there
+    p.terminate()
+    assert p.wait(20) == 0
+    p.stdout.close()
+
+
 if __name__ == "__main__":
-    main([limits_of_fields, limits_of_bodies, the_table_itself, the_queue, seconds, connections, slow_readers, keys,
-          odd_requests, the_log, cors, starts_and_stops, managers])
+    main([limits_of_fields, limits_of_bodies, the_table_itself, the_queue, seconds, slow_requests, connections, slow_readers, keys,
+          odd_requests, the_log, cors, starts_and_stops, managers, passed_sockets, under_systemd])

@@ -147,6 +147,10 @@ def files():
         layers = s.get("/mixing").json()["layers"]
         assert len(layers) == 2 and set(layers[0]["scaled"]) == {"gss", "attn", "aux"}, layers
         assert lab.ROOT not in s.get("/mixing").body.decode()
+        reasons = set(re.findall(r'reason="(\w+)"', s.get("/metrics").body.decode()))
+        with open(os.path.join(PAGE, "app.js")) as f:
+            told = re.search(r"REASONS = {(.*?)};", f.read(), re.S).group(1)
+        assert len(reasons) > 8 and reasons <= set(re.findall(r"(\w+): \"", told)), reasons
         html = s.get("/").body.decode()
         ids = set(re.findall(r'id="([^"]+)"', html))
         for name in scripts:
@@ -170,7 +174,7 @@ def by_keyboard():
         assert focus(b) == "prompt"
         b.type("The history of ", "Control+Enter")
         about = done(b)
-        assert "15 tokens read" in about and "first_use" in about or "short" in about, about
+        assert "15 tokens read, 0 of them known already (texts are kept by 64 tokens)" in about, about
         made = tokens(b)
         assert 1 <= len(made) <= 64 and all("%" in label for _, label in made), made
         answer = text(b, "answer")
@@ -230,6 +234,9 @@ def chats_and_mixing():
         b.type("Enter")
         until(lambda: b.run("return document.querySelectorAll('#mixing .layer').length") == 2, "two layers")
         assert b.run("return document.querySelectorAll('#mixing td').length") == 8
+        colours = "return [...document.querySelectorAll(arguments[0])].map(e => getComputedStyle(e).backgroundColor)"
+        keys = b.run(colours, "#mixing th .key")
+        assert len(set(keys)) == 3 and keys == b.run(colours, "#mixing .layer:nth-of-type(1) .bar span"), keys
         b.shot("mixing")
         # Stopping, and an error that is said. What is drawn soon ends by itself; the most likely goes on for ever.
         b.run("document.querySelector('[data-view=complete]').click(); document.getElementById('clear').click();"

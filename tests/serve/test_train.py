@@ -266,6 +266,9 @@ def small_and_dark():
                      "e => !e.closest('svg svg') && e.getBoundingClientRect().right > 321).map(e => e.id || e.tagName)]")
         assert wide == [wide[0]] and wide[0] <= 320, wide
         b.shot("training-small-dark")
+        scales = b.run("return [...document.querySelectorAll('figure:not([hidden])')].map("
+                       "f => f.querySelectorAll('text[text-anchor=end]').length)")
+        assert len(scales) > 4 and min(scales) >= 2, scales  # a figure with one number at its side has no scale
 
         def light(c):
             rgb = [int(x) / 255 for x in re.findall(r"\d+", c)[:3]]

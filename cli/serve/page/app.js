@@ -130,6 +130,14 @@ async function goOn(branch, prompt) {
   $("go").disabled = false, $("stop").disabled = true;
 }
 
+/* Why not more of a text was known; @ is the token from which on it was not. */
+const REASONS = {
+  none: "all that is stored of this text", first_use: "none of it was read before", short: "texts are kept by 64 tokens",
+  differs: "what was read before differs from token @ on", evicted: "what was known from token @ on had to go",
+  disabled: "texts are not kept here", no_room: "there was no room to keep it", damaged: "what was kept was damaged",
+  other_model: "it was read by another model", scored: "every token was wanted",
+};
+
 function take(branch, e, began) {
   if (e.error) throw new Error(e.error.message);
   for (const c of e.choices) {
@@ -146,7 +154,7 @@ function take(branch, e, began) {
   if (!e.usage) return;
   const made = e.usage.completion_tokens, seconds = (performance.now() - began) / 1000;
   branch.about = `${e.usage.prompt_tokens} tokens read, ${e.pha.reused} of them known already (` +
-    `${e.pha.miss === "none" ? "all that is stored of this text" : e.pha.miss + " at " + e.pha.at}), ${made} made in ` +
+    `${(REASONS[e.pha.miss] ?? e.pha.miss).replace("@", e.pha.at)}), ${made} made in ` +
     `${seconds.toFixed(1)} s, seed ${e.pha.seed}`;
   say(branch.about);
 }
@@ -231,7 +239,12 @@ async function mixing() {
   const title = document.createElement("p"), table = document.createElement("table");
   title.textContent = "Shares of the branches by layer, scaled by the rms of their gains";
   const head = table.insertRow();
-  for (const name of ["layer", ...names]) head.append(Object.assign(document.createElement("th"), { textContent: name }));
+  for (const name of ["layer", ...names]) {
+    const cell = document.createElement("th"), key = document.createElement("span");
+    key.className = "key " + name;
+    cell.append(...(name === "layer" ? [] : [key]), name);
+    head.append(cell);
+  }
   const bars = about.layers.map((l) => {
     const row = document.createElement("div"), bar = document.createElement("div"), line = table.insertRow();
     const all = names.reduce((sum, n) => sum + Math.abs(l.scaled[n]), 0) || 1;

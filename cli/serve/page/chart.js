@@ -44,12 +44,12 @@ function element(name, attributes, ...children) {
   return e;
 }
 
-/* Round numbers between low and high, some n of them. */
+/* Round numbers between low and high, some n of them, and two at least, since one alone tells no scale. */
 function ticks(low, high, n) {
   const raw = (high - low) / n || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].find((k) => k * power >= raw) * power, out = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) out.push(k * step);
-  return out;
+  return out.length < 2 && n < 16 ? ticks(low, high, 2 * n) : out;
 }
 
 export function short(v, digits = 4) {

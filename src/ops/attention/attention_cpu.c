@@ -40,8 +40,8 @@ static size_t forward_scratch(int64_t dh)
                                     2 * softmax_floats(LANES_MANY, (int)dh));
 }
 
-/* Rows [n, n+lanes). */
-static void start(int lanes, const heads *x, block *s, int64_t n, float *scratch)
+/* Rows [n, n+lanes), and the keys that they see; nothing is read. */
+static void place(int lanes, const heads *x, block *s, int64_t n, float *scratch)
 {
     int64_t dh = x->dh, count = least(lanes, x->rows - n);
     s->row = n, s->q = scratch, s->x = s->q + dh * lanes, s->k = s->x + KEYS_TILE * lanes, s->v = s->k + KEYS_TILE * dh;
@@ -49,8 +49,13 @@ static void start(int lanes, const heads *x, block *s, int64_t n, float *scratch
     s->part = softmax_at(s->all.max + softmax_floats(lanes, x->dh), lanes);
     for (int i = 0; i < lanes; i++) s->token[i] = (int32_t)token_of(x, n + least(i, count - 1));
     s->low = most(-x->cached, first_key(x, s->token[0])), s->high = s->token[lanes - 1] + 1;
-    load_rows(x, &x->a->in[0], n, (int)count, s->k, x->c->scale);
-    to_lanes(s->q, s->k, lanes, (int)count, x->dh);
+}
+
+static void load_queries(int lanes, const heads *x, block *s)
+{
+    int count = (int)least(lanes, x->rows - s->row);
+    load_rows(x, &x->a->in[0], s->row, count, s->k, x->c->scale);
+    to_lanes(s->q, s->k, lanes, count, x->dh);
 }
 
 /* One tile of logits x (count, lanes) becomes weights; what is already summed is scaled to the new maximum. */
@@ -147,7 +152,8 @@ static void block_forward(const pha__args *a, int64_t task, void *scratch)
     heads x = heads_of(a, task % n_group);
     block s;
     if (row >= x.rows) return;
-    start(LANES_MANY, &x, &s, row, scratch);
+    place(LANES_MANY, &x, &s, row, scratch);
+    load_queries(LANES_MANY, &x, &s);
     reset(&s.all, LANES_MANY, x.dh);
     for (int64_t i = 0, low, high; segment_of(&x, &s, i, &low, &high); i++) {
         attend(LANES_MANY, &x, &s, &s.part, low, high);
@@ -176,9 +182,11 @@ PHA__INLINE void segment_of_lanes(const int lanes, const pha__args *a, int64_t t
     heads x = heads_of(a, task / n_segment / n_block);
     block s;
     if (row >= x.rows) return;
-    start(lanes, &x, &s, row, scratch);
+    place(lanes, &x, &s, row, scratch);
+    if (!segment_of(&x, &s, task % n_segment, &low, &high)) return; /* most are for a longer text than this is yet */
+    load_queries(lanes, &x, &s);
     softmax part = part_at(a, task, lanes);
-    if (segment_of(&x, &s, task % n_segment, &low, &high)) attend(lanes, &x, &s, &part, low, high);
+    attend(lanes, &x, &s, &part, low, high);
 }
 
 static void segment_forward(const pha__args *a, int64_t task, void *scratch)
@@ -194,7 +202,7 @@ static void merge_forward(const pha__args *a, int64_t task, void *scratch)
     heads x = heads_of(a, task / n_block);
     block s;
     if (row >= x.rows) return;
-    start(lanes, &x, &s, row, scratch);
+    place(lanes, &x, &s, row, scratch);
     reset(&s.all, lanes, x.dh);
     for (int64_t i = 0, low, high; segment_of(&x, &s, i, &low, &high); i++) {
         softmax part = part_at(a, task * segments(a, a->T) + i, lanes);

@@ -40,6 +40,7 @@ static size_t work(const pha__args *a, pha__pass pass)
 }
 
 typedef struct lanes { /* what a task knows of its channels, and room for a row of each value */
+    int64_t known;             /* 1 + the first of the channels that a, bias and c are of; 0: of none */
     float a[MAX_CHANNELS], bias[MAX_CHANNELS], c[MAX_CHANNELS];
     float h[MAX_CHANNELS];     /* forward: the state; backward: the state before the first token */
     float carry[MAX_CHANNELS]; /* backward: a g_(t+1) q_(t+1) */
@@ -69,8 +70,11 @@ static float element(const pha__view *v, int64_t column, float absent)
     return v->data ? *pha__row_in(v, 0, column, 1, &absent) : absent;
 }
 
+/* They are the same for all sequences, and the exponentials of a token would take longer than what is made of it. */
 static void load_parameters(const pha__args *a, lanes *l, int64_t first, int64_t n)
 {
+    if (l->known == first + 1) return;
+    l->known = first + 1;
     for (int64_t i = 0; i < n; i++) {
         l->a[i] = (float)exp(-exp((double)element(&a->in[THETA], first + i, 0)));
         l->bias[i] = element(&a->in[BIAS], first + i, 0);
@@ -187,10 +191,10 @@ static void sum_parameters(const pha__args *a, int64_t first, int64_t n, float *
 static void run(const pha__args *a, int64_t begin, int64_t end, lanes *l,
                 void (*task)(const pha__args *, int, int64_t, int64_t, lanes *))
 {
-    int64_t S = a->out.width, size = channels(a), per_sequence = (S + size - 1) / size;
-    for (int64_t k = begin; k < end; k++) {
-        int64_t first = k % per_sequence * size, n = S - first < size ? S - first : size;
-        task(a, (int)(k / per_sequence), first, n, l);
+    int64_t size = channels(a);
+    for (int64_t k = begin; k < end; k++) { /* of the same channels one after another */
+        int64_t first = k / a->B * size, left = a->out.width - first;
+        task(a, (int)(k % a->B), first, left < size ? left : size, l);
     }
 }
 

@@ -21,6 +21,7 @@ typedef struct pairs { /* a complex number for each pair */
 } pairs;
 
 typedef struct lanes { /* what a task knows of its pairs, and room for a row of each value */
+    int64_t known; /* 1 + the first of the pairs that a, bias and c are of; 0: of none */
     pairs a;
     float bias[MAX_PAIRS], c[MAX_PAIRS];
     pairs h;     /* forward: the state; backward: the state before the first token */
@@ -73,8 +74,11 @@ static void transition(const pha__args *a, int64_t pair, double *re, double *im)
     *re = size * cos(angle), *im = size * sin(angle);
 }
 
+/* The same for all sequences. */
 static void load_parameters(const pha__args *a, lanes *l, int64_t first, int64_t n)
 {
+    if (l->known == first + 1) return;
+    l->known = first + 1;
     for (int64_t i = 0; i < n; i++) {
         double re, im;
         transition(a, first + i, &re, &im);
@@ -120,7 +124,7 @@ static void forward_task(const pha__args *a, int b, int64_t first, int64_t n, la
     int64_t N = pairs_of(a);
     size_t bytes = (size_t)n * sizeof(float);
     float *state = a->state ? (float *)pha__slot(a, b) + first : NULL;
-    memset(l, 0, sizeof *l);
+    memset(&l->h, 0, sizeof l->h);
     load_parameters(a, l, first, n);
     if (state) memcpy(l->h.re, state, bytes), memcpy(l->h.im, state + N, bytes);
     if (a->saved) {
@@ -207,16 +211,17 @@ static void sum_parameters(const pha__args *a, int64_t first, int64_t n, float *
 static void run(const pha__args *a, int64_t begin, int64_t end, lanes *l,
                 void (*task)(const pha__args *, int, int64_t, int64_t, lanes *))
 {
-    int64_t N = pairs_of(a), size = size_of(a), per_sequence = (N + size - 1) / size;
-    for (int64_t k = begin; k < end; k++) {
-        int64_t first = k % per_sequence * size, n = N - first < size ? N - first : size;
-        task(a, (int)(k / per_sequence), first, n, l);
+    int64_t size = size_of(a);
+    for (int64_t k = begin; k < end; k++) { /* of the same pairs one after another */
+        int64_t first = k / a->B * size, left = pairs_of(a) - first;
+        task(a, (int)(k % a->B), first, left < size ? left : size, l);
     }
 }
 
 static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
 {
     (void)phase;
+    memset(memory, 0, sizeof(lanes));
     run(a, begin, end, memory, forward_task);
 }
 

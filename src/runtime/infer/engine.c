@@ -202,10 +202,10 @@ static pha_status step_some(pha_engine *e, pha_session *const *sessions, const i
         sessions[i]->ready = false;
     }
     TRY(pha__exec_run(e->exec[PHA__STEP], n, 1, &(pha__run){.tokens = e->ids}, e->states, false));
-    TRY(pha__exec_output(e->exec[PHA__STEP], "logits", n, e->logits));
+    float *all = logits ? logits : e->logits;
+    TRY(pha__exec_output(e->exec[PHA__STEP], "logits", n, all));
     for (int i = 0; i < n; i++) {
-        memcpy(sessions[i]->logits, e->logits + (size_t)i * V, V * sizeof *logits);
-        if (logits) memcpy(logits + (size_t)i * V, e->logits + (size_t)i * V, V * sizeof *logits);
+        memcpy(sessions[i]->logits, all + (size_t)i * V, V * sizeof *all);
         TRY(pha__session_advance(sessions[i], ids + i, 1));
         sessions[i]->ready = true;
     }

@@ -89,9 +89,6 @@ static const int32_t *last(const int32_t *ids, size_t n, size_t *most)
     return ids ? ids + (n - *most) : NULL;
 }
 
-/* However small a penalty and large a bias is: of values that are infinite no draw could be made. */
-static double bounded(double value) { return value < 1e300 ? value : 1e300; }
-
 static void repel_repetition(pha__choice *c, const pha_draw *d, int32_t V)
 {
     const pha_sample_options *o = d->options;
@@ -102,7 +99,7 @@ static void repel_repetition(pha__choice *c, const pha_draw *d, int32_t V)
         int32_t id = recent[i];
         if (id < 0 || id >= V) continue; /* no token here */
         double logit = d->logits[id];
-        c[id].value = logit < 0 ? logit * penalty : bounded(logit / penalty); /* once */
+        c[id].value = logit < 0 ? logit * penalty : pha__bounded(logit / penalty); /* once */
     }
 }
 
@@ -132,7 +129,7 @@ static pha_status start(pha__choice *c, const pha_draw *d, int32_t V, int32_t *b
     repel_new(c, d, V);
     for (size_t i = 0; i < o->n_bias; i++) {
         int32_t id = o->bias[i].id;
-        if (id >= 0 && id < V) c[id].value = bounded(c[id].value + o->bias[i].value);
+        if (id >= 0 && id < V) c[id].value = pha__bounded(c[id].value + o->bias[i].value);
     }
     *best = 0;
     for (int32_t i = 1; i < V; i++)
@@ -186,7 +183,7 @@ pha_status pha__draw(int32_t *id, const pha_draw *d, pha__choice *work)
     int32_t best = 0, V = d->n_ids ? d->n_ids : d->n_logits;
     const pha_sample_options *o = d->options;
     double u = uniform(o->seed, d->count);
-    if (pha__draw_is_plain(o, V) && pha__draw_soon(id, d->logits, V, o->temperature, u, (double *)(void *)work))
+    if (pha__draw_is_plain(o, V) && pha__draw_soon(id, d->logits, V, o, u, (double *)(void *)work))
         return PHA_OK;
     TRY(start(work, d, V, &best));
     *id = best;

@@ -134,23 +134,26 @@ void pha__carry_drop(pha__carry *c)
     c->all = NULL;
 }
 
-static pha_status make_room(pha__carry *c, size_t row)
+/* For `n` sequences from `first` on. */
+static pha_status make_room(pha__carry *c, size_t row, int32_t first, size_t n)
 {
     pha__carry_drop(c);
-    c->all = pha__alloc(row * sequences(c) + 1, 1);
-    if (!c->all) FAIL(NO_MEMORY, "no memory for the carried states of %zu sequences", sequences(c));
+    c->all = pha__alloc(row * n + 1, 1);
+    c->first = first;
+    if (!c->all) FAIL(NO_MEMORY, "no memory for the carried states of %zu sequences", n);
     return PHA_OK;
 }
+
+static int32_t first_own(const pha__carry *c) { return c->comm->rank * c->batch; }
 
 /* Sequence i of this rank. */
 static char *own(const pha__carry *c, size_t row, int32_t i)
 {
-    return c->all + (size_t)(c->comm->rank * c->batch + i) * row;
+    return c->all + (size_t)(first_own(c) - c->first + i) * row;
 }
 
 static pha_status download(pha__carry *c, size_t row)
 {
-    TRY(make_room(c, row));
     for (int32_t i = 0; i < c->batch; i++)
         TRY(pha__state_download(&c->layout, c->device, own(c, row, i), c->before[i], c->position));
     return PHA_OK;
@@ -159,19 +162,28 @@ static pha_status download(pha__carry *c, size_t row)
 pha_status pha__carry_collect(pha__carry *c)
 {
     size_t row = used(c, c->position);
-    TRY(pha__comm_agree(c->comm, download(c, row)));
+    pha_status status = make_room(c, row, 0, sequences(c));
+    TRY(pha__comm_agree(c->comm, status ? status : download(c, row)));
     return pha__comm_all_gather(c->comm, c->all, row * (size_t)c->batch);
+}
+
+pha__tensor pha__carry_tensor(const pha__carry *c, int64_t position)
+{
+    return (pha__tensor){.name = tensor_name, .dtype = PHA__F32, .rank = 2,
+                         .shape = {(int64_t)sequences(c), (int64_t)(used(c, position) / sizeof(float))}};
 }
 
 pha_status pha__carry_write(const pha__carry *c, const char *path)
 {
-    pha__tensor t = {.name = tensor_name, .dtype = PHA__F32, .rank = 2, .data = c->all,
-                     .shape = {(int64_t)sequences(c), (int64_t)(used(c, c->position) / sizeof(float))}};
+    pha__tensor t = pha__carry_tensor(c, c->position);
+    t.data = c->all;
     return pha__safetensors_write(path, &t, 1, NULL);
 }
 
-static pha_status take(pha__carry *c, const pha__tensor *t, int64_t position, const char *path)
+pha_status pha__carry_check(const pha__carry *c, const pha__safetensors *file, int64_t position)
 {
+    const pha__tensor *t = pha__safetensors_find(file, tensor_name);
+    const char *path = pha__safetensors_path(file);
     size_t row = used(c, position), n = sequences(c);
     if (!t || t->dtype != PHA__F32 || t->rank != 2 || t->shape[0] != (int64_t)n ||
         t->shape[1] != (int64_t)(row / sizeof(float)))
@@ -179,8 +191,15 @@ static pha_status take(pha__carry *c, const pha__tensor *t, int64_t position, co
              (long long)position);
     for (size_t i = 0; i < n; i++)
         TRY(pha__state_check(&c->layout, (const char *)t->data + i * row, position, path));
-    TRY(make_room(c, row));
-    memcpy(c->all, t->data, n * row);
+    return PHA_OK;
+}
+
+static pha_status take_all(pha__carry *c, const pha__safetensors *file, int64_t position)
+{
+    size_t row = used(c, position), n = sequences(c);
+    TRY(pha__carry_check(c, file, position));
+    TRY(make_room(c, row, 0, n));
+    memcpy(c->all, pha__safetensors_find(file, tensor_name)->data, n * row);
     return PHA_OK;
 }
 
@@ -188,7 +207,7 @@ pha_status pha__carry_read(pha__carry *c, const char *path, int64_t position)
 {
     pha__safetensors *file;
     TRY(pha__safetensors_open(&file, path));
-    pha_status status = take(c, pha__safetensors_find(file, tensor_name), position, path);
+    pha_status status = take_all(c, file, position);
     pha__safetensors_close(file);
     return status;
 }
@@ -204,9 +223,38 @@ static pha_status upload(pha__carry *c, size_t row, int64_t position)
 pha_status pha__carry_spread(pha__carry *c, int64_t position)
 {
     size_t row = used(c, position);
-    TRY(pha__comm_agree(c->comm, c->comm->rank ? make_room(c, row) : PHA_OK));
+    TRY(pha__comm_agree(c->comm, c->comm->rank ? make_room(c, row, 0, sequences(c)) : PHA_OK));
     TRY(pha__comm_broadcast(c->comm, 0, NULL, c->all, row * sequences(c)));
     pha_status status = pha__comm_agree(c->comm, upload(c, row, position));
     pha__carry_drop(c);
     return status;
+}
+
+/* ---- files by all ---------------------------------------------------------------------------------------- */
+
+pha_status pha__carry_room(pha__carry *c, int64_t position)
+{
+    return make_room(c, used(c, position), first_own(c), (size_t)c->batch);
+}
+
+pha_status pha__carry_take(pha__carry *c)
+{
+    TRY(pha__carry_room(c, c->position));
+    return download(c, used(c, c->position));
+}
+
+pha_status pha__carry_put(pha__carry *c, int64_t position)
+{
+    pha_status status = upload(c, used(c, position), position);
+    pha__carry_drop(c);
+    return status;
+}
+
+pha_status pha__carry_pieces(const pha__carry *c, int64_t position, pha__ranks_file *f)
+{
+    uint64_t size = used(c, position) * (uint64_t)c->batch;
+    for (int r = 0; r < c->comm->size; r++)
+        TRY(pha__ranks_file_add(f, &(pha__file_piece){.at = size * (uint64_t)r, .size = size, .rank = r,
+                                                      .data = r == c->comm->rank ? c->all : NULL}));
+    return PHA_OK;
 }

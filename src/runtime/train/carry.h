@@ -10,6 +10,7 @@
 #include "dist/comm.h"
 #include "program/run_block.h"
 #include "runtime/infer/state.h"
+#include "runtime/train/ranks_file.h"
 
 typedef struct pha__carry {
     pha__device *device; /* NULL: nothing is carried */
@@ -19,7 +20,8 @@ typedef struct pha__carry {
     int64_t position;    /* tokens that every sequence has read before the step */
     char *block[2], *again; /* on the device: `batch` states each, and `micro` for recomputation, else NULL */
     char **now, **before, **spare; /* (batch), (batch), (micro) addresses in them */
-    char *all;           /* on the way to or from a file: the states in use of all ranks' sequences, else NULL */
+    char *all;           /* on the way to or from a file: the states in use of all ranks' sequences, or of one's own */
+    int32_t first;       /* of them */
 } pha__carry;
 
 /* The tokens that a training program's states must hold: the widest window. BAD_INPUT: the model has something that
@@ -40,5 +42,13 @@ pha_status pha__carry_write(const pha__carry *c, const char *path);
 pha_status pha__carry_read(pha__carry *c, const char *path, int64_t position);
 pha_status pha__carry_spread(pha__carry *c, int64_t position);
 void pha__carry_drop(pha__carry *c);
+pha__tensor pha__carry_tensor(const pha__carry *c, int64_t position); /* name and shape */
+/* BAD_INPUT: the file is not of `position`, or what it holds are no states. */
+pha_status pha__carry_check(const pha__carry *c, const pha__safetensors *file, int64_t position);
+/* By all ranks (ranks_file.h): each takes its own states, or makes room for them and puts what has come there. */
+pha_status pha__carry_take(pha__carry *c);
+pha_status pha__carry_room(pha__carry *c, int64_t position);
+pha_status pha__carry_put(pha__carry *c, int64_t position);
+pha_status pha__carry_pieces(const pha__carry *c, int64_t position, pha__ranks_file *f);
 
 #endif

@@ -1,6 +1,6 @@
 /* checkpoint.c -- a training checkpoint: a folder from which a run goes on with bit-identical results
  *
- *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path
+ *   weights.safetensors, m.safetensors, v.safetensors    fp32, by parameter path (checkpoint_files.c)
  *   carried.safetensors                                  the states of a run with carry (carry.c)
  *   trainer.json                                         step, schedule, guard, snapshots; a checksum per file; with
  *                                                        what options and on what kernels it was made (origin.c)
@@ -13,33 +13,16 @@
 #include <string.h>
 
 #include "base/fs.h"
-#include "base/hash.h"
 #include "base/json.h"
-#include "runtime/tensors.h"
+#include "runtime/train/checkpoint_files.h"
 #include "runtime/train/origin.h"
 #include "runtime/train/run_folder.h"
 
 #define state_name "trainer.json"
-enum { ROLES = 3, FILES = 4 };
-static const char *const files[FILES] = {"weights.safetensors", "m.safetensors", "v.safetensors",
-                                         "carried.safetensors"};
-static const pha__role roles[ROLES] = {PHA__WEIGHT, PHA__MOMENT_1, PHA__MOMENT_2};
-
-static int n_files(const pha_trainer *t) { return t->o.carry ? FILES : ROLES; }
-
 static double get_real(const json_t *object, const char *key, double missing)
 {
     const json_t *v = json_object_get(object, key);
     return json_is_number(v) ? json_number_value(v) : missing;
-}
-
-static pha_status file_hash(const char *path, uint64_t *out)
-{
-    pha__map map;
-    TRY(pha__map_open(&map, path));
-    *out = pha__hash(map.data, map.size, 0);
-    pha__map_close(&map);
-    return PHA_OK;
 }
 
 static json_t *state_json(const pha_trainer *t)
@@ -71,16 +54,6 @@ static json_t *state_json(const pha_trainer *t)
     return o;
 }
 
-/* What is on the disk now, before it takes the place of the last good one: the numbers are those of the memory. */
-static pha_status read_back(const char *path)
-{
-    pha__safetensors *file;
-    pha_status status = pha__safetensors_open(&file, path);
-    if (!status) status = pha__safetensors_verify(file);
-    pha__safetensors_close(file);
-    return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
-}
-
 static pha_status read_back_state(const char *path)
 {
     json_t *json;
@@ -88,32 +61,6 @@ static pha_status read_back_state(const char *path)
     if (!status) status = pha__json_check_seal(json, path);
     json_decref(json);
     return status == PHA_BAD_INPUT ? pha__fail_in(PHA_IO, "written, and read back otherwise") : status;
-}
-
-/* A file of the numbers that lie in a role, and its checksum. */
-static pha_status write_file(const pha_trainer *t, int i, pha__role role, const char *folder, json_t **sums)
-{
-    char *path = pha__path_join(folder, files[i]);
-    uint64_t hash = 0;
-    pha_status status = !path     ? PHA_NO_MEMORY
-                        : i < ROLES ? pha__tensors_write(path, t->store, role, false, NULL)
-                                    : pha__carry_write(&t->carry, path);
-    if (!status) status = read_back(path);
-    if (!status) status = file_hash(path, &hash);
-    if (!status) pha__json_set(sums, files[i], pha__json_hex(hash));
-    pha__free(path);
-    return status;
-}
-
-/* The leading rank writes; all bring the numbers that they have. */
-static pha_status write_files(pha_trainer *t, const char *folder, json_t **sums)
-{
-    for (int i = 0; i < n_files(t); i++) {
-        pha__role role = PHA__WEIGHT;
-        TRY(i < ROLES ? pha__optimizer_collect(&t->optimizer, roles[i], &role) : pha__carry_collect(&t->carry));
-        TRY(pha__comm_agree(t->comm, pha__leads(t) ? write_file(t, i, role, folder, sums) : PHA_OK));
-    }
-    return PHA_OK;
 }
 
 static pha_status write_state(const pha_trainer *t, const char *folder, json_t *sums)
@@ -132,7 +79,7 @@ static pha_status write_state(const pha_trainer *t, const char *folder, json_t *
 static bool is_part(const char *name)
 {
     bool part = !strcmp(name, state_name);
-    for (int i = 0; i < FILES; i++) part |= !strcmp(name, files[i]);
+    for (int i = 0; i < PHA__CHECKPOINT_FILES; i++) part |= !strcmp(name, pha__checkpoint_files[i]);
     return part;
 }
 
@@ -160,27 +107,14 @@ pha_status pha_trainer_save(pha_trainer *t, const char *folder)
     bool leads = pha__leads(t);
     pha_status begun = leads ? begin(&claim, folder) : PHA_OK, status = pha__comm_agree(t->comm, begun);
     json_t *sums = pha__json_object();
-    if (!status) status = write_files(t, claim.beside, &sums);
+    if (!status) status = pha__checkpoint_write_files(t, claim.beside, &sums);
     if (!status) status = pha__comm_agree(t->comm, leads ? finish(t, &claim, sums) : PHA_OK);
     json_decref(sums);
-    pha__carry_drop(&t->carry);
     if (leads && !begun) pha__claim_close(&claim);
     return status;
 }
 
 /* ---- reading --------------------------------------------------------------------------------------------- */
-
-/* Into the role from which it is spread. position: of carried states. */
-static pha_status read_numbers(pha_trainer *t, const char *path, int i, const json_t *json, int64_t position)
-{
-    uint64_t hash;
-    TRY(file_hash(path, &hash));
-    const char *text = json_string_value(json_object_get(json_object_get(json, "checksums"), files[i]));
-    if (!text || strtoull(text, NULL, 16) != hash)
-        FAIL(BAD_INPUT, "%s: its checksum is not that in trainer.json; the checkpoint is damaged", path);
-    if (i < ROLES) return pha__tensors_read(path, t->store, pha__optimizer_whole(&t->optimizer, roles[i]));
-    return position ? pha__carry_read(&t->carry, path, position) : PHA_OK; /* 0: the next step clears the states */
-}
 
 static pha_status read_best(pha_trainer *t, const json_t *list, const char *path)
 {
@@ -236,36 +170,12 @@ static pha_status check_json(const pha_trainer *t, const json_t *json, const cha
     return pha__origin_check(t, json, path);
 }
 
-static pha_status read_file(pha_trainer *t, const char *folder, int i, const json_t *json, int64_t *position)
-{
-    int64_t step;
-    TRY(pha__json_int(&step, json, "step", 0, INT64_MAX / 2, folder));
-    *position = t->o.carry ? pha__carried_tokens(t, step) : 0;
-    char *path = pha__path_join(folder, files[i]);
-    pha_status status = path ? read_numbers(t, path, i, json, *position) : PHA_NO_MEMORY;
-    pha__free(path);
-    return status;
-}
-
 static pha_status open_json(const pha_trainer *t, const char *path, json_t **json)
 {
     if (!path) return PHA_NO_MEMORY;
     TRY(pha__json_load(json, path, 1 << 20));
     TRY(pha__json_check_seal(*json, path));
     return check_json(t, *json, path);
-}
-
-/* The leading rank reads, and all get what is theirs. */
-static pha_status read_files(pha_trainer *t, const char *folder, const json_t *json)
-{
-    for (int i = 0; i < n_files(t); i++) {
-        int64_t position = 0;
-        pha_status status = pha__leads(t) ? read_file(t, folder, i, json, &position) : PHA_OK;
-        TRY(pha__from_leader(t, status, &position, sizeof position));
-        if (i < ROLES) TRY(pha__optimizer_spread(&t->optimizer, roles[i]));
-        else if (position) TRY(pha__carry_spread(&t->carry, position));
-    }
-    return PHA_OK;
 }
 
 /* Plain data that a checkpoint holds. */
@@ -287,7 +197,7 @@ static pha_status load(pha_trainer *t, const char *folder, const char *path, jso
 {
     bool leads = pha__leads(t);
     TRY(pha__comm_agree(t->comm, leads ? open_json(t, path, json) : PHA_OK));
-    TRY(read_files(t, folder, *json));
+    TRY(pha__checkpoint_read_files(t, folder, *json));
     TRY(pha__comm_agree(t->comm, leads ? read_state(t, *json, path) : PHA_OK));
     TRY(share_state(t));
     if (leads) pha__origin_tell(t, *json, path);

@@ -393,3 +393,25 @@ pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role)
     TRY(broadcast(o, whole, 0, o->store->names->trainable));
     return whole != role ? copy_own(o, role, whole) : PHA_OK;
 }
+
+void *pha__optimizer_place(const pha__optimizer *o, pha__role role, int64_t at)
+{
+    if (role == PHA__WEIGHT && at < o->store->first[PHA__WEIGHT]) role = PHA__MASTER;
+    return place(o->store, role, at);
+}
+
+static pha_status share_weights(pha__optimizer *o)
+{
+    const pha__program *p = o->store->names;
+    bool masters = masters_in_parts(o);
+    if (masters) TRY(collect_weights(o));
+    TRY(gather(o, PHA__WEIGHT, masters ? p->matrices : 0, p->trainable));
+    TRY(broadcast(o, PHA__WEIGHT, p->trainable, p->weights));
+    return pha__optimizer_refresh(o);
+}
+
+pha_status pha__optimizer_share(pha__optimizer *o, pha__role role)
+{
+    if (role == PHA__WEIGHT) return o->shard.comm ? share_weights(o) : pha__optimizer_refresh(o);
+    return !o->shard.comm || in_parts(o) ? PHA_OK : gather(o, role, 0, o->store->names->trainable);
+}

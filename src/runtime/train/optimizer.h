@@ -71,6 +71,11 @@ pha_status pha__adam_step(pha__optimizer *o, const pha__adam *a, double scale);
  * reverse with those that the leading rank has put there, and renews the working copies. */
 pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole);
 pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role);
+/* Where element `at` of the layout lies in a role (fp32), of those that this rank has. */
+void *pha__optimizer_place(const pha__optimizer *o, pha__role role, int64_t at);
+/* Where each rank has put its part of the role itself (the leading one also what is frozen): makes whole what is whole
+ * on every rank, and renews the working copies. */
+pha_status pha__optimizer_share(pha__optimizer *o, pha__role role);
 /* Where rank 0 puts what is spread. */
 pha__role pha__optimizer_whole(const pha__optimizer *o, pha__role role);
 

@@ -5,18 +5,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "read.h"
+#include "serve/log.h"
 
 enum { MOST_KEYS = 10000, MOST_LINE = 1024 };
 
 static void free_keys(Key *key, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        memset(key[i].key, 0, key[i].size);
+        explicit_bzero(key[i].key, key[i].size);
         free(key[i].key);
     }
     free(key);
+}
+
+/* What is kept belongs to a name. One key may have none; two could not be told apart when the file has changed. */
+static const char NO_NAME[] = ":key"; /* which no line can give */
+
+static const char *conflict(const Key *key, size_t n, const Key *k)
+{
+    bool unnamed = strcmp(k->name, NO_NAME) == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (key[i].size == k->size && memcmp(key[i].key, k->key, k->size) == 0) return "is a key that is there already";
+        if (unnamed && strcmp(key[i].name, NO_NAME) == 0)
+            return "is a second key without a name: say NAME:KEY, since texts and states are kept by name";
+    }
+    return NULL;
 }
 
 /* A line without its end; false: it is no key. Keys are not repeated in messages. */
@@ -34,10 +50,10 @@ static bool add_line(Key **keys, size_t *n, char *line, size_t number, const cha
     Key *k = &grown[*n];
     *k = (Key){.key = strdup(key), .size = size};
     if (!k->key) return snprintf(why, 300, "no memory for keys"), false;
-    if (colon) snprintf(k->name, sizeof k->name, "%.*s", (int)name, line);
-    else snprintf(k->name, sizeof k->name, "key %zu", *n + 1);
-    ++*n;
-    return true;
+    snprintf(k->name, sizeof k->name, "%.*s", name ? (int)name : (int)sizeof NO_NAME, name ? line : NO_NAME);
+    const char *wrong = conflict(*keys, (*n)++, k);
+    if (wrong) snprintf(why, 300, "%.150s: line %zu %s", path, number, wrong);
+    return !wrong;
 }
 
 static bool read_lines(Key **keys, size_t *n, FILE *f, const char *path, char *why)
@@ -53,7 +69,7 @@ static bool read_lines(Key **keys, size_t *n, FILE *f, const char *path, char *w
         line[size] = 0;
         if (good && size && line[0] != '#') good = add_line(keys, n, line, number, path, why);
     }
-    memset(line, 0, sizeof line);
+    explicit_bzero(line, sizeof line);
     return good;
 }
 
@@ -65,6 +81,9 @@ bool keys_reread(Keys *k, char *why)
     const char *what;
     FILE *f = read_open(k->path, &what);
     if (!f) return snprintf(why, 300, "%.150s: %s", k->path, what), false;
+    struct stat file;
+    if (fstat(fileno(f), &file) == 0 && file.st_mode & S_IROTH)
+        log_note("pha serve: warning: %s: everybody on this machine can read these keys; chmod o-r", k->path);
     bool good = read_lines(&keys, &n, f, k->path, why);
     if (good && ferror(f)) snprintf(why, 300, "%.150s: %s", k->path, strerror(errno)), good = false;
     if (good && n == 0) snprintf(why, 300, "%.150s: no key in it", k->path), good = false;

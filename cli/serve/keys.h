@@ -1,4 +1,4 @@
-/* keys.h -- who may ask: keys from a file, one a line, "NAME:KEY" or "KEY" */
+/* keys.h -- who may ask: keys from a file, one a line, "NAME:KEY"; one may be without a name */
 #ifndef CLI_SERVE_KEYS_H
 #define CLI_SERVE_KEYS_H
 

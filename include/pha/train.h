@@ -33,7 +33,7 @@ typedef struct pha_train_options {
                                  gradient goes back there); a pass over the data begins with zero states */
     double rope_theta;        /* base of rotary positions in place of that of the configuration [that one] */
     int32_t batch;            /* sequences per step [24] */
-    int32_t micro_batch;      /* sequences per run; divides batch [1] */
+    int32_t micro_batch;      /* sequences per run; divides batch; on processors any gives the same bits [1] */
     int32_t lanes;            /* equal shares of a batch whose gradients are added in a binary tree; a power of two that
                                  divides batch [1, or the number of ranks]. Any number of ranks up to it trains the same
                                  bits (pha_ranks) */

@@ -42,11 +42,13 @@ enum { PHA__MARKS = 4096, PHA__LINK_ID = 128 };
 
 /* The version of the kernels' arithmetic: raised by every change after which one of them gives other bits. A training
  * checkpoint has it, so that a run that goes on with other bits says so. */
-#define PHA__KERNELS 3
+#define PHA__KERNELS 4
 
 struct pha__backend {
     const char *name;
     bool host_memory; /* the host may read and write the device's memory */
+    bool by_sequence; /* gradients of parameters are sums over sequences, one after the other: the same bits however
+                         those of a lane are cut into microbatches */
     size_t align;     /* of buffers in a block */
     pha__dtype matrices; /* the format in which its products read fp32 matrices best, in inference */
 

@@ -62,7 +62,7 @@ static void far_link_close(pha__device *d, void *link) { behind(d)->backend->lin
 static void reserve(void)
 {
     rows = pha__far_backend;
-    rows.matrices = PHA__F32;
+    rows.matrices = PHA__F32, rows.by_sequence = false;
     rows.link_id = far_link_id, rows.link_open = far_link_open;
     rows.link_exchange = far_link_exchange, rows.link_close = far_link_close;
     closed = map(PROT_NONE);
@@ -183,7 +183,7 @@ static pha_status far_run(pha__device *d, const void *kernel, const pha__args *a
     }
     open_view(&here.out);
     open_view(&here.d_out);
-    here.saved = real(a->saved), here.work = real(a->work);
+    here.saved = real(a->saved), here.sums = real(a->sums), here.work = real(a->work);
     if (a->run) {
         memcpy(&run, real(a->run), sizeof run);
         run.tokens = real(run.tokens), run.targets = real(run.targets), run.order = real(run.order);
@@ -208,6 +208,7 @@ static pha_status far_between(pha__device *d, int a, int b, double *seconds)
 const pha__backend pha__far_backend = {
     .name = "far",
     .host_memory = false,
+    .by_sequence = true,
     .align = 256,
     .matrices = PHA__F32_PANEL,
     .open = far_open,

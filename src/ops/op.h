@@ -54,6 +54,9 @@ typedef struct pha__args {
     pha__view d_in[PHA__MAX_IN]; /* backward: gradients to write, data NULL where none is wanted */
     pha__view d_out;             /* backward: gradient of out */
     uint32_t add;                /* backward: bit i set: add to d_in[i]; clear: store (old content is garbage) */
+    bool more, last;             /* backward, of the microbatches of a lane: some went before, none comes behind */
+    float *sums;                 /* backward: what op->sums says, the same from the first of them to the last, which
+                                    writes d_in of the parameters; NULL: each of them does */
     const void *attr;            /* the op's own attribute struct, constant */
     float *saved;                /* what forward keeps for backward: op->saved floats */
     void *work;                  /* kernel->work bytes for this step, shared by its tasks and phases, uninitialised */
@@ -142,6 +145,10 @@ typedef struct pha__op {
     /* Sets s->width; fails with a message without a path (the builder adds it). */
     pha_status (*shape)(pha__shape *s);
     int64_t (*saved)(const pha__shape *s);                       /* floats kept from forward to backward; NULL: 0 */
+    /* Floats that backward adds up from microbatch to microbatch of a lane, where the gradients of parameters are more
+     * than sums over sequences, or another step adds to them as well (shared); NULL: 0, which is an error if shared.
+     * For devices that promise the same bits for any microbatches (backend.h, by_sequence). */
+    int64_t (*sums)(const pha__shape *s, bool shared);
     /* What a session of max_context tokens keeps; NULL: nothing. */
     pha__state_layout (*state)(const pha__shape *s, int64_t max_context);
     int64_t (*lookback)(const pha__shape *s); /* tokens, the newest one included, that it reads of its lanes; NULL: 0 */

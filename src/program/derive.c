@@ -62,7 +62,7 @@ static pha__plan_step *new_step(pha__program *p, Var n, pha__pass pass)
     }
     pha__plan_step *s = &p->steps[p->n_steps++];
     memset(s, 0, sizeof *s);
-    s->node = n, s->pass = pass, s->saved = s->work = -1;
+    s->node = n, s->pass = pass, s->saved = s->sums = s->work = -1;
     return s;
 }
 
@@ -121,6 +121,27 @@ static void gradient_of_param(pha__plan_step *s, int i)
     w->live = true;
 }
 
+/* What a step adds up by itself until a lane is complete. */
+static pha_status sums_of_lane(pha__program *p, int step)
+{
+    const pha__plan_step *s = &p->steps[step];
+    const pha__node *n = s->node;
+    bool shared = false;
+    int sums;
+    for (int i = 0; i < n->n_in; i++) shared |= s->d_in[i].kind == PHA__REF_GRAD && s->add & PHA__IN(i);
+    pha__shape shape;
+    pha__shape_of(p, n, &shape);
+    int64_t floats = n->op->sums ? n->op->sums(&shape, shared) : 0;
+    if (shared && !floats)
+        FAIL(FAILED, "%s (%s:%d): shares a parameter, and %s keeps no sums of a lane by itself; give the op `sums`",
+             n->path, n->file, n->line, n->op->name);
+    if (!floats) return PHA_OK;
+    TRY(new_buffer(p, n->path, PHA__BUF_SUMS, floats > INT64_MAX / 8 ? SIZE_MAX : (size_t)floats * 4, &sums));
+    p->steps[step].sums = sums;
+    p->steps[step].add_if_more = 0; /* they are written once */
+    return PHA_OK;
+}
+
 static pha_status backward_step(pha__program *p, Var n)
 {
     pha__plan_step *s = new_step(p, n, PHA__BACKWARD);
@@ -151,7 +172,7 @@ static pha_status backward_step(pha__program *p, Var n)
             TRY(gradient_of_value(p, s, i, x));
         }
     }
-    return PHA_OK;
+    return p->options.by_sequence ? sums_of_lane(p, step) : PHA_OK;
 }
 
 /* Has some later step produced a gradient of this value? For a merged product: of any slice. */
@@ -238,6 +259,8 @@ static void lifetimes(pha__program *p)
         use_ref(p, &s->out, i);
         use_ref(p, &s->d_out, i);
         use(p, s->saved, i);
+        use(p, s->sums, 0);
+        use(p, s->sums, PHA__FOREVER);
     }
     for (int i = 0; i < p->n_outputs; i++) {
         Var m = owner(p->outputs[i].value);

@@ -101,6 +101,7 @@ typedef struct pha__program_options {
     pha__dtype cache;    /* of keys and values in sessions: f32, or bf16 */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
+    bool by_sequence;    /* microbatches of any size give a lane's gradients the same bits: of a device that does too */
     unsigned unfused;    /* rules to leave out, a mask; also PHA_UNFUSED=scan,mix or =all */
     bool keep_watched;   /* what the pieces show (watch.h) exists and stays readable after a run */
     bool keep_all;       /* every value exists and stays readable after a run (tests); also PHA_KEEP_ALL=1 */
@@ -157,7 +158,7 @@ typedef struct pha__plan_step {
     pha__pass pass;
     bool repeat; /* forward, done again for the backward pass */
     pha__ref in[PHA__MAX_IN], out, d_in[PHA__MAX_IN], d_out;
-    int saved, work;      /* buffers, -1: none */
+    int saved, sums, work; /* buffers, -1: none */
     uint32_t add;         /* gradients that an earlier step has written */
     uint32_t add_if_more; /* parameter gradients that are stored for the first microbatch and added to after it */
 } pha__plan_step;
@@ -167,6 +168,7 @@ typedef enum pha__buffer_kind {
     PHA__BUF_REPEAT,
     PHA__BUF_GRAD,
     PHA__BUF_SAVED,
+    PHA__BUF_SUMS, /* stays from run to run */
     PHA__BUF_WORK,
     PHA__BUF_KINDS
 } pha__buffer_kind;
@@ -262,7 +264,10 @@ pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *
 typedef struct pha__states {
     char *const *now, *const *before, *const *again;
 } pha__states;
-pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more);
+/* last: the last microbatch of a lane, after which its gradients are there (of programs with by_sequence; else always).
+ * states NULL: from zero, and kept nowhere. */
+pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more,
+                              bool last);
 
 /* The first n rows of an output, or of the value or gradient at a path, as fp32 rows of the host, dense. The value at a
  * path must have been kept to the end (options.keep_all). FAILED: there is none of that name. */

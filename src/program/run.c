@@ -100,6 +100,7 @@ static pha_status bind_step(pha__exec *e, const pha__store *store, int i)
     if (s->node->stack_rows) TRY(check_stack(e->program, store, s->node));
     a->attr = s->node->attr;
     a->saved = s->saved < 0 ? NULL : (float *)(e->block + buffers[s->saved].offset);
+    a->sums = s->sums < 0 ? NULL : (float *)(e->block + buffers[s->sums].offset);
     a->work = s->work < 0 ? NULL : e->block + buffers[s->work].offset;
     a->state_offset = s->node->state_offset;
     a->max_context = e->program->options.max_context;
@@ -230,7 +231,7 @@ static pha_status record(pha__exec *e, pha__recording *r)
 
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
 {
-    return pha__exec_run_from(e, B, T, run, state ? &(pha__states){.now = state} : NULL, more);
+    return pha__exec_run_from(e, B, T, run, state ? &(pha__states){.now = state} : NULL, more, true);
 }
 
 /* The states of a step, on the device. */
@@ -239,7 +240,8 @@ static char *const *states_of(const pha__plan_step *s, const pha__states *there)
     return s->pass == PHA__BACKWARD ? there->before : s->repeat ? there->again : there->now;
 }
 
-pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more)
+pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more,
+                              bool last)
 {
     const pha__run *run_there;
     pha__states there;
@@ -252,6 +254,7 @@ pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, c
         s->args.B = B, s->args.T = T;
         s->args.run = run_there, s->args.state = states_of(&e->program->steps[i], &there);
         s->args.add = s->add | (more ? s->add_if_more : 0);
+        s->args.more = more, s->args.last = last;
     }
     bool again, looks = e->profile || e->trace || e->poison;
     pha__recording *r = looks ? NULL : pha__recordings_find(&e->recordings, B, T, more, states, &again);

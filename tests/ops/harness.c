@@ -336,6 +336,7 @@ static void check_case(const pha__op_test *test, const pha__op_case *c, const ph
         if (!on_card()) pha__check_formats(&p, kernel);
     }
     if (test->op->state && checks & CUTS) pha__check_cuts(&p, kernel);
+    if (!on_card() && !test->op->no_grad && !c->forward_only) pha__check_microbatches(&p, kernel);
     pha__trial_close(&first);
     pha__problem_close(&p);
 }

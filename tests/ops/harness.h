@@ -15,6 +15,8 @@
  *     rows                 alone or beside others, as sequences, as tokens or as sessions: the same bits
  *     cuts in time         ops with state: any cut of T into pieces gives the bits that the whole gives
  *                          (an op that is `apart` in programs with gradients: within the limits of its output there)
+ *     microbatches         any cut of the sequences into microbatches gives the same bits: to the gradients of
+ *                          parameters all of them together, to those of values each its own
  *     formats              a weight in any format gives the bits that its numbers give as floats
  */
 #ifndef PHA__HARNESS_H

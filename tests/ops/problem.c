@@ -150,6 +150,7 @@ void pha__problem_slice(pha__problem *p, const pha__problem *of, int b, int B, i
 {
     *p = (pha__problem){.test = of->test, .c = of->c, .dtype = of->dtype, .run = of->run};
     set_size(p, B, T);
+    if (T == of->ref.T) p->run.row0 += (int64_t)b * T;
     for (int i = 0; i < PHA__MAX_IN; i++) {
         size_t row = (size_t)p->c->in[i].width * sizeof(double);
         if (row == 0) continue;
@@ -166,7 +167,7 @@ void pha__problem_slice(pha__problem *p, const pha__problem *of, int b, int B, i
 }
 
 /* The rows sorted by token, then by row. */
-static void sort_rows(pha__problem *p)
+void pha__problem_sort(pha__problem *p)
 {
     int32_t *order = (int32_t *)p->run.order;
     for (int32_t k = 0; k < p->ref.B * p->ref.T; k++) {
@@ -178,7 +179,7 @@ static void sort_rows(pha__problem *p)
 
 void pha__problem_solve(pha__problem *p)
 {
-    sort_rows(p);
+    pha__problem_sort(p);
     p->test->forward(&p->ref);
     if (!p->test->op->no_grad) p->test->backward(&p->ref);
 }

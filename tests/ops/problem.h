@@ -13,9 +13,11 @@ typedef struct pha__problem {
 } pha__problem;
 
 void pha__problem_open(pha__problem *p, const pha__op_test *test, const pha__op_case *c, pha__dtype dtype);
-/* Sequences [b, b+B) and tokens [t, t+T) of another problem; out and d_in are not filled. */
+/* Sequences [b, b+B) and tokens [t, t+T) of another problem; out and d_in are not filled. Whole sequences keep their
+ * dropout masks. */
 void pha__problem_slice(pha__problem *p, const pha__problem *of, int b, int B, int t, int T);
-void pha__problem_solve(pha__problem *p); /* out and d_in by the reference */
+void pha__problem_sort(pha__problem *p);  /* run.order, which backward may want */
+void pha__problem_solve(pha__problem *p); /* the same; out and d_in by the reference */
 void pha__problem_close(pha__problem *p);
 
 void pha__check_differences(pha__problem *p); /* the reference's gradient against central differences */

@@ -267,10 +267,15 @@ void pha__trial_backward(pha__trial *t)
         pha__dtype dtype = p->ref.rows[i] ? PHA__F32 : pha__input_dtype(p, i);
         if (t->add) t->content[i] = content_for(p, i, dtype), a->add |= PHA__IN(i);
         a->d_in[i] = new_view(t, pha__input_rows(p, i), p->ref.rows[i], p->ref.width[i], dtype, t->content[i]);
+        if (t->lane && p->ref.rows[i]) {
+            a->d_in[i].data = t->lane[i];
+            if (t->shared || (t->more && !t->sums)) a->add |= PHA__IN(i);
+        }
         t->sizes.d_in[i] = a->d_in[i];
         t->sizes.d_in[i].data = NULL;
     }
     t->sizes.add = a->add;
+    a->more = t->more, a->last = !t->not_last, a->sums = t->sums;
     if (!op->is_loss) {
         if (!pha__keep_out(op, present)) poison(&a->out, rows);
         a->d_out = new_view(t, rows, 0, p->ref.out_width, a->out.dtype, p->ref.d_out);

@@ -19,6 +19,12 @@ typedef struct pha__trial {
     uint32_t without;          /* gradients that are not wanted */
     char **state;              /* NULL: none; see pha__state_open */
     const pha__dtype *weights; /* format of the parameters of several rows; NULL: as the problem says */
+    /* One of the microbatches of a lane: where the gradients of parameters are (dense, PHA__MAX_IN of them; NULL: this
+     * is the only one), whether some went before and some come behind. */
+    float **lane;
+    bool more, not_last;
+    bool shared;   /* another step has written those gradients */
+    float *sums;   /* op->sums floats; NULL: none */
     /* what it gets */
     pha__args args, sizes;
     double *content[PHA__MAX_IN];
@@ -53,5 +59,6 @@ bool pha__close_rows(const pha__problem *p, const float *x, const float *y, int6
 void pha__check_rows(const pha__problem *p, const pha__kernel *kernel);    /* rows.c */
 void pha__check_cuts(const pha__problem *p, const pha__kernel *kernel);    /* rows.c, ops with state */
 void pha__check_formats(const pha__problem *p, const pha__kernel *kernel); /* formats.c */
+void pha__check_microbatches(const pha__problem *p, const pha__kernel *kernel); /* microbatches.c */
 
 #endif

@@ -99,7 +99,7 @@ static double loss_now(pha_trainer *t)
     pha__run run = {.tokens = t->ids, .targets = t->targets, .loss_scale = 1.0f / (BATCH * T)};
     pha__states states;
     OK(pha__carry_begin(&t->carry, 0, &states));
-    OK(pha__exec_run_from(t->exec, BATCH, T, &run, &states, false));
+    OK(pha__exec_run_from(t->exec, BATCH, T, &run, &states, false, true));
     OK(pha__exec_output(t->exec, "loss", BATCH * T, t->losses));
     for (int i = 0; i < BATCH * T; i++) sum += t->losses[PHA__LOSS_WIDTH * i + PHA__NLL];
     return sum / (BATCH * T);

@@ -101,9 +101,30 @@ static void recorded(void **state)
     unsetenv("PHA_DEVICE");
 }
 
+/* Its sums are over all rows of a microbatch, so the size of these belongs to a run. */
+static void microbatches(void **state)
+{
+    (void)state;
+    if (!plugin()) skip();
+    char folder[300];
+    snprintf(folder, sizeof folder, "%s", in_root("checkpoint"));
+    lab_write_config(config, lab_find("default"), 0);
+    pha_train_options o = options();
+    setenv("PHA_DEVICE", "far:cuda", 1);
+    pha_trainer *t = open_trainer(&o);
+    OK(pha_trainer_step(t, NULL));
+    OK(pha_trainer_save(t, folder));
+    pha_trainer_close(t);
+    o.micro_batch = 1;
+    t = open_trainer(&o);
+    FAILS(BAD_INPUT, "another 'micro_batch' (2, now 1)", pha_trainer_load(t, folder));
+    pha_trainer_close(t);
+    unsetenv("PHA_DEVICE");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(every_architecture), cmocka_unit_test(muon),
-                                       cmocka_unit_test(recorded)};
+                                       cmocka_unit_test(recorded), cmocka_unit_test(microbatches)};
     return cmocka_run_group_tests(tests, set_up, root_teardown);
 }

@@ -24,13 +24,14 @@ typedef struct job {
 
 /* Which of the messages to rank 1 come to it changed. */
 static enum { NONE, PATHS, SUMS } lie;
+static char wrong_path[300];
 
 static pha_status exchange(void *self, int peer, const void *out, size_t n_out, void *in, size_t n_in)
 {
     const ranks_one *r = self;
     pha_status status = ranks_exchange(self, peer, out, n_out, in, n_in);
     if (r->rank != 1) return status;
-    if (lie == PATHS && n_in > 4000 && n_in < 4200) memcpy(in, "/nowhere", 9);
+    if (lie == PATHS && n_in > 4000 && n_in < 4200) memcpy(in, wrong_path, strlen(wrong_path) + 1);
     if (lie == SUMS && n_in == (size_t)r->comm.size * sizeof(uint64_t)) ((uint64_t *)in)[1] ^= 1;
     return status;
 }
@@ -158,11 +159,12 @@ static void all_are(const job *j, int size, pha_status status, bool done)
 }
 
 /* What one process writes of the same numbers. */
-static void write_usual(const char *path)
+static void write_usual(const char *path, float first)
 {
     float *numbers = pha__alloc(all_bytes(), 1), *at = numbers;
     pha__tensor tensors[TENSORS];
     fill(numbers);
+    *numbers = first;
     for (int k = 0; k < TENSORS; at += sizes[k++]) tensors[k] = tensor(k), tensors[k].data = at;
     OK(pha__safetensors_write(path, tensors, TENSORS, NULL));
     pha__free(numbers);
@@ -192,7 +194,7 @@ static void test_same_bytes(void **state)
     (void)state;
     char usual[300], path[300];
     snprintf(usual, sizeof usual, "%s/usual", root), snprintf(path, sizeof path, "%s/together", root);
-    write_usual(usual);
+    write_usual(usual, number(0, 0));
     for (int size = 2; size <= MOST; size *= 2)
         for (int far = 0; far < 2; far++) {
             job w = make(path), r = make(path);
@@ -210,17 +212,23 @@ static void test_same_bytes(void **state)
 static void test_not_seen(void **state)
 {
     (void)state;
-    char path[300], usual[300];
+    char path[300], usual[300], other[300];
     snprintf(path, sizeof path, "%s/unseen", root), snprintf(usual, sizeof usual, "%s/usual", root);
-    job w = make(path), r = make(usual), s = make(usual);
-    write_usual(usual);
-    lie = PATHS;
-    ranks_run(4, write_body, &w);
-    all_are(&w, 4, PHA_OK, false);
-    nothing_there(path);
-    ranks_run(4, read_body, &r);
-    all_are(&r, 4, PHA_OK, false);
-    lie = SUMS; /* or it has other numbers */
+    snprintf(other, sizeof other, "%s/other", root);
+    write_usual(usual, number(0, 0));
+    for (int i = 0; i < 2; i++) { /* or another one */
+        job w = make(path), r = make(usual);
+        write_usual(other, -1);
+        snprintf(wrong_path, sizeof wrong_path, "%s", i ? other : "/nowhere");
+        lie = PATHS;
+        ranks_run(4, write_body, &w);
+        all_are(&w, 4, PHA_OK, false);
+        nothing_there(path);
+        ranks_run(4, read_body, &r);
+        all_are(&r, 4, PHA_OK, false);
+    }
+    job s = make(usual);
+    lie = SUMS; /* or it reads other numbers in the same one */
     ranks_run(4, read_body, &s);
     all_are(&s, 4, PHA_OK, false);
     lie = NONE;

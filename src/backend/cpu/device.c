@@ -183,6 +183,7 @@ static pha_status cpu_ceiling(pha__device *d, pha__ceiling *out)
 const pha__backend pha__cpu_backend = {
     .name = "cpu",
     .host_memory = true,
+    .by_sequence = true,
     .align = PHA__ALIGN,
     .matrices = PHA__F32_PANEL,
     .open = cpu_open,

@@ -6,7 +6,8 @@
  * blocks of integers (blocks.h) A becomes integers as well: where rows are few once for all k, else step by step.
  *
  * One order of summation: k in sequence, in steps of kc that depend on k alone, each from zero and added in order. It
- * is the same for any number of rows, any place in C and any format of B that holds the same numbers as floats.
+ * is the same for any number of rows, any place in C and any format of B that holds the same numbers as floats. Of sums
+ * over sequences a step has some of them, or a piece of one: a tile begins anew with each and adds it in the cache.
  */
 #include "backend/cpu/gemm.h"
 
@@ -16,7 +17,7 @@
 #include "backend/cpu/panel.h"
 
 enum {
-    KC = 640,   /* KC x NC floats take a third of an L2 cache of 2 MB */
+    KC = PHA__GEMM_PIECE, /* KC x NC floats take a third of an L2 cache of 2 MB */
     NC = 288,
     MC = 512,
     ENOUGH = 8, /* tasks, where the shape allows, so that threads can share them */
@@ -76,16 +77,19 @@ static plan plan_of(const pha__gemm *g)
 
 /* --------------------------------------------------------------------------------------------------------- tile */
 
-/* (mr, n) = strip (mr, k) panel (k, nv VF) */
-PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k, const target *o, int n)
+typedef struct pieces { /* of a step along k: where each ends. Those of a sum over sequences are added one by one */
+    int n;
+    int32_t end[KC];
+} pieces;
+
+/* (mr, n) = strip (mr, k) panel (k, nv VF), k steps */
+PHA__INLINE void tile_piece(int mr, int nv, vf acc[MR][NV], const float *a, int64_t row, int64_t col, const float *b,
+                            int64_t k)
 {
-    vf acc[MR][NV];
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
         for (int v = 0; v < nv; v++) acc[i][v] = vf_zero();
-    const float *a = s->data;
-    const int64_t row = s->row, col = s->col;
     for (int64_t p = 0; p < k; p++) {
         vf y[NV];
         UNROLL
@@ -101,7 +105,13 @@ PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k,
         a += col;
         b += nv * VF;
     }
+}
+
+PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k, const target *o, int n)
+{
+    vf acc[MR][NV];
     float sum[MR * NR];
+    tile_piece(mr, nv, acc, s->data, s->row, s->col, b, k);
     UNROLL
     for (int i = 0; i < mr; i++)
         UNROLL
@@ -109,31 +119,60 @@ PHA__INLINE void tile(int mr, int nv, const strip *s, const float *b, int64_t k,
     put_rows(o, sum, NR, mr, n);
 }
 
+/* The same of several pieces, by itself, since short products are a thirtieth slower where a tile looks for them. */
+PHA__INLINE void tile_sum(int mr, int nv, const strip *s, const float *b, const pieces *k, const target *o, int n)
+{
+    vf acc[MR][NV];
+    float sum[MR * NR];
+    target t = *o;
+    begin_rows(o, sum, NR, mr, n);
+    for (int64_t q = 0, p = 0; q < k->n; p = k->end[q++]) {
+        tile_piece(mr, nv, acc, s->data + p * s->col, s->row, s->col, b + p * nv * VF, k->end[q] - p);
+        UNROLL
+        for (int i = 0; i < mr; i++)
+            UNROLL
+            for (int v = 0; v < nv; v++) {
+                float *to = sum + i * NR + v * VF;
+                vf_store(to, vf_load(to) + acc[i][v]);
+            }
+    }
+    t.add = false;
+    put_rows(&t, sum, NR, mr, n);
+}
+
 typedef void tile_function(const strip *s, const float *b, int64_t k, const target *o, int n);
+typedef void sum_function(const strip *s, const float *b, const pieces *k, const target *o, int n);
 
 #define TILE(mr, nv)                                                                                    \
     static void tile_##mr##_##nv(const strip *s, const float *b, int64_t k, const target *o, int n)     \
     {                                                                                                   \
         tile(mr, nv, s, b, k, o, n);                                                                    \
+    }                                                                                                   \
+    static void sum_##mr##_##nv(const strip *s, const float *b, const pieces *k, const target *o, int n) \
+    {                                                                                                   \
+        tile_sum(mr, nv, s, b, k, o, n);                                                                \
     }
 #define TILES(mr) TILE(mr, 1) TILE(mr, 2) TILE(mr, 3)
-#define NAMES(mr) {tile_##mr##_1, tile_##mr##_2, tile_##mr##_3}
+#define NAMES(what, mr) {what##_##mr##_1, what##_##mr##_2, what##_##mr##_3}
 TILES(1) TILES(2) TILES(3) TILES(4)
 #if VREGS == 32
 TILES(5) TILES(6) TILES(7) TILES(8)
 #endif
 
-static tile_function *const tiles[MR][NV] = {
-    NAMES(1), NAMES(2), NAMES(3), NAMES(4),
 #if VREGS == 32
-    NAMES(5), NAMES(6), NAMES(7), NAMES(8),
+#define ALL(what) {NAMES(what, 1), NAMES(what, 2), NAMES(what, 3), NAMES(what, 4), \
+                   NAMES(what, 5), NAMES(what, 6), NAMES(what, 7), NAMES(what, 8)}
+#else
+#define ALL(what) {NAMES(what, 1), NAMES(what, 2), NAMES(what, 3), NAMES(what, 4)}
 #endif
-};
+static tile_function *const tiles[MR][NV] = ALL(tile);
+static sum_function *const sums[MR][NV] = ALL(sum);
 
 /* The block (m, n) at (i0, j0), k steps from p0, over the packed block of B. */
-static void block(const pha__gemm *g, int64_t i0, int64_t m, int64_t n, int64_t p0, int64_t k, const float *packed,
-                  float *copy, const target *out)
+static void block(const pha__gemm *g, int64_t i0, int64_t m, int64_t n, int64_t p0, const pieces *steps,
+                  const float *packed, float *copy, const target *out)
 {
+    const int64_t k = steps->end[steps->n - 1];
     for (int64_t group = 0; group < m; group += GROUP) {
         int64_t end = min64(group + GROUP, m);
         strip s = strips_of(g, i0 + group, end - group, p0, k, copy);
@@ -142,7 +181,8 @@ static void block(const pha__gemm *g, int64_t i0, int64_t m, int64_t n, int64_t 
             for (int64_t j = 0; j < n; j += NR) {
                 int columns = (int)min64(NR, n - j), nv = (columns + VF - 1) / VF;
                 target o = beside(out, i, j);
-                tiles[mr - 1][nv - 1](&s, packed + j * k, k, &o, columns);
+                if (steps->n == 1) tiles[mr - 1][nv - 1](&s, packed + j * k, k, &o, columns);
+                else sums[mr - 1][nv - 1](&s, packed + j * k, steps, &o, columns);
             }
             s.data += MR * (s.col == 1 ? s.row : k);
         }
@@ -205,6 +245,31 @@ static void blocks_step(const pha__gemm *g, int64_t i0, int64_t m, int64_t j0, i
     blocks_block(g, &s, m, j0, n, p, (int16_t *)(void *)r->packed, out);
 }
 
+/* Where the piece that has step p ends. *next: the first of g->ends that may be it. */
+static int64_t piece_end(const pha__gemm *g, int64_t p, int64_t *next)
+{
+    if (g->ends) {
+        while (g->ends[*next] <= p) ++*next;
+        return g->ends[*next];
+    }
+    const int64_t begin = p / g->sequence * g->sequence, piece = pha__gemm_piece(g->sequence);
+    return min64(begin + min64(((p - begin) / piece + 1) * piece, g->sequence), g->k);
+}
+
+/* The step along k that begins at p: of sums over sequences, all pieces that fit. Returns its size. */
+static int64_t take_step(const pha__gemm *g, const plan *q, int64_t p, int64_t *next, pieces *out)
+{
+    out->n = 1, out->end[0] = (int32_t)min64(q->kc, g->k - p);
+    if (g->k == 0 || (!g->sequence && !g->ends)) return out->end[0];
+    int64_t end = piece_end(g, p, next);
+    assert(end - p <= KC && g->c_type == PHA__F32 && !q->panels && !q->blocks);
+    for (out->n = 0; end - p <= KC; end = piece_end(g, end, next)) {
+        out->end[out->n++] = (int32_t)(end - p);
+        if (end == g->k) break;
+    }
+    return out->end[out->n - 1];
+}
+
 /* C(i0.., j0..), m x n: the steps along k one after the other. */
 static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64_t j0, int64_t n, const room *r)
 {
@@ -212,10 +277,11 @@ static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64
                 g->bias ? g->bias + j0 : NULL};
     target out = c;
     bool apart = c.type == PHA__BF16 && q->kc < g->k; /* the sum must stay fp32 */
-    int64_t ld = (n + VF - 1) / VF * VF, p = 0;
+    int64_t ld = (n + VF - 1) / VF * VF, p = 0, next = 0;
+    pieces steps;
     if (apart) out = (target){r->sum, ld, PHA__F32, false, NULL};
     do { /* once for k = 0: the sum is 0 */
-        int64_t k = min64(q->kc, g->k - p);
+        int64_t k = take_step(g, q, p, &next, &steps);
         if (!apart) out.bias = p + k == g->k ? c.bias : NULL;
         if (q->blocks) {
             blocks_step(g, i0, m, j0, n, p, k, r, &out);
@@ -223,7 +289,7 @@ static void part(const pha__gemm *g, const plan *q, int64_t i0, int64_t m, int64
             panel_block(g, i0, m, j0, n, p, k, r->copy, r->packed, &out);
         } else {
             pack_b(r->packed, g, p, k, j0, n, r->copy);
-            block(g, i0, m, n, p, k, r->packed, r->copy, &out);
+            block(g, i0, m, n, p, &steps, r->packed, r->copy, &out);
         }
         out.add = true;
         p += k;

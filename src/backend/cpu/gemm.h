@@ -19,7 +19,19 @@ typedef struct pha__gemm {
     pha__dtype a_type, b_type, c_type;
     bool add; /* C += A B */
     const float *bias; /* n numbers that are added to every row, at the end; NULL: none */
+    int64_t sequence;  /* k runs over the tokens of sequences of so many; 0: it does not. Needs a C of fp32 */
+    const int32_t *ends; /* instead: where in k each sequence, or piece of one, ends (at most PHA__GEMM_PIECE) */
 } pha__gemm;
+
+/* A sum over sequences begins with what C holds (add), or with nothing, and takes the sums of pieces of one sequence,
+ * each from zero, one after the other. How a sequence is cut follows from its length: so it does not matter in how many
+ * products the sequences come. */
+enum { PHA__GEMM_PIECE = 640 };
+static inline int64_t pha__gemm_piece(int64_t sequence)
+{
+    int64_t pieces = (sequence + PHA__GEMM_PIECE - 1) / PHA__GEMM_PIECE;
+    return pieces ? (sequence + pieces - 1) / pieces : 0;
+}
 
 #define pha__gemm_tasks PHA__ISA_NAME(pha__gemm_tasks)
 #define pha__gemm_scratch PHA__ISA_NAME(pha__gemm_scratch)

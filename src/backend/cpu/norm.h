@@ -42,15 +42,15 @@ PHA__INLINE void pha__norm_row_backward(float *dx, float *dgain, const float *d,
 
 PHA__INLINE int64_t pha__norm_sum_tasks(int64_t width) { return (width + PHA__NORM_COLUMNS - 1) / PHA__NORM_COLUMNS; }
 
-/* Tasks [begin, end) of the gradient of the gain, input `input`: the sum of what the blocks of rows left in `work`. */
+/* Tasks [begin, end) of the gradient of the gain, input `input`: the sum of what the stretches left in `work`. */
 PHA__INLINE void pha__norm_sum(const pha__args *a, int input, int64_t begin, int64_t end)
 {
     int64_t n = a->out.width;
     float sum[PHA__NORM_COLUMNS];
     for (int64_t c = begin * PHA__NORM_COLUMNS; c < end * PHA__NORM_COLUMNS && c < n; c += PHA__NORM_COLUMNS) {
         int64_t m = n - c < PHA__NORM_COLUMNS ? n - c : PHA__NORM_COLUMNS;
-        pha__sum_blocks(sum, (const float *)a->work + c, pha__row_blocks(a), n, m);
-        pha__row_grad(&a->d_in[input], 0, c, m, sum, a->add & PHA__IN(input));
+        pha__fold_blocks(&a->d_in[input], 0, c, m, a->add & PHA__IN(input), (const float *)a->work + c,
+                         pha__stretches(a), n, sum);
     }
 }
 

@@ -246,6 +246,16 @@ static inline target beside(const target *o, int64_t row, int64_t columns)
     return t;
 }
 
+/* What a tile adds the pieces of a sum to: C, or -0, to which any number is added without a change. */
+static __attribute__((noinline)) void begin_rows(const target *o, float *sum, int64_t ld, int64_t rows, int64_t n)
+{
+    for (int64_t i = 0; i < rows; i++, sum += ld)
+        for (int64_t j = 0; j < n; j += VF) {
+            const float *c = (const float *)o->c + i * o->ld + j;
+            vf_store(sum + j, !o->add ? vf_set1(-0.0f) : n - j >= VF ? vf_load(c) : vf_load_n(c, (int)(n - j)));
+        }
+}
+
 /* By itself, since a test for it in `put` costs products without a bias a twelfth of their time. */
 static __attribute__((noinline)) void add_bias(float *sum, int64_t ld, int64_t rows, int64_t n, const float *bias)
 {

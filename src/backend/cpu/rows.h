@@ -114,7 +114,26 @@ PHA__INLINE void pha__sum_blocks(float *out, const float *partial, int64_t block
     for (int64_t k = 0; k < blocks; k++) pha__add_scaled(out, 1.0f, partial + k * stride, n);
 }
 
-/* Rows per task of the ops that treat each row by itself, and rows per partial sum of those that reduce over tokens. */
+/* Where the gradient of a parameter goes on from: columns [c, c+n) of a row as they are (add), or zeros. */
+PHA__INLINE void pha__sum_begin(float *sum, const pha__view *v, int64_t row, int64_t c, int64_t n, bool add)
+{
+    if (!add) memset(sum, 0, (size_t)n * sizeof *sum);
+    else if (v->dtype == PHA__F32) memcpy(sum, pha__at(v, row, c), (size_t)n * sizeof *sum);
+    else pha__row_in(v, row, c, n, sum);
+}
+
+/* The same second half for such columns: the blocks go one by one onto what is there. So it does not matter either in
+ * how many microbatches they come, if none has tokens of two sequences. sum: room for n floats. */
+PHA__INLINE void pha__fold_blocks(const pha__view *v, int64_t row, int64_t c, int64_t n, bool add, const float *partial,
+                                  int64_t blocks, int64_t stride, float *sum)
+{
+    pha__sum_begin(sum, v, row, c, n, add);
+    for (int64_t k = 0; k < blocks; k++) pha__add_scaled(sum, 1.0f, partial + k * stride, n);
+    pha__row_grad(v, row, c, n, sum, false);
+}
+
+/* Rows per task of the ops that treat each row by itself, and the most rows per partial sum of those that reduce over
+ * tokens. */
 #define PHA__ROW_BLOCK 64
 
 PHA__INLINE int64_t pha__row_blocks(const pha__args *a)
@@ -126,6 +145,22 @@ PHA__INLINE int64_t pha__row_block_end(const pha__args *a, int64_t block)
 {
     int64_t rows = (int64_t)a->B * a->T, end = (block + 1) * PHA__ROW_BLOCK;
     return end < rows ? end : rows;
+}
+
+/* Stretches: the blocks of sums over tokens. Each sequence has its own, so that they follow from T alone. */
+PHA__INLINE int64_t pha__stretches_each(const pha__args *a) { return (a->T + PHA__ROW_BLOCK - 1) / PHA__ROW_BLOCK; }
+PHA__INLINE int64_t pha__stretches(const pha__args *a) { return a->B * pha__stretches_each(a); }
+
+/* The rows of stretch k. */
+PHA__INLINE int64_t pha__stretch_begin(const pha__args *a, int64_t k)
+{
+    int64_t each = pha__stretches_each(a);
+    return k / each * a->T + k % each * PHA__ROW_BLOCK;
+}
+PHA__INLINE int64_t pha__stretch_end(const pha__args *a, int64_t k)
+{
+    int64_t end = pha__stretch_begin(a, k) + PHA__ROW_BLOCK, last = (k / pha__stretches_each(a) + 1) * a->T;
+    return end < last ? end : last;
 }
 
 #endif

@@ -275,6 +275,7 @@ const pha__backend backend = {
 #else
     false,
 #endif
+    false, // products add up all rows of a run at once
     256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
     gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget,
     gpu_link_id, gpu_link_open, gpu_link_exchange, gpu_link_close, gpu_mark, gpu_between,

@@ -6,7 +6,7 @@
  *
  *   du_t = sum_j k_j dv_(t+j),     dk_j = sum_t u_t dv_(t+j)        (dv beyond the last token is 0)
  *
- * with dk per block in `work`, summed over the blocks by phase 1; the first block adds the rows before the first token.
+ * with dk per block in `work`, added in order by phase 1; the first block adds the rows before the first token.
  */
 #include "backend/cpu/history.h"
 #include "ops/conv/conv.h"
@@ -157,12 +157,17 @@ static void sum_taps(const pha__args *a, int64_t first, int64_t n, lanes *l)
 {
     int taps = n_taps(a);
     int64_t S = a->out.width;
-    for (int j = 0; j < taps; j++)
-        pha__sum_blocks(l->d_taps[j], (float *)a->work + j * S + first, a->B * blocks(a), taps * S, n);
+    float row[ROW];
     for (int64_t i = 0; i < n; i++) {
-        float row[ROW];
+        pha__sum_begin(row, &a->d_in[TAPS], first + i, 0, taps, a->add & PHA__IN(TAPS));
+        for (int j = 0; j < taps; j++) l->d_taps[j][i] = row[j];
+    }
+    for (int64_t k = 0; k < a->B * blocks(a); k++)
+        for (int j = 0; j < taps; j++)
+            pha__add_scaled(l->d_taps[j], 1.0f, (float *)a->work + (k * taps + j) * S + first, n);
+    for (int64_t i = 0; i < n; i++) {
         for (int j = 0; j < taps; j++) row[j] = l->d_taps[j][i];
-        pha__row_grad(&a->d_in[TAPS], first + i, 0, taps, row, a->add & PHA__IN(TAPS));
+        pha__row_grad(&a->d_in[TAPS], first + i, 0, taps, row, false);
     }
 }
 

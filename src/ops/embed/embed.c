@@ -8,6 +8,12 @@ static pha_status shape(pha__shape *s)
     return PHA_OK;
 }
 
+/* The rows of the table that a lane has tokens of, and which those are. */
+static int64_t sums(const pha__shape *s, bool shared)
+{
+    return shared ? (int64_t)s->in[0].rows * (s->in[0].width + 1) : 0;
+}
+
 static double flops(const pha__shape *s, pha__pass pass, int64_t context)
 {
     (void)pass, (void)context;
@@ -21,6 +27,7 @@ const pha__op pha__op_embed = {
     .max_in = 1,
     .params = PHA__IN(0),
     .shape = shape,
+    .sums = sums,
     .flops = flops,
     .gathers = true,
 };

@@ -57,16 +57,12 @@ static int64_t first_place(const pha__run *run, int64_t rows, int64_t v)
     return low;
 }
 
-/* Row v of the table; places [begin, end) of run->order are its positions. */
-static void table_row(const pha__args *a, int64_t v, int64_t begin, int64_t end, float *memory)
+/* Adds the gradients at places [begin, end) of run->order. */
+static void add_positions(const pha__args *a, int64_t begin, int64_t end, float *sum, float *memory)
 {
     const pha__embed_attr *attr = a->attr;
     int64_t n = a->out.width;
-    bool add = a->add & PHA__IN(0);
-    float *sum = memory, *bd = sum + n;
-    float *mask = pha__dropout_on(a->run, attr->dropout) ? bd + n : NULL;
-    if (add && begin == end) return;
-    memset(sum, 0, (size_t)n * sizeof *sum);
+    float *bd = memory, *mask = pha__dropout_on(a->run, attr->dropout) ? bd + n : NULL;
     for (int64_t k = begin; k < end; k++) {
         int32_t row = a->run->order[k];
         const float *d = pha__row_in(&a->d_out, row, 0, n, bd);
@@ -77,7 +73,30 @@ static void table_row(const pha__args *a, int64_t v, int64_t begin, int64_t end,
         }
         pha__add_scaled(sum, attr->scale, d, n);
     }
-    pha__row_grad(&a->d_in[0], v, 0, n, sum, add);
+}
+
+/* Row v of the table; its positions are at those places. */
+static void table_row(const pha__args *a, int64_t v, int64_t begin, int64_t end, float *memory)
+{
+    int64_t n = a->out.width;
+    bool add = a->add & PHA__IN(0), goes_on = add && a->more; /* else what is there is not of this op */
+    if (add && begin == end) return;
+    pha__sum_begin(memory, &a->d_in[0], v, 0, n, goes_on);
+    add_positions(a, begin, end, memory, memory + n);
+    pha__row_grad(&a->d_in[0], v, 0, n, memory, add && !goes_on);
+}
+
+/* The same where another op adds to the table as well: the lane's own sum is by itself until all of it is there. */
+static void table_row_apart(const pha__args *a, int64_t v, int64_t begin, int64_t end, float *memory)
+{
+    int64_t n = a->out.width;
+    bool add = a->add & PHA__IN(0);
+    float *sum = a->sums + v * n;
+    int32_t *used = (int32_t *)(void *)(a->sums + a->in[0].rows * n) + v;
+    if (!a->more) *used = 0;
+    if (!*used && (begin < end || (a->last && !add))) memset(sum, 0, (size_t)n * sizeof *sum), *used = 1;
+    add_positions(a, begin, end, sum, memory);
+    if (a->last && *used) pha__row_grad(&a->d_in[0], v, 0, n, sum, add);
 }
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)
@@ -89,7 +108,7 @@ static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, 
     for (int64_t at = first_place(run, rows, v); v < last; v++) {
         int64_t next = at;
         while (next < rows && run->tokens[run->order[next]] == v) next++;
-        table_row(a, v, at, next, memory);
+        (a->sums ? table_row_apart : table_row)(a, v, at, next, memory);
         at = next;
     }
 }

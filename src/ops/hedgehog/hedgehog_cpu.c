@@ -1,5 +1,5 @@
-/* hedgehog_cpu.c -- forward: a task is a head of a block of rows. Backward: a head of a segment of rows, which makes
- * the features again; its sum of dW goes to `work`, and phase 1 adds the segments in order
+/* hedgehog_cpu.c -- forward: a task is a head of a block of rows. Backward: a head of a segment of a sequence, which
+ * makes the features again; its sum of dW goes to `work`, and phase 1 adds the segments in order
  *
  *   softmax    dy = s+ (ds+ - <ds+, s+>) - s- (ds- - <ds-, s->)
  *   exp        dy = f+ df+ - f- df-, less the sum of f df at the place of the largest, whose exponent is taken from all
@@ -9,11 +9,11 @@
 #include "backend/cpu/rows.h"
 #include "ops/hedgehog/hedgehog.h"
 
-enum { X, W, ROWS = PHA__ROW_BLOCK, SEGMENT = 16 * ROWS }; /* inputs; rows at a time, and per partial sum of dW */
+enum { X, W, ROWS = PHA__ROW_BLOCK, SEGMENT = 16 * ROWS }; /* inputs; rows at a time, and per sum of dW */
 
 static const pha__hedgehog_attr *attr_of(const pha__args *a) { return a->attr; }
-static int64_t n_rows(const pha__args *a) { return (int64_t)a->B * a->T; }
-static int64_t segments(const pha__args *a) { return (n_rows(a) + SEGMENT - 1) / SEGMENT; }
+static int64_t segments_each(const pha__args *a) { return (a->T + SEGMENT - 1) / SEGMENT; } /* of a sequence */
+static int64_t segments(const pha__args *a) { return a->B * segments_each(a); }
 
 typedef struct memory {
     float *w, *x, *y, *f, *d, *dy, *dx; /* (dh, dh); (ROWS, dh), f and d (2 dh); */
@@ -191,13 +191,14 @@ static void backward_block(const pha__args *a, int head, int64_t row, int64_t n,
 static void backward_segment(const pha__args *a, int64_t task, float *at)
 {
     int64_t dh = attr_of(a)->head_width, heads = attr_of(a)->n_head, segment = task / heads, head = task % heads;
-    int64_t end = (segment + 1) * SEGMENT < n_rows(a) ? (segment + 1) * SEGMENT : n_rows(a);
+    int64_t b = segment / segments_each(a), first = b * a->T + segment % segments_each(a) * SEGMENT;
+    int64_t end = first + SEGMENT < (b + 1) * a->T ? first + SEGMENT : (b + 1) * a->T;
     float *dw = (float *)a->work + (segment * heads + head) * dh * dh;
     memory m;
     take(&m, a, at);
     memset(dw, 0, (size_t)(dh * dh) * sizeof *dw);
     load_map(a, (int)head, &m);
-    for (int64_t row = segment * SEGMENT; row < end; row += ROWS)
+    for (int64_t row = first; row < end; row += ROWS)
         backward_block(a, (int)head, row, end - row < ROWS ? end - row : ROWS, dw, &m);
 }
 
@@ -209,8 +210,8 @@ static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, 
             backward_segment(a, i, at);
             continue;
         }
-        pha__sum_blocks(at, (const float *)a->work + i * dh, segments(a), all, dh); /* row i of W */
-        pha__row_grad(&a->d_in[W], i, 0, dh, at, a->add & PHA__IN(W));
+        pha__fold_blocks(&a->d_in[W], i, 0, dh, a->add & PHA__IN(W), (const float *)a->work + i * dh, segments(a), all,
+                         at); /* row i of W */
     }
 }
 

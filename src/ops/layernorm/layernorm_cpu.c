@@ -1,9 +1,9 @@
-/* layernorm_cpu.c -- a task is a block of rows; backward makes mean and variance again
+/* layernorm_cpu.c -- a task is a block or a stretch of rows; backward makes mean and variance again
  *
  *   t = d * gain:    dx = (t - mean t - v mean(t * v)) / std,    dgain = sum over tokens of d * v,    dbias = sum of d
  *
  * The variance is the mean of (x - mean)^2, in a second walk over the row: the difference of two sums would lose what a
- * large mean hides. The sums over tokens: one partial per block of rows in `work`, added in index order by phase 1.
+ * large mean hides. The sums over tokens: one partial per stretch of rows in `work`, added in index order by phase 1.
  */
 #include "backend/cpu/rows.h"
 #include "ops/layernorm/layernorm.h"
@@ -12,14 +12,14 @@ enum { X, GAIN, BIAS, COLUMNS = 256 }; /* inputs; columns per task of the sum ov
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
-    if (phase == 0) return pha__row_blocks(a);
+    if (phase == 0) return pass == PHA__BACKWARD ? pha__stretches(a) : pha__row_blocks(a);
     bool sums = pass == PHA__BACKWARD && (a->d_in[GAIN].data || a->d_in[BIAS].data);
     return phase == 1 && sums ? (a->out.width + COLUMNS - 1) / COLUMNS : 0;
 }
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
-    return pass == PHA__BACKWARD ? (size_t)(pha__row_blocks(a) * 2 * a->out.width) * sizeof(float) : 0;
+    return pass == PHA__BACKWARD ? (size_t)(pha__stretches(a) * 2 * a->out.width) * sizeof(float) : 0;
 }
 
 static size_t scratch(const pha__args *a, pha__pass pass)
@@ -98,7 +98,7 @@ static void backward_block(const pha__args *a, int64_t block, float *memory)
     const float *gain = pha__row_in(&a->in[GAIN], 0, 0, n, bd + 2 * n);
     float *dgain = (float *)a->work + block * 2 * n, *dbias = dgain + n;
     memset(dgain, 0, (size_t)(2 * n) * sizeof *dgain);
-    for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++) {
+    for (int64_t row = pha__stretch_begin(a, block); row < pha__stretch_end(a, block); row++) {
         const float *x = pha__row_in(&a->in[X], row, 0, n, bx), *d = pha__row_in(&a->d_out, row, 0, n, bd);
         backward_row(g, dgain, dbias, d, x, gain, n, attr->eps);
         if (g) pha__row_grad(&a->d_in[X], row, 0, n, g, a->add & PHA__IN(X));
@@ -111,8 +111,8 @@ static void sum_parameter(const pha__args *a, int input, int64_t c, int64_t m)
     float sum[COLUMNS];
     int64_t n = a->out.width;
     if (!a->d_in[input].data) return;
-    pha__sum_blocks(sum, (const float *)a->work + (input == BIAS ? n : 0) + c, pha__row_blocks(a), 2 * n, m);
-    pha__row_grad(&a->d_in[input], 0, c, m, sum, a->add & PHA__IN(input));
+    pha__fold_blocks(&a->d_in[input], 0, c, m, a->add & PHA__IN(input),
+                     (const float *)a->work + (input == BIAS ? n : 0) + c, pha__stretches(a), 2 * n, sum);
 }
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)

@@ -1,8 +1,9 @@
 /* lm_loss_cpu.c -- blocks of tokens; for each the phases logits, softmax (loss, and the gradient of the logits in their
  * place), and in backward dh = dlogits E together with dE (+)= dlogits^T h
  *
- * Where at most half of the tokens are scored, blocks are of those alone: their h is gathered before, their dh is
- * scattered after. */
+ * A block is some sequences or, of long ones, a piece of one, cut by T and V alone, so that dE is the same sum however
+ * the sequences come. Where at most half of the tokens are scored, blocks are of those alone: their h is gathered
+ * before, their dh is scattered after, and dE adds them up in the same pieces. */
 #include <assert.h>
 #include <math.h>
 #include <string.h>
@@ -37,20 +38,13 @@ static int64_t tokens_of_block(const pha__args *a)
 
 static bool is_scored(const pha__args *a, int64_t row) { return a->run->targets && a->run->targets[row] >= 0; }
 
-static int64_t n_scored(const pha__args *a)
-{
-    int64_t n = 0;
-    for (int64_t row = 0; row < n_rows(a); row++) n += is_scored(a, row);
-    return n;
-}
-
 /* Columns of a row of gathered h or dh, a whole number of cache lines in any format. */
 static int64_t gathered_ld(const pha__args *a) { return ((int64_t)a->in[0].width + 31) / 32 * 32; }
 
-/* Tokens for whose logits, dh and h there is room where those of a block of all tokens have it. */
+/* Tokens for whose logits, dh, h and end of a piece there is room where those of a block of all tokens have it. */
 static int64_t most_gathered(const pha__args *a)
 {
-    int64_t row = logits_ld(a) * 4 + gathered_ld(a) * (4 + (int64_t)pha__dtype_size(a->in[0].dtype));
+    int64_t row = logits_ld(a) * 4 + gathered_ld(a) * (4 + (int64_t)pha__dtype_size(a->in[0].dtype)) + 4;
     return tokens_of_block(a) * logits_ld(a) * 4 / row;
 }
 
@@ -59,6 +53,9 @@ typedef struct part { /* the tokens of one block */
     bool earlier;     /* an earlier block has written dE */
     bool gathered;
     pha__view h, dh;  /* of the block, which begins at row 0 */
+    int64_t sequence; /* not gathered: dE is a sum over sequences of so many tokens */
+    int32_t *ends;    /* gathered: where each piece ends */
+    int64_t row;      /* gathered: the pieces begin with this one */
 } part;
 
 static pha__view from_row(pha__view v, int64_t row)
@@ -67,27 +64,88 @@ static pha__view from_row(pha__view v, int64_t row)
     return v;
 }
 
-/* Equal blocks. Returns false if there is no block b. */
+/* Equal parts of n, none larger than most. */
+static int64_t part_size(int64_t n, int64_t most)
+{
+    int64_t parts = (n + most - 1) / most;
+    return (n + parts - 1) / parts;
+}
+
+/* Tokens of a sequence that are in one block. */
+static int64_t block_piece(const pha__args *a) { return part_size(a->T, most_tokens(a)); }
+
+/* Where the piece of dE's sum ends that begins at a row, and the tokens of it that are scored. */
+static int64_t piece_end(const pha__args *a, int64_t row)
+{
+    int64_t t = row % a->T, piece = block_piece(a), begin = t / piece * piece;
+    int64_t n = a->T - begin < piece ? a->T - begin : piece, left = begin + n - t, size = pha__gemm_piece(n);
+    return row + (left < size ? left : size);
+}
+static int64_t scored_until(const pha__args *a, int64_t row, int64_t end)
+{
+    int64_t n = 0;
+    for (; row < end; row++) n += is_scored(a, row);
+    return n;
+}
+
+/* Are half of the tokens not scored, and is there room for enough of the others, whole pieces of them? */
+static bool gathers(const pha__args *a)
+{
+    int64_t rows = n_rows(a), scored = scored_until(a, 0, rows), room = most_gathered(a);
+    bool yes = scored > 0 && 2 * scored <= rows && room >= (scored < LEAST_GATHERED ? scored : LEAST_GATHERED);
+    for (int64_t row = 0, end; yes && row < rows; row = end) {
+        end = piece_end(a, row);
+        yes = scored_until(a, row, end) <= room;
+    }
+    return yes;
+}
+
+/* Block b of the scored tokens: as many pieces as there is room for. */
+static bool gathered_part(const pha__args *a, int64_t b, part *p)
+{
+    int64_t room = most_gathered(a), most = room < BLOCK ? room : BLOCK;
+    p->first = p->n = p->row = 0;
+    for (int64_t row = 0, end; row < n_rows(a); row = end) {
+        end = piece_end(a, row);
+        int64_t scored = scored_until(a, row, end);
+        if (p->n + scored > most) {
+            if (b-- == 0) return true;
+            p->first += p->n, p->n = 0, p->row = row;
+        }
+        p->n += scored;
+    }
+    return b == 0 && p->n > 0;
+}
+
+static bool whole_part(const pha__args *a, int64_t b, part *p)
+{
+    int64_t rows = n_rows(a), piece = block_piece(a), each = a->T > piece ? (a->T + piece - 1) / piece : 1;
+    p->first = b / each * a->T + b % each * piece;
+    p->n = a->T - b % each * piece < piece ? a->T - b % each * piece : piece;
+    if (each == 1) {
+        int64_t size = a->B ? part_size(a->B, most_tokens(a) / a->T) * a->T : 0;
+        p->first = b * size, p->n = rows - p->first < size ? rows - p->first : size;
+    }
+    p->sequence = each == 1 ? a->T : p->n;
+    return p->first < rows;
+}
+
+/* Returns false if there is no block b. */
 static bool part_of(const pha__args *a, int64_t b, part *p)
 {
-    int64_t rows = n_rows(a), scored = n_scored(a), most = most_tokens(a), room = most_gathered(a), ld = gathered_ld(a);
-    p->gathered = scored > 0 && 2 * scored <= rows && room >= (scored < LEAST_GATHERED ? scored : LEAST_GATHERED);
-    if (p->gathered) rows = scored, most = room < BLOCK ? room : BLOCK;
-    int64_t blocks = (rows + most - 1) / most;
-    if (b >= blocks) return false;
-    int64_t size = (rows + blocks - 1) / blocks;
-    p->first = b * size;
-    p->n = rows - p->first < size ? rows - p->first : size;
-    p->earlier = b > 0;
+    int64_t ld = gathered_ld(a);
+    *p = (part){.earlier = b > 0, .gathered = gathers(a)};
+    if (!(p->gathered ? gathered_part : whole_part)(a, b, p)) return false;
     if (p->gathered) { /* behind the logits */
         char *dh = (char *)a->work + p->n * logits_ld(a) * 4;
         p->dh = (pha__view){a->d_in[0].data ? dh : NULL, ld, 0, a->in[0].width, PHA__F32};
         p->h = (pha__view){dh + p->n * ld * 4, ld, 0, a->in[0].width, a->in[0].dtype};
+        p->ends = pha__at(&p->h, p->n, 0);
     } else {
         p->h = from_row(a->in[0], p->first);
         p->dh = from_row(a->d_in[0], p->first);
     }
-    return p->n > 0;
+    return true;
 }
 
 static pha__gemm product_logits(const pha__args *a, const part *p) /* (n, V) = (n, D) (D, V) */
@@ -113,7 +171,7 @@ static pha__gemm product_de(const pha__args *a, const part *p) /* (V, D) = (V, n
     return (pha__gemm){.m = e->rows, .n = e->width, .k = p->n, .a = a->work, .a_row = 1, .a_col = logits_ld(a),
                        .a_type = PHA__F32, .b = h->data, .b_row = h->ld, .b_col = 1,
                        .b_type = h->dtype, .c = de->data, .c_row = de->ld, .c_type = de->dtype,
-                       .add = p->earlier || (a->add & PHA__IN(1))};
+                       .add = p->earlier || (a->add & PHA__IN(1)), .sequence = p->sequence, .ends = p->ends};
 }
 
 typedef enum stage { GATHER, LOGITS, SOFTMAX, GRADIENTS, SCATTER } stage;
@@ -244,6 +302,12 @@ static void gather(const pha__args *a, const part *p, bool gradient)
     for (int64_t k = 0; k < p->n; k++, row = next_row(p, a, row))
         memcpy(pha__at(&p->h, k, 0), pha__at(&a->in[0], row, 0),
                (size_t)a->in[0].width * pha__dtype_size(a->in[0].dtype));
+    int32_t *end = p->ends;
+    for (int64_t n = 0, piece = p->row, next; n < p->n; piece = next) {
+        int64_t scored = scored_until(a, piece, next = piece_end(a, piece));
+        n += scored;
+        if (scored) *end++ = (int32_t)n;
+    }
 }
 
 static void scatter(const pha__args *a, const part *p)

@@ -1,7 +1,7 @@
 /* matmul_cpu.c -- forward Y = X W^T + b; backward dX = dY W, dW = dY^T X and db, the tasks of all in one phase
  *
  * The bias goes to the product, which adds it when it writes Y. A task of db owns some columns and sums their rows by
- * blocks, in order.
+ * stretches, in order. dW is a sum over sequences.
  */
 #include "backend/cpu/gemm.h"
 #include "backend/cpu/rows.h"
@@ -36,7 +36,7 @@ static pha__gemm product_dw(const pha__args *a) /* (N, K) = (N, rows) (rows, K) 
     return (pha__gemm){.m = a->in[1].rows, .n = a->in[1].width, .k = n_rows(a), .a = dy->data, .a_row = 1,
                        .a_col = dy->ld, .a_type = dy->dtype, .b = x->data, .b_row = x->ld, .b_col = 1,
                        .b_type = x->dtype, .c = dw->data, .c_row = dw->ld, .c_type = dw->dtype,
-                       .add = a->add & PHA__IN(1)};
+                       .add = a->add & PHA__IN(1), .sequence = a->T};
 }
 
 static int64_t bias_tasks(const pha__args *a, int i)
@@ -60,14 +60,15 @@ static const float *bias_of(const pha__args *a, float *buffer)
 /* Columns [c, c + n) of the gradient of bias i; it stands at column `at` of dY. */
 static void bias_gradient(const pha__args *a, int i, int64_t at, int64_t c, int64_t n)
 {
-    float sum[COLUMNS] = {0}, part[COLUMNS], room[COLUMNS];
-    for (int64_t block = 0; block < pha__row_blocks(a); block++) {
+    float sum[COLUMNS], part[COLUMNS], room[COLUMNS];
+    pha__sum_begin(sum, &a->d_in[i], 0, c, n, a->add & PHA__IN(i));
+    for (int64_t k = 0; k < pha__stretches(a); k++) {
         memset(part, 0, sizeof part);
-        for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++)
+        for (int64_t row = pha__stretch_begin(a, k); row < pha__stretch_end(a, k); row++)
             pha__add_scaled(part, 1.0f, pha__row_in(&a->d_out, row, at + c, n, room), n);
         pha__add_scaled(sum, 1.0f, part, n);
     }
-    pha__row_grad(&a->d_in[i], 0, c, n, sum, a->add & PHA__IN(i));
+    pha__row_grad(&a->d_in[i], 0, c, n, sum, false);
 }
 
 /* Tasks [begin, end) of the gradients of all biases. */

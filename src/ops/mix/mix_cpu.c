@@ -1,4 +1,4 @@
-/* mix_cpu.c -- a task is a block of rows; the norms, weights and mask are made again in backward
+/* mix_cpu.c -- a task is a block or a stretch of rows; the norms, weights and mask are made again in backward
  *
  * Backward (algorithms.md 6, pha.md 10) with g = beta mask dout, the gradient of y, and v_k = r_k z_k:
  *
@@ -10,8 +10,8 @@
  * With a norm behind it (backend/cpu/norm.h) the sum lives in one row of floats; backward makes it again, and dout is
  * its gradient, taken through that norm.
  *
- * Sums over tokens: one partial per block of rows in `work` (n rows of dgain, n rows of dM, the gain of the norm, dp),
- * added in index order by phase 1. For static weights e_k is summed first and the rest is done once.
+ * Sums over tokens: a partial per stretch of rows in `work` (n rows of dgain, n rows of dM, the gain of the norm, dp),
+ * added in index order by phase 1. For static weights e_k is summed first and the rest is done once per sequence.
  */
 #include <math.h>
 
@@ -35,7 +35,7 @@ enum { N = PHA__MIX_MAX, COLUMNS = 128 };
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
     const pha__mix_attr *attr = a->attr;
-    if (phase == 0) return pha__row_blocks(a);
+    if (phase == 0) return pass == PHA__BACKWARD ? pha__stretches(a) : pha__row_blocks(a);
     if (phase != 1 || pass != PHA__BACKWARD) return 0;
     bool sums = a->d_in[P].data || a->d_in[M].data || a->d_in[NORM].data;
     for (int k = 0; k < attr->n; k++) sums |= a->d_in[GAIN + k].data != NULL;
@@ -51,7 +51,7 @@ static int64_t partial_size(const pha__args *a)
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
-    return pass == PHA__BACKWARD ? (size_t)(pha__row_blocks(a) * partial_size(a)) * sizeof(float) : 0;
+    return pass == PHA__BACKWARD ? (size_t)(pha__stretches(a) * partial_size(a)) * sizeof(float) : 0;
 }
 
 /* Room for rows as floats. Floats are taken from the scratch in the order of `take`. */
@@ -260,7 +260,7 @@ static void backward_block(const pha__args *a, int64_t block, rows *r)
     weights q = {.sum = 0};
     if (!dynamic) q = weights_of(a, r, NULL);
     double total[N] = {0}; /* of e (static) or dc (dynamic) */
-    for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++) {
+    for (int64_t row = pha__stretch_begin(a, block); row < pha__stretch_end(a, block); row++) {
         const float *u = dynamic ? pha__row_in(&a->in[INPUT], row, 0, U, r->u) : NULL;
         if (dynamic) q = weights_of(a, r, u);
         double e[N] = {0}, dc[N];
@@ -276,31 +276,32 @@ static void backward_block(const pha__args *a, int64_t block, rows *r)
     for (int k = 0; k < attr->n; k++) dp[k] = (float)total[k];
 }
 
-/* The sum over the blocks of columns [c, c+n) of a row of the partials, to a gradient. */
+/* The sum over the stretches of columns [c, c+n) of a row of the partials, to a gradient. */
 static void sum_row(const pha__args *a, int input, int64_t row, int64_t c, int64_t n, int64_t offset, float *sum)
 {
     if (!a->d_in[input].data || n <= 0) return;
-    pha__sum_blocks(sum, (const float *)a->work + offset + c, pha__row_blocks(a), partial_size(a), n);
-    pha__row_grad(&a->d_in[input], row, c, n, sum, a->add & PHA__IN(input));
+    pha__fold_blocks(&a->d_in[input], row, c, n, a->add & PHA__IN(input), (const float *)a->work + offset + c,
+                     pha__stretches(a), partial_size(a), sum);
 }
 
 static void sum_p(const pha__args *a, float *memory)
 {
     const pha__mix_attr *attr = a->attr;
     if (!a->d_in[P].data) return;
-    int64_t offset = partial_size(a) - N;
-    double total[N] = {0}, dc[N];
+    const float *partial = (const float *)a->work + partial_size(a) - N;
     float dp[N];
-    for (int64_t block = 0; block < pha__row_blocks(a); block++) {
-        const float *partial = (const float *)a->work + block * partial_size(a) + offset;
-        for (int k = 0; k < attr->n; k++) total[k] += partial[k];
-    }
     rows r;
     take(&r, a, memory);
     weights q = weights_of(a, &r, NULL);
-    if (!a->in[M].data) weights_backward(&q, attr->n, total, dc);
-    for (int k = 0; k < attr->n; k++) dp[k] = (float)(a->in[M].data ? total[k] : dc[k]);
-    pha__row_grad(&a->d_in[P], 0, 0, attr->n, dp, a->add & PHA__IN(P));
+    pha__sum_begin(dp, &a->d_in[P], 0, 0, attr->n, a->add & PHA__IN(P));
+    for (int b = 0; b < a->B; b++) {
+        double total[N] = {0}, dc[N];
+        for (int64_t i = 0; i < pha__stretches_each(a); i++, partial += partial_size(a))
+            for (int k = 0; k < attr->n; k++) total[k] += partial[k];
+        if (!a->in[M].data) weights_backward(&q, attr->n, total, dc);
+        for (int k = 0; k < attr->n; k++) dp[k] += (float)(a->in[M].data ? total[k] : dc[k]);
+    }
+    pha__row_grad(&a->d_in[P], 0, 0, attr->n, dp, false);
 }
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)

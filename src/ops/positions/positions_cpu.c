@@ -1,5 +1,5 @@
 /* positions_cpu.c -- forward: a task is a block of rows. Backward: the tasks of dx are such blocks, those of dP own
- * some rows of the table and sum each over the sequences, in order
+ * some rows of the table and sum each over the sequences, in order, from what is there
  */
 #include "backend/cpu/dropout.h"
 #include "ops/positions/positions.h"
@@ -75,10 +75,10 @@ static void table_row(const pha__args *a, int64_t t, float *memory)
     bool add = a->add & PHA__IN(TABLE);
     float *sum = memory;
     if (add && t >= a->T) return;
-    memset(sum, 0, (size_t)n * sizeof *sum);
+    pha__sum_begin(sum, &a->d_in[TABLE], t, 0, n, add);
     for (int b = 0; b < a->B && t < a->T; b++)
         pha__add_scaled(sum, 1.0f, gradient(a, (int64_t)b * a->T + t, memory + n), n);
-    pha__row_grad(&a->d_in[TABLE], t, 0, n, sum, add);
+    pha__row_grad(&a->d_in[TABLE], t, 0, n, sum, false);
 }
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *memory)

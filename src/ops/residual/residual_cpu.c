@@ -1,7 +1,7 @@
-/* residual_cpu.c -- a task is a block of rows
+/* residual_cpu.c -- a task is a block or a stretch of rows
  *
  * With a norm the sum lives in one row of floats; backward makes it again and takes its gradient through the norm
- * first (backend/cpu/norm.h). The gain's sum over tokens: one partial per block in `work`, added in order by phase 1.
+ * first (backend/cpu/norm.h). The gain's sum over tokens: one partial per stretch in `work`, added in order by phase 1.
  */
 #include "backend/cpu/dropout.h"
 #include "backend/cpu/norm.h"
@@ -13,14 +13,14 @@ static bool normed(const pha__args *a) { return a->in[NORM].width > 0; }
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
-    if (phase == 0) return pha__row_blocks(a);
+    if (phase == 0) return pass == PHA__BACKWARD ? pha__stretches(a) : pha__row_blocks(a);
     return phase == 1 && pass == PHA__BACKWARD && a->d_in[NORM].data ? pha__norm_sum_tasks(a->out.width) : 0;
 }
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
     bool sums = pass == PHA__BACKWARD && normed(a);
-    return sums ? (size_t)(pha__row_blocks(a) * a->out.width) * sizeof(float) : 0;
+    return sums ? (size_t)(pha__stretches(a) * a->out.width) * sizeof(float) : 0;
 }
 
 typedef struct rows {
@@ -108,7 +108,7 @@ static void backward_block(const pha__args *a, int64_t block, const rows *r)
     int64_t n = a->out.width;
     float *dgain = (float *)a->work + block * n;
     if (r->gain) memset(dgain, 0, (size_t)n * sizeof *dgain);
-    for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++) {
+    for (int64_t row = pha__stretch_begin(a, block); row < pha__stretch_end(a, block); row++) {
         const float *d = pha__row_in(&a->d_out, row, 0, n, r->d);
         make_mask(a, row, r);
         if (r->gain) {

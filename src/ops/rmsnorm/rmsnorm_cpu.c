@@ -1,19 +1,20 @@
-/* rmsnorm_cpu.c -- a task is a block of rows; backward makes the root mean square again (backend/cpu/norm.h)
+/* rmsnorm_cpu.c -- a task is a block or a stretch of rows; backward makes the root mean square again
+ * (backend/cpu/norm.h)
  *
- * The sum over tokens: one partial per block of rows in `work`, added in index order by phase 1.
+ * The sum over tokens: one partial per stretch of rows in `work`, added in index order by phase 1.
  */
 #include "backend/cpu/norm.h"
 #include "ops/rmsnorm/rmsnorm.h"
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
-    if (phase == 0) return pha__row_blocks(a);
+    if (phase == 0) return pass == PHA__BACKWARD ? pha__stretches(a) : pha__row_blocks(a);
     return phase == 1 && pass == PHA__BACKWARD && a->d_in[1].data ? pha__norm_sum_tasks(a->out.width) : 0;
 }
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
-    return pass == PHA__BACKWARD ? (size_t)(pha__row_blocks(a) * a->out.width) * sizeof(float) : 0;
+    return pass == PHA__BACKWARD ? (size_t)(pha__stretches(a) * a->out.width) * sizeof(float) : 0;
 }
 
 static size_t scratch(const pha__args *a, pha__pass pass)
@@ -63,7 +64,7 @@ static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, 
     for (int64_t block = begin; block < end; block++) {
         float *partial = (float *)a->work + block * n;
         memset(partial, 0, (size_t)n * sizeof *partial);
-        for (int64_t row = block * PHA__ROW_BLOCK; row < pha__row_block_end(a, block); row++)
+        for (int64_t row = pha__stretch_begin(a, block); row < pha__stretch_end(a, block); row++)
             backward_row(a, row, gain, partial, memory);
     }
 }

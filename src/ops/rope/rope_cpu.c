@@ -8,11 +8,7 @@
 #include "backend/cpu/rows.h"
 #include "ops/rope/rope.h"
 
-enum { BLOCK = 64 }; /* rows of a task and of a partial sum */
-
 static const float LN_100 = 4.60517019f;
-
-static int64_t blocks(const pha__args *a) { return ((int64_t)a->B * a->T + BLOCK - 1) / BLOCK; }
 
 /* A head to the half-split order, or back. */
 static void split(float *dst, const float *src, int dh, bool interleaved)
@@ -111,10 +107,9 @@ static void head_forward(const pha__args *a, int64_t row, int head, const float 
 static void forward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
 {
     const pha__rope_attr *c = a->attr;
-    int64_t rows = (int64_t)a->B * a->T;
     float *buffer = scratch, *scale = scales(a, buffer);
     (void)phase;
-    for (int64_t r = begin * BLOCK; r < end * BLOCK && r < rows; r++)
+    for (int64_t r = begin * PHA__ROW_BLOCK; r < pha__row_block_end(a, end - 1); r++)
         for (int head = 0; head < c->n_head; head++)
             head_forward(a, r, head, pha__at(&a->in[1], r, 0), scale[head], buffer);
 }
@@ -146,31 +141,34 @@ static void head_backward(const pha__args *a, int64_t row, int head, float scale
     pha__row_grad(&a->d_in[0], row, (int64_t)head * dh, dh, buffer, a->add & PHA__IN(0));
 }
 
-/* Partial sums: per block n_head numbers of dtau, then dh of dgain. */
+/* Partial sums: per stretch of rows n_head numbers of dtau, then dh of dgain. */
 static int64_t partial_size(const pha__args *a)
 {
     const pha__rope_attr *c = a->attr;
     return c->n_head + c->head_width;
 }
 
-static void block_backward(const pha__args *a, int64_t block, float *buffer)
+static void stretch_backward(const pha__args *a, int64_t k, float *buffer)
 {
     const pha__rope_attr *c = a->attr;
-    int64_t rows = (int64_t)a->B * a->T, end = (block + 1) * BLOCK < rows ? (block + 1) * BLOCK : rows;
-    float *partial = (float *)a->work + block * partial_size(a), *scale = scales(a, buffer);
+    float *partial = (float *)a->work + k * partial_size(a), *scale = scales(a, buffer);
     memset(partial, 0, (size_t)partial_size(a) * 4);
-    for (int64_t r = block * BLOCK; r < end; r++)
+    for (int64_t r = pha__stretch_begin(a, k); r < pha__stretch_end(a, k); r++)
         for (int head = 0; head < c->n_head; head++)
             head_backward(a, r, head, scale[head], partial + head, partial + c->n_head, buffer);
 }
 
-/* Sums columns [first, first+n) of the partial sums in the order of the blocks. */
+/* Adds columns [first, first+n) of the partial sums, sequence by sequence. */
 static void reduce(const pha__args *a, int first, int n, float *sum)
 {
+    const int64_t each = pha__stretches_each(a), size = partial_size(a);
     for (int i = 0; i < n; i++) {
-        double s = 0;
-        for (int64_t b = 0; b < blocks(a); b++) s += ((const float *)a->work)[b * partial_size(a) + first + i];
-        sum[i] = (float)s;
+        const float *partial = (const float *)a->work + first + i;
+        for (int b = 0; b < a->B; b++) {
+            double s = 0;
+            for (int64_t k = 0; k < each; k++, partial += size) s += *partial;
+            sum[i] += (float)s;
+        }
     }
 }
 
@@ -179,34 +177,40 @@ static void params_backward(const pha__args *a, float *buffer)
     const pha__rope_attr *c = a->attr;
     int dh = c->head_width;
     if (a->in[2].data && a->d_in[2].data) {
+        float *old = buffer + 4 * dh;
+        pha__sum_begin(old, &a->d_in[2], 0, 0, c->n_head, a->add & PHA__IN(2));
+        memcpy(buffer, old, (size_t)c->n_head * 4);
         reduce(a, 0, c->n_head, buffer);
         for (int i = 0; i < c->n_head; i++)
-            if (((const float *)a->in[2].data)[i] > LN_100) buffer[i] = 0; /* clamped */
-        pha__row_grad(&a->d_in[2], 0, 0, c->n_head, buffer, a->add & PHA__IN(2));
+            if (((const float *)a->in[2].data)[i] > LN_100) buffer[i] = old[i]; /* clamped */
+        pha__row_grad(&a->d_in[2], 0, 0, c->n_head, buffer, false);
     }
     if (gain_of(a) && a->d_in[3].data) {
-        reduce(a, c->n_head, dh, buffer + dh);
-        join(buffer, buffer + dh, dh, c->interleaved);
-        pha__row_grad(&a->d_in[3], 0, 0, dh, buffer, a->add & PHA__IN(3));
+        float *sum = buffer + dh;
+        pha__sum_begin(buffer, &a->d_in[3], 0, 0, dh, a->add & PHA__IN(3));
+        split(sum, buffer, dh, c->interleaved);
+        reduce(a, c->n_head, dh, sum);
+        join(buffer, sum, dh, c->interleaved);
+        pha__row_grad(&a->d_in[3], 0, 0, dh, buffer, false);
     }
 }
 
 static void backward(const pha__args *a, int phase, int64_t begin, int64_t end, void *scratch)
 {
     for (int64_t i = begin; i < end; i++)
-        if (phase == 0) block_backward(a, i, scratch);
+        if (phase == 0) stretch_backward(a, i, scratch);
         else params_backward(a, scratch);
 }
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
-    if (phase == 0) return blocks(a);
+    if (phase == 0) return pass == PHA__BACKWARD ? pha__stretches(a) : pha__row_blocks(a);
     return phase == 1 && pass == PHA__BACKWARD && (a->d_in[2].data || a->d_in[3].data);
 }
 
 static size_t work(const pha__args *a, pha__pass pass)
 {
-    return pass == PHA__BACKWARD ? sizeof(float) * (size_t)(blocks(a) * partial_size(a)) : 0;
+    return pass == PHA__BACKWARD ? sizeof(float) * (size_t)(pha__stretches(a) * partial_size(a)) : 0;
 }
 
 static size_t scratch(const pha__args *a, pha__pass pass)

@@ -6,7 +6,7 @@
  *   q_t = dh_t + a g_(t+1) q_(t+1),   dz_t = q_t h_t (1 - g_t),   du_t = c g_t q_t
  *   da = sum_t g_t q_t h_(t-1),   dtheta = -a e^theta da,   dbias = sum_t dz_t
  *
- * with da and dbias per sequence in `work`, summed over the sequences by phase 1. With a filter f
+ * with da and dbias per sequence in `work`; phase 1 adds the sequences to dtheta and dbias in order. With a filter f
  *
  *   dh_t = dout_t SiLU(f_t),   df_t = dout_t h_t s (1 + f_t (1 - s)),   s = sigmoid(f_t)        (algorithms.md 7)
  */
@@ -175,17 +175,16 @@ static void sum_parameters(const pha__args *a, int64_t first, int64_t n, float *
     int64_t S = a->out.width;
     const float *da = a->work, *db = da + (int64_t)a->B * S;
     if (a->d_in[THETA].data) {
-        pha__sum_blocks(sum, da + first, a->B, S, n);
+        pha__sum_begin(sum, &a->d_in[THETA], 0, first, n, a->add & PHA__IN(THETA));
         for (int64_t i = 0; i < n; i++) {
             double rate = exp((double)element(&a->in[THETA], first + i, 0));
-            sum[i] = rate < 700 ? (float)(sum[i] * -rate * exp(-rate)) : 0; /* beyond, a is 0 */
+            double slope = rate < 700 ? -rate * exp(-rate) : 0; /* beyond, a is 0 */
+            for (int64_t b = 0; b < a->B; b++) sum[i] += (float)(da[b * S + first + i] * slope);
         }
-        pha__row_grad(&a->d_in[THETA], 0, first, n, sum, a->add & PHA__IN(THETA));
+        pha__row_grad(&a->d_in[THETA], 0, first, n, sum, false);
     }
-    if (a->d_in[BIAS].data) {
-        pha__sum_blocks(sum, db + first, a->B, S, n);
-        pha__row_grad(&a->d_in[BIAS], 0, first, n, sum, a->add & PHA__IN(BIAS));
-    }
+    if (a->d_in[BIAS].data)
+        pha__fold_blocks(&a->d_in[BIAS], 0, first, n, a->add & PHA__IN(BIAS), db + first, a->B, S, sum);
 }
 
 static void run(const pha__args *a, int64_t begin, int64_t end, lanes *l,

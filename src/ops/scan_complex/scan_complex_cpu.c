@@ -6,7 +6,7 @@
  *   q_t = dh_t + a* g_(t+1) q_(t+1),   dz_t = Re(q_t h_t*) (1 - g_t),   du_t = c g_t q_t
  *   da = sum_t g_t q_t h_(t-1)*,   domega = Im(a* da),   dtheta = -e^theta Re(a* da),   dbias = sum_t dz_t
  *
- * with da and dbias per sequence in `work`, summed over the sequences by phase 1.
+ * with da and dbias per sequence in `work`; phase 1 adds the sequences to the gradients in order.
  */
 #include <math.h>
 
@@ -192,20 +192,22 @@ static void sum_parameters(const pha__args *a, int64_t first, int64_t n, float *
     int64_t N = pairs_of(a), all = (int64_t)a->B * N;
     float *im = re + COLUMNS, *sum = im + COLUMNS;
     const float *da = a->work;
-    pha__sum_blocks(re, da + first, a->B, N, n);
-    pha__sum_blocks(im, da + all + first, a->B, N, n);
+    if (a->d_in[THETA].data) pha__sum_begin(re, &a->d_in[THETA], 0, first, n, a->add & PHA__IN(THETA));
+    if (a->d_in[OMEGA].data) pha__sum_begin(im, &a->d_in[OMEGA], 0, first, n, a->add & PHA__IN(OMEGA));
     for (int64_t i = 0; i < n; i++) {
-        double a_re, a_im, d_re = re[i], d_im = im[i], rate = exp((double)element(&a->in[THETA], first + i, 0));
+        double a_re, a_im, rate = exp((double)element(&a->in[THETA], first + i, 0));
         transition(a, first + i, &a_re, &a_im);
-        re[i] = rate < 700 ? (float)(-rate * (a_re * d_re + a_im * d_im)) : 0; /* beyond, a is 0 */
-        im[i] = (float)(a_re * d_im - a_im * d_re);
+        for (int64_t b = 0; b < a->B; b++) {
+            double d_re = da[b * N + first + i], d_im = da[all + b * N + first + i];
+            if (a->d_in[THETA].data && rate < 700) /* beyond, a is 0 */
+                re[i] += (float)(-rate * (a_re * d_re + a_im * d_im));
+            if (a->d_in[OMEGA].data) im[i] += (float)(a_re * d_im - a_im * d_re);
+        }
     }
-    if (a->d_in[THETA].data) pha__row_grad(&a->d_in[THETA], 0, first, n, re, a->add & PHA__IN(THETA));
-    if (a->d_in[OMEGA].data) pha__row_grad(&a->d_in[OMEGA], 0, first, n, im, a->add & PHA__IN(OMEGA));
-    if (a->d_in[BIAS].data) {
-        pha__sum_blocks(sum, da + 2 * all + first, a->B, N, n);
-        pha__row_grad(&a->d_in[BIAS], 0, first, n, sum, a->add & PHA__IN(BIAS));
-    }
+    if (a->d_in[THETA].data) pha__row_grad(&a->d_in[THETA], 0, first, n, re, false);
+    if (a->d_in[OMEGA].data) pha__row_grad(&a->d_in[OMEGA], 0, first, n, im, false);
+    if (a->d_in[BIAS].data)
+        pha__fold_blocks(&a->d_in[BIAS], 0, first, n, a->add & PHA__IN(BIAS), da + 2 * all + first, a->B, N, sum);
 }
 
 static void run(const pha__args *a, int64_t begin, int64_t end, lanes *l,

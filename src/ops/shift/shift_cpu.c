@@ -7,7 +7,7 @@
  *
  *   v_t = sum_j k_j u_(t-j),     du_t = sum_j k_j dv_(t+j),     dk_j = sum_t u_t dv_(t+j)     (dv beyond the last is 0)
  *
- * with dk per block in `work`, summed over the blocks by a later phase, which goes on to the parameters:
+ * with dk per block in `work`, summed over the blocks of a sequence by a later phase, which goes on to the parameters:
  *
  *   dc_i = sum_j dk_j b_(i-j),     db_i = sum_j dk_j c_(i+j)          (algorithms.md 2.5)
  *
@@ -106,29 +106,27 @@ static void make_taps(const pha__args *a, int64_t c, room *r)
     memcpy(taps_of(a, c, -1), r->out, (size_t)n * sizeof *r->out);
 }
 
-/* From dk, the sum over the blocks, to the parameters. */
-static void store_parameter(const pha__args *a, int input, const place *p, float (*from)[COLUMNS])
+/* From dk, the sum over the blocks of a sequence, to the parameters. */
+static void store_parameter(const pha__args *a, int input, const place *p, float (*from)[COLUMNS], bool add)
 {
     float row[PHA__SHIFT_MAX];
     for (int64_t i = 0; i < p->n; i++) {
         for (int j = 0; j < n_taps(a); j++) row[j] = from[j][i];
-        pha__row_grad(&a->d_in[input], p->first + i, 0, n_taps(a), row, a->add & PHA__IN(input));
+        pha__row_grad(&a->d_in[input], p->first + i, 0, n_taps(a), row, add);
     }
 }
 
-static void sum_taps(const pha__args *a, int64_t c, room *r)
+/* Sequence p->b. */
+static void add_taps(const pha__args *a, int64_t c, const place *p, room *r)
 {
-    place p = {.b = 0};
     int n = n_taps(a);
-    set_columns(a, c, &p);
-    pha__sum_blocks(r->d_taps[0], taps_of(a, c, 0), a->B * blocks(a), floats(a), n * COLUMNS);
-    if (a->d_in[SKIP].data) pha__row_grad(&a->d_in[SKIP], 0, p.first, p.n, r->d_taps[0], a->add & PHA__IN(SKIP));
+    uint32_t add = p->b ? ~0u : a->add;
+    pha__sum_blocks(r->d_taps[0], taps_of(a, c, p->b * blocks(a)), blocks(a), floats(a), n * COLUMNS);
+    if (a->d_in[SKIP].data) pha__row_grad(&a->d_in[SKIP], 0, p->first, p->n, r->d_taps[0], add & PHA__IN(SKIP));
     if (!a->in[C].data) {
-        if (a->d_in[B].data) store_parameter(a, B, &p, r->d_taps);
+        if (a->d_in[B].data) store_parameter(a, B, p, r->d_taps, add & PHA__IN(B));
         return;
     }
-    load_parameter(a, B, &p, r->taps);
-    load_parameter(a, C, &p, r->u);
     memset(r->dv, 0, sizeof r->dv);
     memset(r->out, 0, sizeof r->out);
     for (int j = 0; j < n; j++) {
@@ -137,8 +135,17 @@ static void sum_taps(const pha__args *a, int64_t c, room *r)
             add_product(r->out[i], r->d_taps[j], r->u[i + j]);   /* db */
         }
     }
-    if (a->d_in[B].data) store_parameter(a, B, &p, r->out);
-    if (a->d_in[C].data) store_parameter(a, C, &p, r->dv);
+    if (a->d_in[B].data) store_parameter(a, B, p, r->out, add & PHA__IN(B));
+    if (a->d_in[C].data) store_parameter(a, C, p, r->dv, add & PHA__IN(C));
+}
+
+static void sum_taps(const pha__args *a, int64_t c, room *r)
+{
+    place p = {.b = 0};
+    set_columns(a, c, &p);
+    load_parameter(a, B, &p, r->taps);
+    if (a->in[C].data) load_parameter(a, C, &p, r->u);
+    for (; p.b < a->B; p.b++) add_taps(a, c, &p, r);
 }
 
 /* ---- rows ---- */

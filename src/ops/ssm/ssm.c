@@ -42,6 +42,13 @@ static int64_t saved(const pha__shape *s)
     return ((const pha__ssm_attr *)s->attr)->gradients ? 2 * n * (channels(s) + 1) : 0;
 }
 
+/* What backward of one sequence adds to: the transform of dK, and dd. */
+static int64_t sums(const pha__shape *s, bool shared)
+{
+    (void)shared;
+    return ((const pha__ssm_attr *)s->attr)->gradients ? channels(s) * (2 * pha__ssm_points(s->T) + 1) : 0;
+}
+
 static pha__state_layout state(const pha__shape *s, int64_t max_context)
 {
     (void)max_context;
@@ -72,6 +79,7 @@ const pha__op pha__op_ssm = {
     .keep_in = PHA__IN(PHA__SSM_INPUTS) - 1,
     .shape = shape,
     .saved = saved,
+    .sums = sums,
     .state = state,
     .apart = apart,
     .flops = flops,

@@ -7,8 +7,9 @@
  *
  *   Y = F(K) F(x),     dX = conj(F(K)) F(dy),     F(dK) = sum_b conj(F(x_b)) F(dy_b)
  *
- * Saved are F(K) / n of each group of channels, then the table of the transforms. Backward goes over the sequences of a
- * group in a few slices, whose sums of F(dK) and of dd are added in order.
+ * Saved are F(K) / n of each group of channels, then the table of the transforms. Backward adds F(dK) and dd up
+ * sequence by sequence, in one task or, of few groups, in a task for each, and goes on to the parameters with the last
+ * microbatch of a lane.
  */
 #include "backend/cpu/fft.h"
 #include "backend/cpu/rows.h"
@@ -25,12 +26,10 @@ static int64_t n_modes(const pha__args *a)
 }
 static bool convolves(const pha__args *a) { return ((const pha__ssm_attr *)a->attr)->gradients && !a->state; }
 
-/* Slices of the sequences in backward: as many as give work to some processors. */
-static int64_t slices(const pha__args *a)
-{
-    int64_t wanted = (32 + groups(a) - 1) / groups(a);
-    return wanted < a->B ? wanted : a->B;
-}
+/* Slices of the sequences in backward: each its own, where the groups alone don't give work to some processors. */
+static bool sliced(const pha__args *a) { return groups(a) < 32; }
+static int64_t slices(const pha__args *a) { return sliced(a) ? a->B : 1; }
+static bool ends(const pha__args *a) { return !a->sums || a->last; } /* a lane */
 
 static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
 {
@@ -39,7 +38,7 @@ static int64_t tasks(const pha__args *a, pha__pass pass, int phase)
         const int64_t n[] = {1, groups(a), groups(a) * a->B, 0}; /* table; transforms of K; convolutions */
         return n[phase];
     }
-    const int64_t n[] = {groups(a) * slices(a), groups(a), pha__ssm_shared(a), 0};
+    const int64_t n[] = {groups(a) * slices(a), groups(a), pha__ssm_shared(a) && ends(a), 0};
     return n[phase]; /* sequences; parameters; sums over the groups */
 }
 
@@ -51,7 +50,7 @@ static size_t work(const pha__args *a, pha__pass pass)
     int64_t n = points(a), N = a->in[PHA__SSM_C_RE].width;
     if (pass == PHA__FORWARD) return convolves(a) ? (size_t)(groups(a) * group_floats(a) + 2 * n) * sizeof(float) : 0;
     return (size_t)(groups(a) * 2 * N) * sizeof(double) +
-           (size_t)(groups(a) * (slices(a) + 1) * (group_floats(a) + CH)) * sizeof(float);
+           (size_t)(groups(a) * slices(a) * (group_floats(a) + CH)) * sizeof(float);
 }
 
 static float *kept(const pha__args *a) { return a->saved ? a->saved : a->work; }
@@ -65,6 +64,11 @@ static double *shared_of(const pha__args *a, int64_t g)
 static float *slice_of(const pha__args *a, int64_t g, int64_t slice)
 {
     return (float *)shared_of(a, groups(a)) + (g * slices(a) + slice) * (group_floats(a) + CH);
+}
+/* Of all of the lane so far. */
+static float *sums_of(const pha__args *a, int64_t g)
+{
+    return a->sums ? a->sums + g * (group_floats(a) + CH) : slice_of(a, g, 0);
 }
 
 /* Of a thread: memory for the modes, then x, y [V][n][VF] and transforms of one vector [n][2][VF], or what the
@@ -331,10 +335,10 @@ static void add_skip(const pha__args *a, const room *m, float *dd)
 
 static void backward_slice(const pha__args *a, int64_t g, int64_t slice, const room *m)
 {
-    float *sums = slice_of(a, g, slice), *dd = sums + group_floats(a);
-    memset(sums, 0, (size_t)(group_floats(a) + CH) * sizeof *sums);
-    int64_t end = (slice + 1) * a->B / slices(a);
-    for (int64_t b = slice * a->B / slices(a); b < end; b++) {
+    float *sums = sliced(a) ? slice_of(a, g, slice) : sums_of(a, g), *dd = sums + group_floats(a);
+    if (sliced(a) || !a->sums || !a->more) memset(sums, 0, (size_t)(group_floats(a) + CH) * sizeof *sums);
+    int64_t end = sliced(a) ? slice + 1 : a->B;
+    for (int64_t b = slice; b < end; b++) {
         place p = place_of(a, g, b);
         gather(a, &a->in[PHA__SSM_X], &p, m->x);
         gather(a, &a->d_out, &p, m->y);
@@ -344,7 +348,16 @@ static void backward_slice(const pha__args *a, int64_t g, int64_t slice, const r
     }
 }
 
-/* dK of group g from the sums of its slices, zero beyond T. */
+/* Adds the slices of a group to its sums. */
+static void add_slices(const pha__args *a, int64_t g, float *sums)
+{
+    int64_t n = group_floats(a) + CH;
+    bool first = !a->sums || !a->more;
+    if (first && a->sums) memcpy(sums, slice_of(a, g, 0), (size_t)n * sizeof *sums);
+    for (int64_t i = first; i < slices(a); i++) pha__add_scaled(sums, 1, slice_of(a, g, i), n);
+}
+
+/* dK of group g from its sums, zero beyond T. */
 static float *kernel_gradient(const pha__args *a, const float *sums, const room *m)
 {
     int64_t n = points(a);
@@ -362,8 +375,9 @@ static float *kernel_gradient(const pha__args *a, const float *sums, const room 
 static void backward_parameters(const pha__args *a, int64_t g, const room *m)
 {
     place p = place_of(a, g, 0);
-    float *sums = slice_of(a, g, 0), *dd = sums + group_floats(a);
-    for (int64_t i = 1; i < slices(a); i++) pha__add_scaled(sums, 1, slice_of(a, g, i), group_floats(a) + CH);
+    float *sums = sums_of(a, g), *dd = sums + group_floats(a);
+    if (sliced(a)) add_slices(a, g, sums);
+    if (!ends(a)) return;
     const pha__view *d = &a->d_in[PHA__SSM_D];
     if (d->data) pha__row_grad(d, 0, p.first, p.n, dd, a->add & PHA__IN(PHA__SSM_D));
     if (wants_kernel(a))

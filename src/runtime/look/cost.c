@@ -99,6 +99,7 @@ static pha__memory_kind kind_of(const pha__buffer *b)
     switch (b->kind) {
     case PHA__BUF_GRAD:    return PHA__MEM_ACT_GRADS;
     case PHA__BUF_SAVED:   return PHA__MEM_SAVED;
+    case PHA__BUF_SUMS:
     case PHA__BUF_WORK:    return PHA__MEM_WORK;
     default:               return PHA__MEM_ACTIVATIONS;
     }

@@ -17,7 +17,14 @@ typedef enum pha__option_kind {
 } pha__option_kind;
 
 /* What it means to a run that is resumed with another value; pha_train.def explains them. */
-typedef enum pha__option_role { PHA__FIXED, PHA__IDENTITY, PHA__COURSE, PHA__FREE, PHA__CALL } pha__option_role;
+typedef enum pha__option_role {
+    PHA__FIXED,
+    PHA__IDENTITY,
+    PHA__COURSE,
+    PHA__FREE,
+    PHA__BY_DEVICE,
+    PHA__CALL
+} pha__option_role;
 
 typedef struct pha__option {
     const char *field, *key; /* key: in files, and in messages about them */

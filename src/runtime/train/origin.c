@@ -1,7 +1,7 @@
 /* origin.c -- what a checkpoint tells of the run that wrote it
  *
  * The options of the run by their table, and facts that are no options: the configuration, the data, the kernels. In
- * the file "identity" has what is PHA__FIXED and "course" the rest.
+ * the file "identity" has what is PHA__FIXED and "course" the rest; what is PHA__BY_DEVICE is one of both.
  */
 #include "runtime/train/origin.h"
 
@@ -90,6 +90,12 @@ typedef struct entry {
     json_t *now;             /* to be released; NULL of what is kept: no memory */
 } entry;
 
+static pha__option_role role_of(const pha_trainer *t, const pha__option *row)
+{
+    if (row->role != PHA__BY_DEVICE) return row->role;
+    return t->device->backend->by_sequence ? PHA__FREE : PHA__FIXED;
+}
+
 /* The i-th entry; false: there are no more. */
 static bool get(const pha_trainer *t, size_t i, entry *e)
 {
@@ -101,7 +107,7 @@ static bool get(const pha_trainer *t, size_t i, entry *e)
     if (i - FACTS >= pha__n_train_options) return false;
     const pha__option *row = &pha__train_options[i - FACTS];
     bool kept = row->role != PHA__FREE && row->role != PHA__CALL;
-    *e = (entry){row->key, row->role, row, NULL, kept, kept ? pha__option_stored(row, &t->o) : NULL};
+    *e = (entry){row->key, role_of(t, row), row, NULL, kept, kept ? pha__option_stored(row, &t->o) : NULL};
     return true;
 }
 
@@ -219,7 +225,7 @@ void pha__origin_tell(const pha_trainer *t, const json_t *json, const char *path
     for (size_t i = 0; get(t, i, &e); i++) {
         json_t *was = NULL;
         char text[64];
-        if (!before(&was, json, &e) && e.now && was && !same(was, e.now)) {
+        if (!before(&was, json, &e) && e.role != PHA__FREE && e.now && was && !same(was, e.now)) {
             text_of(&e, was, text, sizeof text);
             tell(&e, text, path);
         } else if (!was && e.fact && e.fact->once) {
@@ -255,8 +261,9 @@ static pha_status compare(const pha_trainer *t, const json_t *leading)
     entry e;
     for (size_t i = 0; get(t, i, &e); i++) {
         json_t *there = NULL;
-        if (!status && e.kept) status = before(&there, leading, &e);
-        if (!status && e.kept && !same(there, e.now)) status = differs(t, &e, there);
+        bool compared = e.kept && e.role != PHA__FREE;
+        if (!status && compared) status = before(&there, leading, &e);
+        if (!status && compared && !same(there, e.now)) status = differs(t, &e, there);
         json_decref(there);
         json_decref(e.now);
     }

@@ -69,8 +69,8 @@ static double mean_losses(pha_trainer *t, double n)
     return sum;
 }
 
-/* Forward and backward of a microbatch, whose first sequence is number i of this rank's. first: of its lane. */
-static pha_status run_micro(pha_trainer *t, int32_t i, bool first, double *lane)
+/* Forward and backward of a microbatch, whose first sequence is number i of this rank's. */
+static pha_status run_micro(pha_trainer *t, int32_t i, double *lane)
 {
     int32_t micro = t->o.micro_batch, T = t->o.context;
     size_t at = (size_t)i * (size_t)T;
@@ -86,7 +86,8 @@ static pha_status run_micro(pha_trainer *t, int32_t i, bool first, double *lane)
                     .row0 = (pha__lanes_begin(&t->lanes) + i) * T};
     pha__states states = {0};
     if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
-    TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, !first));
+    int32_t of_lane = i % t->lanes.sequences;
+    TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, of_lane > 0, of_lane + micro == t->lanes.sequences));
     return add_losses(t, lane, (int64_t)micro * T);
 }
 
@@ -98,7 +99,7 @@ static pha_status run_lanes(pha_trainer *t)
     if (t->o.carry && pha__carried_tokens(t, t->step) == 0) TRY(pha__carry_clear(&t->carry));
     for (int k = 0; k < t->lanes.here; k++) {
         for (int32_t i = 0; i < t->lanes.sequences; i += t->o.micro_batch)
-            TRY(run_micro(t, k * t->lanes.sequences + i, i == 0, t->lane_losses + (size_t)k * (size_t)n));
+            TRY(run_micro(t, k * t->lanes.sequences + i, t->lane_losses + (size_t)k * (size_t)n));
         TRY(pha__lanes_add(&t->lanes, k));
     }
     return PHA_OK;

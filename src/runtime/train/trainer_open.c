@@ -172,6 +172,7 @@ static pha_status open_program(pha_trainer *t)
                                     .gradients = true,
                                     .recompute = t->o.recompute,
                                     .unfused = t->o.no_fuse ? PHA__FUSE_ALL : 0};
+    options.by_sequence = t->device->backend->by_sequence && t->o.micro_batch < t->o.batch / t->o.lanes;
     if (t->o.carry) TRY(pha__carry_context(&options.max_context, &t->config, t->o.context));
     TRY(pha__record_as(&t->program, t->lesson ? t->lesson->row : NULL, &t->config, &options, PHA__HEAD_LOSS));
     TRY(open_lanes(t));

@@ -91,6 +91,10 @@ struct pha__backend {
     pha_status (*link_exchange)(pha__device *d, void *link, int peer, const void *out, size_t n_out, void *in,
                                 size_t n_in);
     void (*link_close)(pha__device *d, void *link);
+    /* Between aside(true) and aside(false) all calls go aside: they happen in their order, behind those before and
+     * beside those after. join: calls after it happen behind all that went aside. */
+    pha_status (*link_aside)(pha__device *d, void *link, bool aside);
+    pha_status (*link_join)(pha__device *d, void *link);
 
     /* Time: marks 0 to PHA__MARKS - 1 are set between runs; seconds from mark a to mark b. */
     pha_status (*mark)(pha__device *d, int mark);

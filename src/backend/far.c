@@ -59,12 +59,20 @@ static pha_status far_link_exchange(pha__device *d, void *link, int peer, const 
 
 static void far_link_close(pha__device *d, void *link) { behind(d)->backend->link_close(behind(d), link); }
 
+static pha_status far_link_aside(pha__device *d, void *link, bool aside)
+{
+    return behind(d)->backend->link_aside(behind(d), link, aside);
+}
+
+static pha_status far_link_join(pha__device *d, void *link) { return behind(d)->backend->link_join(behind(d), link); }
+
 static void reserve(void)
 {
     rows = pha__far_backend;
     rows.matrices = PHA__F32, rows.by_sequence = false;
     rows.link_id = far_link_id, rows.link_open = far_link_open;
     rows.link_exchange = far_link_exchange, rows.link_close = far_link_close;
+    rows.link_aside = far_link_aside, rows.link_join = far_link_join;
     closed = map(PROT_NONE);
     memory = map(PROT_READ | PROT_WRITE);
 }

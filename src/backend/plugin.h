@@ -8,7 +8,7 @@
 extern "C" {
 #endif
 
-#define PHA__BACKEND_ABI 5 /* raised with every change of backend.h or of an op's attributes */
+#define PHA__BACKEND_ABI 6 /* raised with every change of backend.h or of an op's attributes */
 
 typedef struct pha__host { /* what a plugin may ask of the library; sizes: of the structs that both know */
     uint32_t abi, args_size, run_size;

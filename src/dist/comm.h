@@ -24,6 +24,7 @@ enum { PHA__MOST_RANKS = 1 << 16 };
 typedef struct pha__comm {
     int rank, size;
     int local, locals; /* number of this rank among those of its machine, and how many these are */
+    bool any_thread;   /* one thread at a time exchanges, but it need not be the one that joined */
     const pha__transport *transport; /* NULL: one rank */
     void *self;
     char *piece[2];    /* PHA__COMM_PIECE bytes each; not of one rank */
@@ -78,6 +79,8 @@ int pha__comm_owner(const pha__comm *c, int part); /* the rank whose part it is 
 /* Leaves in this rank's part of x the sum of all ranks' x there; elsewhere x holds no more than partial sums. Sends
  * and receives size - 1 parts. */
 pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *parts, float *x);
+/* The same of the numbers [begin, end) alone: sections, one after another, make the whole. */
+pha_status pha__comm_reduce_section(pha__comm *c, const pha__division *parts, float *x, int64_t begin, int64_t end);
 /* Fills all parts of x with those of the ranks that they belong to; numbers of `width` bytes. */
 pha_status pha__comm_gather_parts(pha__comm *c, const pha__division *parts, void *x, size_t width);
 

@@ -76,11 +76,19 @@ static int64_t longer(const int64_t *a, const int64_t *b)
     return n > m ? n : m;
 }
 
-pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *p, float *x)
+/* The numbers of a range that are of a section too. */
+static void limit(int64_t *range, int64_t begin, int64_t end)
+{
+    if (range[0] < begin) range[0] = begin;
+    if (range[1] > end) range[1] = end;
+}
+
+pha_status pha__comm_reduce_section(pha__comm *c, const pha__division *p, float *x, int64_t begin, int64_t end)
 {
     int64_t step = (int64_t)(piece_size(p) / sizeof *x);
     for (int bit = 1; bit < c->size; bit <<= 1) {
         halves b = before(c, p, bit), h = cut(c, p, bit, b.low, b.high);
+        limit(h.mine, begin, end), limit(h.theirs, begin, end);
         for (int64_t at = 0, n = longer(h.mine, h.theirs); at < n; at += step) {
             size_t out = piece_at(h.theirs, at, step), in = piece_at(h.mine, at, step);
             char *came = room(c, p);
@@ -89,6 +97,11 @@ pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *p, float 
         }
     }
     return PHA_OK;
+}
+
+pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *p, float *x)
+{
+    return pha__comm_reduce_section(c, p, x, p->cut[0], p->cut[c->size]);
 }
 
 /* What came in goes to its place, if it did not come there. */

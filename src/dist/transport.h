@@ -4,7 +4,7 @@
 
 #include "dist/comm.h"
 
-#define PHA__TRANSPORT_ABI 1 /* raised with every change of this header or of pha__transport */
+#define PHA__TRANSPORT_ABI 2 /* raised with every change of this header or of pha__transport */
 
 typedef struct pha__transport_host { /* what it may ask of the library */
     uint32_t abi, comm_size; /* comm_size: of the struct that both know */

@@ -69,3 +69,10 @@ pha_status pha__wire_exchange(const pha__wire *w, int peer, const void *out, siz
 {
     return n_out || n_in ? w->device->backend->link_exchange(w->device, w->link, peer, out, n_out, in, n_in) : PHA_OK;
 }
+
+pha_status pha__wire_aside(const pha__wire *w, bool aside)
+{
+    return w->device->backend->link_aside(w->device, w->link, aside);
+}
+
+pha_status pha__wire_join(const pha__wire *w) { return w->device->backend->link_join(w->device, w->link); }

@@ -27,4 +27,9 @@ void pha__wire_close(pha__wire *w); /* a zeroed one is allowed */
 /* As the exchange of a transport, with memory of the device; happens in the order of the device's calls. */
 pha_status pha__wire_exchange(const pha__wire *w, int peer, const void *out, size_t n_out, void *in, size_t n_in);
 
+/* Between aside(true) and aside(false) what the device is given (messages, sums) happens behind all that it was given
+ * before, and beside what it is given afterwards; what it is given behind a join happens behind all that went aside. */
+pha_status pha__wire_aside(const pha__wire *w, bool aside);
+pha_status pha__wire_join(const pha__wire *w);
+
 #endif

@@ -269,6 +269,15 @@ typedef struct pha__states {
 pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, const pha__states *states, bool more,
                               bool last);
 
+/* In the next runs `visit` is called behind n of the steps, at most PHA__RUN_PIECES - 1, whose numbers ascend, with k =
+ * 0, 1, ... A device that works beside the host has been given all steps so far then, and may not have made them. n =
+ * 0: no more. `at` and self outlive that. */
+enum { PHA__RUN_PIECES = 16 };
+typedef pha_status pha__visit(void *self, int k);
+void pha__exec_visit(pha__exec *e, const int *at, int n, pha__visit *visit, void *self);
+/* The last step that adds to the gradient of parameter i; -1: none does. */
+int pha__last_addition(const pha__program *p, int i);
+
 /* The first n rows of an output, or of the value or gradient at a path, as fp32 rows of the host, dense. The value at a
  * path must have been kept to the end (options.keep_all). FAILED: there is none of that name. */
 pha_status pha__exec_output(pha__exec *e, const char *name, int64_t n, float *to);

@@ -11,7 +11,8 @@ void pha__recordings_open(pha__recordings *r, pha__device *device)
 
 static void forget(pha__recordings *r, pha__recording *s)
 {
-    if (s->made) r->device->backend->forget(r->device, s->made);
+    for (int k = 0; k < PHA__RUN_PIECES; k++)
+        if (s->made[k]) r->device->backend->forget(r->device, s->made[k]);
     *s = (pha__recording){0};
 }
 
@@ -20,16 +21,19 @@ void pha__recordings_close(pha__recordings *r)
     for (int i = 0; i < PHA__RECORDINGS; i++) forget(r, &r->slot[i]);
 }
 
-pha__recording *pha__recordings_find(pha__recordings *r, int B, int T, bool more, const pha__states *states,
-                                     bool *again)
+static bool same(const pha__recording *a, const pha__recording *b)
 {
-    int kinds = states ? !!states->now + 2 * !!states->before + 4 * !!states->again : 0;
+    return a->B == b->B && a->T == b->T && a->states == b->states && a->pieces == b->pieces && a->more == b->more;
+}
+
+pha__recording *pha__recordings_find(pha__recordings *r, const pha__recording *run, bool *again)
+{
     pha__recording *s = r->slot;
     *again = false;
     if (r->off) return NULL;
     for (int i = 0; i < PHA__RECORDINGS; i++) {
         pha__recording *x = &r->slot[i];
-        if (x->used && x->B == B && x->T == T && x->more == more && x->states == kinds) {
+        if (x->used && same(x, run)) {
             *again = true;
             x->used = ++r->now;
             return x;
@@ -37,6 +41,7 @@ pha__recording *pha__recordings_find(pha__recordings *r, int B, int T, bool more
         if (x->used < s->used) s = x;
     }
     forget(r, s);
-    *s = (pha__recording){.B = B, .T = T, .more = more, .states = kinds, .used = ++r->now};
+    *s = *run;
+    s->used = ++r->now;
     return s;
 }

@@ -27,6 +27,10 @@ struct pha__exec {
     char *block, *scratch;
     pha__run_block run;
     pha__recordings recordings;
+    const int *visited; /* steps */
+    int visits;
+    pha__visit *visit;
+    void *visitor;
     bool trace, poison, profile;
 };
 
@@ -205,10 +209,10 @@ static pha_status after_step(pha__exec *e, int i)
     return e->poison ? poison_dead(e, i) : PHA_OK;
 }
 
-static pha_status run_steps(pha__exec *e)
+/* Steps first to end - 1. */
+static pha_status run_steps(pha__exec *e, int first, int end)
 {
-    if (e->profile) TRY(e->device->backend->mark(e->device, 0));
-    for (int i = 0; i < e->program->n_steps; i++) {
+    for (int i = first; i < end; i++) {
         run_step *s = &e->steps[i];
         TRY(e->device->backend->run(e->device, s->kernel, &s->args, e->program->steps[i].pass, e->scratch));
         if (e->profile || e->trace || e->poison) TRY(after_step(e, i));
@@ -217,16 +221,37 @@ static pha_status run_steps(pha__exec *e)
 }
 
 /* Runs what it records. A device that can't, after all, is not asked again. */
-static pha_status record(pha__exec *e, pha__recording *r)
+static pha_status record(pha__exec *e, void **made, int first, int end)
 {
     const pha__backend *b = e->device->backend;
     e->recordings.off = true; /* until it has worked */
-    if (b->begin(e->device)) return run_steps(e);
-    pha_status status = run_steps(e), ended = b->end(e->device, &r->made);
+    if (b->begin(e->device)) return run_steps(e, first, end);
+    pha_status status = run_steps(e, first, end), ended = b->end(e->device, made);
     if (status) return status;
-    if (ended) return run_steps(e);
+    if (ended) return run_steps(e, first, end);
     e->recordings.off = false;
-    return b->replay(e->device, r->made);
+    return b->replay(e->device, *made);
+}
+
+/* made: where a piece is recorded, or NULL. */
+static pha_status run_piece(pha__exec *e, void **made, bool again, int first, int end)
+{
+    if (made && *made) return e->device->backend->replay(e->device, *made);
+    return made && again && !e->recordings.off ? record(e, made, first, end) : run_steps(e, first, end);
+}
+
+/* r: NULL, or the place of its recordings. */
+static pha_status run_pieces(pha__exec *e, pha__recording *r, bool again)
+{
+    int first = 0;
+    if (e->profile) TRY(e->device->backend->mark(e->device, 0));
+    for (int k = 0; k <= e->visits; k++) {
+        int end = k < e->visits ? e->visited[k] + 1 : e->program->n_steps;
+        if (first < end) TRY(run_piece(e, r ? &r->made[k] : NULL, again, first, end));
+        if (k < e->visits) TRY(e->visit(e->visitor, k));
+        first = end;
+    }
+    return PHA_OK;
 }
 
 pha_status pha__exec_run(pha__exec *e, int B, int T, const pha__run *run, char *const *state, bool more)
@@ -256,10 +281,30 @@ pha_status pha__exec_run_from(pha__exec *e, int B, int T, const pha__run *run, c
         s->args.add = s->add | (more ? s->add_if_more : 0);
         s->args.more = more, s->args.last = last;
     }
-    bool again, looks = e->profile || e->trace || e->poison;
-    pha__recording *r = looks ? NULL : pha__recordings_find(&e->recordings, B, T, more, states, &again);
-    if (r && r->made) return e->device->backend->replay(e->device, r->made);
-    return r && again ? record(e, r) : run_steps(e);
+    int kinds = states ? !!states->now + 2 * !!states->before + 4 * !!states->again : 0;
+    bool again = false, looks = e->profile || e->trace || e->poison;
+    pha__recording like = {.B = B, .T = T, .states = kinds, .pieces = e->visits, .more = more};
+    pha__recording *r = looks ? NULL : pha__recordings_find(&e->recordings, &like, &again);
+    return run_pieces(e, r, again);
+}
+
+void pha__exec_visit(pha__exec *e, const int *at, int n, pha__visit *visit, void *self)
+{
+    e->visited = at, e->visits = n, e->visit = visit, e->visitor = self;
+}
+
+/* Stacked weights are written as one matrix, under the number of one of them. */
+int pha__last_addition(const pha__program *p, int i)
+{
+    int last = -1, group = p->params[i]->group;
+    for (int s = 0; s < p->n_steps; s++)
+        for (int k = 0; k < p->steps[s].node->n_in; k++) {
+            const pha__ref *r = &p->steps[s].d_in[k];
+            bool mine = r->kind == PHA__REF_GRAD &&
+                        (r->index == i || (group >= 0 && p->params[r->index]->group == group));
+            if (mine) last = s;
+        }
+    return last;
 }
 
 /* ---- looking --------------------------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ typedef enum pha__role {
     PHA__GRADIENT,
     PHA__MOMENT_1,
     PHA__MOMENT_2,
+    PHA__MASTER, /* the weights of which programs read working copies, where they are elsewhere than the others */
     PHA__ROLES
 } pha__role;
 

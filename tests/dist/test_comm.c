@@ -1,5 +1,6 @@
 /* test_comm.c -- what ranks do together: the tree of sums, parts, broadcasts from any rank, one outcome for all */
 #include "base/mem.h"
+#include "dist/reduction.h"
 #include "dist/wire.h"
 #include "support/check.h"
 #include "support/ranks.h"
@@ -32,7 +33,27 @@ typedef struct job {
     const char *device;
     bool link; /* is there a way between the devices? */
     int wrong;
+    bool sections;
 } job;
+
+/* Sections over the whole, from the end, twice as many as may wait at a time; one of them is empty. */
+static void by_sections(pha__comm *c, const pha__division *parts, float *x)
+{
+    enum { MOST = 5 };
+    int64_t n = parts->cut[c->size] / 32;
+    pha__reduction *r;
+    OK(pha__reduction_open(&r, c, parts, x, MOST));
+    for (int k = 2 * MOST; k > 0; k--) {
+        int64_t begin = k == 4 ? n * 4 / 10 * 32 : n * (k - 1) / 10 * 32, end = n * k / 10 * 32;
+        if (k == 5) begin = n * 3 / 10 * 32;
+        OK(pha__reduction_add(r, begin, k == 2 * MOST ? parts->cut[c->size] : k == 4 ? begin : end));
+        if (k == MOST + 1) OK(pha__reduction_wait(r));
+    }
+    FAILS(FAILED, "more than 5 sections", pha__reduction_add(r, 0, 0));
+    OK(pha__reduction_wait(r));
+    OK(pha__reduction_wait(r)); /* nothing to wait for */
+    pha__reduction_close(r);
+}
 
 /* What a device does by a kernel. */
 static pha_status add(void *device, void *to, const void *from, int64_t n)
@@ -62,7 +83,8 @@ static void scatter_and_gather(pha__comm *c, void *context)
     float *x = pha__device_alloc(d, bytes), *here = malloc(bytes);
     for (int64_t i = 0; i < j->n; i++) here[i] = number(c->rank, i);
     OK(pha__upload(d, x, here, bytes));
-    OK(pha__comm_reduce_scatter(c, &division, x));
+    if (j->sections) by_sections(c, &division, x);
+    else OK(pha__comm_reduce_scatter(c, &division, x));
     OK(pha__download(d, here, x, bytes));
     int part = pha__comm_part(c), wrong = 0;
     for (int64_t i = cuts[part]; i < cuts[part + 1]; i++) wrong += here[i] != tree(0, c->size, i);
@@ -87,6 +109,20 @@ static void test_sum_is_a_tree(void **state)
             assert_int_equal(j.wrong, 0);
             /* no more than each part once to each rank, for the sums and for the gathering, and some words */
             assert_true(sent <= 2 * (sizes[i] - 1) * j.n * (int64_t)sizeof(float) + 8 * sizes[i] * sizes[i]);
+        }
+}
+
+/* In sections the sums are the same, on every way. */
+static void test_sum_of_sections(void **state)
+{
+    (void)state;
+    const char *cards = getenv("PHA_CUDA_PLUGIN") && getenv("PHA_NCCL") ? "far:cuda" : NULL;
+    const char *devices[] = {"cpu", "far", cards};
+    for (int d = 0; d < 3 && devices[d]; d++)
+        for (int i = 1; i < SIZES - (devices[d] == cards); i++) {
+            job j = {d ? 20011 : 2000000 >> i, devices[d], devices[d] == cards, 0, true};
+            ranks_run(sizes[i], scatter_and_gather, &j);
+            assert_int_equal(j.wrong, 0);
         }
 }
 
@@ -218,7 +254,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sum_is_a_tree),
-        cmocka_unit_test(test_sum_over_links),
+        cmocka_unit_test(test_sum_of_sections), cmocka_unit_test(test_sum_over_links),
         cmocka_unit_test(test_links_are_not_wanted),        cmocka_unit_test(test_each_part_has_one_rank),
         cmocka_unit_test(test_gather_and_broadcast), cmocka_unit_test(test_one_outcome),
         cmocka_unit_test(test_number_of_ranks),

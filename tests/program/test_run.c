@@ -251,6 +251,76 @@ static void test_causality(void **state)
     }
 }
 
+/* ---- visits ---------------------------------------------------------------------------------------------- */
+
+typedef struct visits {
+    lab *l;
+    int steps[PHA__RUN_PIECES - 1], n, seen;
+    float *done; /* the gradients, as they were when they were said to be done */
+} visits;
+
+static pha_status look(void *self, int k)
+{
+    visits *v = self;
+    const pha__program *p = v->l->program;
+    assert_int_equal(k, v->seen++);
+    for (int i = 0; i < p->n_params; i++) {
+        int last = pha__last_addition(p, i);
+        if (!pha__learned(p->params[i]) || last > v->steps[k] || (k && last <= v->steps[k - 1])) continue;
+        memcpy(v->done + p->params[i]->offset, lab_grad(v->l, i), size_of(p->params[i]) * sizeof(float));
+    }
+    return PHA_OK;
+}
+
+/* Some of the steps that end a gradient, the last of them too. */
+static void choose(visits *v)
+{
+    const pha__program *p = v->l->program;
+    int ends = 0;
+    bool *end = calloc((size_t)p->n_steps, sizeof *end);
+    for (int i = 0; i < p->n_params; i++) {
+        int last = pha__last_addition(p, i);
+        assert_true(pha__learned(p->params[i]) == (last >= 0));
+        if (last >= 0 && !end[last]) end[last] = true, ends++;
+    }
+    assert_true(ends > 4);
+    for (int s = 0, left = ends; s < p->n_steps; s++)
+        if (end[s] && (--left % (ends / 10 + 1) == 0)) v->steps[v->n++] = s;
+    free(end);
+}
+
+/* Behind its last addition a gradient does not change; a run that is visited has the bits of one that is not. */
+static void test_visits(void **state)
+{
+    (void)state;
+    for (int i = 0; i < lab_n_variants; i++)
+        for (int recompute = 0; recompute < 2; recompute++) {
+            const char *name = lab_variants[i].name;
+            lab plain, visited;
+            open_run(&plain, name, (pha__program_options){.recompute = recompute}, lab_device());
+            open_run(&visited, name, (pha__program_options){.recompute = recompute}, lab_device());
+            visits v = {.l = &visited, .done = calloc((size_t)visited.program->trainable, sizeof(float))};
+            choose(&v);
+            pha__exec_visit(visited.exec, v.steps, v.n, look, &v);
+            pha__run run = run_of(lab_tokens(tokens, targets, ROWS, V, 10, 1));
+            OK(pha__exec_run(visited.exec, B, T, &run, NULL, false));
+            assert_int_equal(v.seen, v.n);
+            same_gradients(&visited, &plain, 0, name);
+            for (int k = 0; k < visited.program->n_params; k++) {
+                const pha__node *w = visited.program->params[k];
+                if (pha__learned(w) && !lab_same(v.done + w->offset, lab_grad(&visited, k), size_of(w) * sizeof(float)))
+                    fail_msg("%s: the gradient of %s changes behind its last addition", name, w->path);
+            }
+            v.seen = v.n = 0;
+            pha__exec_visit(visited.exec, v.steps, 0, look, &v);
+            OK(pha__exec_run(visited.exec, B, T, &run, NULL, false));
+            assert_int_equal(v.seen, 0);
+            free(v.done);
+            lab_close(&visited);
+            lab_close(&plain);
+        }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -264,6 +334,7 @@ int main(void)
         cmocka_unit_test(test_smaller_runs),
         cmocka_unit_test(test_microbatches),
         cmocka_unit_test(test_causality),
+        cmocka_unit_test(test_visits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

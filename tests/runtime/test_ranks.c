@@ -74,6 +74,30 @@ static void same_run(const char *a, const char *b)
 }
 
 static char windows[300]; /* a model whose state does not grow */
+static char looked[300];  /* one that shows all there is to show */
+
+/* What a log says of the model's insides: its lines of that kind, in order; freed by the caller. */
+static char *details(const char *out)
+{
+    char path[400], *log, *end, *kept;
+    size_t n, size = 0;
+    snprintf(path, sizeof path, "%s/log.jsonl", out);
+    OK(pha__read_file(&log, &n, path, 1 << 26));
+    kept = calloc(n + 1, 1);
+    for (char *line = log; (end = memchr(line, '\n', n - (size_t)(line - log))) != NULL; line = end + 1) {
+        *end = 0;
+        if (strstr(line, "\"detail\"")) size += (size_t)sprintf(kept + size, "%s\n", line);
+    }
+    pha__free(log);
+    return kept;
+}
+
+static void same_details(const char *a, const char *b)
+{
+    char *x = details(a), *y = details(b);
+    assert_true(strlen(x) > 1000 && !strcmp(x, y));
+    free(x), free(y);
+}
 
 /* ---- the same bits --------------------------------------------------------------------------------------- */
 
@@ -88,6 +112,7 @@ static void same_on_any_number(const char *name, void (*change)(pha_train_option
         ranks(&r, size);
         if (size == 1) one = r;
         same_run(one.o.out, r.o.out);
+        same_details(one.o.out, r.o.out);
         for (int k = 0; k < size; k++) { /* and every rank knows it */
             assert_true(r.result[k].train_loss == one.result[0].train_loss);
             assert_true(r.result[k].valid_loss == one.result[0].valid_loss);
@@ -121,6 +146,7 @@ static void test_no_mean(void **state)
 
 static void plain(pha_train_options *o) { (void)o; }
 static void half(pha_train_options *o) { o->precision = PHA_BF16; }
+static void half_looked(pha_train_options *o) { half(o), o->config = looked, o->detail_every = 2; }
 static void muon(pha_train_options *o) { o->optimizer = PHA_OPTIMIZER_MUON; }
 static void carry(pha_train_options *o) { o->carry = true, o->config = windows, o->attn_dropout = 0; }
 static void recompute(pha_train_options *o) { o->recompute = true, o->decay_all = true, o->micro_batch = 2; }
@@ -130,6 +156,7 @@ static void test_same_bits(void **state)
     (void)state;
     same_on_any_number("plain", plain);
     same_on_any_number("half", half);
+    same_on_any_number("looked", half_looked);
     same_on_any_number("muon", muon);
     same_on_any_number("recompute", recompute);
     same_on_any_number("carry", carry);
@@ -185,7 +212,8 @@ static void test_same_bits_far(void **state)
     same_run(near.o.out, far.o.out);
 }
 
-/* On emulated cards, whose gradients go through the hosts or from card to card. */
+/* On emulated cards, whose gradients go through the hosts or from card to card; also where a card computes as late as
+ * it may, so that a message that does not wait for it has old numbers. */
 static void test_same_bits_on_cards(void **state)
 {
     (void)state;
@@ -204,6 +232,14 @@ static void test_same_bits_on_cards(void **state)
         same_run(one.o.out, two.o.out);
     }
     assert_true(through_hosts[0] < through_hosts[1] / 2); /* weights at the beginning, files, and words */
+    setenv("PHA_TEST_NCCL", "", 1);
+    setenv("PHA_EMULATED_LAZY", "1", 1);
+    setenv("PHA_DEVICE", "cuda:0", 1);
+    run late = small("cards-late");
+    late.o.steps = 3;
+    ranks(&late, 2);
+    same_run(one.o.out, late.o.out);
+    unsetenv("PHA_EMULATED_LAZY");
     unsetenv("PHA_TEST_NCCL");
     unsetenv("PHA_DEVICE");
 }
@@ -387,6 +423,9 @@ static int open_all(void **state)
     char keys[200];
     snprintf(keys, sizeof keys, "%s, \"window\": 16", training_sizes);
     lab_write_config(windows, &(lab_variant){"windows", "pha", keys}, 0);
+    snprintf(looked, sizeof looked, "%s/looked.json", root);
+    snprintf(keys, sizeof keys, "%s, \"mix\": \"dynamic\"", training_sizes);
+    lab_write_config(looked, &(lab_variant){"looked", "pha", keys}, 0);
     return 0;
 }
 

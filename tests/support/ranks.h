@@ -85,8 +85,8 @@ static inline int64_t ranks_run(int size, void (*body)(pha__comm *comm, void *co
     pthread_cond_init(&room.changed, NULL);
     for (int r = 0; r < size; r++) {
         all[r] = (ranks_one){.room = &room, .rank = r, .body = body, .context = context};
-        all[r].comm = (pha__comm){.rank = r, .size = size, .locals = size, .local = r, .transport = &ranks_transport,
-                                  .self = &all[r]};
+        all[r].comm = (pha__comm){.rank = r, .size = size, .locals = size, .local = r, .any_thread = true,
+                                  .transport = &ranks_transport, .self = &all[r]};
         pthread_create(&all[r].thread, NULL, ranks_main, &all[r]);
     }
     for (int r = 0; r < size; r++) pthread_join(all[r].thread, NULL);

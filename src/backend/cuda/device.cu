@@ -32,6 +32,8 @@ struct card {
     pha__cuda launches;
     int index;
     cudaEvent_t marks[PHA__MARKS];
+    cudaStream_t aside; // for what goes beside the other; the two change places meanwhile
+    cudaEvent_t turn;   // of one, for which the other waits
 };
 
 card *of(pha__device *d) { return (card *)d; }
@@ -52,6 +54,8 @@ void gpu_close(pha__device *d) {
     card *c = of(d);
     for (cudaEvent_t event : c->marks)
         if (event) cudaEventDestroy(event);
+    if (c->turn) cudaEventDestroy(c->turn);
+    if (c->aside) cudaStreamDestroy(c->aside);
     pha__products_close(c->launches.products);
     if (c->launches.stream) cudaStreamDestroy(c->launches.stream);
     free(c);
@@ -251,6 +255,28 @@ void gpu_link_close(pha__device *d, void *link) {
     pha__link_close((pha__link *)link);
 }
 
+// Stream `to` waits for what has been given to `from`.
+pha_status wait_for(card *c, cudaStream_t from, cudaStream_t to) {
+    CUDA(cudaSetDevice(c->index), "choosing the card");
+    if (!c->turn) CUDA(cudaEventCreate(&c->turn), "making an event");
+    CUDA(cudaEventRecord(c->turn, from), "an event");
+    return said(cudaStreamWaitEvent(to, c->turn, 0), "waiting for an event");
+}
+
+pha_status gpu_link_aside(pha__device *d, void *, bool aside) {
+    card *c = of(d);
+    if (!c->aside) CUDA(cudaStreamCreate(&c->aside), "making a stream");
+    if (aside) TRY(wait_for(c, c->launches.stream, c->aside));
+    cudaStream_t other = c->aside;
+    c->aside = c->launches.stream, c->launches.stream = other;
+    return PHA_OK;
+}
+
+pha_status gpu_link_join(pha__device *d, void *) {
+    card *c = of(d);
+    return c->aside ? wait_for(c, c->aside, c->launches.stream) : PHA_OK;
+}
+
 // ---- time -----------------------------------------------------------------------------------------------------------
 
 pha_status gpu_mark(pha__device *d, int mark) {
@@ -278,7 +304,7 @@ const pha__backend backend = {
     false, // products add up all rows of a run at once
     256,       PHA__F32,   gpu_open, gpu_close, gpu_info, gpu_ceiling, gpu_alloc, gpu_free, gpu_upload, gpu_download,
     gpu_copy,  gpu_fill,   gpu_kernel, gpu_needs, gpu_run, gpu_begin,  gpu_end,     gpu_replay, gpu_forget,
-    gpu_link_id, gpu_link_open, gpu_link_exchange, gpu_link_close, gpu_mark, gpu_between,
+    gpu_link_id, gpu_link_open, gpu_link_exchange, gpu_link_close, gpu_link_aside, gpu_link_join, gpu_mark, gpu_between,
 };
 
 } // namespace
@@ -286,5 +312,10 @@ const pha__backend backend = {
 extern "C" __attribute__((visibility("default"))) const pha__backend *pha_cuda_backend(const pha__host *h) {
     if (h->abi != PHA__BACKEND_ABI || h->args_size != sizeof(pha__args) || h->run_size != sizeof(pha__run)) return NULL;
     host = h;
+#ifdef PHA__EMULATE
+    static pha__backend late = backend; // whose work is done when somebody waits for it
+    late.host_memory = false;
+    if (getenv("PHA_EMULATED_LAZY")) return &late;
+#endif
     return &backend;
 }

@@ -200,7 +200,6 @@ static pha_status load(pha_trainer *t, const char *folder, const char *path, jso
     TRY(pha__checkpoint_read_files(t, folder, *json));
     TRY(pha__comm_agree(t->comm, leads ? read_state(t, *json, path) : PHA_OK));
     TRY(share_state(t));
-    TRY(pha__comm_agree(t->comm, pha__optimizer_refresh(&t->optimizer)));
     if (leads) pha__origin_tell(t, *json, path);
     return PHA_OK;
 }

@@ -48,16 +48,17 @@ void pha__lanes_close(pha__lanes *l)
     *l = (pha__lanes){0};
 }
 
-pha_status pha__lanes_add(pha__lanes *l, int k)
+pha_status pha__lanes_add(pha__lanes *l, int k, int64_t begin, int64_t end)
 {
     int level = 0;
     if (!l->levels) return PHA_OK;
-    void *gradient = l->store->block[PHA__GRADIENT];
-    int64_t n = l->store->names->trainable;
-    for (; k >> level & 1; level++) TRY(pha__adder_add(&l->adder, gradient, l->held[level], n));
+    size_t at = (size_t)begin * sizeof(float);
+    char *gradient = (char *)l->store->block[PHA__GRADIENT] + at;
+    for (; k >> level & 1; level++)
+        TRY(pha__adder_add(&l->adder, gradient, (char *)l->held[level] + at, end - begin));
     if (k + 1 == l->here) return PHA_OK;
     pha__device *d = l->store->device;
-    return d->backend->copy(d, l->held[level], gradient, (size_t)n * sizeof(float));
+    return d->backend->copy(d, (char *)l->held[level] + at, gradient, (size_t)(end - begin) * sizeof(float));
 }
 
 /* ---- what ranks tell each other --------------------------------------------------------------------------- */

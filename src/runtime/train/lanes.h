@@ -36,9 +36,9 @@ void pha__lanes_close(pha__lanes *l); /* a zeroed one is allowed */
 static inline int32_t pha__lanes_sequences(const pha__lanes *l) { return l->here * l->sequences; }
 static inline int64_t pha__lanes_begin(const pha__lanes *l) { return (int64_t)l->first * l->sequences; }
 
-/* The gradients of lane number k of this rank, 0, 1, ..., are in the store: adds what can be added. After the last one
- * the store has the sum of all. */
-pha_status pha__lanes_add(pha__lanes *l, int k);
+/* The gradients of lane number k of this rank, 0, 1, ..., are in the store, the elements [begin, end) of their layout
+ * (multiples of PHA__ADDER_UNIT): adds what can be added. After the last one the store has the sum of all there. */
+pha_status pha__lanes_add(pha__lanes *l, int k, int64_t begin, int64_t end);
 
 /* By all ranks, each with its outcome so far: all fail if one does, with its message. */
 pha_status pha__lanes_count(pha__lanes *l, pha_status status, int64_t *count); /* the sum of all ranks' counts */

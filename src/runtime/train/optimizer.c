@@ -27,6 +27,9 @@ static bool in_parts(const pha__optimizer *o) { return o->shard.comm && !o->muon
 static int64_t begin_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.begin : 0; }
 static int64_t end_of(const pha__optimizer *o) { return in_parts(o) ? o->shard.end : o->store->names->trainable; }
 
+/* Are the fp32 matrices here in part alone? Then those of all have places among the gradients, for files. */
+static bool masters_in_parts(const pha__optimizer *o) { return o->store->block[PHA__MASTER] != NULL; }
+
 /* The learned parameters of one kind that are updated here as a view of dense rows: units begin at multiples of 32
  * elements, parts anywhere. */
 static pha__view range(const pha__optimizer *o, pha__role role, pha__param_kind kind)
@@ -37,7 +40,14 @@ static pha__view range(const pha__optimizer *o, pha__role role, pha__param_kind 
     begin = larger(begin, begin_of(o)), end = smaller(end, end_of(o));
     int32_t width = o->shard.comm ? 1 : WIDTH;
     if (end < begin) end = begin;
+    if (role == PHA__WEIGHT && kind == PHA__MATRIX && masters_in_parts(o)) role = PHA__MASTER;
     return (pha__view){place(o->store, role, begin), width, (int32_t)((end - begin) / width), width, type_of(role)};
+}
+
+static bool alone(const pha__store *s, int i)
+{
+    const pha__node *v = s->names->params[i];
+    return pha__learned(v) && v->kind == PHA__MATRIX;
 }
 
 static pha__division parts_of(const pha__optimizer *o, const int64_t *cut)
@@ -45,24 +55,42 @@ static pha__division parts_of(const pha__optimizer *o, const int64_t *cut)
     return (pha__division){o->store->device, cut, &o->wire};
 }
 
-pha_status pha__gradient_reduce(pha__optimizer *o)
+pha_status pha__optimizer_reduction(pha__optimizer *o, int most, pha__reduction **out)
 {
-    if (!o->shard.comm) return PHA_OK;
-    void *gradients = o->store->block[PHA__GRADIENT];
     pha__division parts = parts_of(o, o->shard.cut);
-    TRY(pha__comm_reduce_scatter(o->shard.comm, &parts, gradients));
-    return in_parts(o) ? PHA_OK : pha__comm_gather_parts(o->shard.comm, &parts, gradients, sizeof(float));
+    return pha__reduction_open(out, o->shard.comm, &parts, o->store->block[PHA__GRADIENT], most);
+}
+
+pha_status pha__gradient_gather(pha__optimizer *o)
+{
+    if (!o->shard.comm || in_parts(o)) return PHA_OK;
+    pha__division parts = parts_of(o, o->shard.cut);
+    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__GRADIENT], sizeof(float));
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------- */
 
+/* Matrices of which this rank has a part in fp32; all else is whole. */
+static pha_status add_masters(pha__optimizer *o)
+{
+    pha__store *s = o->store;
+    int64_t matrices = s->names->matrices;
+    TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_VECTORS | PHA__ALL_CONSTANTS, PHA__F32));
+    s->first[PHA__WEIGHT] = matrices;
+    TRY(pha__store_add_part(s, PHA__MASTER, smaller(begin_of(o), matrices), smaller(end_of(o), matrices)));
+    for (int i = 0; i < s->names->n_params; i++)
+        if (alone(s, i)) TRY(pha__store_set(s, PHA__WEIGHT, i, pha__store_at(s, PHA__GRADIENT, i).data, PHA__F32));
+    return PHA_OK;
+}
+
 static pha_status add_roles(pha__optimizer *o, bool half)
 {
     pha__store *s = o->store;
-    TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
+    if (!half || !in_parts(o)) TRY(pha__store_add(s, PHA__WEIGHT, PHA__ALL_PARAMS, PHA__F32));
     for (int r = 1; r < 4; r++)
         TRY(r > 1 && in_parts(o) ? pha__store_add_part(s, roles[r], o->shard.begin, o->shard.end)
                                  : pha__store_add(s, roles[r], PHA__ALL_MATRICES | PHA__ALL_VECTORS, PHA__F32));
+    if (half && in_parts(o)) TRY(add_masters(o));
     return half ? pha__store_add(s, PHA__WORKING, PHA__ALL_MATRICES | PHA__ALL_FROZEN, PHA__BF16) : PHA_OK;
 }
 
@@ -141,13 +169,6 @@ bool pha__is_table(const pha__program *p, const pha__node *v)
         for (int k = 0; k < p->nodes[i]->n_in; k++)
             if (p->nodes[i]->in[k] == v && p->nodes[i]->op->gathers) return true;
     return false;
-}
-
-/* Has parameter i a step of its own, or does it lie in a range? */
-static bool alone(const pha__store *s, int i)
-{
-    const pha__node *v = s->names->params[i];
-    return pha__learned(v) && v->kind == PHA__MATRIX;
 }
 
 static pha__args muon_args(const pha__store *s, int i, const pha__muon_attr *attr)
@@ -277,19 +298,23 @@ static pha_status update_matrices(pha__optimizer *o, const pha__adam *adam, cons
     return PHA_OK;
 }
 
+/* All parts of the elements [begin, end) of a role that has the whole of them. */
+static pha_status gather(pha__optimizer *o, pha__role role, int64_t begin, int64_t end)
+{
+    int64_t *cut = o->shard.clipped;
+    for (int k = 0; k <= o->shard.comm->size; k++)
+        cut[k] = smaller(larger(o->shard.cut[k], begin), end) - o->store->first[role];
+    pha__division parts = parts_of(o, cut);
+    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[role], pha__dtype_size(type_of(role)));
+}
+
 /* All ranks' new weights: the numbers that programs read, of matrices in bf16 the working copies. */
 static pha_status gather_weights(pha__optimizer *o)
 {
     const pha__program *p = o->store->names;
-    pha__division parts = parts_of(o, o->shard.cut);
-    if (!o->store->block[PHA__WORKING])
-        return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WEIGHT], sizeof(float));
-    int64_t *cut = o->shard.clipped;
-    parts.cut = cut;
-    for (int k = 0; k <= o->shard.comm->size; k++) cut[k] = smaller(o->shard.cut[k], p->matrices);
-    TRY(pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WORKING], sizeof(uint16_t)));
-    for (int k = 0; k <= o->shard.comm->size; k++) cut[k] = larger(o->shard.cut[k], p->matrices);
-    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[PHA__WEIGHT], sizeof(float));
+    if (!o->store->block[PHA__WORKING]) return gather(o, PHA__WEIGHT, 0, p->trainable);
+    TRY(gather(o, PHA__WORKING, 0, p->matrices));
+    return gather(o, PHA__WEIGHT, p->matrices, p->trainable);
 }
 
 pha_status pha__adam_step(pha__optimizer *o, const pha__adam *adam, double scale)
@@ -315,41 +340,78 @@ pha__role pha__optimizer_whole(const pha__optimizer *o, pha__role role)
     return role == PHA__WEIGHT || !in_parts(o) ? role : PHA__GRADIENT;
 }
 
+/* The part of `to` that is this rank's from its own, or back: as much of it as both have. */
 static pha_status copy_own(pha__optimizer *o, pha__role to, pha__role from)
 {
     pha__device *d = o->store->device;
-    size_t size = (size_t)(o->shard.end - o->shard.begin) * sizeof(float);
-    return d->backend->copy(d, place(o->store, to, o->shard.begin), place(o->store, from, o->shard.begin), size);
+    bool masters = to == PHA__MASTER || from == PHA__MASTER;
+    int64_t most = masters ? o->store->names->matrices : o->store->names->trainable;
+    int64_t begin = smaller(o->shard.begin, most), end = smaller(o->shard.end, most);
+    size_t size = (size_t)(end - begin) * sizeof(float);
+    return d->backend->copy(d, place(o->store, to, begin), place(o->store, from, begin), size);
+}
+
+/* Vectors are whole on every rank at any time. */
+static pha_status collect_weights(pha__optimizer *o)
+{
+    const pha__program *p = o->store->names;
+    if (!o->store->block[PHA__WORKING]) return PHA_OK;
+    TRY(copy_own(o, PHA__GRADIENT, PHA__MASTER));
+    return gather(o, PHA__GRADIENT, 0, p->matrices);
 }
 
 pha_status pha__optimizer_collect(pha__optimizer *o, pha__role role, pha__role *whole)
 {
     *whole = pha__optimizer_whole(o, role);
-    if (!in_parts(o) || (role == PHA__WEIGHT && !o->store->block[PHA__WORKING])) return PHA_OK;
-    if (*whole != role) TRY(copy_own(o, *whole, role));
-    pha__division parts = parts_of(o, o->shard.cut);
-    return pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[*whole], sizeof(float));
+    if (!in_parts(o)) return PHA_OK;
+    if (role == PHA__WEIGHT) return collect_weights(o);
+    TRY(copy_own(o, *whole, role));
+    return gather(o, *whole, 0, o->store->names->trainable);
+}
+
+static pha_status broadcast(pha__optimizer *o, pha__role role, int64_t begin, int64_t end)
+{
+    size_t size = (size_t)(end - begin) * sizeof(float);
+    return pha__comm_broadcast(o->shard.comm, 0, o->store->device, place(o->store, role, begin), size);
+}
+
+static pha_status spread_weights(pha__optimizer *o)
+{
+    const pha__program *p = o->store->names;
+    bool masters = masters_in_parts(o);
+    if (masters) TRY(broadcast(o, PHA__GRADIENT, 0, p->matrices));
+    if (o->shard.comm) TRY(broadcast(o, PHA__WEIGHT, masters ? p->matrices : 0, p->weights));
+    if (masters) TRY(copy_own(o, PHA__MASTER, PHA__GRADIENT));
+    return pha__optimizer_refresh(o);
 }
 
 pha_status pha__optimizer_spread(pha__optimizer *o, pha__role role)
 {
+    if (role == PHA__WEIGHT) return spread_weights(o);
     if (!o->shard.comm) return PHA_OK;
     pha__role whole = pha__optimizer_whole(o, role);
-    const pha__program *p = o->store->names;
-    int64_t n = role == PHA__WEIGHT ? p->weights : p->trainable;
-    TRY(pha__comm_broadcast(o->shard.comm, 0, o->store->device, o->store->block[whole], (size_t)n * sizeof(float)));
+    TRY(broadcast(o, whole, 0, o->store->names->trainable));
     return whole != role ? copy_own(o, role, whole) : PHA_OK;
 }
 
-void *pha__optimizer_place(const pha__optimizer *o, pha__role role, int64_t at) { return place(o->store, role, at); }
+void *pha__optimizer_place(const pha__optimizer *o, pha__role role, int64_t at)
+{
+    if (role == PHA__WEIGHT && at < o->store->first[PHA__WEIGHT]) role = PHA__MASTER;
+    return place(o->store, role, at);
+}
+
+static pha_status share_weights(pha__optimizer *o)
+{
+    const pha__program *p = o->store->names;
+    bool masters = masters_in_parts(o);
+    if (masters) TRY(collect_weights(o));
+    TRY(gather(o, PHA__WEIGHT, masters ? p->matrices : 0, p->trainable));
+    TRY(broadcast(o, PHA__WEIGHT, p->trainable, p->weights));
+    return pha__optimizer_refresh(o);
+}
 
 pha_status pha__optimizer_share(pha__optimizer *o, pha__role role)
 {
-    if (!o->shard.comm || (role != PHA__WEIGHT && in_parts(o))) return PHA_OK;
-    const pha__program *p = o->store->names;
-    pha__division parts = parts_of(o, o->shard.cut);
-    TRY(pha__comm_gather_parts(o->shard.comm, &parts, o->store->block[role], sizeof(float)));
-    if (role != PHA__WEIGHT) return PHA_OK;
-    return pha__comm_broadcast(o->shard.comm, 0, o->store->device, place(o->store, role, p->trainable),
-                               (size_t)(p->weights - p->trainable) * sizeof(float));
+    if (role == PHA__WEIGHT) return o->shard.comm ? share_weights(o) : pha__optimizer_refresh(o);
+    return !o->shard.comm || in_parts(o) ? PHA_OK : gather(o, role, 0, o->store->names->trainable);
 }

@@ -87,6 +87,7 @@ static pha_status run_micro(pha_trainer *t, int32_t i, double *lane)
     pha__states states = {0};
     if (t->o.carry) TRY(pha__carry_begin(&t->carry, i, &states));
     int32_t of_lane = i % t->lanes.sequences;
+    pha__sections_watch(&t->sections, t->exec, i + micro == pha__lanes_sequences(&t->lanes));
     TRY(pha__exec_run_from(t->exec, micro, T, &run, &states, of_lane > 0, of_lane + micro == t->lanes.sequences));
     return add_losses(t, lane, (int64_t)micro * T);
 }
@@ -100,18 +101,20 @@ static pha_status run_lanes(pha_trainer *t)
     for (int k = 0; k < t->lanes.here; k++) {
         for (int32_t i = 0; i < t->lanes.sequences; i += t->o.micro_batch)
             TRY(run_micro(t, k * t->lanes.sequences + i, t->lane_losses + (size_t)k * (size_t)n));
-        TRY(pha__lanes_add(&t->lanes, k));
+        if (k + 1 < t->lanes.here) TRY(pha__lanes_add(&t->lanes, k, 0, t->program->trainable));
     }
-    return PHA_OK;
+    return PHA_OK; /* the last lane is added by sections */
 }
 
 /* The loss of the batch, in double, and its gradients. */
 static pha_status run_batch(pha_trainer *t, double *loss)
 {
     TRY(pha__lanes_count(&t->lanes, load_batch(t), &t->scored));
-    TRY(pha__lanes_total(&t->lanes, run_lanes(t), t->lane_losses, t->parts));
+    pha_status ran = run_lanes(t);
+    TRY(pha__sections_end(&t->sections));
+    TRY(pha__lanes_total(&t->lanes, ran, t->lane_losses, t->parts));
     *loss = mean_losses(t, (double)t->scored);
-    return pha__gradient_reduce(&t->optimizer);
+    return pha__gradient_gather(&t->optimizer);
 }
 
 enum { MAX_SKIPS = 20 };

@@ -13,6 +13,7 @@
 #include "runtime/train/lanes.h"
 #include "runtime/train/optimizer.h"
 #include "runtime/train/schedule.h"
+#include "runtime/train/sections.h"
 
 #define PHA__MAX_BEST 64
 
@@ -52,6 +53,7 @@ struct pha_trainer {
     pha__store *store;
     pha__exec *exec;
     pha__optimizer optimizer;
+    pha__sections sections; /* of its gradients */
     pha__carry carry;    /* o.carry */
     pha__weights weights; /* the store, for programs that look at it */
     pha__program *probe_program;

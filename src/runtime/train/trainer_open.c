@@ -186,10 +186,10 @@ static pha_status open_program(pha_trainer *t)
 static pha_status open_exec(pha_trainer *t)
 {
     bool half = t->o.precision == PHA_BF16;
-    TRY(pha__optimizer_refresh(&t->optimizer));
     t->weights = (pha__weights){t->config, half ? PHA__BF16 : PHA__F32, t->device, t->store};
     t->weights.config.dropout = t->weights.config.attn_dropout = 0;
     TRY(pha__exec_open(&t->exec, t->program, t->store, t->device));
+    TRY(pha__sections_open(&t->sections, t->program, &t->lanes, &t->optimizer));
     if (t->o.carry) TRY(pha__carry_open(&t->carry, t->program, t->device, pha__lanes_sequences(&t->lanes), t->comm));
     return open_buffers(t);
 }
@@ -322,6 +322,7 @@ void pha_trainer_close(pha_trainer *t)
     pha__program_close(t->probe_program);
     pha__exec_close(t->exec);
     pha__carry_close(&t->carry);
+    pha__sections_close(&t->sections);
     pha__lanes_close(&t->lanes);
     pha__optimizer_close(&t->optimizer);
     pha__store_close(t->store);

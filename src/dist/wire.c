@@ -27,9 +27,12 @@ static pha_status all_have(pha__wire *w, pha__comm *c, bool mine, bool *all)
     int first;
     TRY(who_lacks(c, mine, &first));
     *all = first < 0;
-    if (first == c->rank)
-        pha__log(PHA__LOG_NOTE, "rank %d: %s; gradients go through the memory of the hosts", c->rank, pha_errmsg());
-    if (!*all) pha__wire_close(w);
+    if (*all) return PHA_OK;
+    pha__message why = pha__message_keep();
+    pha__wire_close(w);
+    TRY(pha__comm_broadcast(c, first, NULL, &why, sizeof why));
+    if (c->rank == 0) /* who talks */
+        pha__log(PHA__LOG_NOTE, "rank %d: %s; gradients go through the memory of the hosts", first, why.text);
     return PHA_OK;
 }
 

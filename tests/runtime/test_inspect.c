@@ -180,6 +180,9 @@ static void memory(void **state)
         sum += at(full, parts[i]);
     }
     assert_true(sum > 0.9 * at(full, "block")); /* nothing of the block is without a name */
+    /* the sum of the matrix that embeds and is the head, which waits for the last microbatch */
+    assert_true(at(full, "microbatches") >= 256 * 64 * 4 && at(full, "microbatches") < 256 * 64 * 4 + 4096);
+    assert_true(json_object_get(session, "microbatches") == NULL);
     assert_true(at(less, "activations") < at(full, "activations"));
     assert_true(at(session, "gradients") == 0 && at(session, "moments") == 0 &&
                 at(session, "activation_gradients") == 0);

@@ -8,8 +8,9 @@
 
 /* ---- the program and its memory ----------------------------------------------------------------------- */
 
-/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. */
-static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step)
+/* A session has two programs: one reads a prompt in runs of many tokens, one makes logits from single tokens. Training
+ * has one, whose step may be of several runs (`micro`). */
+static pha_status record(pha__program **p, const pha__subject *s, const pha_inspect_options *o, bool step, bool micro)
 {
     int context = o->context;
     pha__program_options options = {
@@ -20,6 +21,7 @@ static pha_status record(pha__program **p, const pha__subject *s, const pha_insp
         .gradients = !o->inference,
         .recompute = o->recompute,
         .unfused = o->no_fuse ? PHA__FUSE_ALL : 0,
+        .by_sequence = micro,
     };
     return pha__record(p, &s->config, &options,
                        !o->inference ? PHA__HEAD_LOSS
@@ -61,7 +63,7 @@ static json_t *program_json(const pha__program *p)
 }
 
 static void memory_text(pha__str *out, const pha__memory *m, const pha__program *p, const pha_inspect_options *o,
-                        int threads)
+                        int threads, size_t micro)
 {
     pha__str_printf(out, "Memory of %s, batch %d, context %d, %s%s%s, %d thread%s; planned, nothing is allocated\n",
                     o->inference ? "a session" : "a training step", o->batch, o->context,
@@ -82,6 +84,7 @@ static void memory_text(pha__str *out, const pha__memory *m, const pha__program 
     pha__str_printf(out, "  %-28s %12.2f MB   %.1f %%\n", "saved by the plan", saved / 1e6,
                     m->naive ? 100 * saved / (double)m->naive : 0.0);
     pha__str_printf(out, "\n  %-28s %12.2f MB\n", "all together", (double)m->total / 1e6);
+    if (micro) pha__str_printf(out, "  %-28s %12.2f MB more\n", "in several microbatches", (double)micro / 1e6);
 }
 
 /* The second program of a session has a block of its own; weights and state are the same. */
@@ -91,22 +94,41 @@ static void add_memory(pha__memory *m, const pha__memory *other)
     m->block += other->block, m->naive += other->naive, m->total += other->block;
 }
 
+/* What a training step that is made of several runs needs besides: sums that wait for the last of them. */
+static pha_status in_microbatches(size_t *out, const pha__subject *s, const pha__memory *m, pha__device *device,
+                                  const pha_inspect_options *o)
+{
+    pha__program *p;
+    pha__memory more;
+    *out = 0;
+    if (o->inference || !device->backend->by_sequence) return PHA_OK;
+    TRY(record(&p, s, o, false, true));
+    pha_status status = pha__memory_of(&more, p, device);
+    pha__program_close(p);
+    if (!status) *out = more.total - m->total;
+    return status;
+}
+
 /* step: NULL, or the second program of a session. */
-static pha_status show_memory(pha__str *out, pha__program *p, pha__program *step, const pha_inspect_options *o)
+static pha_status show_memory(pha__str *out, const pha__subject *s, pha__program *p, pha__program *step,
+                              const pha_inspect_options *o)
 {
     pha__device *device; /* only to ask what it would need */
     TRY(pha__device_open(&device, NULL, 0));
     int threads = pha__device_units(device);
     pha__memory m, more;
+    size_t micro = 0;
     pha_status status = pha__memory_of(&m, p, device);
+    if (!status) status = in_microbatches(&micro, s, &m, device, o);
     if (step && !status) {
         status = pha__memory_of(&more, step, device);
         if (!status) add_memory(&m, &more);
     }
     pha__device_close(device);
     TRY(status);
-    if (!o->json) return memory_text(out, &m, p, o, threads), PHA_OK;
+    if (!o->json) return memory_text(out, &m, p, o, threads, micro), PHA_OK;
     json_t *j = pha__memory_json(&m);
+    if (!o->inference) pha__json_set(&j, "microbatches", pha__json_number((int64_t)micro));
     pha__json_set(&j, "context", pha__json_number(o->context));
     pha__json_set(&j, "batch", pha__json_number(o->batch));
     pha__json_set(&j, "threads", pha__json_number(threads));
@@ -132,9 +154,10 @@ static pha_status show_steps(pha__str *out, const pha__program *p, const pha__pr
 static pha_status show_program(pha__str *out, const pha__subject *s, const pha_inspect_options *o)
 {
     pha__program *p, *step = NULL;
-    TRY(record(&p, s, o, false));
-    pha_status status = o->inference ? record(&step, s, o, true) : PHA_OK;
-    if (!status) status = o->what == PHA_INSPECT_MEMORY ? show_memory(out, p, step, o) : show_steps(out, p, step, o);
+    TRY(record(&p, s, o, false, false));
+    pha_status status = o->inference ? record(&step, s, o, true, false) : PHA_OK;
+    if (!status)
+        status = o->what == PHA_INSPECT_MEMORY ? show_memory(out, s, p, step, o) : show_steps(out, p, step, o);
     pha__program_close(p);
     pha__program_close(step);
     return status;

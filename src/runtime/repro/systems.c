@@ -12,7 +12,8 @@ static pha_status weigh(pha__system *s, const pha__experiment *e, pha__device *d
                                     .dtype = o->precision == PHA_BF16 ? PHA__BF16 : PHA__F32,
                                     .gradients = true,
                                     .recompute = o->recompute,
-                                    .unfused = o->no_fuse ? PHA__FUSE_ALL : 0};
+                                    .unfused = o->no_fuse ? PHA__FUSE_ALL : 0,
+                                    .by_sequence = device->backend->by_sequence && o->micro_batch < o->batch};
     TRY(pha__cost_per_token(&s->config, o->context, &forward, &training));
     s->flops = pha__cost_total(&training);
     TRY(pha__record(&p, &s->config, &options, PHA__HEAD_LOSS));

@@ -63,5 +63,6 @@ const Command command_bench = {
     .examples = "pha bench --model pha-125m --context 1024,4096\npha bench --json > ops.json",
     .options = table,
     .size = sizeof(Options),
+    .device = true,
     .run = run,
 };

@@ -95,5 +95,6 @@ const Command command_check = {
     .operands_offset = offsetof(Options, models),
     .operands_min = 1,
     .operands_max = 1,
+    .device = true,
     .run = run,
 };

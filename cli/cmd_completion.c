@@ -16,7 +16,7 @@ static void each_option(const Command *c, option_fn *fn)
 {
     for (int common = 0; common < 2; common++)
         for (const Option *o = common ? common_options : c->options; o->name; o++)
-            if (!common || strcmp(o->name, "run-file") || c->run_file) fn(c, o);
+            if (!common || has_common(c, o)) fn(c, o);
 }
 
 static const char *no_of(const Option *o)

@@ -110,5 +110,6 @@ const Command command_convert = {
     .operands_offset = offsetof(Options, model),
     .operands_min = 1,
     .operands_max = 1,
+    .device = true,
     .run = run,
 };

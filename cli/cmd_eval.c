@@ -315,5 +315,6 @@ const Command command_eval = {
                 "pha eval --model run/model --tokens in.npy --logits out.npy",
     .options = table,
     .size = sizeof(EvalOptions),
+    .device = true,
     .run = run,
 };

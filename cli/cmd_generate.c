@@ -279,5 +279,6 @@ const Command command_generate = {
                 "pha generate -m run/model -f prompt.txt --temperature 0 --json",
     .options = table,
     .size = sizeof(Options),
+    .device = true,
     .run = run,
 };

@@ -71,5 +71,6 @@ const Command command_inspect = {
     .operands_offset = offsetof(Options, models),
     .operands_min = 1,
     .operands_max = 1,
+    .device = true,
     .run = run,
 };

@@ -190,5 +190,6 @@ const Command command_lab = {
     .operands_offset = offsetof(Options, task),
     .operands_min = 1,
     .operands_max = 1,
+    .device = true,
     .run = run,
 };

@@ -228,5 +228,6 @@ const Command command_new = {
     .operands_offset = offsetof(Options, inputs),
     .operands_min = 1,
     .operands_max = 100000,
+    .device = true,
     .run = run,
 };

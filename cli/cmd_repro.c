@@ -98,5 +98,6 @@ const Command command_repro = {
     .operands_offset = offsetof(Options, experiment),
     .operands_min = 1,
     .operands_max = 1,
+    .device = true,
     .run = run,
 };

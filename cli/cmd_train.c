@@ -156,5 +156,6 @@ const Command command_train = {
     .size = sizeof(Options),
     .run_file = true,
     .own_run_file = own_run_file,
+    .device = true,
     .run = run,
 };

@@ -7,6 +7,8 @@
 #include "talk.h"
 
 const Option common_options[] = {
+    {.name = "device", .kind = OPTION_STRING, .shown = "cpu", .also = "gpu,cuda",
+     .help = "where to compute: cpu, cuda, cuda:1"},
     {.name = "print-config", .kind = OPTION_FLAG, .env = "",
      .help = "print every value and where it came from, then stop"},
     {.name = "run-file", .kind = OPTION_PATH, .env = "", .arg = "FILE",
@@ -15,9 +17,9 @@ const Option common_options[] = {
     {0},
 };
 
-static bool has_common(const Command *c, const Option *o)
+bool has_common(const Command *c, const Option *o)
 {
-    return strcmp(o->name, "run-file") || c->run_file;
+    return !strcmp(o->name, "run-file") ? c->run_file : strcmp(o->name, "device") || c->device;
 }
 
 static const char *argument(const Option *o)

@@ -27,6 +27,7 @@ static const char *suggestion(const Call *call, const char *name)
     size_t n = 0;
     for (int own = 0; own < 2; own++)
         for (const Option *o = own ? common_options : call->command->options; o->name && n < 240; o++) {
+            if (own && !has_common(call->command, o)) continue;
             names[n] = means[n] = o->name;
             n++;
             for (const char *a = o->also ? o->also : ""; *a && n < 240; a += strcspn(a, ","), a += *a == ',') {
@@ -49,7 +50,7 @@ static int unknown(const Call *call, const char *shown, const char *name)
     return usage_error(call, "no option %s; `pha %s --help` lists them", shown, call->command->name);
 }
 
-/* One of the parser's own: --help, --print-config, --run-file. Returns -1 if it is none of them. */
+/* One of the parser's own. Returns -1 if it is none of them, or none of this command. */
 static int common(Call *call, const char *name, const char *value, int *used, const char *next)
 {
     if (strcmp(name, "help") == 0 || strcmp(name, "print-config") == 0) {
@@ -58,10 +59,12 @@ static int common(Call *call, const char *name, const char *value, int *used, co
         else call->print_config = true;
         return 0;
     }
-    if (strcmp(name, "run-file") || !call->command->run_file) return -1;
+    bool file = !strcmp(name, "run-file") && call->command->run_file;
+    if (!file && (strcmp(name, "device") || !call->command->device)) return -1;
     if (!value) value = next, *used = 1;
-    if (!value) return usage_error(call, "--run-file needs a value: FILE");
-    call->run_file = value;
+    if (!value) return usage_error(call, "--%s needs a value: %s", name, file ? "FILE" : "cpu, cuda, cuda:1");
+    if (file) call->run_file = value;
+    else setenv("PHA_DEVICE", value, 1);
     return 0;
 }
 

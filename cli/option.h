@@ -111,6 +111,7 @@ typedef struct Command {
     const char *meant;       /* the options that a lone argument may be meant for: "data/,config"; with /, a folder */
     bool run_file;           /* takes --run-file */
     bool ranks;              /* several processes may do it together */
+    bool device;             /* takes --device, which is PHA_DEVICE */
     const char *(*own_run_file)(struct Call *call, const void *options); /* what it is by default; or NULL */
     int (*run)(struct Call *call, void *options); /* returns the exit code */
 } Command;
@@ -155,7 +156,8 @@ int help_print_config(FILE *out, const Call *call);
 /* "--lr NUMBER" of an option into text. */
 void option_spelling(char *text, size_t size, const Option *option, bool roff);
 const char *option_env_name(char *text, size_t size, const Option *option); /* NULL: none */
-extern const Option common_options[]; /* --help, --print-config, --run-file: the parser's own */
+extern const Option common_options[]; /* the parser's own: --help, --print-config, --run-file, --device */
+bool has_common(const Command *command, const Option *option); /* not every command has all of them */
 
 /* nearest.c: the name that a person probably meant, NULL if none is near */
 const char *nearest(const char *name, const char *const *names, size_t n);

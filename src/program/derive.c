@@ -132,10 +132,8 @@ static pha_status sums_of_lane(pha__program *p, int step)
     pha__shape shape;
     pha__shape_of(p, n, &shape);
     int64_t floats = n->op->sums ? n->op->sums(&shape, shared) : 0;
-    if (shared && !floats)
-        FAIL(FAILED, "%s (%s:%d): shares a parameter, and %s keeps no sums of a lane by itself; give the op `sums`",
-             n->path, n->file, n->line, n->op->name);
-    if (!floats) return PHA_OK;
+    if (shared && !floats) p->takes_turns = true;
+    if (!floats || !p->options.by_sequence) return PHA_OK;
     TRY(new_buffer(p, n->path, PHA__BUF_SUMS, floats > INT64_MAX / 8 ? SIZE_MAX : (size_t)floats * 4, &sums));
     p->steps[step].sums = sums;
     p->steps[step].add_if_more = 0; /* they are written once */
@@ -172,7 +170,7 @@ static pha_status backward_step(pha__program *p, Var n)
             TRY(gradient_of_value(p, s, i, x));
         }
     }
-    return p->options.by_sequence ? sums_of_lane(p, step) : PHA_OK;
+    return sums_of_lane(p, step);
 }
 
 /* Has some later step produced a gradient of this value? For a merged product: of any slice. */

@@ -205,6 +205,26 @@ static void test_resume(void **state)
     }
 }
 
+/* Its two losses add to one head in turns: so microbatches belong to the run, even where they could be free. */
+static void test_turns(void **state)
+{
+    (void)state;
+    pha_train_options o = options();
+    pha_trainer *t = open_trainer(&o);
+    assert_true(t->program->takes_turns);
+    steps(t, 1);
+    OK(pha_trainer_save(t, in_root("turns")));
+    pha_trainer_close(t);
+    for (int micro = 1; micro <= 4; micro *= 2) {
+        o.micro_batch = micro;
+        t = open_trainer(&o);
+        assert_true(t->program->takes_turns);
+        if (micro == 2) OK(pha_trainer_load(t, in_root("turns")));
+        else FAILS(BAD_INPUT, "micro_batch", pha_trainer_load(t, in_root("turns")));
+        pha_trainer_close(t);
+    }
+}
+
 /* ---- gradients ---- */
 
 enum { B = 2, T = 9, V = 64 };
@@ -390,8 +410,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keys),       cmocka_unit_test(test_frozen),    cmocka_unit_test(test_pattern),
-        cmocka_unit_test(test_resume),     cmocka_unit_test(test_gradient),  cmocka_unit_test(test_streaming),
-        cmocka_unit_test(test_inspection), cmocka_unit_test(test_run),
+        cmocka_unit_test(test_resume),     cmocka_unit_test(test_turns),     cmocka_unit_test(test_gradient),
+        cmocka_unit_test(test_streaming),  cmocka_unit_test(test_inspection), cmocka_unit_test(test_run),
     };
     return cmocka_run_group_tests(tests, set_up_ladder, root_teardown);
 }

@@ -93,7 +93,7 @@ typedef struct entry {
 static pha__option_role role_of(const pha_trainer *t, const pha__option *row)
 {
     if (row->role != PHA__BY_DEVICE) return row->role;
-    return t->device->backend->by_sequence ? PHA__FREE : PHA__FIXED;
+    return t->device->backend->by_sequence && !t->program->takes_turns ? PHA__FREE : PHA__FIXED;
 }
 
 /* The i-th entry; false: there are no more. */

@@ -101,8 +101,8 @@ typedef struct pha__program_options {
     pha__dtype cache;    /* of keys and values in sessions: f32, or bf16 */
     bool gradients;      /* derive the backward pass */
     bool recompute;      /* keep only what enters a layer, repeat its forward before its backward */
-    bool by_sequence;    /* microbatches of any size give a lane's gradients the same bits: of a device that does too, and
-                            where no parameter takes turns */
+    bool by_sequence;    /* microbatches of any size give a lane's gradients the same bits: of a device that does too,
+                            and where no parameter takes turns */
     unsigned unfused;    /* rules to leave out, a mask; also PHA_UNFUSED=scan,mix or =all */
     bool keep_watched;   /* what the pieces show (watch.h) exists and stays readable after a run */
     bool keep_all;       /* every value exists and stays readable after a run (tests); also PHA_KEEP_ALL=1 */
@@ -203,8 +203,8 @@ struct pha__program {
     int64_t steady;      /* elements before the first PHA__DYNAMICS */
     int64_t trainable;   /* elements before the first that is not learned */
     uint64_t parameters; /* numbers of a model file, without padding */
-    bool takes_turns;    /* steps of a microbatch add to one gradient in turns, and the op has no `sums`: the bits of its
-                            sum follow the microbatches */
+    bool takes_turns;    /* steps of a microbatch add to one gradient in turns, and the op has no `sums`: the bits of
+                            its sum follow the microbatches */
     struct {
         const char *name;
         Var value;

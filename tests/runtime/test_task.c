@@ -269,8 +269,10 @@ static int greedy_of(const char *folder, const pha_model *m, const char *text)
         int best = 0;
         for (int v = 0; v < V; v++) best = logits[(i - 1) * V + v] > logits[(i - 1) * V + best] ? v : best;
         const char *bytes = (const char *)pha__tokenizer_bytes(tokenizer, best, &size);
-        for (size_t t = used = 0; t < i; t++, used += k)
-            memcpy(context + used, pha__tokenizer_bytes(tokenizer, ids[t], &k), k);
+        for (size_t t = used = 0; t < i; t++, used += k) {
+            const void *token = pha__tokenizer_bytes(tokenizer, ids[t], &k);
+            memcpy(context + used, token, k);
+        }
         if (size < 2 || size > 20 || bytes[0] != ' ' || context[used - 1] == ' ') continue;
         memcpy(word, bytes, size);
         if (strspn(word + 1, "abcdefghijklmnopqrstuvwxyz") != size - 1) continue;

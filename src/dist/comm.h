@@ -76,10 +76,8 @@ typedef struct pha__division {
 /* The part that is this rank's: its number with the bits in reverse. */
 int pha__comm_part(const pha__comm *c);
 int pha__comm_owner(const pha__comm *c, int part); /* the rank whose part it is */
-/* Leaves in this rank's part of x the sum of all ranks' x there; elsewhere x holds no more than partial sums. Sends
- * and receives size - 1 parts. */
-pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *parts, float *x);
-/* The same of the numbers [begin, end) alone: sections, one after another, make the whole. */
+/* Of the numbers [begin, end): leaves in this rank's part of x the sum of all ranks' x there; elsewhere x holds no more
+ * than partial sums. Sections, one after another, make the whole, for which size - 1 parts are sent and received. */
 pha_status pha__comm_reduce_section(pha__comm *c, const pha__division *parts, float *x, int64_t begin, int64_t end);
 /* Fills all parts of x with those of the ranks that they belong to; numbers of `width` bytes. */
 pha_status pha__comm_gather_parts(pha__comm *c, const pha__division *parts, void *x, size_t width);

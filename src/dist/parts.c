@@ -99,11 +99,6 @@ pha_status pha__comm_reduce_section(pha__comm *c, const pha__division *p, float 
     return PHA_OK;
 }
 
-pha_status pha__comm_reduce_scatter(pha__comm *c, const pha__division *p, float *x)
-{
-    return pha__comm_reduce_section(c, p, x, p->cut[0], p->cut[c->size]);
-}
-
 /* What came in goes to its place, if it did not come there. */
 static pha_status put(const pha__division *p, char *to, const char *from, size_t size)
 {

@@ -87,6 +87,9 @@ void pha__reduction_close(pha__reduction *r)
         pthread_cond_signal(&r->more);
         pthread_mutex_unlock(&r->mutex);
         pthread_join(r->thread, NULL);
+        pthread_cond_destroy(&r->done);
+        pthread_cond_destroy(&r->more);
+        pthread_mutex_destroy(&r->mutex);
     }
     pha__free(r->sections);
     pha__free(r);

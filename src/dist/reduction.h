@@ -17,7 +17,7 @@ void pha__reduction_close(pha__reduction *r); /* NULL is allowed */
 
 /* This rank's numbers [begin, end) will not change any more once the device has done what it was given so far. */
 pha_status pha__reduction_add(pha__reduction *r, int64_t begin, int64_t end);
-/* As pha__comm_reduce_scatter would leave the sections added; until then no other call has to do with the ranks. */
+/* All sections added are summed, as by pha__comm_reduce_section; until then no other call has to do with the ranks. */
 pha_status pha__reduction_wait(pha__reduction *r);
 
 #endif

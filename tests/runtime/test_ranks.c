@@ -1,5 +1,6 @@
 /* test_ranks.c -- several ranks train what one trains, bit for bit; they go on on another number; what one can't do
  * none does. Ranks are threads here; with processes: tests/dist/run.sh. */
+/* long file: all promises of ranks are tried on runs of one kind */
 #include "runtime/train/run_folder.h"
 #include "runtime/train/train.h"
 #include "support/ranks.h"
@@ -197,6 +198,18 @@ static void test_alone_or_together(void **state)
     alone_or_together("half", half);
     alone_or_together("muon", muon);
     alone_or_together("carry", carry);
+}
+
+/* Microbatches are the leading rank's: an evaluation that ranks share is cut by them too. */
+static void test_one_size_of_microbatches(void **state)
+{
+    (void)state;
+    run one = small("micro-one"), two = small("micro-two");
+    ranks(&one, 1);
+    two.other = two.o, two.odd = 1, two.other.micro_batch = 2;
+    ranks(&two, 2);
+    same_file(one.o.out, two.o.out, "checkpoint/weights.safetensors");
+    same_file(one.o.out, two.o.out, "checkpoint/m.safetensors");
 }
 
 /* On a device whose memory the host can't touch everything goes by copies. */
@@ -434,6 +447,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_alone_or_together),
+        cmocka_unit_test(test_one_size_of_microbatches),
         cmocka_unit_test(test_same_bits_far),
         cmocka_unit_test(test_no_mean),
         cmocka_unit_test(test_same_bits_on_cards),

@@ -234,7 +234,7 @@ static pha_status share_options(pha_trainer *t)
 {
     for (size_t i = 0; i < pha__n_train_options; i++) {
         const pha__option *row = &pha__train_options[i];
-        bool free = row->role == PHA__FREE || row->role == PHA__CALL;
+        bool free = row->role == PHA__FREE || row->role == PHA__CALL || row->role == PHA__BY_DEVICE;
         if (!free || row->kind == PHA__OPTION_PATH || !strcmp(row->key, "threads")) continue;
         TRY(pha__comm_broadcast(t->comm, 0, NULL, (char *)&t->o + row->offset, row->size));
     }
